@@ -117,11 +117,7 @@ def split_by_agent(group: Any) -> list[Any]:
 
 
 def agent_of(trajectory: Any) -> str:
-    """Returns the agent of a trajectory.
-
-    Raises:
-        LabelError: its metadata do not name the agent.
-    """
+    """Returns the agent of a trajectory; raises LabelError if its metadata name none."""
     agent = trajectory.metadata.get("agent")
     if agent is None:
         raise LabelError("got a trajectory without metadata['agent']; wanted the agent's name")
@@ -136,8 +132,7 @@ def save_state(model: Any, credit: TeamCredit) -> None:
 def load_state(model: Any, credit: TeamCredit) -> bool:
     """Restores running statistics, and returns whether there were any.
 
-    Raises:
-        StateError: they belong to another scheme.
+    Raises StateError if they belong to another scheme.
     """
     saved = (model.read_state() or {}).get(STATE)
     if saved is not None:

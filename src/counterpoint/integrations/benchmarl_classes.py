@@ -59,9 +59,7 @@ class CreditCallback(Callback):  # type: ignore[misc]
     def on_setup(self) -> None:
         """Adds a module to the buffer of each group.
 
-        Raises:
-            SettingError: the algorithm is off-policy.
-            OutputError: the log cannot be written.
+        Raises SettingError if the algorithm is off-policy, and OutputError as `TeamCredit`.
         """
         if not self.experiment.on_policy:
             name = self.experiment.algorithm_name
@@ -97,11 +95,7 @@ class CreditCallback(Callback):  # type: ignore[misc]
         }
 
     def on_load_state_dict(self, state_dict: Mapping[str, dict[str, SavedCredit]]) -> None:
-        """Restores running statistics, if the checkpoint has some.
-
-        Raises:
-            StateError: they belong to another scheme, or are damaged.
-        """
+        """Restores running statistics, if the checkpoint has some; raises StateError as `load`."""
         for group, saved in (state_dict.get(KEPT) or {}).items():
             if group in self.modules:
                 self.modules[group].credit.load_state_dict(saved)
@@ -173,11 +167,7 @@ class MappoCredit(_Credited, MappoConfig):  # type: ignore[misc]
 
 
 class WorldTask(TaskClass):  # type: ignore[misc]
-    """A task that needs no enumeration and no yaml file. `world_task` makes it.
-
-    Raises:
-        UnknownNameError, SettingError, MissingPackageError, WorldError: as `world_task`.
-    """
+    """A task that needs no enumeration and no yaml file; `world_task` makes it, with its errors."""
 
     def __init__(self, name: str, config: dict[str, object]) -> None:
         super().__init__(name, config)

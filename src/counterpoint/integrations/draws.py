@@ -84,7 +84,9 @@ def with_turns(labels: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     return columns
 
 
-def common_labels(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+def common_labels(
+    rows: Sequence[Mapping[str, Hashable]], names: Sequence[str]
+) -> dict[str, list[Hashable]]:
     """Returns the values [N] of each of the names that all rows [N] have."""
     return {name: [row[name] for row in rows] for name in names if all(name in row for row in rows)}
 

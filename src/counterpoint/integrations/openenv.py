@@ -76,8 +76,8 @@ class TextEpisode:
     def answer(self, agent: str, text: str) -> None:
         """Adds the answer of an agent.
 
-        Raises:
-            SettingError: the episode is over, it is another agent's turn, or the answer is illegal.
+        Raises SettingError if the episode is over, it is another agent's turn, or the answer is
+        illegal.
         """
         ask = self.next_request
         if ask is None:

@@ -129,11 +129,7 @@ class RoleEstimator:
         return {role: credit.state_dict() for role, credit in self.credits.items()}
 
     def load_state_dict(self, saved: Mapping[str, SavedCredit]) -> None:
-        """Resumes from a saved state.
-
-        Raises:
-            StateError: the state is not one of this class, or belongs to another scheme.
-        """
+        """Resumes from a saved state; raises StateError if it is of another class or scheme."""
         if not isinstance(saved, Mapping):
             raise StateError(f"got a state of type {type(saved).__name__}; wanted a dict of roles")
         for role, state in saved.items():

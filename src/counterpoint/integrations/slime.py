@@ -91,10 +91,8 @@ def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredi
 def sample_labels(samples: Sequence[Any], needs_agent: bool) -> Columns:
     """Returns labels [N] of samples from `group_index`, `metadata`, and `rollout_id` or `index`.
 
-    Several samples of an agent in one rollout are its turns, in their order.
-
-    Raises:
-        LabelError: a sample has no group_index, or no agent although one is needed.
+    Several samples of an agent in one rollout are its turns, in their order. Raises LabelError if a
+    sample has no group_index, or no agent although one is needed.
     """
     prompts = [sample.group_index for sample in samples]
     if None in prompts:

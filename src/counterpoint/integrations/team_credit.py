@@ -114,12 +114,7 @@ class TeamCredit:
         self._latest: deque[Update] = deque()
 
     def __call__(
-        self,
-        rewards: Array,
-        labels: Columns,
-        *,
-        learning: bool = True,
-        absent: Array | None = None,
+        self, rewards: Array, labels: Columns, *, learning: bool = True, absent: Array | None = None
     ) -> Array:
         """Returns the advantage [N] of every row, in the kind of array that the rewards are.
 
@@ -181,11 +176,7 @@ class TeamCredit:
         return credit.values
 
     def by_group(
-        self,
-        rewards: Sequence[Sequence[float | None]],
-        labels: Columns,
-        *,
-        learning: bool = True,
+        self, rewards: Sequence[Sequence[float | None]], labels: Columns, *, learning: bool = True
     ) -> list[list[float]]:
         """Returns the advantages of ragged groups [P][n]; without a row nothing is an update.
 
@@ -251,8 +242,7 @@ class TeamCredit:
     def load_state_dict(self, saved: SavedCredit) -> None:
         """Resumes from a saved state; rows that were logged after it are removed from the log.
 
-        Raises:
-            StateError: the state is not one of `TeamCredit`, or belongs to another scheme.
+        Raises StateError if the state is not one of `TeamCredit`, or belongs to another scheme.
         """
         if not isinstance(saved, Mapping) or saved.get("schema") != SCHEMA:
             raise StateError(f"got a state that is none of {SCHEMA}; wanted what state_dict gave")
@@ -274,18 +264,13 @@ class TeamCredit:
             self.recorder.go_back(self.updates)
 
     def save(self, file: Path) -> None:
-        """Writes the state to a JSON file of the trainer's checkpoint.
-
-        Raises:
-            OutputError: the file cannot be written.
-        """
+        """Writes the state to a JSON file; raises OutputError if that is not possible."""
         write_atomically(file, json.dumps(self.state_dict()))
 
     def load(self, file: Path) -> None:
         """Resumes from a file that `save` wrote; without the file nothing changes.
 
-        Raises:
-            StateError: the file cannot be read, or its state belongs to another scheme.
+        Raises StateError if the file cannot be read, or its state belongs to another scheme.
         """
         if file.is_file():
             try:
@@ -299,20 +284,14 @@ SchemeSource = str | AnyScheme | TeamCredit
 
 
 def credit_of(scheme: SchemeSource, record: str | Path | None = None) -> TeamCredit:
-    """Returns a `TeamCredit` of the scheme; a `TeamCredit` is returned as it is.
-
-    Raises:
-        UnknownNameError: no scheme has that name.
-        OutputError: the log `record` cannot be written.
-    """
+    """Returns a `TeamCredit` of the scheme; a `TeamCredit` is returned as it is."""
     return scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme, record=record)
 
 
 def refuse_rollouts(scheme: AnyScheme) -> None:
-    """Checks that every row keeps its own value, since each step has its own advantage.
+    """Raises SchemeError if the scheme combines the rows of a rollout.
 
-    Raises:
-        SchemeError: the scheme combines the rows of a rollout.
+    Where each step has its own advantage, every row keeps its own value.
     """
     if any(
         part.weighting == "trajectory" or part.rollout_reward != "mean"

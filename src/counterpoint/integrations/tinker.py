@@ -132,9 +132,7 @@ def batch_advantages(
 ) -> list[list[float]]:
     """Returns the advantage of each trajectory in each group; a group is a prompt.
 
-    Raises:
-        LabelError: a trajectory has no agent.
-        RewardError: a reward is infinite.
+    Raises LabelError if a trajectory has no agent, and RewardError if a reward is infinite.
     """
     agent_name = agent_of or logged_agent
     agents = [[agent_name(one) for one in group.trajectories_G] for group in groups]
@@ -149,11 +147,7 @@ def batch_advantages(
 
 
 def logged_agent(trajectory: Any) -> str:
-    """Returns the agent of a trajectory: `logs["agent"]` of its last step.
-
-    Raises:
-        LabelError: there is no such entry.
-    """
+    """Returns `logs["agent"]` of the last step of a trajectory; raises LabelError without it."""
     logs = trajectory.transitions[-1].logs if trajectory.transitions else {}
     if "agent" not in logs:
         raise LabelError(

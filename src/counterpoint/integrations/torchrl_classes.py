@@ -80,8 +80,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
     ) -> NormalizeAdvantage:
         """Returns the module for the advantage key of a loss.
 
-        Raises:
-            SettingError: the loss normalizes too; `MAPPOLoss` and `IPPOLoss` do so by default.
+        Raises SettingError if the loss normalizes too, as `MAPPOLoss` and `IPPOLoss` do by default.
         """
         norm = getattr(loss, "advantage_norm", None)
         if getattr(loss, "normalize_advantage", False) or norm is not None:
@@ -97,12 +96,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
         return self.rows.credit
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """Normalizes in place.
-
-        Raises:
-            KeyError: the batch has no such advantage; run the value estimator first.
-            RewardError, LabelError, OutputError: as `AgentAdvantages`.
-        """
+        """Normalizes in place; raises KeyError without an advantage, else as `AgentAdvantages`."""
         return self.normalize(tensordict, learning=self.training)
 
     def normalize(self, tensordict: TensorDictBase, *, learning: bool = True) -> TensorDictBase:
@@ -118,11 +112,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
         return self.credit.state_dict()
 
     def set_extra_state(self, state: SavedCredit) -> None:
-        """Restores running statistics.
-
-        Raises:
-            StateError: they are not those of `TeamCredit`, or belong to another scheme.
-        """
+        """Restores running statistics; raises StateError as `TeamCredit.load_state_dict`."""
         self.credit.load_state_dict(state)
 
 
@@ -303,11 +293,8 @@ def world_env(
     seed: int = 0,
     device: Any = "cpu",
 ) -> WorldEnv:
-    """Returns the sequential environment called `name` as one of TorchRL.
-
-    Raises:
-        UnknownNameError: no sequential environment has that name.
-        SettingError, MissingPackageError, WorldError: as `SequentialEntry.make`.
+    """Returns a sequential environment as one of TorchRL; its errors are those of `find_world` and
+    `SequentialEntry.make`.
     """
     return WorldEnv(find_world(name, Kind.SEQUENTIAL).make(settings, copies, seed), device)
 

@@ -10,7 +10,7 @@ task share a value in the column `task`. Only `with_credit` needs trl. Source: t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
@@ -98,9 +98,7 @@ class CreditMixin:
             whole = credit.scheme
             credit.scheme = weighted(whole) if isinstance(whole, Scheme) else whole.each(weighted)
 
-    def _calculate_rewards(
-        self, inputs: Sequence[Mapping[str, Any]], *args: Any, **kwargs: Any
-    ) -> Any:
+    def _calculate_rewards(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         from accelerate.utils import gather_object
 
         trainer: Any = super()
@@ -110,7 +108,7 @@ class CreditMixin:
         self._gathered = rewards, gather_object(own)
         return rewards
 
-    def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> Any:
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
         trainer: Any = self
         out = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         rewards, rows = self._gathered
@@ -143,8 +141,8 @@ class CreditMixin:
 
 
 def row_labels(
-    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], generations: int
-) -> dict[str, list[Any]]:
+    rows: Sequence[Mapping[str, Hashable]], columns: Mapping[str, str], generations: int
+) -> dict[str, list[Hashable]]:
     """Returns the label columns of gathered rows.
 
     Args:
@@ -156,7 +154,7 @@ def row_labels(
     Raises:
         LabelError: some rows have a value and others have none.
     """
-    count, labels = len(rows), dict[str, list[Any]]()
+    count, labels = len(rows), dict[str, list[Hashable]]()
     for label, column in columns.items():
         values = [row.get(label) for row in rows]
         missing = sum(value is None for value in values)

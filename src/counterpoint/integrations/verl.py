@@ -116,8 +116,7 @@ def batch_labels(
 ) -> dict[str, list[Any]]:
     """Returns labels [n] of the rows that are kept, from uids [B] and columns [B].
 
-    Raises:
-        LabelError: agents are needed, and a row has none.
+    Raises LabelError if agents are needed, and a row has none.
     """
     rows = kept.tolist()
     labels = {name: [columns[name][i] for i in rows] for name in COLUMNS if name in columns}
