@@ -31,8 +31,8 @@ def batch(seed=0, prompts=3, rollouts=4, agents=("a", "b"), offset=10.0):
 
 def test_it_is_the_kernel():
     rewards, labels = batch()
-    found = TeamCredit("agent_wise")(rewards, labels)
-    assert np.array_equal(found, advantages(rewards, labels, catalogue()["agent_wise"]).values)
+    result = TeamCredit("agent_wise")(rewards, labels)
+    assert np.array_equal(result, advantages(rewards, labels, catalogue()["agent_wise"]).values)
 
 
 @given(st.integers(0, 50), st.integers(1, 5))
@@ -42,9 +42,9 @@ def test_a_checkpoint_in_the_middle_changes_nothing(seed, at):
     for update in range(6):
         rewards, labels = batch(seed + update)
         if update == at:
-            told = json.loads(json.dumps(first.state_dict()))
+            state = json.loads(json.dumps(first.state_dict()))
             first = TeamCredit("group_reward_decoupled")
-            first.load_state_dict(told)
+            first.load_state_dict(state)
         assert np.array_equal(whole(rewards, labels), first(rewards, labels))
     assert first.updates == 6
 
@@ -59,9 +59,9 @@ def test_an_evaluation_moves_nothing():
 
 def test_states_that_are_none():
     credit = TeamCredit("agent_wise")
-    for told in ({}, [], {"schema": "other"}):
+    for state in ({}, [], {"schema": "other"}):
         with pytest.raises(StateError):
-            credit.load_state_dict(told)
+            credit.load_state_dict(state)
     running = TeamCredit("group_reward_decoupled")
     running(*batch())
     with pytest.raises(StateError, match="written under group_reward_decoupled"):
@@ -100,8 +100,8 @@ def test_components_have_names_and_rollouts_are_numbered(tmp_path):
     assert read_decisions(file).components == ("right", "short")
     other = TeamCredit("agent_wise", record=tmp_path / "d.jsonl")
     other([1.0, 2.0, 3.0, 4.0], {"prompt": ["p", "p", "q", "p"], "agent": ["a", "b", "a", "a"]})
-    told = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
-    assert [one["rollout"] for one in told] == [0, 0, 0, 1]
+    lines = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
+    assert [one["rollout"] for one in lines] == [0, 0, 0, 1]
 
 
 def test_going_back_takes_off_what_will_be_done_again(tmp_path):
@@ -156,8 +156,8 @@ def test_a_no_op_is_told_once(caplog):
             rng = np.random.default_rng(update)
             team = np.repeat(rng.normal(size=12), 2)  # one reward for both, both always there
             credit(team, batch(update)[1])
-        found = credit.check()
-    assert any(line.startswith("no-op") for line in found)
+        result = credit.check()
+    assert any(line.startswith("no-op") for line in result)
     assert len(caplog.records) == 1
 
 
@@ -385,8 +385,8 @@ def test_columns_of_all_kinds():
 def test_actions_are_recorded_and_enter_no_advantage(tmp_path):
     credit = TeamCredit("agent_wise", record=tmp_path / "c.jsonl")
     rewards, labels = batch()
-    found = credit(rewards, {**labels, "action": ["left", "right"] * (len(rewards) // 2)})
-    assert np.array_equal(found, TeamCredit("agent_wise")(rewards, labels))
+    result = credit(rewards, {**labels, "action": ["left", "right"] * (len(rewards) // 2)})
+    assert np.array_equal(result, TeamCredit("agent_wise")(rewards, labels))
     log = read_decisions(tmp_path / "c.jsonl")
     assert log.action is not None
     assert log.action.tolist() == ["left", "right"] * (len(rewards) // 2)
