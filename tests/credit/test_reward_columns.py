@@ -34,7 +34,7 @@ def test_another_library_keeps_its_arrays(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(rewards, "arrays_of", lambda one: other if one is given else NUMPY)
     assert Rewards.read(given, BARE).given is given
     with pytest.raises(RewardError, match="got rewards of type complex128; wanted real numbers"):
-        rewards._real(np.array([1j]))
+        Rewards.read(np.array([1j]), BARE)
 
 
 def test_unknown_values_beyond_the_limit_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
