@@ -26,7 +26,6 @@ from counterpoint.integrations.torchrl_classes import (
     NormalizeAdvantage,
     NormalizeOnExtend,
     WorldEnv,
-    world_env,
 )
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -182,7 +181,9 @@ class WorldTask(TaskClass):  # type: ignore[misc]
     ) -> Callable[[], WorldEnv]:
         """Returns a function that makes an environment of `num_envs` copies."""
         name, settings = self.name, deepcopy(self.config)
-        return lambda: world_env(name, settings, num_envs, seed or 0, device)
+        return lambda: WorldEnv(
+            find_world(name, Kind.SEQUENTIAL).make(settings, num_envs, seed or 0), device
+        )
 
     def supports_continuous_actions(self) -> bool:
         """Returns whether actions are numbers within bounds."""

@@ -108,9 +108,8 @@ class _Attached:
 
     def replace_methods(self) -> None:
         trainer = self.trainer
-        drain, loss, evaluate = (
-            trainer._drain_ready_buffers, trainer._compute_loss_with_gradients, trainer.evaluate
-        )  # fmt: skip
+        drain, loss = trainer._drain_ready_buffers, trainer._compute_loss_with_gradients
+        evaluate, split = trainer.evaluate, self.split
 
         def drained(ready: Sequence[int]) -> None:
             self.compute(sorted({int(agent) for agent in ready}))
@@ -122,13 +121,13 @@ class _Attached:
             return loss(agent, completions, returns)
 
         def evaluated(*args: Any, **kwargs: Any) -> Any:
-            if self.split is None:
+            if split is None:
                 return evaluate(*args, **kwargs)
-            self.split.listening = False
+            split.listening = False
             try:
                 return evaluate(*args, **kwargs)
             finally:
-                self.split.listening = True
+                split.listening = True
 
         trainer._drain_ready_buffers = drained
         trainer._compute_loss_with_gradients = losses

@@ -135,12 +135,15 @@ class TeamCredit:
             OutputError: the log cannot be written.
         """
         if absent is not None:
-            there = np.flatnonzero(as_table(absent)[:, 0] == 0)
-            values = _taken(rewards, there)
+            there, a = np.flatnonzero(as_table(absent)[:, 0] == 0), arrays_of(rewards)
+            whole = a.like(a.ones(len(rewards)) * 0, rewards)
             if len(there):
                 kept = {name: _taken(column, there) for name, column in labels.items()}
-                values = self(values, kept, learning=learning)
-            return _spread(values, there, len(rewards))
+                values = self(_taken(rewards, there), kept, learning=learning)
+                if a.name == "jax":
+                    return whole.at[there].set(values)
+                whole[there] = values
+            return whole
         labels = dict(labels)
         if "rollout" not in labels and hasattr(rewards, "__len__"):
             prompt, agent = (
@@ -307,14 +310,3 @@ def refuse_rollouts(scheme: AnyScheme) -> None:
 def _taken(column: Array, there: Ints) -> Array:
     """Returns the rows `there` of a column."""
     return [column[i] for i in there] if isinstance(column, list | tuple) else column[there]
-
-
-def _spread(values: Array, there: Ints, count: int) -> Array:
-    """Returns [count] numbers: the values at `there` and 0 elsewhere."""
-    values = np.asarray(values, dtype=np.float64) if isinstance(values, list) else values
-    a = arrays_of(values)
-    whole = a.like(a.ones(count) * 0, values)
-    if a.name == "jax":
-        return whole.at[there].set(values)
-    whole[there] = values
-    return whole

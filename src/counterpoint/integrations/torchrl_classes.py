@@ -8,7 +8,7 @@ drawn. `WorldEnv` is a sequential environment for TorchRL; axis letters are thos
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -29,8 +29,6 @@ from counterpoint.integrations.team_credit import (
     TeamCredit,
 )
 from counterpoint.integrations.torchrl import AgentAdvantages
-from counterpoint.worlds.kind import Kind
-from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.world import StepWorld, View
 
 ENDS = ("done", "terminated", "truncated")
@@ -223,10 +221,9 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         world, actions = self.world, self.world.actions
         continuous = actions[0].continuous
-        shape: tuple[int, ...] = (world.copies, len(actions))
-        if continuous:
-            shape = (*shape, max(can.size for can in actions))
-        chosen: NDArray[Any] = np.zeros(shape, dtype=np.float32 if continuous else np.int64)
+        width = (max(can.size for can in actions),) if continuous else ()
+        shape, kind = (world.copies, len(actions), *width), np.float32 if continuous else np.int64
+        chosen: NDArray[Any] = np.zeros(shape, dtype=kind)
         for group, at in self._at.items():
             given = tensordict.get((group, "action")).detach().cpu().numpy()
             if continuous:
@@ -284,19 +281,6 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
         """Closes the windows and files of the environment."""
         super().close(**options)
         self.world.close()
-
-
-def world_env(
-    name: str,
-    settings: Mapping[str, object] | None = None,
-    copies: int = 1,
-    seed: int = 0,
-    device: Any = "cpu",
-) -> WorldEnv:
-    """Returns a sequential environment as one of TorchRL; its errors are those of `find_world` and
-    `SequentialEntry.make`.
-    """
-    return WorldEnv(find_world(name, Kind.SEQUENTIAL).make(settings, copies, seed), device)
 
 
 def _flag(*shape: int) -> Categorical:
