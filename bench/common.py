@@ -71,7 +71,7 @@ def run_task(
 def peer_python(name: str) -> str | None:
     """Returns the interpreter of a peer's environment, which is made if it is missing.
 
-    If it cannot be made, this prints why, loudly, and returns None.
+    If it cannot be made, this prints a warning and returns None.
     """
     python = PROJECT / ".venv" / name / "bin" / "python"
     if not python.exists() and (why := make(name, PROJECT / ".venv")):

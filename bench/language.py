@@ -2,10 +2,10 @@
 
     python bench/language.py --out counterpoint-out/bench/language.json
 
-Words are learned by SmolLM2-135M, which `counterpoint model fetch` brings; where it is missing they
-are left out, loudly. TRL and CoMLRL are installed into an environment of their own,
-`.venv/peers-language`; where that fails they are left out, loudly. Every process has one thread,
-ours and theirs take turns, and each figure is CPU-seconds of a whole step: prompts, tokens,
+Words are learned by SmolLM2-135M, which `counterpoint model fetch` fetches; if it is missing, they
+are left out with a warning. TRL and CoMLRL are installed into an environment of their own,
+`.venv/peers-language`; if that fails, they are left out with a warning. Every process has one
+thread, ours and theirs take turns, and each figure is CPU-seconds of a whole step: prompts, tokens,
 rewards, advantages, gradient, optimizer.
 """
 

@@ -4,8 +4,8 @@
 
 Peers contradict each other, so each has a Python of its own; none of them is a dependency. Versions
 are those that were tested, except in `peers-trl-newest`, which has the newest TRL. What cannot be
-installed is said, with the reason, and left out: the tests that need it are skipped. Exits with 1
-where one failed.
+installed is listed with the reason and left out: the tests that need it are skipped. The script
+exits with 1 if one failed.
 """
 
 from __future__ import annotations

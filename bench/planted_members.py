@@ -13,9 +13,9 @@ from counterpoint.worlds.message.hidden_profile import ScriptedMember
 from counterpoint.worlds.message.world import Observation
 
 PLANTED = ("echo", "idle", "cautious")
-"""echo: says again what it heard last, and answers what was favoured last. idle: says nothing;
-asked again, it speaks in half of the items. cautious: tells only what all know anyway, and answers
-what most others favour."""
+"""echo: repeats the message that it received last, and answers what was favoured last. idle: sends
+nothing; after a nudge it sends in half of the items. cautious: sends only what all know anyway, and
+answers what most others favour."""
 
 
 @dataclass(frozen=True)

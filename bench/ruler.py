@@ -3,8 +3,9 @@
     python bench/ruler.py --out counterpoint-out/bench/ruler.json
 
 openpipe-art is installed into an environment of its own, `.venv/peers-services`; if that fails,
-nothing is measured, loudly. The judge reads a quality mark in each run, adds noise and a taste for
-what stands first, and answers each in the format that it is asked for. Both get the same groups.
+the script prints why and measures nothing. The judge reads a quality mark in each run, adds noise
+and a taste for what stands first, and answers in the format of each prompt. Both get the
+same groups.
 """
 
 from __future__ import annotations

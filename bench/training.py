@@ -2,10 +2,10 @@
 
     python bench/training.py --out counterpoint-out/bench/training.json
 
-BenchMARL and VMAS are installed into an environment of their own, `.venv/peers`; where that fails
-the comparison is left out, loudly. Every figure of ours is a whole process, imports included, or
-CPU-seconds where it says so. JaxMARL's trainer is in no package, so its figures are recorded ones,
-from another machine of the same kind.
+BenchMARL and VMAS are installed into an environment of their own, `.venv/peers`; if that fails,
+the comparison is left out with a warning. Every figure of ours is a whole process, imports
+included, or CPU-seconds where it says so. JaxMARL's trainer is in no package, so its figures are
+recorded ones, from another machine of the same kind.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 Two agents of their own parameters, a prompt a step, 8 joint samples of 16 tokens. `team` pays both
 the mean of their shares of small letters, as CoMLRL does; `apart` pays each its own, agent 1 ten
-times as much and 5 on top. What is told is the share of small letters in the last quarter.
+times as much and 5 on top. The printed number is the share of small letters in the last quarter.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Needs the environments that `bench/peer_environments.py` makes.
 Each peer runs in its own environment, as installed: its own function, then ours through its adapter
-on the same rewards. A peer that is not there is said and left out.
+on the same rewards. A peer without an environment is listed and left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CASES: dict[str, tuple[list[float | None], str]] = {
     "[1, None, 0]": ([1.0, None, 0.0], "aaa"),
     "a [0, 1], b [10, 12, 14, 11]": ([0.0, 1.0, 10.0, 12.0, 14.0, 11.0], "aabbbb"),
 }
-"""Rewards of one prompt's group, and whose each is."""
+"""Rewards of one prompt's group, and the agent of each."""
 
 Values = list[float] | str
 """Advantages, or what was raised instead."""

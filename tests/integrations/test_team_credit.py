@@ -76,6 +76,33 @@ def test_states_that_are_none():
         TeamCredit(check_every=-1)
 
 
+def test_a_state_in_a_file(tmp_path):
+    file, credit = tmp_path / "checkpoint" / "credit.json", TeamCredit("group_reward_decoupled")
+    credit.load(file)  # there is none yet
+    assert credit.updates == 0
+    credit(*batch())
+    credit.save(file)
+    again = TeamCredit("group_reward_decoupled")
+    again.load(file)
+    assert again.state_dict() == credit.state_dict()
+    with pytest.raises(StateError, match=r"could not read .*credit.json .*written under"):
+        TeamCredit("agent_wise").load(file)
+    file.write_text("{")
+    with pytest.raises(StateError, match="could not read"):
+        again.load(file)
+
+
+def test_ragged_groups_are_the_rows_of_one_call():
+    rewards, labels = batch()
+    groups = [rewards[:1].tolist(), [], rewards[1:].tolist()]
+    values = TeamCredit("agent_wise").by_group(groups, labels)
+    assert [len(group) for group in values] == [1, 0, len(rewards) - 1]
+    assert values[0] + values[2] == TeamCredit("agent_wise")(rewards, labels).tolist()
+    credit = TeamCredit("agent_wise")
+    assert credit.by_group([[], []], {"prompt": [], "agent": []}) == [[], []]
+    assert credit.updates == 0
+
+
 def test_what_is_recorded_is_read_back(tmp_path):
     file = tmp_path / "log" / "credit.jsonl"
     credit = TeamCredit("agent_wise", record=file)

@@ -30,6 +30,7 @@ def distinct_prompts(
     names, distinct = dict[Any, str](), list(prompts)
     for (_, prompt), members in rows.items():
         made = {(prompt, keys[i]) for i in members}
+        # the authors of a group may have had unequally many groups: the next draw is free for all
         draw = max(drawn.get(one, 0) for one in made)
         drawn.update(dict.fromkeys(made, draw + 1))
         if draw:

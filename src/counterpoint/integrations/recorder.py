@@ -131,7 +131,7 @@ def _mended(path: Path) -> bool:
     with path.open("r+b") as file:
         file.seek(max(0, size - LONGEST))
         end = file.read()
-        if end and not end.endswith(b"\n"):
+        if end and not end.endswith(b"\n"):  # a kill amid a write left half a row
             whole = size - len(end) + end.rfind(b"\n") + 1
             if end[end.rfind(b"\n") + 1 :].startswith(b'{"step":'):
                 file.truncate(whole)

@@ -171,7 +171,7 @@ class TeamCredit:
         if self.check_every:
             self._latest.append((self.updates, table, labels))
             rows = sum(len(one) for _, one, _ in self._latest)
-            while len(self._latest) > 1 and rows > WINDOW:
+            while len(self._latest) > 1 and rows > WINDOW:  # an update longer than it stays whole
                 rows -= len(self._latest.popleft()[1])
         self.updates += 1
         if self.check_every and (self.updates % self.check_every == 0 or self.updates == FIRST):

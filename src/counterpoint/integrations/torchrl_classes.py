@@ -207,7 +207,7 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
     def _reset(self, tensordict: TensorDictBase | None = None, **options: Any) -> TensorDictBase:
         """Returns the first observation of the copies that restarted; all do without a mask."""
         which = None if tensordict is None else tensordict.get("_reset", None)
-        if which is None or self._new:
+        if which is None or self._new:  # a partial reset of copies that never played is a whole one
             self._begin(self.world.reset())
         else:
             to_reset = which.reshape(self.world.copies, -1).any(dim=-1).cpu().numpy()

@@ -62,7 +62,7 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
                 f"no-op: in the latest {diagnosis.rows} rows, per-agent statistics change no "
                 f"advantage under {diagnosis.scheme}. Decoupling does nothing here."
             )
-        if not scheme.groups_by_agent and _apart(updates):
+        if not scheme.groups_by_agent and _apart(decisions):
             sentences["apart"] = (
                 "apart: no update has rows of two agents for the same prompt, so that nothing "
                 "compares them. Put the rows of one task into one batch (in TRL: one after the "
@@ -87,18 +87,13 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
     return sentences
 
 
-def _apart(updates: Sequence[Update]) -> bool:
+def _apart(decisions: Decisions) -> bool:
     """Returns whether no prompt has rows of two agents in any update."""
-    for _, _, labels in updates:
-        if "prompt" not in labels:
-            return False
-        first_agent: dict[object, object] = {}
-        for prompt, agent in zip(
-            plain_values(labels["prompt"]), plain_values(labels["agent"]), strict=True
-        ):
-            if first_agent.setdefault(prompt, agent) != agent:
-                return False
-    return True
+    if decisions.step is None or "prompt" not in decisions.labels:
+        return False
+    columns = (decisions.step, decisions.labels["prompt"], decisions.labels["agent"])
+    rows = set(zip(*(column.tolist() for column in columns), strict=True))
+    return len({row[:2] for row in rows}) == len(rows)
 
 
 def decisions_of(updates: Sequence[Update]) -> Decisions | None:
