@@ -9,7 +9,6 @@ what the audits say of the Who&When transcripts: how often they name whom people
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +26,8 @@ from planted_episodes import PLANTED as IN_EPISODES
 from planted_episodes import make
 from planted_logs import FORMATS, write
 
+from common import write_json
+
 PLANTED = {
     "idle": "idleness.idle_member",
     "contagion": "idleness.contagion",
@@ -41,13 +42,15 @@ PLANTED = {
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 
 
-def found(path: Path) -> set[str]:
-    """What is found in a log."""
+def findings_in(path: Path) -> set[str]:
+    """Returns the names of what audits find in a log."""
     return {f"{f.audit}.{f.name}" for f in audit(read_logs(path)).findings if f.verdict == FOUND}
 
 
 def power(folder: Path, logs: int) -> dict[str, Any]:
-    """Share of logs in which the planted failure is found, by strength; 12 episodes each."""
+    """Returns the share of logs in which the planted failure is found, by strength; a log has 12
+    episodes.
+    """
     out: dict[str, Any] = {}
     print("| planted | " + " | ".join(f"strength {s:g}" for s in STRENGTHS) + " |")
     print("|---" * (len(STRENGTHS) + 1) + "|")
@@ -58,7 +61,7 @@ def power(folder: Path, logs: int) -> dict[str, Any]:
             for seed in range(logs):
                 kind = list(FORMATS)[seed % len(FORMATS)]
                 path = write(folder / "log.jsonl", kind, seed, failure, strength)
-                hits += name in found(path)
+                hits += name in findings_in(path)
             row.append(hits / logs)
         out[name] = row
         print(f"| {name} | " + " | ".join(f"{x:.2f}" for x in row) + " |", flush=True)
@@ -66,7 +69,9 @@ def power(folder: Path, logs: int) -> dict[str, Any]:
 
 
 def episodes(logs: int) -> dict[str, Any]:
-    """The same of answers, rewards and tables, 40 episodes or tasks; strength 0 is clean."""
+    """Returns the same for answers, rewards and tables, with 40 episodes or tasks; strength 0 is
+    clean.
+    """
     out: dict[str, Any] = {}
     every = (0.0, *STRENGTHS)
     print("\n| planted | " + " | ".join(f"strength {s:g}" for s in every) + " |")
@@ -77,8 +82,8 @@ def episodes(logs: int) -> dict[str, Any]:
             for strength in every:
                 hits = 0
                 for seed in range(logs):
-                    told, outcomes = make(name, strength, seed)
-                    findings = audit(told, outcomes, (which,)).findings
+                    records, outcomes = make(name, strength, seed)
+                    findings = audit(records, outcomes, (which,)).findings
                     hits += any(f.name == name and f.verdict == FOUND for f in findings)
                 row.append(hits / logs)
             out[f"{which}.{name}"] = row
@@ -87,29 +92,29 @@ def episodes(logs: int) -> dict[str, Any]:
 
 
 def alarms(folder: Path, logs: int) -> dict[str, Any]:
-    """Share of clean logs in which anything at all is found."""
+    """Returns the share of clean logs in which anything at all is found."""
     blamed = 0
     by_name: dict[str, int] = {}
     for seed in range(logs):
         kind = list(FORMATS)[seed % len(FORMATS)]
-        seen = found(write(folder / "log.jsonl", kind, 10_000 + seed))
+        seen = findings_in(write(folder / "log.jsonl", kind, 10_000 + seed))
         blamed += bool(seen)
         for name in seen:
             by_name[name] = by_name.get(name, 0) + 1
-    told = wilson_interval(blamed, logs)
+    share = wilson_interval(blamed, logs)
     print(f"\n{blamed} of {logs} clean logs were blamed: {blamed / logs:.3f} "
-          f"[{told.low:.3f}, {told.high:.3f}]; {by_name}", flush=True)  # fmt: skip
+          f"[{share.low:.3f}, {share.high:.3f}]; {by_name}", flush=True)  # fmt: skip
     return {"logs": logs, "blamed": blamed, "by finding": by_name}
 
 
 def real(folder: Path) -> dict[str, Any]:
-    """Whom `stuck` and `idleness` point at in real transcripts, beside whom people blame."""
+    """Returns whom `stuck` and `idleness` point at in real transcripts, beside whom people name."""
     out: dict[str, Any] = {}
     episodes = list(read_logs(folder))
     for name in ("stuck", "idleness"):
-        told = [(e, [p for f in audit([e], (), (name,)).findings for p in f.evidence])
+        pointing = [(e, [p for f in audit([e], (), (name,)).findings for p in f.evidence])
                 for e in episodes]  # fmt: skip
-        pointed = [(e, places[0]) for e, places in told if places and places[0].agent]
+        pointed = [(e, places[0]) for e, places in pointing if places and places[0].agent]
         who = sum(p.agent == e.meta["labels"]["mistake_agent"] for e, p in pointed)
         near = sum(abs(p.t - int(e.meta["labels"]["mistake_step"])) <= 2 for e, p in pointed)
         first = sum(e.agents[0] == e.meta["labels"]["mistake_agent"] for e, _ in pointed)
@@ -129,15 +134,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/audits.json"))
     parser.add_argument("--logs", type=int, default=1000)
     parser.add_argument("--real", type=Path, default=None)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        told = {"power": power(Path(name), max(20, asked.logs // 20)),
-                "alarms": alarms(Path(name), asked.logs)}  # fmt: skip
-    told["episodes"] = episodes(max(20, asked.logs // 20))
-    if asked.real:
-        told["real"] = real(asked.real)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        document = {"power": power(Path(name), max(20, options.logs // 20)),
+                "alarms": alarms(Path(name), options.logs)}  # fmt: skip
+    document["episodes"] = episodes(max(20, options.logs // 20))
+    if options.real:
+        document["real"] = real(options.real)
+    write_json(options.out, document)
 
 
 if __name__ == "__main__":

@@ -85,14 +85,18 @@ class Advice:
 
     @property
     def pace(self) -> str:
-        """Whether the team as a whole is ahead or behind after a quarter of the training, or
-        neither; behind does not count as worse, since a larger step would make up for it."""
+        """Returns whether the team as a whole is ahead or behind after a quarter of the training,
+        or neither. A team that is behind does not count as worse, since a larger step would make up
+        for it.
+        """
         if self.early[2] < -MARGIN:
             return "behind"
         return "ahead" if self.early[1] > MARGIN else "neither"
 
     def outcome_beyond(self, margin: float) -> str:
-        """better, equal or worse: worse where any of the three intervals lies below -margin."""
+        """Returns better, equal or worse; it is worse if any of the three intervals lies below
+        -margin.
+        """
         three = (self.reward, self.planted, self.everybody)
         if any(high < -margin for _, _, high in three):
             return "worse"
@@ -100,7 +104,7 @@ class Advice:
 
     @property
     def outcome(self) -> str:
-        """The outcome that is counted."""
+        """Returns the outcome that is counted."""
         return self.outcome_beyond(MARGIN)
 
 
@@ -130,19 +134,19 @@ class Result:
 
     @property
     def right(self) -> bool:
-        """Whether every agent has a right cause and the log's own fault is named."""
+        """Returns whether every agent has a right cause and the log's own fault is named."""
         return not (self.error or self.wrong_causes or self.wrong_fault or self.wrong_advice)
 
 
 def resolve(name: str) -> Any:
-    """The scheme of a name; `grpo_rows` also where the catalogue does not have it yet."""
+    """Returns the scheme of a name, and `grpo_rows` also if the catalogue does not have it yet."""
     if name == "grpo_rows" and name not in catalogue():
         return Scheme(center_by=("prompt",))
     return scheme_named(name)
 
 
 def draw(case: Case) -> Columns:
-    """The log of a case."""
+    """Returns the log of a case."""
     log = log_of(
         case.world, resolve(case.scheme), case.updates, case.rate, case.seed, actions=case.actions
     )
@@ -155,7 +159,7 @@ def draw(case: Case) -> Columns:
 
 
 def saved(case: Case, folder: Path, name: str) -> tuple[Path, str, int]:
-    """The log of a case as a file: its path, its style and how many rows it has."""
+    """Writes the log of a case to a file, and returns path, style and number of rows."""
     log = draw(case)
     # a list, and a dump without rollouts, number rows anew and so hide that a log is broken
     unnumbered = () if case.spoil is None else ("groups", "trl", "verl")
@@ -165,7 +169,7 @@ def saved(case: Case, folder: Path, name: str) -> tuple[Path, str, int]:
 
 
 def diagnosed(path: Path, scheme: str, style: str = "") -> DiagnosisResult:
-    """The diagnosis of a file."""
+    """Returns the diagnosis of a file."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", LogNotice)
@@ -174,7 +178,7 @@ def diagnosed(path: Path, scheme: str, style: str = "") -> DiagnosisResult:
 
 
 def judged(case: Case, path: Path, style: str, rows: int) -> Result:
-    """The diagnosis of a file beside the truth of its case."""
+    """Returns the diagnosis of a file beside the truth of its case."""
     result = Result(case.kind, case.scheme, style, case.seed, rows, case.healthy)
     try:
         diagnosis = diagnosed(path, case.scheme, style)
@@ -201,7 +205,7 @@ def judged(case: Case, path: Path, style: str, rows: int) -> Result:
 
 
 def _wrong_fault(case: Case, diagnosis: DiagnosisResult) -> str:
-    """What is wrong with the list of the log's faults, or nothing."""
+    """Returns what is wrong with the list of the log's faults, or an empty text."""
     codes = {fault.code for fault in diagnosis.log_faults}
     if case.truth.fault:
         wanted = FAULT_CODES.get(case.truth.fault, ())
@@ -212,7 +216,7 @@ def _wrong_fault(case: Case, diagnosis: DiagnosisResult) -> str:
 
 
 def followed(case: Case, path: Path, result: Result) -> Advice:
-    """Train the case's team under its scheme and under the recommended one."""
+    """Trains the case's team under its scheme and under the recommended one."""
     name, world = str(result.recommended), case.world
     updates = max(UPDATES, 2 * (world.jump or 0))
     old, new = (
@@ -235,7 +239,7 @@ def followed(case: Case, path: Path, result: Result) -> Advice:
 
 
 def interval(differences: Any) -> tuple[float, float, float]:
-    """Mean of paired differences with Student's 95% interval."""
+    """Returns the mean of paired differences with Student's 95% interval."""
     mean = float(np.mean(differences))
     half = STUDENT_95 * float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
     return mean, mean - half, mean + half
@@ -244,7 +248,7 @@ def interval(differences: Any) -> tuple[float, float, float]:
 def results(
     drawn: Iterable[Case], folder: Path, *, training: bool = True
 ) -> Iterator[tuple[Result, Path]]:
-    """Judge every case, and follow its advice."""
+    """Judges every case, and follows its advice."""
     for number, case in enumerate(drawn):
         path, style, rows = saved(case, folder, f"log_{number:03d}")
         result = judged(case, path, style, rows)
@@ -257,7 +261,7 @@ def results(
 
 
 def agrees_on_the_command_line(path: Path, result: Result) -> bool:
-    """Whether `counterpoint diagnose PATH --json` says the same as the library."""
+    """Returns whether `counterpoint diagnose PATH --json` says the same as the library."""
     command = [sys.executable, "-m", "counterpoint", "diagnose", str(path), "--json"]
     if columns := mapping(path, result.style):
         command += ["--columns", ",".join(f"{k}={v}" for k, v in columns.items())]
@@ -276,20 +280,20 @@ def agrees_on_the_command_line(path: Path, result: Result) -> bool:
 # --- the table ------------------------------------------------------------------------------
 
 
-def summary(found: list[Result]) -> dict[str, Any]:
-    """The numbers of the headline."""
-    known = [r for r in found if r.kind != ADVICE_ONLY]
+def summary(judgements: list[Result]) -> dict[str, Any]:
+    """Returns the numbers of the headline."""
+    known = [r for r in judgements if r.kind != ADVICE_ONLY]
     healthy = [r for r in known if r.healthy]
-    advised = [r for r in found if r.advice is not None]
+    advised = [r for r in judgements if r.advice is not None]
     outcomes = [r.advice.outcome for r in advised if r.advice is not None]
     return {
         "logs": len(known),
         "right": sum(r.right for r in known),
         "healthy": len(healthy),
         "healthy_accused": sum(r.accused for r in healthy),
-        "errors": sum(bool(r.error) for r in found),
-        "wrong_verdicts": sum(r.wrong_verdict for r in found),
-        "contradictions": sum(r.contradiction for r in found),
+        "errors": sum(bool(r.error) for r in judgements),
+        "wrong_verdicts": sum(r.wrong_verdict for r in judgements),
+        "contradictions": sum(r.contradiction for r in judgements),
         "followed": len(advised),
         **{name: outcomes.count(name) for name in ("better", "equal", "worse")},
         "worse_without_margin": sum(
@@ -323,9 +327,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def table(found: list[Result]) -> str:
-    """The page: a headline, and a line for each kind."""
-    s = summary(found)
+def table(judgements: list[Result]) -> str:
+    """Returns the page: a headline, and a line for each kind."""
+    s = summary(judgements)
     share = wilson_interval(s["right"], s["logs"])
     lines = [
         INTRODUCTION.format(seeds=SEEDS, margin=MARGIN),
@@ -339,8 +343,8 @@ def table(found: list[Result]) -> str:
         f"| {' | '.join(COLUMNS)} |",
         "|" + " --- |" * len(COLUMNS),
     ]
-    for kind in dict.fromkeys(r.kind for r in found):
-        rows = [r for r in found if r.kind == kind]
+    for kind in dict.fromkeys(r.kind for r in judgements):
+        rows = [r for r in judgements if r.kind == kind]
         outcomes = [r.advice.outcome for r in rows if r.advice is not None]
         counts = " | ".join(str(outcomes.count(name)) for name in ("better", "equal", "worse"))
         paces = [r.advice.pace for r in rows if r.advice is not None]
@@ -358,22 +362,22 @@ def _right(rows: list[Result]) -> str:
 def _wrong(rows: list[Result]) -> str:
     reasons: dict[str, int] = {}
     for row in rows:
-        said = {f"{given or 'no cause'} for {'/'.join(c or 'none' for c in right)}"
+        mistakes = {f"{given or 'no cause'} for {'/'.join(c or 'none' for c in right)}"
                 for given, right in row.wrong_causes.values()}  # fmt: skip
-        said |= {reason for reason in (row.error[:60], row.wrong_fault) if reason}
+        mistakes |= {reason for reason in (row.error[:60], row.wrong_fault) if reason}
         if row.wrong_advice:
-            said.add(f"recommends {row.recommended}")
+            mistakes.add(f"recommends {row.recommended}")
         if row.contradiction:
-            said.add(f"verdict {row.verdict} beside a recommendation")
+            mistakes.add(f"verdict {row.verdict} beside a recommendation")
         if row.wrong_verdict:
-            said.add(f"verdict {row.verdict}")
-        for reason in said:
+            mistakes.add(f"verdict {row.verdict}")
+        for reason in mistakes:
             reasons[reason] = reasons.get(reason, 0) + 1
     return "; ".join(f"{reason} ({count})" for reason, count in reasons.items()) or "-"
 
 
 def main() -> None:
-    """Draw, judge, train, write."""
+    """Draws, judges, trains and writes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
     parser.add_argument("--share", type=float, default=1.0, help="share of the logs of each kind")
@@ -381,31 +385,31 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other logs")
     parser.add_argument("--no-training", action="store_true", help="do not follow the advice")
     parser.add_argument("--others", action="store_true", help="judge under other schemes as well")
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    start, found, agreed = time.perf_counter(), [], []
-    drawn = [c for c in cases(asked.share, asked.seed) if asked.kind in c.kind]
-    drawn += list(under_other_schemes(drawn)) if asked.others else []
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    start, judgements, agreed = time.perf_counter(), [], []
+    drawn = [c for c in cases(options.share, options.seed) if options.kind in c.kind]
+    drawn += list(under_other_schemes(drawn)) if options.others else []
     with tempfile.TemporaryDirectory() as folder:
         for i, (result, path) in enumerate(
-            results(drawn, Path(folder), training=not asked.no_training)
+            results(drawn, Path(folder), training=not options.no_training)
         ):
-            found.append(result)
+            judgements.append(result)
             if i % 25 == 0 and not result.error and result.scheme in catalogue():
                 agreed.append(agrees_on_the_command_line(path, result))
                 if not agreed[-1]:
                     print("the command line differs on", result.kind, result.style, result.scheme)
-    text = table(found) + (
+    text = table(judgements) + (
         f"\nThe command line agrees on {sum(agreed)} of {len(agreed)} logs tried. "
         f"The battery took {time.perf_counter() - start:.0f} seconds.\n"
     )
     records = [
         asdict(r) | {"outcome": r.advice.outcome if r.advice else None, "right": r.right}
-        for r in found
+        for r in judgements
     ]
-    saved_as = {"summary": summary(found), "logs": records}
-    (asked.out / "battery.json").write_text(json.dumps(saved_as, indent=1))
-    (asked.out / "battery.md").write_text(text)
+    saved_as = {"summary": summary(judgements), "logs": records}
+    (options.out / "battery.json").write_text(json.dumps(saved_as, indent=1))
+    (options.out / "battery.md").write_text(text)
     print(text)
 
 

@@ -91,7 +91,7 @@ class Case:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is planted."""
+        """Returns whether nothing is planted."""
         return not self.truth.causes and self.truth.others == NONE and not self.truth.fault
 
 
@@ -110,7 +110,7 @@ FAULTS = (
 
 
 def spread(rng: Rng, agents: int, contexts: int, low: float = 0.3, high: float = 0.65) -> Floats:
-    """[A, C] skills: tasks differ in difficulty, agents a little."""
+    """Returns skills [A, C]: tasks differ in difficulty, agents a little."""
     task = rng.uniform(low + 0.05, high - 0.05, contexts)
     return np.clip(task + rng.uniform(-0.05, 0.05, (agents, contexts)), low, high)
 
@@ -123,7 +123,7 @@ def team(rng: Rng, count: int) -> tuple[str, ...]:
 
 
 def world(rng: Rng, count: int, /, *, low: float = 0.3, high: float = 0.65, **knobs: Any) -> World:
-    """A healthy team of ordinary size; knobs override."""
+    """Returns a healthy team of ordinary size, in which `knobs` replace settings."""
     contexts = int(knobs.pop("contexts", rng.integers(4, 7)))
     names = knobs.pop("agents", None) or team(rng, count)
     drawn = {
@@ -139,5 +139,5 @@ def world(rng: Rng, count: int, /, *, low: float = 0.3, high: float = 0.65, **kn
 
 
 def pick(rng: Rng, names: tuple[str, ...]) -> str:
-    """One of the names."""
+    """Returns one of the names."""
     return str(rng.choice(names))

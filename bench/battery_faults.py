@@ -18,8 +18,9 @@ SMALL = ("cannot tell", "no-op")
 
 
 def twenty_rows(rng: Rng) -> Case:
-    """About 20 rows: whatever is planted, no scheme can be recommended and nobody is accused of
-    what was not planted."""
+    """The log has about 20 rows: whatever is planted, no scheme can be recommended, and no agent is
+    accused of what was not planted.
+    """
     agents = int(rng.integers(2, 4))
     make = (healthy_own, healthy_shared, drowned, offset)[int(rng.integers(4))]
     case = make(rng)
@@ -41,14 +42,14 @@ def twenty_rows(rng: Rng) -> Case:
 
 
 def fifty_healthy(rng: Rng) -> Case:
-    """Fifty agents with rewards of their own that are alike."""
+    """Fifty agents have rewards of their own that are alike."""
     team_ = world(rng, 50, low=0.4, high=0.6, noise=0.1, prompts=4, rollouts=8, contexts=4)
     scheme = pick(rng, ("mappo_pooled", "happo_per_agent", "agent_wise"))
     return Case("50 agents: healthy", team_, scheme, Truth(), 10)
 
 
 def fifty_planted(rng: Rng) -> Case:
-    """Fifty agents, of whom two are quiet, or one is far off."""
+    """Among fifty agents two are quiet, or one is far off."""
     gain = away = None
     if rng.random() < 0.5:
         gain = np.where(np.arange(50) < 2, 1.0, 60.0)
@@ -83,7 +84,7 @@ def _any(rng: Rng) -> Case:
 
 
 def fault_two_runs(rng: Rng) -> Case:
-    """Two runs in one file, the second with other rewards."""
+    """One file has two runs, the second with other rewards."""
     case, shift = _any(rng), float(rng.choice([0.0, 50.0]))
     flip = np.random.default_rng(int(rng.integers(10**6)))
 

@@ -33,7 +33,7 @@ RENAMED = {
 
 
 def mapping(path: Path, style: str) -> dict[str, str] | None:
-    """What a user has to say about the columns of a file; None where the names are known."""
+    """Returns what a user must say about the columns of a file, or None if the names are known."""
     if style != "renamed":
         return None
     with path.open() as file:
@@ -52,12 +52,12 @@ class Columns:
         return len(self.rewards)
 
     def rows(self, index: Array) -> Columns:
-        """The same log with these rows only, in this order."""
+        """Returns the same log with these rows only, in this order."""
         labels = {name: column[index] for name, column in self.labels.items()}
         return replace(self, labels=labels, rewards=self.rewards[index])
 
     def then(self, other: Columns) -> Columns:
-        """Both logs, one behind the other."""
+        """Returns both logs, one behind the other."""
         labels = {name: np.append(a, other.labels[name]) for name, a in self.labels.items()}
         return Columns(labels, np.append(self.rewards, other.rewards, 0), self.components)
 
@@ -65,7 +65,7 @@ class Columns:
 def log_of(
     world: World, scheme: Any, updates: int, rate: float, seed: int, *, actions: bool = False
 ) -> Columns:
-    """What a trainer logs while the team trains under `scheme`."""
+    """Returns what a trainer logs while the team trains under `scheme`."""
     learner = Learner(world, scheme, world.start(1), rate)
     batches = []
     for update in range(updates):
@@ -87,7 +87,7 @@ def log_of(
 
 
 def styles_for(log: Columns) -> tuple[str, ...]:
-    """The styles in which nothing of this log is lost."""
+    """Returns the styles in which nothing of this log is lost."""
     single = len(log.components) == 1
     bare = not {"turn", "action"} & log.labels.keys()
     group = [log.labels[name] for name in ("step", "prompt", "agent") if name in log.labels]
@@ -106,7 +106,7 @@ def styles_for(log: Columns) -> tuple[str, ...]:
 
 
 def write(log: Columns, style: str, folder: Path, name: str) -> Path:
-    """Write the log and return the path.
+    """Writes the log, and returns the path.
 
     rows: JSON lines with `reward`. named: the same with text for ids, and shuffled rows.
     parts: JSON lines with `rewards` by component. csv, semicolons: tables. npz: one array a

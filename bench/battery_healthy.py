@@ -12,14 +12,14 @@ from battery_planted import diluted, drowned, drowned_uncentered, offset, spiky
 
 
 def healthy_single_binary(rng: Rng) -> Case:
-    """A single policy, 0/1 correctness, tasks of varied difficulty, as TRL and verl log them."""
+    """A single policy has 0/1 correctness and tasks of varied difficulty, as TRL logs them."""
     team_ = world(rng, 1, agents=("policy",), low=0.08, high=0.92)
     truth = Truth(silent=False)
     return Case("healthy: one policy, 0/1", team_, pick(rng, BY_PROMPT), truth, rate=0.2)
 
 
 def healthy_shared(rng: Rng) -> Case:
-    """One reward that everybody shares, everybody present: decoupling is a no-op."""
+    """All agents share one reward and are present, so that decoupling is a no-op."""
     team_ = world(rng, int(rng.integers(2, 6)), task="mean", noise=float(rng.uniform(0, 0.1)))
     scheme = pick(rng, (*BATCH, "reinforce_plus_plus", "spiral_rae", "group_reward_decoupled"))
     return Case("healthy: one shared reward", team_, scheme, Truth(), rate=0.2)
@@ -40,7 +40,7 @@ def healthy_reward_model(rng: Rng) -> Case:
 
 
 def healthy_components(rng: Rng) -> Case:
-    """Correctness, a format bonus and a length penalty."""
+    """The reward has three components: correctness, a format bonus and a length penalty."""
     team_ = world(rng, 1, agents=("policy",), parts=pick(rng, ("format", "length")))
     scheme = pick(rng, ("grpo", "gdpo", "agent_x_component"))
     return Case("healthy: components", team_, scheme, Truth(), rate=0.2)
@@ -82,13 +82,13 @@ def healthy_turns(rng: Rng) -> Case:
 
 
 def healthy_off_task(rng: Rng) -> Case:
-    """Two reward functions that answer None off their own tasks."""
+    """There are two reward functions that answer None off their own tasks."""
     team_ = world(rng, 1, agents=("policy",), parts="off_task")
     return Case("healthy: None off task", team_, pick(rng, ("grpo", "dr_grpo", "rloo")), Truth())
 
 
 def healthy_duel(rng: Rng) -> Case:
-    """Two players whose rewards sum to 0, under running statistics of each role."""
+    """Two players have rewards that sum to 0, under running statistics of each role."""
     team_ = world(rng, 2, task="duel", low=0.4, high=0.6, noise=0.05)
     scheme = pick(rng, ("spiral_rae", "marshal_style", "group_reward_decoupled"))
     return Case("healthy: a duel", team_, scheme, Truth(), 24)
@@ -113,8 +113,9 @@ def healthy_logged_actions(rng: Rng) -> Case:
 
 
 def sparse_terminal(rng: Rng) -> Case:
-    """Long episodes with 0/1 paid in the last row; credit over turns is a problem of every scheme.
-    The log may be told to have its reward in the last row: that is true, and no cause."""
+    """Long episodes have 0/1 in the last row, and credit over turns is a problem of every scheme.
+    The diagnosis may say that the reward stands in the last row: that is true, and no cause.
+    """
     team_ = world(
         rng,
         int(rng.integers(1, 4)),
@@ -140,7 +141,7 @@ def curriculum(rng: Rng) -> Case:
 
 
 def heavy_tails(rng: Rng) -> Case:
-    """Noise with heavy tails under statistics of the batch, which bound every advantage."""
+    """Noise has heavy tails under statistics of the batch, which bound every advantage."""
     team_ = world(
         rng,
         int(rng.integers(1, 4)),
@@ -152,7 +153,7 @@ def heavy_tails(rng: Rng) -> Case:
 
 
 def clean_twins(rng: Rng) -> Case:
-    """What is a fault under shared statistics is none under statistics of each agent's own."""
+    """What is a fault under shared statistics is none under per-agent statistics."""
     case = (drowned, drowned_uncentered, offset)[int(rng.integers(3))](rng)
     scheme = pick(rng, ("happo_per_agent", "agent_wise", "group_reward_decoupled"))
     return replace(
@@ -216,7 +217,7 @@ def healthy_units(rng: Rng) -> Case:
 
 
 def many_hands_unlogged(rng: Rng) -> Case:
-    """Many agents and one reward, but no actions in the log: what each explains cannot be known."""
+    """Many agents share a reward, and the log has no actions: nobody knows what each explains."""
     case = diluted(rng)
     return replace(
         case, kind="healthy or not: many hands, no actions logged", truth=Truth(), actions=False

@@ -83,7 +83,7 @@ BARE = (healthy.healthy_turns, healthy.sparse_terminal, healthy.healthy_own)
 
 
 def cases(share: float = 1.0, seed: int = 0) -> Iterator[Case]:
-    """Every log of the battery; a `share` of each kind, at least one."""
+    """Returns every log of the battery: a `share` of each kind, and at least one."""
     for number, (make, count) in enumerate(PLAN):
         for i in range(max(1, round(count * share))):
             rng = np.random.default_rng([seed, number, i])
@@ -112,8 +112,9 @@ ADVICE_ONLY = "any log under another scheme"
 
 
 def under_other_schemes(drawn: Iterable[Case]) -> Iterator[Case]:
-    """Each unbroken log under a scheme that nobody planted anything for: what is named there may
-    be anything, and only the advice is followed."""
+    """Returns each unbroken log under a scheme for which nothing was planted. Any cause may be
+    named there, and only the advice is followed.
+    """
     anything: Causes = (None, "DEAD", "DROWNED", "OFFSET", "SPIKY", "DILUTED", "LAZY")
     for case in drawn:
         others = [name for name in OTHER if name != case.scheme]

@@ -70,7 +70,7 @@ def dead_agent_constant(rng: Rng) -> Case:
 
 
 def dead_singletons(rng: Rng) -> Case:
-    """One rollout a prompt under a scheme that compares the rollouts of a prompt."""
+    """There is one rollout a prompt under a scheme that compares the rollouts of a prompt."""
     agents = int(rng.integers(1, 4))
     team_ = world(
         rng,
@@ -87,8 +87,9 @@ def dead_singletons(rng: Rng) -> Case:
 
 
 def dead_constant_sum(rng: Rng) -> Case:
-    """Two components that sum to a constant: what one gains the other loses, so that even
-    normalizing each alone and summing gives 0."""
+    """Two components sum to a constant: what one gains the other loses, so that even normalizing
+    each alone and summing gives 0.
+    """
     team_ = world(rng, int(rng.integers(1, 3)), parts="constant_sum")
     truth = Truth(others=("DEAD",))
     return Case("DEAD: components sum to a constant", team_, pick(rng, ("grpo", "gdpo")), truth)
@@ -118,8 +119,9 @@ def drowned(rng: Rng) -> Case:
 
 
 def drowned_uncentered(rng: Rng) -> Case:
-    """The same with payments from 0 up: the loud ones' mean is far from the quiet one's too, in the
-    quiet one's deviations, so that OFFSET is honest as well."""
+    """The case is `drowned` with payments from 0 up: the loud agents' mean is also far from the
+    quiet agent's, in the quiet agent's deviations, so that OFFSET is honest as well.
+    """
     return _drowned(
         rng, "DROWNED: quiet beside loud, payments from 0", False, ("DROWNED", "OFFSET")
     )
@@ -139,8 +141,9 @@ def _drowned(rng: Rng, kind: str, centered: bool, accepted: Causes) -> Case:
 
 
 def drowned_regions(rng: Rng) -> Case:
-    """Everybody is called for tasks of their own; some tasks pay 50 times as much as others, and
-    the whole batch shares one scale."""
+    """Each agent is called for tasks of its own; some tasks pay 50 times as much as others, and the
+    whole batch shares one scale.
+    """
     contexts, agents = 6, 4
     loud = np.arange(contexts) >= 3
     called = np.stack([~loud, ~loud, loud, loud])
@@ -162,9 +165,10 @@ def drowned_regions(rng: Rng) -> Case:
 
 
 def drowned_in_the_mean(rng: Rng) -> Case:
-    """A scheme that first averages a rollout over its agents: the quiet agent's advantage is that
-    of the loud ones. Its scale is theirs (DROWNED), and its own choices explain nearly nothing of
-    what it is credited with (DILUTED); the loud ones' mean is far in its deviations (OFFSET)."""
+    """A scheme first averages a rollout over its agents, so that the quiet agent's advantage is
+    that of the loud agents. Its scale is theirs (DROWNED), its own choices explain nearly nothing
+    of its credit (DILUTED), and the loud agents' mean is far in its deviations (OFFSET).
+    """
     agents = int(rng.integers(3, 6))
     gain = np.where(np.arange(agents) < 1, 1.0, rng.uniform(40, 100, agents))
     team_ = world(rng, agents, gain=gain, noise=0.1)
@@ -237,7 +241,8 @@ def diluted(rng: Rng) -> Case:
 
 
 def diluted_by_noise(rng: Rng) -> Case:
-    """A few agents, and a reward that varies ten times as much by itself as by their choices.
+    """There are a few agents, and a reward that varies ten times as much by itself as by their
+    choices.
 
     DILUTED is true by its definition. Saying nothing is honest as well: the log cannot tell noise
     from choices that are not logged, and no credit among the agents would remove either.
@@ -270,8 +275,9 @@ def lazy(rng: Rng) -> Case:
 
 
 def lazy_own(rng: Rng) -> Case:
-    """The same with rewards of its own, which then never vary: its groups are dead because it does
-    not explore, and both names are honest where statistics are its own."""
+    """The case is `lazy` with rewards of its own, which then never vary: its groups are dead
+    because it does not explore, and both names are honest if statistics are per agent.
+    """
     agents = int(rng.integers(2, 4))
     team_ = world(rng, agents, lazy=frozenset([0]), fresh=False, rollouts=12)
     scheme = pick(rng, ("agent_wise", "happo_per_agent"))
@@ -301,7 +307,9 @@ def drowned_and_lazy(rng: Rng) -> Case:
 
 
 def drowned_and_offset(rng: Rng) -> Case:
-    """A quiet agent at 0, another far above, among loud ones. For the far one both are true."""
+    """A quiet agent is at 0 and another far above, among loud agents. For the far one both are
+    true.
+    """
     agents = int(rng.integers(4, 7))
     gain = np.where(np.arange(agents) < 2, 1.0, rng.uniform(40, 60, agents))
     away = np.where(np.arange(agents) == 1, rng.uniform(100, 200), 0.0)

@@ -88,22 +88,22 @@ class World:
 
     @property
     def n_agents(self) -> int:
-        """A."""
+        """Returns A, the number of agents."""
         return len(self.agents)
 
     @property
     def contexts(self) -> int:
-        """C."""
+        """Returns C, the number of contexts."""
         return self.skill.shape[1]
 
     @cached_property
     def right(self) -> Ints:
-        """[A, C] the action that is a hit."""
+        """Returns [A, C] the action that is a hit."""
         rng = np.random.default_rng(self.targets)
         return rng.integers(0, self.actions, (self.n_agents, self.contexts))
 
     def start(self, seeds: int) -> Floats:
-        """[S, A, C, M] logits before training."""
+        """Returns the logits [S, A, C, M] before training."""
         odds = np.log(self.skill / (1 - self.skill) * (self.actions - 1))
         logits = np.zeros((self.n_agents, self.contexts, self.actions))
         a, c = np.indices(self.right.shape)
@@ -114,7 +114,7 @@ class World:
         return np.broadcast_to(logits, (seeds, *logits.shape)).copy()
 
     def best(self, seeds: int) -> Floats:
-        """[S, A, C, M] logits of a team that always chooses the right action."""
+        """Returns the logits [S, A, C, M] of a team that always chooses the right action."""
         logits = np.zeros((self.n_agents, self.contexts, self.actions))
         a, c = np.indices(self.right.shape)
         logits[a, c, self.right] = 40.0
@@ -138,7 +138,7 @@ class Batch:
     """[N] the summed reward without noise."""
 
     def labels(self) -> dict[str, Ints]:
-        """The columns that schemes group by; seeds are batches that share no statistic."""
+        """Returns the columns that schemes group by; seeds are batches that share no statistic."""
         return {
             "batch": self.seed, "prompt": self.prompt, "rollout": self.rollout,
             "agent": self.agent, "role": self.agent, "turn": self.turn,
@@ -146,7 +146,7 @@ class Batch:
 
 
 def probabilities(logits: Floats) -> Floats:
-    """Softmax over the last axis."""
+    """Returns the softmax over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -154,7 +154,7 @@ def probabilities(logits: Floats) -> Floats:
 def play(
     world: World, logits: Floats, update: int, rng: np.random.Generator, rollouts: int | None = None
 ) -> Batch:
-    """One batch of every seed. The same `rng` state draws the same tasks, calls and noise."""
+    """Returns one batch of every seed; the same `rng` draws the same tasks, calls and noise."""
     seeds, count, team = len(logits), world.rollouts if rollouts is None else rollouts, world.agents
     shape = (seeds, world.prompts, count, world.turns, len(team))
     prompt, context = _tasks(world, seeds, update, rng)
@@ -186,7 +186,7 @@ def play(
 
 
 def _tasks(world: World, seeds: int, update: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """[S, B] ids of the prompts, and the context of each."""
+    """Returns ids [S, B] of the prompts, and the context of each."""
     if world.fresh:
         ids = update * world.prompts + np.arange(world.prompts)
         context = rng.integers(0, world.contexts, (seeds, world.prompts))
@@ -199,7 +199,7 @@ def _tasks(world: World, seeds: int, update: int, rng: np.random.Generator) -> t
 def _calls(
     world: World, context: Ints, shape: tuple[int, ...], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """[S, B, G, T, A] whether the agent decides there."""
+    """Returns [S, B, G, T, A] whether the agent decides there."""
     draws, turn = rng.random(shape), np.arange(world.turns)[:, None]
     if world.calls == "uneven":
         counts = (draws[:, :, :, :1] * (world.turns + 1)).astype(int)
@@ -247,7 +247,7 @@ def _rewards(
 
 
 def _value(world: World, hit: NDArray[np.bool_], present: NDArray[np.bool_]) -> Floats:
-    """[S, B, G, T, A] what the hits of a rollout are worth to each agent, between 0 and 1."""
+    """Returns [S, B, G, T, A] what a rollout's hits are worth to each agent, between 0 and 1."""
     hits, calls = (hit & present).sum(axis=3, keepdims=True), present.sum(axis=3, keepdims=True)
     if world.paid == "turns":
         hits, calls = hit & present, np.ones_like(hit, int)
@@ -266,7 +266,7 @@ def _value(world: World, hit: NDArray[np.bool_], present: NDArray[np.bool_]) -> 
 
 
 def _expected(world: World) -> Floats:
-    """[A, C] the value expected before training, from the skills."""
+    """Returns [A, C] the value that is expected before training, from the skills."""
     if world.task == "own":
         return world.skill
     who = np.ones_like(world.skill) if world.called is None else world.called
@@ -284,7 +284,9 @@ def _noise(tails: str, shape: tuple[int, ...], rng: np.random.Generator) -> Floa
 def _parts(
     world: World, reward: Floats, action: Ints, context: Ints, rng: np.random.Generator | None
 ) -> tuple[Floats, tuple[str, ...]]:
-    """[..., K] the components that the trainer logs, and their names; no noise without `rng`."""
+    """Returns the components [..., K] that the trainer logs, and their names; without `rng` there
+    is no noise.
+    """
     drawn = np.zeros(reward.shape) if rng is None else rng.normal(size=reward.shape)
     if world.parts == "format":
         kept = 0.5 * (action != world.actions - 1)
@@ -305,7 +307,7 @@ def _parts(
 
 
 def bfloat16(values: Floats) -> Floats:
-    """The values as bfloat16 holds them, rounded to nearest even."""
+    """Returns the values as bfloat16 holds them, rounded to nearest even."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
     return rounded.view(np.float32).astype(float)
@@ -329,7 +331,7 @@ class Learner:
     updates: int = 0
 
     def learn(self, batch: Batch) -> None:
-        """One step of policy gradient."""
+        """Makes one step of policy gradient."""
         credit = advantages(batch.rewards, batch.labels(), self.scheme, state=self.state)
         values, self.state = np.asarray(credit.values, float), credit.state
         seeds, agents, contexts, actions = self.logits.shape
@@ -359,7 +361,7 @@ class Final:
 
 
 def final(world: World, logits: Floats, update: int, rollouts: int = 48) -> Final:
-    """Measure trained tables on drawn tasks; the same tasks for every scheme."""
+    """Measures trained tables on drawn tasks, which are the same for every scheme."""
     batch = play(world, logits, update, np.random.default_rng(10**6), rollouts)
     seeds = len(logits)
     total = np.bincount(batch.seed, batch.clean, seeds)
@@ -372,7 +374,7 @@ def final(world: World, logits: Floats, update: int, rollouts: int = 48) -> Fina
 
 
 def train(world: World, scheme: Any, seeds: int, updates: int, rate: float) -> tuple[Final, Final]:
-    """Train from the start under a scheme; seed s meets the same tasks under every scheme.
+    """Trains from the start under a scheme; seed s meets the same tasks under every scheme.
 
     Returns:
         What a quarter of the updates and all of them end with.

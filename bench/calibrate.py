@@ -72,7 +72,7 @@ class Case:
     agents: int = 3
 
     def draw(self, rng: Rng, steps: int, prompts: int, rollouts: int) -> Decisions:
-        """One log."""
+        """Returns one log."""
         n = steps * prompts
         sizes = rng.integers(1, 2 * rollouts, n) if self.uneven else np.full(n, rollouts)
         block = np.repeat(np.arange(n), sizes)
@@ -149,7 +149,7 @@ class Table:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def markdown(self) -> str:
-        """The table as text."""
+        """Returns the table as text."""
         head = list(self.rows[0])
         lines = [head, ["---"] * len(head), *([_cell(r.get(k)) for k in head] for r in self.rows)]
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -157,9 +157,11 @@ class Table:
 
 
 def conditions(share: float) -> list[Table]:
-    """Detection of each planted condition and false alarms of each clean twin, by log size."""
+    """Returns how often each planted condition is detected, and the false alarms of each clean
+    twin, by log size.
+    """
     clean_count, planted_count = max(2, round(60 * share)), max(2, round(30 * share))
-    found = Table(
+    table = Table(
         "Conditions found",
         f"Share of {planted_count} planted logs in which the condition is detected, at an error "
         "rate of .01; in brackets, the share in which another one is. Sizes are updates x prompts "
@@ -171,7 +173,7 @@ def conditions(share: float) -> list[Table]:
             seen = [_conditions(case, shape, [1, i]) for i in range(planted_count)]
             hit = np.mean([condition in s for s in seen])
             row[size] = f"{hit:.2f} ({np.mean([bool(s - {condition}) for s in seen]):.2f})"
-        found.rows.append(row)
+        table.rows.append(row)
     alarms = Table(
         "False alarms",
         f"Share of {clean_count} logs a cell without any condition in which one is detected, at "
@@ -189,7 +191,7 @@ def conditions(share: float) -> list[Table]:
     alarms.rows.append(
         {"clean": "all, with 95% interval"} | {s: _rate(k, n) for s, k in totals.items()}
     )
-    return [found, alarms]
+    return [table, alarms]
 
 
 def _conditions(case: Case, shape: tuple[int, int, int], seed: list[int]) -> set[str]:
@@ -198,7 +200,9 @@ def _conditions(case: Case, shape: tuple[int, int, int], seed: list[int]) -> set
 
 
 def cosine(share: float) -> list[Table]:
-    """Coverage of the half-batch cosine's interval, and how often it detects a planted signal."""
+    """Returns the coverage of the half-batch cosine's interval, and how often it detects a planted
+    signal.
+    """
     teams = max(100, round(2000 * share))
     table = Table(
         "Interval of the half-batch cosine",
@@ -253,7 +257,9 @@ HEALTHY = {
 
 
 def kept(share: float) -> list[Table]:
-    """False alarms of `signal_kept` on healthy trainings, and what it says of planted losses."""
+    """Returns the false alarms of `signal_kept` on healthy trainings, and what it says of planted
+    losses.
+    """
     seeds = range(max(2, round(5 * share)))
     alarms = Table(
         "Healthy trainings called collapsed",
@@ -299,7 +305,7 @@ def kept(share: float) -> list[Table]:
 
 
 def _planted(rng: Rng, snr: tuple[float, ...], teams: int) -> Evidence:
-    """Evidence [teams, 60, V, 1] of candidates with these SNRs, from the same noise."""
+    """Returns evidence [teams, 60, V, 1] of candidates with these SNRs, from the same noise."""
     micro, size = 8, 20
     noise = rng.normal(size=(teams, 60, micro, 1, size))
     parts = []
@@ -352,15 +358,15 @@ def causes(share: float) -> list[Table]:
 
 
 def _thresholds(runs: dict[str, list[tuple[Array, Array, Array]]]) -> Table:
-    """What other thresholds would have named, against the harm done."""
+    """Returns what other thresholds would have named, against the harm that was done."""
     table = Table(
         "Thresholds for rewards alone",
         "Of the runs above, the share whose quiet pair is named at each threshold: of those that "
         "lose less than .05 accuracy, and of those that lose more than .15. Separate tables with "
         "Adam hide a constant factor, which rewards cannot show (C7).",
     )
-    for parameters, found in runs.items():
-        harm, cost, quiet = (np.concatenate(column) for column in zip(*found, strict=True))
+    for parameters, results in runs.items():
+        harm, cost, quiet = (np.concatenate(column) for column in zip(*results, strict=True))
         for name, numbers, limits in (
             ("inflation", cost, (2, 4, 8, 16, 32)),
             ("drowning", quiet, (10, 25, 50, 100, 200)),
@@ -418,7 +424,7 @@ def _named(count: int) -> Table:
 
 
 def _offset(rng: Rng, shape: tuple[int, int, int], size: float) -> Decisions:
-    """Two agents, one of which is given a constant extra reward."""
+    """Returns a log of two agents, one of which gets a constant extra reward."""
     base = Case(agents=2).draw(rng, *shape)
     extra = size * (base.labels["agent"] == 0)
     return Decisions(base.rewards + extra[:, None], ("reward",), base.labels, base.step)
@@ -452,8 +458,8 @@ def _jump(rng: Rng, shape: tuple[int, int, int], size: float) -> Decisions:
 
 
 def _rate(successes: int, n: int) -> str:
-    found = wilson_interval(successes, n)
-    return f"{successes / n:.4f} [{found.low:.4f}, {found.high:.4f}]"
+    interval = wilson_interval(successes, n)
+    return f"{successes / n:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def _cell(value: Any) -> str:
@@ -463,7 +469,7 @@ def _cell(value: Any) -> str:
 
 
 def main() -> None:
-    """Measure, print, and write."""
+    """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for the two files")
     parser.add_argument("--share", type=float, default=1.0, help="share of the logs and seeds")

@@ -51,7 +51,7 @@ class Case:
 
 
 def module(tables: int, features: int) -> str:
-    """The module before anybody has touched it; every function has a place of its own."""
+    """Returns the module before anybody has changed it; every function has a place of its own."""
     gap = "#\n#\n#\n"
     rows = "".join(f"    # place {i}\n    #\n    #\n    #\n" for i in range(PLACES))
     parts = [f"\n\nTABLE_{t} = [\n{rows}]\n" for t in range(tables)]
@@ -60,7 +60,7 @@ def module(tables: int, features: int) -> str:
 
 
 def patched(text: str, feature: int, table: int, place: int, number: int, right: bool) -> str:
-    """The module with one feature, at its place in the table."""
+    """Returns the module with one feature, at its place in the table."""
     head, mark, tail = text.partition(f"TABLE_{table} = [\n")
     before, row, after = tail.partition(f"    # place {place}\n")
     entry = f'    ("feature_{feature}", {number}, lambda x: feature_{feature}(x)),\n'
@@ -71,7 +71,7 @@ def patched(text: str, feature: int, table: int, place: int, number: int, right:
 
 
 def tests(features: int, tables: int) -> str:
-    """The tests of all features."""
+    """Returns the tests of all features."""
     parts = ["import app\n"]
     parts += [
         f"\n\ndef test_feature_{f}():\n    assert app.feature_{f}(10) == {11 + f}\n"
@@ -90,7 +90,9 @@ def tests(features: int, tables: int) -> str:
 
 
 def picks(case: Case, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Place and number that each worker takes; who speaks is heard by all who pick later."""
+    """Returns the place and number that each worker takes; a worker that picks later hears those
+    who spoke.
+    """
     announced: list[tuple[int, int]] = []
     taken = []
     for worker in range(case.workers):
@@ -106,7 +108,7 @@ def picks(case: Case, rng: np.random.Generator) -> list[tuple[int, int]]:
 
 
 def run(case: Case) -> tuple[Case, bool, bool]:
-    """Whether it merges, and whether all tests pass then."""
+    """Returns whether the case merges, and whether all tests pass then."""
     rng = np.random.default_rng([case.item, case.workers, case.overlap, 7])
     right = rng.random(case.workers) < SKILL
     tables = 1 if case.overlap else case.workers
@@ -149,7 +151,7 @@ def run(case: Case) -> tuple[Case, bool, bool]:
 
 
 def ratio(team: list[bool], solo: list[bool]) -> str:
-    """Team over solo on the same tasks, with a bootstrap interval over tasks."""
+    """Returns team over solo on the same tasks, with a bootstrap interval over tasks."""
     t, s = np.array(team, dtype=float), np.array(solo, dtype=float)
     if not s.any():
         return "not computable"
@@ -163,28 +165,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--items", type=int, default=46)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     require_ready()
     team = [Case(overlap, n, k, keeps, False, item)
             for overlap, n, (k, keeps), item in product(
                 (False, True), (2, 3, 4), ((0, 1.0), (1, 1.0), (3, 1.0), (3, 0.6)),
-                range(asked.items))]  # fmt: skip
+                range(options.items))]  # fmt: skip
     solo = [
         Case(overlap, n, 0, 1.0, True, item)
-        for overlap, n, item in product((False, True), (1, 2, 3, 4), range(asked.items))
+        for overlap, n, item in product((False, True), (1, 2, 3, 4), range(options.items))
     ]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(run, [*solo, *team], chunksize=8))
-    outcome = {case: passes for case, _, passes in found}
-    merges = {case: merged for case, merged, _ in found}
+        results = list(pool.map(run, [*solo, *team], chunksize=8))
+    outcome = {case: passes for case, _, passes in results}
+    merges = {case: merged for case, merged, _ in results}
     print("| edits | workers | messages | keep their word | merges | success | alone | retention | "
           "published success |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|")
     for overlap, n, (k, keeps) in product(
         (False, True), (2, 3, 4), ((0, 1.0), (1, 1.0), (3, 1.0), (3, 0.6))
     ):
-        rows = [Case(overlap, n, k, keeps, False, i) for i in range(asked.items)]
-        alone = [outcome[Case(overlap, n, 0, 1.0, True, i)] for i in range(asked.items)]
+        rows = [Case(overlap, n, k, keeps, False, i) for i in range(options.items)]
+        alone = [outcome[Case(overlap, n, 0, 1.0, True, i)] for i in range(options.items)]
         won = [outcome[row] for row in rows]
         w = wilson_interval(sum(won), len(won))
         published = f"{PUBLISHED[n]:.3f}" if overlap and k == 0 else ""
@@ -193,9 +195,9 @@ def main() -> None:
             f"{np.mean([merges[row] for row in rows]):.2f} | {w.value:.3f} [{w.low:.3f}, "
             f"{w.high:.3f}] | {np.mean(alone):.3f} | {ratio(won, alone)} | {published} |"
         )
-    if asked.out:
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        with asked.out.open("w", newline="") as file:
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with options.out.open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["task", "setting", "members", "score", "budget"])
             for case, passes in outcome.items():

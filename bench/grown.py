@@ -10,13 +10,13 @@ blame controls.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common import with_interval, write_json
 from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.audits import audit
 from counterpoint.records import FOUND, Episode, Event
@@ -108,10 +108,10 @@ class WatchedGathering(Gathering):
         self.probs: Floats | None = None
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        found = super().play(tasks, chance, probs)
-        self.plays = [*self.plays[:1], found] if self.plays else [found]
+        played = super().play(tasks, chance, probs)
+        self.plays = [*self.plays[:1], played] if self.plays else [played]
         self.probs = probs
-        return found
+        return played
 
 
 class WatchedRace(BoatRace):
@@ -122,25 +122,26 @@ class WatchedRace(BoatRace):
         self.log: list[list[Episode]] = [[] for _ in SEEDS]
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        found = super().play(tasks, chance, probs)
+        played = super().play(tasks, chance, probs)
         for seed, episodes in enumerate(self.log):
-            episodes.append(races_of(self, found, seed, str(len(episodes))))
-        return found
+            episodes.append(races_of(self, played, seed, str(len(episodes))))
+        return played
 
 
-def told(values: Floats) -> str:
-    """An interquartile mean and its interval."""
-    found = bootstrap_interval(values, rng=np.random.default_rng(0))
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+def cell(values: Floats) -> str:
+    """Returns an interquartile mean with its interval."""
+    return with_interval(bootstrap_interval(values, rng=np.random.default_rng(0)))
 
 
 def verdicts(episodes: list[Episode], only: str) -> set[str]:
-    """What an audit finds."""
+    """Returns the names of what an audit finds."""
     return {f.name for f in audit(episodes, (), (only,)).findings if f.verdict == FOUND}
 
 
 def gathering() -> dict[str, Any]:
-    """Idling under a shared reward, remedies, control; contagion; what the audit sees."""
+    """Measures idling under a shared reward, its remedies and its control; contagion; and what the
+    audit sees.
+    """
     out: dict[str, Any] = {}
     print("| paid | cost | scheme | return | turns at work | contagion | idleness found |")
     print("|---" * 7 + "|")
@@ -163,14 +164,16 @@ def gathering() -> dict[str, Any]:
                    "work": work.tolist(), "contagion": caught.tolist(),
                    "found": [sorted(x) for x in seen]}  # fmt: skip
             out[f"{paid} {cost} {scheme}"] = row
-            cells = [told(done.returns[:, -1]), told(work), told(caught)]
+            cells = [cell(done.returns[:, -1]), cell(work), cell(caught)]
             print(f"| {paid} | {cost:g} | {scheme} | {' | '.join(cells)} | "
                   f"{sum(map(bool, seen))} of 10 |", flush=True)  # fmt: skip
     return out
 
 
 def boat_race() -> dict[str, Any]:
-    """The proxy that outgrows the truth, where it turns, when the audit sees it, remedies."""
+    """Measures the proxy that outgrows the truth: where it turns, when the audit sees it, and the
+    remedies.
+    """
     out: dict[str, Any] = {}
     heads = ("paid", "laps, best", "laps, end", "Goodhart point", "audit finds", "seen after",
              "laps if stopped then")  # fmt: skip
@@ -181,21 +184,21 @@ def boat_race() -> dict[str, Any]:
         done = train(world, "mappo_pooled", SEEDS)
         laps = done.returns
         turn = laps.argmax(axis=1)
-        found = ["proxy_gap" in verdicts(log, "hacking") for log in world.log]
+        has_gap = ["proxy_gap" in verdicts(log, "hacking") for log in world.log]
         seen = [first_sight(log) for log in world.log]
         stopped = np.array([laps[s, -1 if t is None else t] for s, t in enumerate(seen)])
         delays = [t - turn[s] for s, t in enumerate(seen) if t is not None]
         out[paid] = {"best": laps.max(axis=1).tolist(), "end": laps[:, -1].tolist(),
-                     "turn": turn.tolist(), "found": found, "seen": seen}  # fmt: skip
+                     "turn": turn.tolist(), "found": has_gap, "seen": seen}  # fmt: skip
         delay = f"{np.median(delays):.0f} updates" if delays else "never"
-        cells = [told(laps.max(axis=1)), told(laps[:, -1]), f"update {np.median(turn):.0f}",
-                 f"{sum(found)} of 10", delay, told(stopped)]  # fmt: skip
+        cells = [cell(laps.max(axis=1)), cell(laps[:, -1]), f"update {np.median(turn):.0f}",
+                 f"{sum(has_gap)} of 10", delay, cell(stopped)]  # fmt: skip
         print(f"| {paid} | {' | '.join(cells)} |", flush=True)
     return out
 
 
 def first_sight(log: list[Episode]) -> int | None:
-    """The first of every tenth update at which the audit of all so far finds a gap."""
+    """Returns the first of every tenth update at which the audit of all so far finds a gap."""
     for end in range(20, len(log) + 1, 10):
         if "goodhart_point" in verdicts(log[:end], "hacking"):
             return end
@@ -205,12 +208,11 @@ def first_sight(log: list[Episode]) -> int | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/grown.json"))
-    asked = parser.parse_args()
+    options = parser.parse_args()
     start = time.process_time()
-    found = {part.__name__: part() for part in (gathering, boat_race)}
+    document = {part.__name__: part() for part in (gathering, boat_race)}
     print(f"\n{time.process_time() - start:.0f} CPU-seconds")
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    write_json(options.out, document)
 
 
 if __name__ == "__main__":

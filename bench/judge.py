@@ -10,13 +10,13 @@ interquartile mean over seeds with its 95% bootstrap interval. Tables are printe
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common import with_interval, write_json
 from counterpoint.judge import (
     Candidate,
     Group,
@@ -42,15 +42,15 @@ ACCURACIES = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 
 def cell(opinions: Opinions, bandit: Bandit | None = None) -> dict[str, Any]:
-    """Learn with all seeds."""
+    """Learns with all seeds, and returns the final value with its interval."""
     done = learn(opinions, SEEDS, bandit)
-    found = bootstrap_interval(done.value, rng=np.random.default_rng(0))
-    told = {"iqm": found.value, "low": found.low, "high": found.high, "void": done.void}
-    return {**told, "text": f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"}
+    interval = bootstrap_interval(done.value, rng=np.random.default_rng(0))
+    numbers = {"iqm": interval.value, "low": interval.low, "high": interval.high, "void": done.void}
+    return {**numbers, "text": with_interval(interval)}
 
 
 def simple() -> dict[str, Any]:
-    """Separate calls, one call, ranks, position bias, shuffled."""
+    """Compares separate calls, one call, ranks, position bias, and shuffled orders."""
     rows: dict[str, Any] = {
         "separate calls, drift .5": lambda noise: scored(noise, 0.5),
         "one call, scores": lambda noise: scored(noise),
@@ -69,7 +69,7 @@ def simple() -> dict[str, Any]:
 
 
 def weak() -> dict[str, Any]:
-    """The curve against the judge's accuracy, through all of `rank`.
+    """Measures the curve against the judge's accuracy, through all of `rank`.
 
     Shrinkage also makes steps shorter. What is left of it when steps are as long in the mean is
     told by an arm that multiplies all rewards by the mean reliability.
@@ -81,10 +81,10 @@ def weak() -> dict[str, Any]:
     for accuracy in ACCURACIES:
         judge = Programmatic(ProgrammaticSettings(accuracy=accuracy))
         rng = np.random.default_rng(1)
-        found = [
+        verdicts = [
             v for v in rank_groups((clean(k, 8, rng) for k in range(300)), judge) if not v.void
         ]
-        mean = float(np.mean([v.reliability for v in found])) if found else 0.0
+        mean = float(np.mean([v.reliability for v in verdicts])) if verdicts else 0.0
         row = {
             names[0]: cell(judged(judge, RankSettings()), FEW),
             names[1]: cell(judged(judge, RankSettings(shrink=True)), FEW),
@@ -99,7 +99,9 @@ def weak() -> dict[str, Any]:
 
 
 def modes() -> dict[str, Any]:
-    """Modes at equal calls, and at equal readings (a listwise call of 8 reads 8 runs, a pair 2)."""
+    """Compares modes at equal calls, and at equal readings (a listwise call of 8 reads 8 runs, a
+    pair 2).
+    """
     out: dict[str, Any] = {}
     settings = {
         "listwise, 2 orders": ({"mode": "listwise"}, 2, 16),
@@ -112,28 +114,30 @@ def modes() -> dict[str, Any]:
         "pointwise, 2 times": ({"mode": "pointwise"}, 16, 16),
     }
     print("\n| mode | calls | runs read | accuracy .7 | accuracy .9 |\n|---|---|---|---|---|")
-    for name, (told, calls, read) in settings.items():
+    for name, (mode, calls, read) in settings.items():
         row = []
         for accuracy in (0.7, 0.9):
             judge = Programmatic(ProgrammaticSettings(accuracy=accuracy, drift=0.5))
-            asked = RankSettings(canaries="none", **told)  # type: ignore[arg-type]
-            row.append(cell(judged(judge, asked), FEW))
+            ranking = RankSettings(canaries="none", **mode)  # type: ignore[arg-type]
+            row.append(cell(judged(judge, ranking), FEW))
         out[name] = row
         print(f"| {name} | {calls} | {read} | {row[0]['text']} | {row[1]['text']} |", flush=True)
     return out
 
 
 def voids(groups: int = 2000) -> dict[str, Any]:
-    """How often a clean group is void, by the judge's accuracy and the size of the group."""
+    """Measures how often a clean group is void, by accuracy and the size of the group."""
     sizes, rng = (2, 4, 8), np.random.default_rng(0)
     print("\n| accuracy | " + " | ".join(f"{n} runs" for n in sizes) + " |\n|---|---|---|---|")
     out: dict[str, Any] = {}
     for accuracy in (0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0):
         judge, row = Programmatic(ProgrammaticSettings(accuracy=accuracy)), {}
         for n in sizes:
-            found = [v.void for v in rank_groups((clean(k, n, rng) for k in range(groups)), judge)]
-            canary = sum(v.startswith("compromised") for v in found) / groups
-            row[n] = {"canary": canary, "all": sum(map(bool, found)) / groups}
+            reasons = [
+                v.void for v in rank_groups((clean(k, n, rng) for k in range(groups)), judge)
+            ]
+            canary = sum(v.startswith("compromised") for v in reasons) / groups
+            row[n] = {"canary": canary, "all": sum(map(bool, reasons)) / groups}
         out[f"{accuracy:g}"] = row
         cells = " | ".join(f"{v['canary']:.4f} ({v['all']:.4f})" for v in row.values())
         print(f"| {accuracy:g} | {cells} |", flush=True)
@@ -141,7 +145,7 @@ def voids(groups: int = 2000) -> dict[str, Any]:
 
 
 def clean(k: int, n: int, rng: np.random.Generator) -> Group:
-    """A group of honest runs."""
+    """Returns a group of honest runs."""
     runs = [
         Candidate(
             str(i), Episode(str(i), (Event(0, "a", "message", f"answer {i}"),), ("a",)), float(t)
@@ -156,11 +160,11 @@ class One:
     """One training of a team: a task for any executor."""
 
     judge: str
-    told: str
+    settings: str
     seed: int
 
     def __call__(self, advance: Advance) -> tuple[float, float]:
-        language = LanguageSettings(judge=self.judge, judge_set=self.told, diagnose_every=0)
+        language = LanguageSettings(judge=self.judge, judge_set=self.settings, diagnose_every=0)
         scheme, budget = "happo_per_agent", 150
         plan = LanguagePlan("lewis", scheme, self.seed, budget, None, {}, language, model="tiny")
         done = train_to_end(plan)
@@ -169,20 +173,19 @@ class One:
 
 
 def team(seeds: int = 8) -> dict[str, Any]:
-    """Two tiny language models that learn a signalling game from a judge's ranking alone."""
+    """Trains two tiny language models that learn a signalling game from a judge's ranking alone."""
     arms = {"the true reward": ("", "")}
     for accuracy in (1.0, 0.95, 0.9, 0.8, 0.5):
-        told = f"accuracy:{accuracy},canaries:relaxed,orders:4"
-        arms[f"a judge of accuracy {accuracy:g}"] = ("programmatic", told)
-    found = run_tasks([One(*arm, seed) for arm in arms.values() for seed in range(seeds)])
+        settings = f"accuracy:{accuracy},canaries:relaxed,orders:4"
+        arms[f"a judge of accuracy {accuracy:g}"] = ("programmatic", settings)
+    results = run_tasks([One(*arm, seed) for arm in arms.values() for seed in range(seeds)])
     print("\n| reward from | success | void groups |\n|---|---|---|")
     out = {}
     for i, name in enumerate(arms):
-        mine = np.array(found[i * seeds : (i + 1) * seeds])
-        told = bootstrap_interval(mine[:, 0], rng=np.random.default_rng(0))
+        mine = np.array(results[i * seeds : (i + 1) * seeds])
+        success = bootstrap_interval(mine[:, 0], rng=np.random.default_rng(0))
         out[name] = {"values": mine[:, 0].tolist(), "void": float(mine[:, 1].mean())}
-        print(f"| {name} | {told.value:.3f} [{told.low:.3f}, {told.high:.3f}] | "
-              f"{mine[:, 1].mean():.3f} |", flush=True)  # fmt: skip
+        print(f"| {name} | {with_interval(success)} | {mine[:, 1].mean():.3f} |", flush=True)
     return out
 
 
@@ -191,11 +194,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/judge.json"))
     every = {part.__name__: part for part in (simple, weak, modes, voids, team)}
     parser.add_argument("--only", choices=tuple(every), default=None)
-    asked = parser.parse_args()
-    parts = [every[asked.only]] if asked.only else list(every.values())
-    found = {part.__name__: part() for part in parts}
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    options = parser.parse_args()
+    parts = [every[options.only]] if options.only else list(every.values())
+    document = {part.__name__: part() for part in parts}
+    write_json(options.out, document)
 
 
 if __name__ == "__main__":

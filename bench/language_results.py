@@ -60,7 +60,7 @@ class One:
 def plan(
     model: str, world: str, scheme: str, seed: int, reward: str, lr: float, entropy: float
 ) -> LanguagePlan:
-    """One training of a sweep or a comparison."""
+    """Returns one training of a sweep or a comparison."""
     language = LanguageSettings(lr=lr, entropy=entropy, diagnose_every=0)
     return LanguagePlan(
         world, scheme, seed, UPDATES[world], None, dict(REWARDS[reward]), language, model=model
@@ -68,16 +68,18 @@ def plan(
 
 
 def run(plans: Sequence[LanguagePlan]) -> list[float]:
-    """The final return of each."""
-    return [found for found, _ in run_tasks([One(each) for each in plans])]
+    """Returns the final return of each training."""
+    return [value for value, _ in run_tasks([One(each) for each in plans])]
 
 
 def sweep(model: str, world: str, reward: str) -> dict[str, Any]:
-    """Mean final success by scheme, learning rate and entropy, and the best of each scheme."""
+    """Returns the mean final success by scheme, learning rate and entropy, and the best of each
+    scheme.
+    """
     cells = [(s, lr, e) for s in CONTESTANTS[model] for lr in RATES[model] for e in ENTROPIES]
     plans = [plan(model, world, s, seed, reward, lr, e) for s, lr, e in cells for seed in SWEPT]
-    found = np.array(run(plans)).reshape(len(cells), len(SWEPT)).mean(axis=1)
-    table = [[s, lr, e, round(float(x), 3)] for (s, lr, e), x in zip(cells, found, strict=True)]
+    returns = np.array(run(plans)).reshape(len(cells), len(SWEPT)).mean(axis=1)
+    table = [[s, lr, e, round(float(x), 3)] for (s, lr, e), x in zip(cells, returns, strict=True)]
     best = {}
     for scheme in CONTESTANTS[model]:
         own = [row for row in table if row[0] == scheme]
@@ -93,7 +95,7 @@ def sweep(model: str, world: str, reward: str) -> dict[str, Any]:
 
 
 def compared(model: str, world: str, seeds: int) -> dict[str, Any]:
-    """Final success on fresh seeds, each scheme with the best setting of its own sweep."""
+    """Returns final success on fresh seeds, each scheme with the best setting of its sweep."""
     schemes, start = CONTESTANTS[model], time.monotonic()
     swept = sweep(model, world, SWEPT_ON)
     out: dict[str, Any] = {"sweep": swept, "sweep_seconds": time.monotonic() - start}
@@ -114,28 +116,28 @@ def compared(model: str, world: str, seeds: int) -> dict[str, Any]:
             for scheme in schemes
         ]
         values = np.array(run(plans)).reshape(seeds, len(schemes)).T
-        told: dict[str, Any] = {"seconds": time.monotonic() - middle}
-        told["schemes"] = {s: summary(v) for s, v in zip(schemes, values, strict=True)}
-        out[reward] = told
+        document: dict[str, Any] = {"seconds": time.monotonic() - middle}
+        document["schemes"] = {s: summary(v) for s, v in zip(schemes, values, strict=True)}
+        out[reward] = document
         print(f"#### {model}, {world}, speaker is paid {reward}\n")
         print("| scheme | lr, entropy | success | seeds |\n|---|---|---|---|")
-        for scheme, each in told["schemes"].items():
+        for scheme, each in document["schemes"].items():
             lr, entropy = best[scheme]
             seen = " ".join(f"{x:.2f}" for x in each["values"])
             print(
                 f"| {scheme} | {lr:g}, {entropy:g} | {each['iqm']:.3f} "
                 f"[{each['low']:.3f}, {each['high']:.3f}] | {seen} |"
             )
-        print(f"\n{told['seconds']:.0f} s\n", flush=True)
+        print(f"\n{document['seconds']:.0f} s\n", flush=True)
     return out
 
 
 def summary(values: Any) -> dict[str, Any]:
-    """Interquartile mean and its bootstrap interval."""
+    """Returns the interquartile mean and its bootstrap interval."""
     values = np.asarray(values, dtype=float)
-    found = bootstrap_interval(values, rng=np.random.default_rng(0))
-    told = {"iqm": found.value, "low": found.low, "high": found.high}
-    return {**told, "values": values.tolist()}
+    interval = bootstrap_interval(values, rng=np.random.default_rng(0))
+    numbers = {"iqm": interval.value, "low": interval.low, "high": interval.high}
+    return {**numbers, "values": values.tolist()}
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ class Cell:
 
 
 def ablation(model: str, seeds: int) -> dict[str, Any]:
-    """Agent identity x step weighting x who pays the price of a call, on solver_verifier."""
+    """Compares agent identity x step weighting x who pays for a call, on solver_verifier."""
     cells = [
         (by, weighting, penalty)
         for by in (False, True)
@@ -189,23 +191,25 @@ def ablation(model: str, seeds: int) -> dict[str, Any]:
         for penalty in ("team", "local")
     ]
     tasks = [Cell(model, *cell, seed) for cell in cells for seed in range(seeds)]
-    found = run_tasks(tasks)
+    results = run_tasks(tasks)
     print(f"#### {model}, solver_verifier: identity x weighting x penalty\n")
     print("| statistics | weighting | price paid by | success | calls | success - price | mass |")
     print("|---" * 7 + "|")
     out, net = [], np.zeros((len(cells), seeds))
     for i, (by, weighting, penalty) in enumerate(cells):
-        mine = found[i * seeds : (i + 1) * seeds]
+        mine = results[i * seeds : (i + 1) * seeds]
         net[i] = [one["net"] for one in mine]
-        told = {name: summary([one[name] for one in mine]) for name in ("success", "calls", "net")}
+        numbers = {
+            name: summary([one[name] for one in mine]) for name in ("success", "calls", "net")
+        }
         masses = [one["verifier_mass"] for one in mine]
-        told["verifier_mass"] = float(np.nanmean(masses)) if np.isfinite(masses).any() else None
-        out.append({"by_agent": by, "weighting": weighting, "penalty": penalty, **told})
-        cell = {k: f"{v['iqm']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for k, v in told.items()
+        numbers["verifier_mass"] = float(np.nanmean(masses)) if np.isfinite(masses).any() else None
+        out.append({"by_agent": by, "weighting": weighting, "penalty": penalty, **numbers})
+        cell = {k: f"{v['iqm']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for k, v in numbers.items()
                 if isinstance(v, dict)}  # fmt: skip
         print(
             f"| {'own' if by else 'pooled'} | {weighting} | {penalty} | {cell['success']} | "
-            f"{cell['calls']} | {cell['net']} | {told['verifier_mass'] or 0:+.3f} |"
+            f"{cell['calls']} | {cell['net']} | {numbers['verifier_mass'] or 0:+.3f} |"
         )
     effects = {}
     for axis, name in enumerate(("own statistics", "step weighting", "local penalty")):
@@ -242,14 +246,14 @@ class Relayed:
 
 
 def relay(seeds: int) -> dict[str, Any]:
-    """A planner and an answerer who write freely, against the same team that never learns."""
+    """Compares a planner and an answerer who write freely with the same team that never learns."""
     teams = ((20, 0.002), (1, 1e-12))
     tasks = [Relayed(seed, *team) for team in teams for seed in range(seeds)]
-    found = run_tasks(tasks)
+    results = run_tasks(tasks)
     print("#### smollm2, relay: free text\n")
     print("| team | first updates | last updates | fresh episodes | CPU-minutes |")
     print("|---" * 5 + "|")
-    for i, one in enumerate(found):
+    for i, one in enumerate(results):
         first, last = np.mean(one["curve"][:3]), np.mean(one["curve"][-3:])
         who = "learning" if i < seeds else "not learning (control)"
         print(
@@ -257,7 +261,7 @@ def relay(seeds: int) -> dict[str, Any]:
             f"{one['cpu_minutes']:.1f} |"
         )
     print()
-    return {"learning": found[:seeds], "control": found[seeds:]}
+    return {"learning": results[:seeds], "control": results[seeds:]}
 
 
 def main() -> None:
@@ -273,14 +277,14 @@ def main() -> None:
         "smollm2-relay": lambda: relay(3),
     }
     parser.add_argument("--only", choices=tuple(parts), default=None)
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    for name in [asked.only] if asked.only else parts:
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in [options.only] if options.only else parts:
         start = time.monotonic()
-        found = parts[name]()
-        found["seconds"] = time.monotonic() - start
-        (asked.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        print(f"{name}: {found['seconds']:.0f} s\n", flush=True)
+        document = parts[name]()
+        document["seconds"] = time.monotonic() - start
+        (options.out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        print(f"{name}: {document['seconds']:.0f} s\n", flush=True)
 
 
 if __name__ == "__main__":

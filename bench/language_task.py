@@ -48,23 +48,25 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=8)
     parser.add_argument("--agents", type=int, default=1)
     parser.add_argument("--steps", type=int, default=40)
-    asked = parser.parse_args()
-    task = {"words": words, "texts": texts, "relay": relay}[asked.task]
-    print(json.dumps(task(asked)))
+    options = parser.parse_args()
+    task = {"words": words, "texts": texts, "relay": relay}[options.task]
+    print(json.dumps(task(options)))
 
 
-def words(asked: argparse.Namespace) -> dict[str, Any]:
-    """CPU-seconds of a whole update of two agents that choose words, with SmolLM2-135M."""
-    return updates({"objects": asked.objects}, "lewis", asked.steps, SKIPPED)
+def words(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns CPU-seconds of a whole update of two agents that choose words, with SmolLM2-135M."""
+    return updates({"objects": options.objects}, "lewis", options.steps, SKIPPED)
 
 
-def relay(asked: argparse.Namespace) -> dict[str, Any]:
-    """CPU-seconds and memory of updates of two agents that write, with SmolLM2-135M."""
-    return updates({}, "relay", asked.steps, 1)
+def relay(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns CPU-seconds and memory of updates of two agents that write, with SmolLM2-135M."""
+    return updates({}, "relay", options.steps, 1)
 
 
 def updates(settings: dict[str, Any], world: str, steps: int, skipped: int) -> dict[str, Any]:
-    """Play, credit, diagnosis, backward and step, as a run does it, with default settings."""
+    """Plays, assigns credit, diagnoses, goes backward and steps, as a run does it, with default
+    settings.
+    """
     team = LanguagePlan(
         world, "happo_per_agent", model="smollm2", world_settings=settings
     ).trainer()
@@ -99,41 +101,43 @@ class Lines(TextWorld):
         self.step += 1
         return [(str(self.step - 1),)]
 
-    def prompts(self, task: Task, said: tuple[Statement, ...]) -> tuple[Prompt, ...]:
-        if said:
+    def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
+        if history:
             return ()
-        told = [message["content"] for message in messages(int(task[0]))]
-        return tuple(Prompt(agent, *told, most_tokens=TOKENS) for agent in self.agents)
+        texts = [message["content"] for message in messages(int(task[0]))]
+        return tuple(Prompt(agent, *texts, most_tokens=TOKENS) for agent in self.agents)
 
-    def ending(self, task: Task, said: tuple[Statement, ...]) -> Ending:
-        value = sum(reward(one.text) for one in said) / len(said)
-        return Ending(value, shared(value, said))
+    def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
+        value = sum(reward(one.text) for one in history) / len(history)
+        return Ending(value, shared(value, history))
 
 
-def texts(asked: argparse.Namespace) -> dict[str, Any]:
-    """CPU-seconds of a step of the small Qwen2: as many completions for any number of agents."""
+def texts(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns CPU-seconds of a step of the small Qwen2: as many completions for any number of
+    agents.
+    """
     settings = LanguageSettings(
         rank=8,
         targets="all",
         layers=2,
         prompts=1,
-        rollouts=COMPLETIONS // asked.agents,
+        rollouts=COMPLETIONS // options.agents,
         lr=RATE,
         calibrate=False,
         rows=COMPLETIONS,
     )
     model = LanguageModel(small_model(), small_tokenizer(), "small Qwen2")
-    world = Lines(asked.agents)
-    learner = LanguageLearner(model, world, "grpo", settings, 0, asked.steps)
+    world = Lines(options.agents)
+    learner = LanguageLearner(model, world, "grpo", settings, 0, options.steps)
     weights = [x for adapter in learner.own.values() for x in adapter.parameters()]
     before = [x.detach().clone() for x in weights]
     clock, tokens, rewards, gradients = list[float](), list[int](), list[float](), list[float]()
-    for _ in range(asked.steps):
-        played, told = learner.update()
+    for _ in range(options.steps):
+        played, metrics = learner.update()
         clock.append(time.process_time())
         tokens.append(sum(len(answer.handle.tokens) for answer in played.answers))
         rewards.append(float(played.success.mean()))
-        gradients.append(sum(x for name, x in told.items() if name.startswith("gradient")))
+        gradients.append(sum(x for name, x in metrics.items() if name.startswith("gradient")))
     return report(
         clock,
         tokens=statistics.mean(tokens),
@@ -147,7 +151,7 @@ def texts(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def peak_gb() -> float:
-    """The most memory that this process has had, in 10^9 bytes."""
+    """Returns the largest memory that this process has had, in 10^9 bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 

@@ -14,7 +14,6 @@ that a lock was held with one worker.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "workers"))
 from broken_package import make_package
 
+from common import write_json
 from counterpoint.results import document_of
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
@@ -39,7 +39,7 @@ COLUMNS = ("topology", "workers", "done", "hard done", "hard tries", "tries", "p
 
 
 def one(topology: str, workers: int, seed: int, choose: str, modules: int) -> dict[str, Any]:
-    """One team on one package."""
+    """Lets one team work on one package."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "package")
         hard = make_package(source, modules=modules, each=5, hard=0.25, seed=seed)
@@ -71,28 +71,28 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a topology; all without it")
     parser.add_argument("--modules", type=int, default=4, help="files of the package")
     parser.add_argument("--payoff", action="store_true", help="also workers who choose by payoff")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(f"| {' | '.join(COLUMNS)} |")
     print("|" + "---|" * len(COLUMNS))
     kept: list[dict[str, Any]] = []
     base: dict[str, float] = {}
     serial: dict[str, float] = {}
-    for topology, workers in [case for case in CASES if asked.only in ("", case[0])]:
-        both = asked.payoff and topology == "flat_optimistic"
+    for topology, workers in [case for case in CASES if options.only in ("", case[0])]:
+        both = options.payoff and topology == "flat_optimistic"
         for choose in ("priority", "payoff") if both else ("priority",):
-            rows = [one(topology, workers, seed, choose, asked.modules)
-                    for seed in range(asked.seeds)]  # fmt: skip
+            rows = [one(topology, workers, seed, choose, options.modules)
+                    for seed in range(options.seeds)]  # fmt: skip
             kept += [{**row, "choose": choose} for row in rows]
             name = topology + (" (payoff)" if choose == "payoff" else "")
 
             def mean(*keys: str, rows: list[dict[str, Any]] = rows) -> float:
-                found = []
+                values = []
                 for row in rows:
                     value: Any = row
                     for key in keys:
                         value = value[key]
-                    found.append(np.nan if value is None else float(value))
-                return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+                    values.append(np.nan if value is None else float(value))
+                return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
             def spread(key: str, rows: list[dict[str, Any]] = rows) -> str:
                 values = [float(row[key]) for row in rows if row[key] is not None]
@@ -115,9 +115,8 @@ def main() -> None:
                 spread("conflicts"), f"{mean('wasted'):.3f}", f"{mean('churn'):.3f}",
             ]  # fmt: skip
             print(f"| {' | '.join(map(str, cells))} |", flush=True)
-    if asked.out:
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        asked.out.write_text(json.dumps(kept))
+    if options.out:
+        write_json(options.out, kept)
 
 
 if __name__ == "__main__":

@@ -80,12 +80,12 @@ class Mutant:
 
     @property
     def function(self) -> str:
-        """File and mangled name of the mutated function."""
+        """Returns the file and the mangled name of the mutated function."""
         return f"{self.file} {self.name.rpartition('__mutmut_')[0]}"
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether only torch or JAX reach the function."""
+        """Returns whether only torch or JAX reach the function."""
         return self.function.endswith(tuple(f" {name}" for name in ELSEWHERE))
 
 
@@ -110,8 +110,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, help="verdicts, for a run that goes on after a stop")
     parser.add_argument("--seconds", type=float, default=3, help="of tests for a mutant, at most")
-    asked = parser.parse_args()
-    if unknown := [p for p in asked.places if not (PACKAGE / p).exists()]:
+    options = parser.parse_args()
+    if unknown := [p for p in options.places if not (PACKAGE / p).exists()]:
         return _cannot(f"got {unknown}; wanted rooms, or files as in credit/labels.py")
     os.environ |= {**ENVIRONMENT, "PYTHONPATH": str(PACKAGE.parent)}
     sys.path.insert(0, str(PACKAGE.parent))
@@ -119,21 +119,21 @@ def main() -> int:
     start, low = time.monotonic(), False
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
-        for room in dict.fromkeys(place.split("/")[0] for place in asked.places):
-            places = [PACKAGE / place for place in asked.places if place.split("/")[0] == room]
-            out = (asked.out or Path(folder) / room).resolve()
+        for room in dict.fromkeys(place.split("/")[0] for place in options.places):
+            places = [PACKAGE / place for place in options.places if place.split("/")[0] == room]
+            out = (options.out or Path(folder) / room).resolve()
             try:
                 mutants = [mutant for path in places for mutant in read(path)]
-                verdicts = Trial(room, mutants, out, asked.workers, asked.seconds).verdicts()
+                verdicts = Trial(room, mutants, out, options.workers, options.seconds).verdicts()
             except (ImportError, RuntimeError) as error:
                 return _cannot(str(error))
-            low |= report(room, mutants, verdicts, asked.floor)
-    print(f"{time.monotonic() - start:.0f} s with {asked.workers} workers")
+            low |= report(room, mutants, verdicts, options.floor)
+    print(f"{time.monotonic() - start:.0f} s with {options.workers} workers")
     return int(low)
 
 
 def read(place: Path) -> Iterator[Mutant]:
-    """The mutants of a module, or of all modules in a folder, as mutmut writes them."""
+    """Returns the mutants of a module, or of all modules in a folder, as mutmut writes them."""
     from mutmut.mutation.file_mutation import mutate_file_contents
 
     for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
@@ -174,7 +174,7 @@ class Trial:
         self.tests = {p.name: p.read_bytes() for p in sorted(Path("tests", room).glob("*.py"))}
 
     def verdicts(self) -> dict[str, Verdict]:
-        """The verdict on every mutant, by its file and name."""
+        """Returns the verdict on every mutant, by its file and name."""
         import pytest
         from hypothesis import HealthCheck, Phase, settings
 
@@ -216,7 +216,9 @@ class Trial:
         return True
 
     def _measure(self) -> str:
-        """Run all tests as they are: processor seconds and lines reached, by test, as JSON."""
+        """Runs all tests as they are, and returns processor seconds and lines reached, by test, as
+        JSON.
+        """
         package, costs = f"{PACKAGE}/", {}
         for test in self.items:
             reached: set[str] = set()
@@ -243,7 +245,7 @@ class Trial:
         return not self.failed
 
     def _work(self, share: list[list[Mutant]], parent: int) -> None:
-        """Try a share of the mutants, grouped by function, and record the verdicts."""
+        """Tries a share of the mutants, grouped by function, and records the verdicts."""
         known, standing = self._recorded(), self._standing()
         for mutants in share:
             killers = [known[_key(m)].test for m in mutants if _key(m) in known]
@@ -280,16 +282,18 @@ class Trial:
         return "killed" if test else "survived", test
 
     def _recorded(self) -> dict[str, Verdict]:
-        """The last verdict on each mutant in the file."""
+        """Returns the last verdict on each mutant in the file."""
         lines = self.out.read_text("utf-8").splitlines() if self.out.exists() else []
         return {v.mutant: v for v in (Verdict(**json.loads(line)) for line in lines)}
 
     def _standing(self) -> dict[str, Verdict]:
-        """The verdicts that hold for the sources and tests as they are."""
+        """Returns the verdicts that hold for the sources and tests as they are."""
         return {name: v for name, v in self._recorded().items() if v.tree == self._tree(v.test)}
 
     def _tree(self, test: str) -> str:
-        """Digest of the sources and of the file of a test with its helpers; of all if no test."""
+        """Returns a digest of the sources and of the file of a test with its helpers; without a
+        test, of all.
+        """
         if test not in self.trees:
             file = Path(test.partition("::")[0]).name
             needed = [b for n, b in self.tests.items() if n == file or not n.startswith("test_")]
@@ -302,7 +306,7 @@ class Trial:
             file.write(json.dumps(asdict(verdict)) + "\n")
 
     def _wait(self, workers: list[int]) -> None:
-        """Print how far the run is, every minute, until all workers have ended."""
+        """Prints how far the run is, every minute, until all workers have ended."""
         start, printed = time.monotonic(), 0
         while workers:
             time.sleep(0.5)
@@ -316,7 +320,7 @@ class Trial:
 
 
 def report(room: str, mutants: list[Mutant], known: dict[str, Verdict], floor: float) -> bool:
-    """Print survivors, and killed / total by file; return whether the share is below the floor."""
+    """Prints survivors, and killed / total by file; returns whether that is below the floor."""
     status = {mutant: known[_key(mutant)].status for mutant in mutants}
     counted = [m for m in mutants if not (m.is_elsewhere and status[m] == "no tests")]
     for mutant in counted:
@@ -332,7 +336,9 @@ def report(room: str, mutants: list[Mutant], known: dict[str, Verdict], floor: f
 
 
 def _forked(function) -> str:
-    """What a function returns in a fork of this process; ChildProcessError if it does not."""
+    """Returns what a function returns in a fork of this process; raises ChildProcessError if it
+    does not.
+    """
     read_end, write_end = os.pipe()
     if not (pid := os.fork()):
         os.close(read_end)
@@ -349,7 +355,7 @@ def _forked(function) -> str:
 
 
 def _child(function, *arguments) -> NoReturn:
-    """End this fork with 0 if the function returns, and with 1 if it raises."""
+    """Ends this fork with 0 if the function returns, and with 1 if it raises."""
     try:
         function(*arguments)
     except BaseException:
@@ -359,7 +365,7 @@ def _child(function, *arguments) -> NoReturn:
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """A code object and all those inside it."""
+    """Returns a code object and all those inside it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -367,7 +373,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _bare(code: CodeType) -> list[tuple[object, ...]]:
-    """What a function computes, without its name and place."""
+    """Returns what a function computes, without its name and place."""
     return [
         (c.co_code, c.co_names, [repr(k) for k in c.co_consts if not isinstance(k, CodeType)])
         for c in _codes(code)
@@ -375,7 +381,9 @@ def _bare(code: CodeType) -> list[tuple[object, ...]]:
 
 
 def _mangled(code: CodeType) -> str:
-    """File and mutmut's name of a function of the package; nothing for any other code."""
+    """Returns the file and mutmut's name of a function of the package, and nothing for any other
+    code.
+    """
     path, names = Path(code.co_filename), code.co_qualname.split(".")
     if not path.is_relative_to(PACKAGE) or "<locals>" in names:
         return ""
@@ -388,7 +396,7 @@ def _key(mutant: Mutant) -> str:
 
 
 def _places(tree: ast.Module) -> dict[str, int]:
-    """Line of each function and method by its mangled name."""
+    """Returns the line of each function and method by its mangled name."""
     inside = [(name, node) for node in tree.body for name, node in _functions(node)]
     return {name: node.lineno for name, node in inside}
 
@@ -404,7 +412,7 @@ def _functions(node: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
 
 @cache
 def _statement(tree: ast.Module, line: int) -> range:
-    """The lines of the innermost statement around a line, without the statements inside it."""
+    """Returns the lines of the innermost statement around a line, without statements inside it."""
     around = [
         node
         for node in ast.walk(tree)

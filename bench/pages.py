@@ -21,7 +21,7 @@ where there is one. [LOG.md](../../LOG.md) says where the two differ, and why.
 
 
 def results_page(documents: Sequence[Mapping[str, Any]]) -> str:
-    """Every table of every recipe as Markdown."""
+    """Returns every table of every recipe as Markdown."""
     parts = [INTRODUCTION]
     for document in documents:
         head = f"{document['seeds']} seeds, {document['cpu_seconds']:.0f} CPU-seconds"
@@ -33,7 +33,7 @@ def results_page(documents: Sequence[Mapping[str, Any]]) -> str:
 
 
 def table(page: Mapping[str, Any]) -> str:
-    """One table: rows and columns in the order in which the cells name them."""
+    """Returns one table: rows and columns in the order in which the cells name them."""
     cells = {(cell["row"], cell["column"]): shown(cell) for cell in page["cells"]}
     rows = list(dict.fromkeys(row for row, _ in cells))
     columns = list(dict.fromkeys(column for _, column in cells))
@@ -47,7 +47,7 @@ def table(page: Mapping[str, Any]) -> str:
 
 
 def shown(cell: Mapping[str, Any]) -> str:
-    """A number with its interval, and the earlier one below it."""
+    """Returns a number with its interval, and the earlier one below it."""
     value, low, high = (
         "never" if number is None else format(number, cell["form"]).replace("-0.000", "0.000")
         for number in (cell["value"], cell["low"], cell["high"])
@@ -57,7 +57,7 @@ def shown(cell: Mapping[str, Any]) -> str:
 
 
 def main(folder: Path) -> None:
-    """Read the folder, write the pages."""
+    """Reads the folder, and writes the pages."""
     DOCS.mkdir(exist_ok=True)
     documents = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
     recipes = [document for document in documents if "recipe" in document]

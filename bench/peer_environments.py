@@ -4,8 +4,8 @@
 
 Peers contradict each other, so each has a Python of its own; none of them is a dependency. Versions
 are those that were tested, except in `peers-trl-newest`, which has the newest TRL. What cannot be
-installed is said, with the reason, and left out: the tests that need it are skipped. Exits with 1
-where one failed.
+installed is listed with the reason and left out: the tests that need it are skipped. The script
+exits with 1 if one failed.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ ENVIRONMENTS = {
 
 
 def make(name: str, folder: Path) -> str:
-    """Make an environment from nothing; why it could not be made, or nothing."""
-    told, place = ENVIRONMENTS[name], folder / name
+    """Makes an environment from nothing; returns why it could not be made, or an empty text."""
+    environment, place = ENVIRONMENTS[name], folder / name
     shutil.rmtree(place, ignore_errors=True)
     commands = [[sys.executable, "-m", "venv", str(place)]]
     python = str(place / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    commands += [[*pip, *step] for step in (*told.steps, CORE)]
-    commands.append([python, "-W", "ignore", "-c", f"import {told.check}"])
+    commands += [[*pip, *step] for step in (*environment.steps, CORE)]
+    commands.append([python, "-W", "ignore", "-c", f"import {environment.check}"])
     for command in commands:
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
@@ -85,16 +85,16 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ENVIRONMENTS))
     parser.add_argument("--into", type=Path, default=ROOT / ".venv", metavar="FOLDER")
     parser.add_argument("--again", action="store_true", help="also those that are there")
-    told = parser.parse_args()
-    if unknown := [name for name in told.names if name not in ENVIRONMENTS]:
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in ENVIRONMENTS]:
         parser.error(f"got {unknown[0]}; wanted some of {', '.join(ENVIRONMENTS)}")
     failed = 0
-    for name in told.names or ENVIRONMENTS:
-        if (told.into / name / "bin" / "python").exists() and not told.again:
+    for name in options.names or ENVIRONMENTS:
+        if (options.into / name / "bin" / "python").exists() and not options.again:
             print(f"{name}: there already (--again makes it anew)")
             continue
         print(f"{name}: installing", flush=True)
-        if why := make(name, told.into):
+        if why := make(name, options.into):
             failed += 1
             print(f"{name}: SKIPPED, could not be installed:\n    {why}", file=sys.stderr)
         else:

@@ -13,9 +13,9 @@ from counterpoint.worlds.message.hidden_profile import ScriptedMember
 from counterpoint.worlds.message.world import Observation
 
 PLANTED = ("echo", "idle", "cautious")
-"""echo: says again what it heard last, and answers what was favoured last. idle: says nothing;
-asked again, it speaks in half of the items. cautious: tells only what all know anyway, and answers
-what most others favour."""
+"""echo: repeats the message that it received last, and answers what was favoured last. idle: sends
+nothing; after a nudge it sends in half of the items. cautious: sends only what all know anyway, and
+answers what most others favour."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Planted:
     sound: ScriptedMember
 
     def speak(self, items: Any, seen: Observation, rng: np.random.Generator) -> Any:
-        said = self.sound.speak(items, seen, rng)
+        message = self.sound.speak(items, seen, rng)
         if self.kind == "idle":
-            return said * (rng.random((len(said), 1)) < 0.5) if seen.nudged else said * 0
+            return message * (rng.random((len(message), 1)) < 0.5) if seen.nudged else message * 0
         if self.kind == "echo":
-            return seen.received[-1].said if seen.received else said
-        said = said.copy()
-        said[:, :-1] *= ~items.private
-        return said
+            return seen.received[-1].content if seen.received else message
+        message = message.copy()
+        message[:, :-1] *= ~items.private
+        return message
 
     def answer(self, items: Any, seen: Observation, rng: np.random.Generator) -> Any:
         own, sure = self.sound.answer(items, seen, rng)

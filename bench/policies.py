@@ -37,9 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/policies"))
     parser.add_argument("--only", choices=tuple(PLANS), default=None)
-    asked = parser.parse_args()
-    for name in [asked.only] if asked.only else PLANS:
-        folder, start = asked.out / name.replace(" ", "-").replace(",", ""), time.monotonic()
+    options = parser.parse_args()
+    for name in [options.only] if options.only else PLANS:
+        folder, start = options.out / name.replace(" ", "-").replace(",", ""), time.monotonic()
         result = compare(PLANS[name], folder=folder)
         write_report(result, folder)
         (folder / "results.json").write_bytes(encode(result) + b"\n")
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def table(result: ComparisonResult) -> str:
-    """Returns, scores, differences and causes as Markdown, and the verdict."""
+    """Returns returns, scores, differences and causes as Markdown, and the verdict."""
     lines = [
         "| scheme | return | normalized | difference | causes (expected early) | credit |",
         "|---" * 6 + "|",
@@ -72,7 +72,7 @@ def table(result: ComparisonResult) -> str:
 
 
 def shown(mean: SeedMean | PairedDifference | None, form: str) -> str:
-    """A value with its interval."""
+    """Returns a value with its interval."""
     if mean is None:
         return ""
     ends = "" if mean.low is None else f" [{mean.low:{form}}, {mean.high:{form}}]"

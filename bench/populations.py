@@ -9,7 +9,6 @@ repetition, remedies and schemes; with --neural also populations of networks on 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from pathlib import Path
@@ -19,6 +18,7 @@ import msgspec
 import nashpy
 import numpy as np
 
+from common import write_json
 from counterpoint.games import Game, equilibria, make_game
 from counterpoint.games.analysis import learn_game
 from counterpoint.games.equilibria import is_degenerate, is_equilibrium
@@ -69,9 +69,9 @@ def populations(plans: list[PopulationPlan]) -> list[dict[str, Any]]:
 
 
 def exactly(count: int = 200) -> dict[str, Any]:
-    """Random games: every equilibrium in fractions, and beside nashpy's two ways."""
+    """Compares, in random games, every equilibrium in fractions with nashpy's two ways."""
     rng = np.random.default_rng(1)
-    found: dict[str, Any] = {"games": count, "equilibria": 0, "generic": 0, "odd": 0,
+    counts: dict[str, Any] = {"games": count, "equilibria": 0, "generic": 0, "odd": 0,
                              "vertex enumeration lacks": 0, "vertex enumeration has more": 0,
                              "support enumeration lacks": 0}  # fmt: skip
     for _ in range(count):
@@ -80,20 +80,20 @@ def exactly(count: int = 200) -> dict[str, Any]:
                         rng.normal(size=(rows, columns)).round(3))  # fmt: skip
         ours = equilibria(game)
         assert all(is_equilibrium(game, one.strategies) for one in ours)
-        found["equilibria"] += len(ours)
+        counts["equilibria"] += len(ours)
         if not is_degenerate(game):
-            found["generic"] += 1
-            found["odd"] += len(ours) % 2
+            counts["generic"] += 1
+            counts["odd"] += len(ours) % 2
         peer = nashpy.Game(game.payoffs[..., 0], game.payoffs[..., 1])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             vertex = sum(1 for _ in peer.vertex_enumeration())
             support = sum(1 for _ in peer.support_enumeration()) if rows * columns <= 20 else None
-        found["vertex enumeration lacks"] += vertex < len(ours)
-        found["vertex enumeration has more"] += vertex > len(ours)
+        counts["vertex enumeration lacks"] += vertex < len(ours)
+        counts["vertex enumeration has more"] += vertex > len(ours)
         if support is not None:
-            found["support enumeration lacks"] += support < len(ours)
-    return found
+            counts["support enumeration lacks"] += support < len(ours)
+    return counts
 
 
 def learned(name: str, remedies: tuple[str, ...], seeds: int, schemes: tuple[str, ...] = (),
@@ -109,8 +109,8 @@ def learned(name: str, remedies: tuple[str, ...], seeds: int, schemes: tuple[str
 
 
 def repetition(seeds: int = 200) -> dict[str, Any]:
-    """Prisoner's dilemma with a memory of one round, by start and by foresight."""
-    game, found = make_game("prisoners_dilemma"), {}
+    """Trains in the prisoner's dilemma with a memory of one round, by start and by foresight."""
+    game, document = make_game("prisoners_dilemma"), {}
     for shaping in (0.0, 1.0, 3.0):
         count = seeds if shaping == 0 else 40
         for start in STARTS:
@@ -118,46 +118,45 @@ def repetition(seeds: int = 200) -> dict[str, Any]:
             share = both.first.mean(axis=1)
             ends = [wilson_interval(int(n), count)
                     for n in ((share > 0.9).sum(), (share < 0.1).sum())]  # fmt: skip
-            found[f"{start}, shaping {shaping:g}"] = [vars(e) for e in ends]
+            document[f"{start}, shaping {shaping:g}"] = [vars(e) for e in ends]
             text = [f"{e.value:.1%} [{e.low:.1%}, {e.high:.1%}]" for e in ends]
             print(f"{start}, shaping {shaping:g}: cooperate {text[0]}, defect {text[1]}, pays "
                   f"{both.payoffs.mean():.3f}", flush=True)  # fmt: skip
-    return found
+    return document
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--neural", action="store_true")
-    asked = parser.parse_args()
-    begun, found = time.monotonic(), {}
-    found["games"] = populations(
+    options = parser.parse_args()
+    begun, document = time.monotonic(), {}
+    document["games"] = populations(
         [
             PopulationPlan(name, sizes, budget, settings=given)
             for name, budget, given, sizes in GAMES
         ]
     )
     print(f"populations of games: {time.monotonic() - begun:.1f} s\n")
-    print(found.setdefault("equilibria", exactly()), "\n")
+    print(document.setdefault("equilibria", exactly()), "\n")
     remedies = ("none", "convention", "cheap_talk", "other_play", "population")
-    found["lever"] = learned("lever", remedies, 60, ("happo_per_agent",), signals=10)
+    document["lever"] = learned("lever", remedies, 60, ("happo_per_agent",), signals=10)
     for name in ("stag_hunt", "public_goods"):
-        found[name] = learned(name, ("none",), 100)
+        document[name] = learned(name, ("none",), 100)
     for name in ("stag_hunt", "battle_of_the_sexes", "chicken"):
-        found[f"{name}, remedies"] = learned(
+        document[f"{name}, remedies"] = learned(
             name, ("none", "device", "cheap_talk", "convention", "population"), 100,
             ("happo_per_agent",),
         )  # fmt: skip
     at = time.monotonic()
-    found["repetition"] = repetition()
+    document["repetition"] = repetition()
     print(f"repetition: {time.monotonic() - at:.1f} s; all so far {time.monotonic() - begun:.1f} s")
-    if asked.neural:
-        found["networks"] = populations(
+    if options.neural:
+        document["networks"] = populations(
             [PopulationPlan(world, sizes, budget, repeats, given)
              for world, budget, given, repeats, sizes in NETWORKS]
         )  # fmt: skip
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(found))
+    write_json(options.out, document)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from common import write_json
 from counterpoint.stats import wilson_interval
 
 WHY_NOT = """
@@ -19,7 +20,9 @@ DATA = Path(__file__).parent / "data"
 
 
 def synergy() -> list[dict[str, Any]]:
-    """What a team loses, against the best answer of each task and against its best fixed member."""
+    """Returns what a team loses, against the best answer of each task and against its best fixed
+    member.
+    """
     table = json.loads((DATA / "synergy_table.json").read_text("utf-8"))
     print(f"{table['source']}\n")
     print(
@@ -28,22 +31,24 @@ def synergy() -> list[dict[str, Any]]:
     print("|---|---|---|---|---|---|")
     out = []
     for row in table["rows"]:
-        told = {
+        numbers = {
             "benchmark": row["benchmark"],
             "oracle": (row["oracle"] - row["team"]) / row["oracle"],
             "best": (row["best_member"] - row["team"]) / row["best_member"],
             "expert": (row["team_expert_revealed"] - row["best_member"]) / row["best_member"],
             "quoted": row["quoted_gap"],
         }
-        out.append(told)
-        gaps = [told["oracle"], told["quoted"], told["best"]]
+        out.append(numbers)
+        gaps = [numbers["oracle"], numbers["quoted"], numbers["best"]]
         cells = " | ".join(f"{gap:.1%}" for gap in gaps)
-        print(f"| {told['benchmark']} | {row['team']} | {cells} | {told['expert']:+.1%} |")
+        print(f"| {numbers['benchmark']} | {row['team']} | {cells} | {numbers['expert']:+.1%} |")
     return out
 
 
 def retention() -> list[dict[str, Any]]:
-    """Success alone and as a team, from counts; the area over difficulty needs more of them."""
+    """Returns success alone and as a team, from counts; the area over difficulty needs more of
+    them.
+    """
     table = json.loads((DATA / "cooperbench_table.json").read_text("utf-8"))
     tasks = 652
     print(f"\n{table['source']}\n")
@@ -53,7 +58,7 @@ def retention() -> list[dict[str, Any]]:
     for row in table["solo_vs_coop"]:
         n = tasks * (5 if row["model"] == "pooled" else 1)
         solo, coop = wilson_interval(row["solo"], n), wilson_interval(row["coop"], n)
-        told = {
+        numbers = {
             "model": row["model"],
             "solo": [solo.value, solo.low, solo.high],
             "coop": [coop.value, coop.low, coop.high],
@@ -61,25 +66,24 @@ def retention() -> list[dict[str, Any]]:
             "auc": row["auc_coop"] / row["auc_solo"],
             "quoted": row["retention"],
         }
-        out.append(told)
+        out.append(numbers)
         print(f"| {row['model']} | {solo.value:.3f} [{solo.low:.3f}, {solo.high:.3f}] | "
-              f"{coop.value:.3f} [{coop.low:.3f}, {coop.high:.3f}] | {told['counts']:.2f} | "
-              f"{told['quoted']:.2f} | {told['auc']:.2f} |")  # fmt: skip
+              f"{coop.value:.3f} [{coop.low:.3f}, {coop.high:.3f}] | {numbers['counts']:.2f} | "
+              f"{numbers['quoted']:.2f} | {numbers['auc']:.2f} |")  # fmt: skip
     print(WHY_NOT)
     print("\n| agents | success on 46 tasks |\n|---|---|")
     for agents, rate in table["success_by_agents_46_tasks"].items():
-        found = wilson_interval(rate * 46, 46)
-        print(f"| {agents} | {rate:.3f} [{found.low:.3f}, {found.high:.3f}] |")
+        interval = wilson_interval(rate * 46, 46)
+        print(f"| {agents} | {rate:.3f} [{interval.low:.3f}, {interval.high:.3f}] |")
     return out
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/published.json"))
-    asked = parser.parse_args()
-    told = {"synergy": synergy(), "retention": retention()}
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    options = parser.parse_args()
+    document = {"synergy": synergy(), "retention": retention()}
+    write_json(options.out, document)
 
 
 if __name__ == "__main__":

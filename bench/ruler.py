@@ -2,9 +2,10 @@
 
     python bench/ruler.py --out counterpoint-out/bench/ruler.json
 
-openpipe-art is installed into an environment of its own, `.venv/peers-art`; where that fails
-nothing is measured, loudly. The judge reads a quality mark in each run, adds noise and a taste for
-what stands first, and answers each in the format that it is asked for. Both get the same groups.
+openpipe-art is installed into an environment of its own, `.venv/peers-services`; if that fails,
+the script prints why and measures nothing. The judge reads a quality mark in each run, adds noise
+and a taste for what stands first, and answers in the format of each prompt. Both get the
+same groups.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from common import PROJECT, mean_estimate, peer_python, with_interval, write_json
 from counterpoint.judge import Candidate, Group, RankSettings, rank_groups
 from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
 from counterpoint.judge.model import SpeakerJudge
@@ -30,11 +32,8 @@ from counterpoint.readers.messages import events_of, parse_messages
 from counterpoint.records import Episode
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
-from counterpoint.stats import bootstrap_interval
 
-PROJECT = Path(__file__).resolve().parents[1]
-PEERS = PROJECT / ".venv" / "peers-art"
-PACKAGE = "openpipe-art==0.5.18"
+PEERS = "peers-services"
 RUNS, GROUPS = 6, 120
 FAULTS = ("none", "best first", "one id missing", "one id too many", "one id twice", "half JSON",
           "text around the JSON")  # fmt: skip
@@ -60,7 +59,7 @@ class Judge(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
     def reply(self, prompt: str) -> str:
-        """What it says, in the format of who asks."""
+        """Returns the judge's text, in the format of the package that asks."""
         who = "ruler" if "<trajectory id=" in prompt else "ours"
         shown = BLOCKS[who].findall(prompt)
         with self.lock:
@@ -77,20 +76,20 @@ class Judge(ThreadingHTTPServer):
         best = sorted(pairs, key=lambda pair: -pair[1])
         if who == "ours":
             ids = spoiled([label for label, _ in best], self.fault, "nobody")
-            said = json.dumps({"ranking": [[label] for label in ids]})
+            reply = json.dumps({"ranking": [[label] for label in ids]})
         else:
             listed = pairs if self.fault != "best first" else best
             rows = [{"trajectory_id": label, "explanation": "", "score": min(max(s / 2, 0), 1)}
                     for label, s in listed]  # fmt: skip
             kept = spoiled(rows, self.fault, {**rows[0], "trajectory_id": "99"})
-            said = json.dumps({"scores": kept})
+            reply = json.dumps({"scores": kept})
         if self.fault == "half JSON":
-            said = said[: len(said) // 2]
-        return f"Here: {said}" if self.fault == "text around the JSON" else said
+            reply = reply[: len(reply) // 2]
+        return f"Here: {reply}" if self.fault == "text around the JSON" else reply
 
 
 def spoiled(items: list[Any], fault: str, stranger: Any) -> list[Any]:
-    """The items with a fault in them."""
+    """Returns the items with a fault in them."""
     return {
         "one id missing": items[:-1],
         "one id too many": [*items, stranger],
@@ -105,8 +104,8 @@ class Handler(BaseHTTPRequestHandler):
     server: Judge
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = self.server.reply("\n".join(m["content"] for m in asked["messages"]))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = self.server.reply("\n".join(m["content"] for m in request["messages"]))
         message = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         body = json.dumps({"id": "c", "object": "chat.completion", "model": "local", "created": 1,
@@ -119,12 +118,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Prints nothing."""
 
 
 @contextmanager
 def judge(noise: float, bias: float, fault: str) -> Iterator[Judge]:
-    """A server that judges meanwhile."""
+    """Runs a server that judges inside the `with` block."""
     server = Judge(noise, bias, fault)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -137,26 +136,26 @@ def judge(noise: float, bias: float, fault: str) -> Iterator[Judge]:
 
 
 def groups(count: int, listed: str) -> list[list[tuple[list[dict[str, str]], float]]]:
-    """Runs and their truth; `listed` by kind puts the worst first, as a list sorted by time may."""
-    rng, found = np.random.default_rng(1), []
+    """Returns runs and their truth; `worst first` is the order of a list sorted by time."""
+    rng, made = np.random.default_rng(1), []
     for _ in range(count):
         truths = rng.random(RUNS)
         truths = np.sort(truths) if listed == "worst first" else truths
-        found.append([([{"role": "user", "content": "Do it."},
+        made.append([([{"role": "user", "content": "Do it."},
                         {"role": "assistant", "content": f"quality={t:.6f}"}], float(t))
                       for t in truths])  # fmt: skip
-    return found
+    return made
 
 
 Arm = Callable[[Any, Judge, int], list[list[float] | None]]
 
 
 def ruler(made: Any, server: Judge, times: int) -> list[list[float] | None]:
-    """[groups][runs] mean scores over `times` calls; None where RULER raised each time."""
-    asked = {"url": server.url, "times": times, "groups": [[m for m, _ in g] for g in made]}
+    """Returns [groups][runs] mean scores over `times` calls; None if RULER raised each time."""
+    request = {"url": server.url, "times": times, "groups": [[m for m, _ in g] for g in made]}
     done = subprocess.run(
-        [PEERS / "bin" / "python", PROJECT / "bench" / "peers" / "ruler_score.py"],
-        input=json.dumps(asked), capture_output=True, text=True, check=False,
+        [peer_python(PEERS), PROJECT / "bench" / "peers" / "ruler_score.py"],
+        input=json.dumps(request), capture_output=True, text=True, check=False,
     )  # fmt: skip
     line = next((x for x in done.stdout.splitlines() if x.startswith("RESULT ")), None)
     if line is None:
@@ -166,9 +165,9 @@ def ruler(made: Any, server: Judge, times: int) -> list[list[float] | None]:
 
 
 def ours(made: Any, server: Judge, times: int, canaries: str = "none") -> list[list[float] | None]:
-    """[groups][runs] rewards from `times` orders; None where the group is void."""
-    asked = Server(ServerSettings("local", server.url))
-    who = SpeakerJudge(asked, asked.facts)
+    """Returns [groups][runs] rewards from `times` orders; None if the group is void."""
+    server_speaker = Server(ServerSettings("local", server.url))
+    who = SpeakerJudge(server_speaker, server_speaker.facts)
     settings = RankSettings(orders=times, canaries=canaries, calls=times)  # type: ignore[arg-type]
     given = [
         Group(str(k), "Do it.", tuple(
@@ -183,30 +182,26 @@ def ours(made: Any, server: Judge, times: int, canaries: str = "none") -> list[l
 
 
 def taus(made: Any, rewards: list[list[float] | None]) -> np.ndarray:
-    """[groups] Kendall's tau-b with the truth; NaN where there are no rewards."""
-    found = []
+    """Returns [groups] Kendall's tau-b with the truth; NaN if there are no rewards."""
+    correlations = []
     for group, each in zip(made, rewards, strict=True):
         true = tied_sets(np.array([truth for _, truth in group]))
-        found.append(np.nan if each is None else kendall_tau_b(tied_sets(np.array(each)), true))
-    return np.array(found)
+        correlations.append(
+            np.nan if each is None else kendall_tau_b(tied_sets(np.array(each)), true)
+        )
+    return np.array(correlations)
 
 
-def mean(values: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
-    return np.asarray(values.mean(axis=-1))
-
-
-def told(values: np.ndarray) -> str:
-    """A mean and its interval, over groups that have rewards."""
+def cell(values: np.ndarray) -> str:
+    """Returns a mean and its interval, over groups that have rewards."""
     there = values[~np.isnan(values)]
-    if not len(there):
-        return "no rewards"
-    found = bootstrap_interval(there, rng=np.random.default_rng(0), statistic=mean)
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return with_interval(mean_estimate(there)) if len(there) else "no rewards"
 
 
 def quality() -> dict[str, Any]:
-    """Rank correlation with the truth at equal calls; a void group may also count as tau 0."""
+    """Measures rank correlation with the truth at equal calls; a void group may also count as tau
+    0.
+    """
     out: dict[str, Any] = {}
     print(
         "| judge | calls | RULER | ours | ours void | ours - RULER, both have rewards | void as 0 |"
@@ -224,15 +219,15 @@ def quality() -> dict[str, Any]:
             gap = row["ours"] - row["ruler"]
             void = np.isnan(row["ours"])
             name = f"noise {noise:g}, taste for the first {bias:g}, listed {listed}"
-            print(f"| {name} | {times} | {told(row['ruler'])} | {told(row['ours'])} | "
-                  f"{void.mean():.0%} | {told(gap)} | "
-                  f"{told(np.where(void, -row['ruler'], gap))} |", flush=True)  # fmt: skip
+            print(f"| {name} | {times} | {cell(row['ruler'])} | {cell(row['ours'])} | "
+                  f"{void.mean():.0%} | {cell(gap)} | "
+                  f"{cell(np.where(void, -row['ruler'], gap))} |", flush=True)  # fmt: skip
             out[f"{name}, {times}"] = {k: v.tolist() for k, v in row.items()} | {"read": read}
     return out
 
 
 def faults() -> dict[str, Any]:
-    """What becomes of a group when the judge answers in another way than it was asked to."""
+    """Measures what becomes of a group if the judge answers in another way than was asked."""
     out: dict[str, Any] = {}
     made = groups(20, "as drawn")
     print(
@@ -244,7 +239,7 @@ def faults() -> dict[str, Any]:
             with judge(0.0, 0.0, fault) as server:
                 row.append(taus(made, arm(made, server, 2)))
         out[fault] = [each.tolist() for each in row]
-        cells = " | ".join(f"{told(each)}, {np.isnan(each).mean():.0%}" for each in row)
+        cells = " | ".join(f"{cell(each)}, {np.isnan(each).mean():.0%}" for each in row)
         print(f"| {fault} | {cells} |", flush=True)
     return out
 
@@ -252,13 +247,11 @@ def faults() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/ruler.json"))
-    asked = parser.parse_args()
-    if not (PEERS / "bin" / "python").exists():
-        subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
-        subprocess.run([PEERS / "bin" / "pip", "install", "--quiet", PACKAGE], check=True)
-    found = {part.__name__: part() for part in (quality, faults)}
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    options = parser.parse_args()
+    if peer_python(PEERS) is None:
+        sys.exit(1)
+    document = {part.__name__: part() for part in (quality, faults)}
+    write_json(options.out, document)
 
 
 if __name__ == "__main__":

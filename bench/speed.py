@@ -50,7 +50,7 @@ class Batch:
 
 
 def batch(rows: int) -> Batch:
-    """About `rows` decisions: prompts x 8 rollouts x 8 agents with 4 components."""
+    """Returns about `rows` decisions: prompts x 8 rollouts x 8 agents with 4 components."""
     prompts = max(1, rows // (ROLLOUTS * AGENTS))
     prompt, rollout, agent = np.indices((prompts, ROLLOUTS, AGENTS)).reshape(3, -1)
     rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def batch(rows: int) -> Batch:
 
 
 def seconds(call: Callable[[], Any], runs: int) -> list[float]:
-    """Wall time of each of `runs` calls, after one that warms up."""
+    """Returns the wall time of each of `runs` calls, after one that warms up."""
     call()
     times = []
     for _ in range(runs):
@@ -72,7 +72,9 @@ def seconds(call: Callable[[], Any], runs: int) -> list[float]:
 
 
 def peak_ratio(name: str, given: Batch) -> float:
-    """Largest memory in use during the call, result included, as a multiple of the input."""
+    """Returns the largest memory in use during the call, result included, as a multiple of the
+    input.
+    """
     tracemalloc.start()
     try:
         advantages(given.rewards, given.labels, catalogue()[name])
@@ -82,18 +84,20 @@ def peak_ratio(name: str, given: Batch) -> float:
 
 
 def group_of(name: str, given: Batch) -> NDArray[np.int64]:
-    """[N] the group that a row is normalized in: its prompt, or its prompt and agent."""
+    """Returns [N] the group that a row is normalized in: its prompt, or its prompt and agent."""
     prompt = given.labels["prompt"]
     return prompt if name == "gdpo" else prompt * AGENTS + given.labels["agent"]
 
 
 def normalized_by_dict_of_lists(values: Floats, group: NDArray[np.int64]) -> Floats:
-    """The pattern of published trainers, in NumPy: three loops, two of them over rows."""
+    """Normalizes by the pattern of published trainers, in NumPy: three loops, two of them over
+    rows.
+    """
     scores, mean, std = defaultdict(list), {}, {}
     for i in range(len(values)):
         scores[group[i]].append(values[i])
-    for key, found in scores.items():
-        mean[key], std[key] = np.mean(found), np.std(found)
+    for key, scored in scores.items():
+        mean[key], std[key] = np.mean(scored), np.std(scored)
     out = np.empty(len(values))
     for i in range(len(values)):
         out[i] = (values[i] - mean[group[i]]) / (std[group[i]] + 1e-12)
@@ -101,7 +105,7 @@ def normalized_by_dict_of_lists(values: Floats, group: NDArray[np.int64]) -> Flo
 
 
 def normalized_by_slices(values: Floats, group: NDArray[np.int64]) -> Floats:
-    """One sort, then a slice for each group."""
+    """Normalizes with one sort, then a slice for each group."""
     order = np.argsort(group, kind="stable")
     ordered, ends = values[order], np.flatnonzero(np.diff(group[order])) + 1
     for start, end in zip([0, *ends], [*ends, len(values)], strict=True):
@@ -113,8 +117,9 @@ def normalized_by_slices(values: Floats, group: NDArray[np.int64]) -> Floats:
 
 
 def by_loop(name: str, given: Batch, loop: Callable[[Floats, NDArray[np.int64]], Floats]) -> Floats:
-    """gdpo or agent_wise with the statistics of `loop`. All rows of a rollout agree here, and
-    every agent acts once in it, so statistics over rows are statistics over rollouts."""
+    """Computes gdpo or agent_wise with the statistics of `loop`. All rows of a rollout agree here,
+    and every agent acts once in it, so statistics over rows are statistics over rollouts.
+    """
     group = group_of(name, given)
     if name == "agent_wise":
         return loop(given.rewards.sum(axis=1), group)
@@ -123,7 +128,7 @@ def by_loop(name: str, given: Batch, loop: Callable[[Floats, NDArray[np.int64]],
 
 
 def import_seconds(runs: int) -> float:
-    """Best time of `import counterpoint.credit` in a fresh interpreter with warm files."""
+    """Returns the best time of `import counterpoint.credit` in a fresh interpreter, files warm."""
     program = (
         "import time; t = time.perf_counter(); import counterpoint.credit; "
         "print(time.perf_counter() - t)"
@@ -133,7 +138,7 @@ def import_seconds(runs: int) -> float:
 
 
 def measured(name: str, given: Batch, runs: int, loop_runs: int) -> dict[str, float]:
-    """Everything about one scheme at one size."""
+    """Measures one scheme at one size."""
     scheme = catalogue()[name]
     times = seconds(lambda: advantages(given.rewards, given.labels, scheme), runs)
     result = {"best_seconds": min(times), "median_seconds": float(np.median(times))}
@@ -153,7 +158,7 @@ def measured(name: str, given: Batch, runs: int, loop_runs: int) -> dict[str, fl
 
 
 def growth(name: str, largest: int, runs: int) -> dict[int, float]:
-    """Rows to best seconds per decision, from 10^4 rows up in powers of 10."""
+    """Returns rows to best seconds per decision, from 10^4 rows up in powers of 10."""
     sizes = [10**e for e in range(4, 10) if 10**e <= largest]
     per_row = {}
     for size in sizes:
@@ -172,21 +177,21 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=10_000_000, help="end of the growth table")
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each call")
     parser.add_argument("--out", type=Path, help="also write the numbers as JSON to this file")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
-    given = batch(asked.rows)
+    given = batch(options.rows)
     report: dict[str, Any] = {
         "rows": len(given.rewards),
         "input_bytes": given.bytes,
-        "import_seconds": import_seconds(asked.runs),
-        "schemes": {name: measured(name, given, asked.runs, loop_runs=2) for name in SCHEMES},
-        "seconds_per_decision": {n: growth(n, asked.largest, asked.runs) for n in SCHEMES},
+        "import_seconds": import_seconds(options.runs),
+        "schemes": {name: measured(name, given, options.runs, loop_runs=2) for name in SCHEMES},
+        "seconds_per_decision": {n: growth(n, options.largest, options.runs) for n in SCHEMES},
     }
     print(as_table(report))
-    if asked.out:
-        asked.out.write_text(json.dumps(report, indent=1) + "\n")
+    if options.out:
+        options.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def as_table(report: dict[str, Any]) -> str:
@@ -208,8 +213,10 @@ def as_table(report: dict[str, Any]) -> str:
         cells = "".join(f"{report['schemes'][name][key]:>14{spec}}" for name in SCHEMES)
         lines.append(f"{title:<34}{cells}")
     for size in report["seconds_per_decision"][SCHEMES[0]]:
-        found = [report["seconds_per_decision"][name][size] * 1e9 for name in SCHEMES]
-        lines.append(f"{f'ns a decision at {size:,}':<34}" + "".join(f"{x:>14.0f}" for x in found))
+        nanoseconds = [report["seconds_per_decision"][name][size] * 1e9 for name in SCHEMES]
+        lines.append(
+            f"{f'ns a decision at {size:,}':<34}" + "".join(f"{x:>14.0f}" for x in nanoseconds)
+        )
     return "\n".join(lines)
 
 

@@ -10,7 +10,6 @@ against members that are planted; and the density of talk at which a search lose
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common import mean_estimate, with_interval, write_json
 from counterpoint.arrays import Floats
 from counterpoint.results import document_of
-from counterpoint.stats import bootstrap_interval
-from counterpoint.stats.estimate import Estimate
 from counterpoint.topology import make_topology
 from counterpoint.topology.design import DEFAULT, TopologyPlan, compare_topologies
 from counterpoint.topology.play import Guards, play
@@ -38,20 +36,8 @@ SEEDS, ITEMS = 30, 100
 TALKING = ("star", "tree", "complete", "debate", "blackboard")
 
 
-def mean(values: Any) -> Any:
-    return np.asarray(values.mean(axis=-1))
-
-
-def told(samples: list[float]) -> Estimate:
-    return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=mean)
-
-
-def text(e: Estimate) -> str:
-    return f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]"
-
-
 def lever() -> dict[str, Any]:
-    """Shares in six settings."""
+    """Compares topologies in six settings, by the shares of variance."""
     plans = {
         "default: 24 bits, all topologies": TopologyPlan("hidden_profile"),
         "6 bits": TopologyPlan("hidden_profile", settings={"bits": 6}),
@@ -70,11 +56,10 @@ def lever() -> dict[str, Any]:
     for name, plan in plans.items():
         result = compare_topologies(plan)
         best, gap = result.best, result.gap["single_agent"]
-        cells = [f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]"
-                 for s in (result.shares or {}).values()]  # fmt: skip
+        cells = [with_interval(s) for s in (result.shares or {}).values()]  # fmt: skip
         print(
             f"| {name} | {' | '.join(cells)} | {best.topology}, {best.prompt}: "
-            f"{best.value:.3f} | {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] |"
+            f"{best.value:.3f} | {with_interval(gap, '+.3f')} |"
         )
         document = document_of(result)
         measured[name] = {key: document[key] for key in ("shares", "best", "gap", "scores")}
@@ -106,12 +91,14 @@ def diversity(contents: NDArray[Any], bits: int) -> Floats:
 
 
 def amplification() -> dict[str, Any]:
-    """One member reads the opposite of all that it has alone: how often the team falls with it."""
+    """Measures how often a team falls with one member that reads the opposite of all that it has
+    alone.
+    """
     world = HiddenProfile(HiddenProfileSettings(misread=0.0))
     columns = ("right", "turned wrong by the expert", "by another", "beside one agent")
     print(f"\n| topology | prompt | {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|")
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for prompt in ("naive", "optimal"):
         for name in DEFAULT:
             right, flips, ratio = [], {0: [], 3: []}, []
@@ -135,10 +122,15 @@ def amplification() -> dict[str, Any]:
                         ratio.append(
                             float((after[before] == 0).mean() - (alone[before] == 0).mean())
                         )
-            row = [told(right), told(flips[0]), told(flips[3]), told(ratio)]
-            print(f"| {name} | {prompt} | {' | '.join(text(e) for e in row)} |")
-            found[f"{name}.{prompt}"] = [vars(e) for e in row]
-    return found
+            row = [
+                mean_estimate(right),
+                mean_estimate(flips[0]),
+                mean_estimate(flips[3]),
+                mean_estimate(ratio),
+            ]
+            print(f"| {name} | {prompt} | {' | '.join(with_interval(e) for e in row)} |")
+            document[f"{name}.{prompt}"] = [vars(e) for e in row]
+    return document
 
 
 GUARDS = {
@@ -153,11 +145,11 @@ GUARDS = {
 
 
 def guards() -> dict[str, Any]:
-    """Each guard alone, under a debate and a blackboard, with two planted members of four."""
+    """Measures each guard alone, under a debate and a blackboard, with two planted members."""
     world = HiddenProfile()
     print("\n| planted | topology | " + " | ".join(GUARDS) + " |")
     print("|---|---|" + "---|" * len(GUARDS))
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for kind in ("nobody", *PLANTED):
         for name in ("blackboard", "debate"):
             cells, calls = {}, {}
@@ -173,19 +165,19 @@ def guards() -> dict[str, Any]:
                     played = play(make_topology(name, 4), items, ITEMS, members, rng, guards=rules)
                     scores.append(float(world.score(items, played.answers).mean()))
                     calls[guard] = played.calls / ITEMS
-                cells[guard] = told(scores)
-            shown = [f"{text(cells[g])}, {calls[g]:.1f} calls" for g in GUARDS]
+                cells[guard] = mean_estimate(scores)
+            shown = [f"{with_interval(cells[g])}, {calls[g]:.1f} calls" for g in GUARDS]
             print(f"| {kind} | {name} | {' | '.join(shown)} |")
-            found[f"{kind}.{name}"] = {g: {**vars(cells[g]), "calls": calls[g]} for g in GUARDS}
-    return found
+            document[f"{kind}.{name}"] = {g: {**vars(cells[g]), "calls": calls[g]} for g in GUARDS}
+    return document
 
 
 def talk() -> dict[str, Any]:
-    """How often a searching team tells its finds, and what becomes of its diversity."""
+    """Measures how often a searching team should tell its finds, and its diversity."""
     world = IdeaSearch(IdeaSearchSettings(members=8, budget=480))
     print("\n| talk | diversity | team | − best member | − one agent |")
     print("|---|---|---|---|---|")
-    found = {}
+    document = {}
     cases = ["best_of_n", *(f"{shape}:rounds={r}" for shape in ("ring", "complete")
                             for r in (2, 3, 5, 10, 20))]  # fmt: skip
     for case in cases:
@@ -204,14 +196,14 @@ def talk() -> dict[str, Any]:
             team = world.score(items, played.answers)
             one = world.score(items, world.single(items, "follow", 8, rng)).mean()
             rows.append((apart, team.mean(), team[1::2].mean() - best, team.mean() - one))
-        row = [told(list(column)) for column in np.array(rows).T]
-        print(f"| {case} | {' | '.join(text(e) for e in row)} |")
-        found[case] = [vars(e) for e in row]
-    return found
+        row = [mean_estimate(list(column)) for column in np.array(rows).T]
+        print(f"| {case} | {' | '.join(with_interval(e) for e in row)} |")
+        document[case] = [vars(e) for e in row]
+    return document
 
 
 def spoken(model: str) -> dict[str, Any]:
-    """The same design in words, small."""
+    """Repeats a small part of the design with a language model."""
     begun = time.process_time()
     result = compare_topologies(
         TopologyPlan("hidden_profile", ("independent", "star", "debate"), ("naive", "facts"), 5,
@@ -219,7 +211,7 @@ def spoken(model: str) -> dict[str, Any]:
     )  # fmt: skip
     print(f"\n{model}, 5 seeds of 20 items, {time.process_time() - begun:.0f} CPU-seconds")
     for name, s in result.scores.items():
-        print(f"| {name} | {s.value:.3f} [{s.low:.3f}, {s.high:.3f}] |")
+        print(f"| {name} | {with_interval(s)} |")
     print({name: round(s.value, 3) for name, s in (result.shares or {}).items()})
     print({name: round(s.value, 3) for name, s in result.references.items()})
     document = document_of(result)
@@ -230,15 +222,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--model", default=None)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     begun = time.process_time()
-    told = {"lever": lever(), "amplification": amplification(), "guards": guards(), "talk": talk()}
+    document = {
+        "lever": lever(),
+        "amplification": amplification(),
+        "guards": guards(),
+        "talk": talk(),
+    }
     print(f"\n{time.process_time() - begun:.0f} CPU-seconds in this process")
-    if asked.model:
-        told["model"] = spoken(asked.model)
-    if asked.out:
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        asked.out.write_text(json.dumps(told))
+    if options.model:
+        document["model"] = spoken(options.model)
+    if options.out:
+        write_json(options.out, document)
 
 
 if __name__ == "__main__":

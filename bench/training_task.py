@@ -31,15 +31,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400_000)
     parser.add_argument("--copies", type=int, default=0)
     parser.add_argument("--diagnose_every", type=int, default=5)
-    asked = parser.parse_args()
-    policy = PolicySettings(copies=asked.copies, diagnose_every=asked.diagnose_every)
-    plan = TrainPlan(asked.world, asked.scheme, asked.seed, asked.steps, policy=policy)
-    task = {"thresholds": thresholds, "speed": speed, "overhead": overhead}[asked.task]
+    options = parser.parse_args()
+    policy = PolicySettings(copies=options.copies, diagnose_every=options.diagnose_every)
+    plan = TrainPlan(options.world, options.scheme, options.seed, options.steps, policy=policy)
+    task = {"thresholds": thresholds, "speed": speed, "overhead": overhead}[options.task]
     print(json.dumps(task(plan)))
 
 
 def updates(plan: TrainPlan) -> Any:
-    """The rows of a training, one by one."""
+    """Yields the rows of a training, one by one."""
     team = plan.trainer()
     watch, rows = CollapseMonitor(team.agents), []
     while team.steps < plan.budget:
@@ -50,16 +50,16 @@ def updates(plan: TrainPlan) -> Any:
 def thresholds(plan: TrainPlan) -> dict[str, Any]:
     """Seconds until the mean return of the last 5 batches passes each goal."""
     lately: deque[float] = deque(maxlen=5)
-    found: dict[str, Any] = {}
+    reached: dict[str, Any] = {}
     for row in updates(plan):
         lately.append(row.returned)
         for goal in GOALS:
-            if f"{goal:.0f}" not in found and len(lately) == 5 and np.mean(lately) > goal:
-                found[f"{goal:.0f}"] = time.perf_counter() - started
-                found[f"{goal:.0f} steps"] = row.step
-        if f"{GOALS[-1]:.0f}" in found:
+            if f"{goal:.0f}" not in reached and len(lately) == 5 and np.mean(lately) > goal:
+                reached[f"{goal:.0f}"] = time.perf_counter() - started
+                reached[f"{goal:.0f} steps"] = row.step
+        if f"{GOALS[-1]:.0f}" in reached:
             break
-    return found
+    return reached
 
 
 def speed(plan: TrainPlan) -> dict[str, Any]:
@@ -76,7 +76,9 @@ def speed(plan: TrainPlan) -> dict[str, Any]:
 
 
 def overhead(plan: TrainPlan) -> dict[str, Any]:
-    """CPU time of a training step over a step of the world with random actions, in turns."""
+    """Returns the CPU time of a training step over a step of the world with random actions, in
+    turns.
+    """
     team = plan.trainer()
     learner = team.learner
     world, rng = learner.world, np.random.default_rng(0)

@@ -9,12 +9,12 @@ of fresh episodes, 0 for a random team and 1 for the scripted one.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from common import write_json
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
 
@@ -39,33 +39,32 @@ class Cell:
 
         policy = PolicySettings(lr=self.lr, entropy=self.entropy, diagnose_every=0)
         plan = TrainPlan(self.world, "mappo_pooled", self.seed, BUDGETS[self.world], policy=policy)
-        found = train_to_end(plan).normalized
+        normalized = train_to_end(plan).normalized
         advance()
-        assert found is not None  # twins have references
-        return found
+        assert normalized is not None  # twins have references
+        return normalized
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/tune.json"))
     parser.add_argument("--seeds", type=int, default=2)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     cells = [
         Cell(world, lr, entropy, seed)
         for world in BUDGETS
         for lr in RATES
         for entropy in ENTROPIES
-        for seed in range(asked.seeds)
+        for seed in range(options.seeds)
     ]
     scores = run_tasks(cells)
     rows = [asdict(cell) | {"score": score} for cell, score in zip(cells, scores, strict=True)]
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps({"budgets": BUDGETS, "rows": rows}, indent=1) + "\n", "utf-8")
+    write_json(options.out, {"budgets": BUDGETS, "rows": rows})
     print(table(rows))
 
 
 def table(rows: list[dict[str, object]]) -> str:
-    """Mean scores as Markdown: a row a setting, a column a world, and the mean over worlds."""
+    """Returns mean scores as Markdown: a row a setting, a column a world, and a mean."""
     lines = [f"| lr | entropy | {' | '.join(BUDGETS)} | mean |", "|---" * (len(BUDGETS) + 3) + "|"]
     for lr in RATES:
         for entropy in ENTROPIES:

@@ -84,15 +84,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/benchmarl.json"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--control-seeds", type=int, default=5)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.INFO)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    runs = json.loads(asked.out.read_text("utf-8")) if asked.out.exists() else []
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    runs = json.loads(options.out.read_text("utf-8")) if options.out.exists() else []
     done = {(one["task"], one["stakes"], one["scheme"], one["seed"]) for one in runs}
     wanted = [
         (task, stakes, scheme, seed)
-        for stakes, seeds in ((STAKES, asked.seeds), (1.0, asked.control_seeds))
+        for stakes, seeds in ((STAKES, options.seeds), (1.0, options.control_seeds))
         for seed in range(seeds)
         for task in TASKS
         for scheme in SCHEMES
@@ -101,13 +101,13 @@ def main() -> None:
     for which in wanted:
         if which not in done:
             runs.append(train(*which))
-            asked.out.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+            options.out.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
     print(table(runs, STAKES), table(runs, 1.0), sep="\n\n")
     print(f"\n{sum(one['cpu_seconds'] for one in runs):.0f} CPU-seconds in {len(runs)} runs")
 
 
 def train(name: str, stakes: float, scheme: str, seed: int) -> dict[str, Any]:
-    """One experiment: returns over time and CPU time."""
+    """Runs one experiment, and returns its returns over time and its CPU time."""
     config = ExperimentConfig.get_from_yaml()
     config.on_policy_n_envs_per_worker = ENVS
     config.on_policy_collected_frames_per_batch = ENVS * HORIZON
@@ -126,7 +126,8 @@ def train(name: str, stakes: float, scheme: str, seed: int) -> dict[str, Any]:
     agents = len(task.get_env_fun(1, True, 0, "cpu")().agents)
     task.factors = [stakes] + [1.0] * (agents - 1)
     watch, credit = Returns(task.factors), SCHEMES[scheme]
-    said: list[str] = []
+    sentences: list[str] = []
+    callbacks = [credit_callback(credit, warn=sentences.append)] if credit else []
     with tempfile.TemporaryDirectory() as folder:
         config.save_folder = folder
         experiment = Experiment(
@@ -136,7 +137,7 @@ def train(name: str, stakes: float, scheme: str, seed: int) -> dict[str, Any]:
             critic_model_config=copy.deepcopy(network),
             seed=seed,
             config=config,
-            callbacks=[watch, credit_callback(credit, warn=said.append)] if credit else [watch],
+            callbacks=[watch, *callbacks],
         )
         start = time.process_time()
         experiment.run()
@@ -148,13 +149,13 @@ def train(name: str, stakes: float, scheme: str, seed: int) -> dict[str, Any]:
         "seed": seed,
         "frames": experiment.total_frames,
         "cpu_seconds": round(spent, 2),
-        "said": said,
+        "said": sentences,
         "curve": [[round(value, 5) for value in row] for row in watch.curve],
     }
 
 
 def table(runs: list[dict[str, Any]], stakes: float) -> str:
-    """A row a task and scheme: mean final return, and the paired difference to off."""
+    """Returns a row a task and scheme: the mean final return, and the paired difference to off."""
     lines = [
         f"Stakes {stakes:g}:",
         "",
@@ -162,12 +163,12 @@ def table(runs: list[dict[str, Any]], stakes: float) -> str:
         "|---" * 7 + "|",
     ]
     for task in TASKS:
-        found = {scheme: finals(runs, task, stakes, scheme) for scheme in SCHEMES}
-        for scheme, (last, whole) in found.items():
+        returns = {scheme: finals(runs, task, stakes, scheme) for scheme in SCHEMES}
+        for scheme, (last, whole) in returns.items():
             if not last:
                 continue
-            both = sorted(set(last) & set(found["off"][0]))
-            gap = np.array([last[seed] - found["off"][0][seed] for seed in both])
+            both = sorted(set(last) & set(returns["off"][0]))
+            gap = np.array([last[seed] - returns["off"][0][seed] for seed in both])
             p = f"{paired_t_test(gap):.3f}" if scheme != "off" and len(both) > 1 else ""
             cells = (
                 task,
@@ -185,7 +186,7 @@ def table(runs: list[dict[str, Any]], stakes: float) -> str:
 def finals(
     runs: list[dict[str, Any]], task: str, stakes: float, scheme: str
 ) -> tuple[dict[int, float], dict[int, float]]:
-    """Seed to the return at the end (the last eighth of iterations), and to that of all."""
+    """Returns seed to the return at the end (the last eighth of iterations), and to that of all."""
     last, whole = {}, {}
     for one in runs:
         if (one["task"], one["stakes"], one["scheme"]) == (task, stakes, scheme):
@@ -196,11 +197,11 @@ def finals(
 
 
 def shown(values: Any, form: str = ".3f") -> str:
-    """A mean with its bootstrap interval; of fewer than 3 values, the values."""
+    """Returns a mean with its bootstrap interval; of fewer than 3 values, the values."""
     if len(values) < 3:
         return ", ".join(f"{value:{form}}" for value in values)
-    found = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)
-    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
+    interval = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200_000)
     parser.add_argument("--horizon", type=int, default=25)
     parser.add_argument("--activation", default="Tanh", choices=("Tanh", "ReLU"))
-    asked = parser.parse_args()
+    options = parser.parse_args()
 
     import torch
     from benchmarl.algorithms import IppoConfig
@@ -32,13 +32,13 @@ def main() -> None:
 
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
-    frames = asked.envs * asked.horizon
+    frames = options.envs * options.horizon
     config = ExperimentConfig.get_from_yaml()
-    config.on_policy_n_envs_per_worker = asked.envs
+    config.on_policy_n_envs_per_worker = options.envs
     config.on_policy_collected_frames_per_batch = frames
     config.on_policy_minibatch_size = -(-frames // 4)
     config.on_policy_n_minibatch_iters = 4
-    config.max_n_frames = asked.steps
+    config.max_n_frames = options.steps
     config.evaluation = False
     config.loggers = []
     config.create_json = False
@@ -49,10 +49,10 @@ def main() -> None:
     network = MlpConfig(
         num_cells=[64, 64],
         layer_class=torch.nn.Linear,
-        activation_class=getattr(torch.nn, asked.activation),
+        activation_class=getattr(torch.nn, options.activation),
     )
     task = VmasTask.SIMPLE_SPREAD.get_from_yaml()
-    task.config |= {"max_steps": asked.horizon, "n_agents": 3}
+    task.config |= {"max_steps": options.horizon, "n_agents": 3}
     experiment = Experiment(
         task=task,
         algorithm_config=IppoConfig.get_from_yaml(),
@@ -66,7 +66,7 @@ def main() -> None:
     spent = time.process_time() - ready_cpu
     json.dump(
         {
-            "envs": asked.envs,
+            "envs": options.envs,
             "steps": experiment.total_frames,
             "import_seconds": ready_wall - wall,
             "import_cpu_seconds": ready_cpu - cpu,

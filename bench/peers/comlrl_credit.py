@@ -5,7 +5,7 @@
 
 Two agents of their own parameters, a prompt a step, 8 joint samples of 16 tokens. `team` pays both
 the mean of their shares of small letters, as CoMLRL does; `apart` pays each its own, agent 1 ten
-times as much and 5 on top. What is told is the share of small letters in the last quarter.
+times as much and 5 on top. The printed number is the share of small letters in the last quarter.
 """
 
 from __future__ import annotations
@@ -57,25 +57,25 @@ def share(text: str) -> float:
 
 
 def run(paid: str, trainer: str, normalize: bool, scheme: str, seed: int, steps: int) -> list[Any]:
-    """[steps, 2] mean share of small letters of each agent."""
+    """Returns [steps, 2] the mean share of small letters of each agent."""
     torch.manual_seed(seed)
     random.seed(seed)
-    tokenizer, heard = small_tokenizer(), []
+    tokenizer, rewards = small_tokenizer(), []
 
     def team(*texts: Any, batch_items: Any = None) -> list[float]:
-        heard.append([share(one[0]) for one in texts])
-        return [float(np.mean(heard[-1]))]
+        rewards.append([share(one[0]) for one in texts])
+        return [float(np.mean(rewards[-1]))]
 
     def apart(*texts: Any, batch_items: Any = None) -> list[float]:
-        heard.append([share(one[0]) for one in texts])
-        return [heard[-1][0], 10 * heard[-1][1] + 5]
+        rewards.append([share(one[0]) for one in texts])
+        return [rewards[-1][0], 10 * rewards[-1][1] + 5]
 
     def shown(item: Any) -> str:
         return tokenizer.apply_chat_template(messages(item["step"]), tokenize=False,
                                              add_generation_prompt=True)  # fmt: skip
 
     made, config = THEIRS[trainer]
-    found = made(
+    task_trainer = made(
         agents=[small_model(seed), small_model(seed + 500)], num_agents=2, tokenizer=tokenizer,
         reward_func=team if paid == "team" else SplitRewards(apart), formatters=shown,
         train_dataset=Dataset.from_list([{"step": i} for i in range(steps)]),
@@ -86,11 +86,11 @@ def run(paid: str, trainer: str, normalize: bool, scheme: str, seed: int, steps:
             advantage_normalization=normalize,
         ),
     )  # fmt: skip
-    found.verbose = False
+    task_trainer.verbose = False
     if scheme:
-        attach(found, scheme, check_every=0)
-    found.train()
-    return np.array(heard).reshape(steps, ANSWERS, 2).mean(axis=1).tolist()
+        attach(task_trainer, scheme, check_every=0)
+    task_trainer.train()
+    return np.array(rewards).reshape(steps, ANSWERS, 2).mean(axis=1).tolist()
 
 
 def main() -> None:
@@ -98,26 +98,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=80)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     print(
         "| paid | trainer | normalization | both | agent 0 | agent 1 |\n|---|---|---|---|---|---|"
     )
     for paid, arms in ARMS.items():
         for trainer, normalize, scheme in arms:
-            curves = np.array([run(paid, trainer, normalize, scheme, seed, asked.steps)
-                               for seed in range(asked.seeds)])  # fmt: skip
-            last = curves[:, -asked.steps // 4 :].mean(axis=1)
-            told = []
+            curves = np.array([run(paid, trainer, normalize, scheme, seed, options.steps)
+                               for seed in range(options.seeds)])  # fmt: skip
+            last = curves[:, -options.steps // 4 :].mean(axis=1)
+            shown = []
             for values in (last.mean(axis=1), last[:, 0], last[:, 1]):
                 e = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)
-                told.append(f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]")
+                shown.append(f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]")
             name = scheme or ("CoMLRL's default" if normalize else "off")
-            found[f"{paid}, {trainer}, {name}"] = curves.tolist()
-            print(f"| {paid} | {trainer} | {name} | {' | '.join(told)} |", flush=True)
-            asked.out.parent.mkdir(parents=True, exist_ok=True)
-            asked.out.write_text(json.dumps(found))
+            results[f"{paid}, {trainer}, {name}"] = curves.tolist()
+            print(f"| {paid} | {trainer} | {name} | {' | '.join(shown)} |", flush=True)
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -34,18 +34,18 @@ AGENTS = 2
 class Timed(MAGRPOTrainer):
     """Notes the CPU time at the end of each step, and each loss."""
 
-    def __init__(self, **told: Any) -> None:
-        super().__init__(**told)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.times: list[float] = []
         self.losses: list[float] = []
 
-    def _train_step_returns(self, batch_item: Any, **told: Any) -> Any:
-        found = super()._train_step_returns(batch_item, **told)
+    def _train_step_returns(self, batch_item: Any, **options: Any) -> Any:
+        returns = super()._train_step_returns(batch_item, **options)
         self.times.append(time.process_time())
-        return found
+        return returns
 
-    def _compute_loss_with_gradients(self, *told: Any) -> Any:
-        loss = super()._compute_loss_with_gradients(*told)
+    def _compute_loss_with_gradients(self, *arguments: Any) -> Any:
+        loss = super()._compute_loss_with_gradients(*arguments)
         self.losses.append(float(loss.detach()))
         return loss
 
@@ -53,21 +53,21 @@ class Timed(MAGRPOTrainer):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=40)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = small_tokenizer()
     rewards: list[float] = []
 
     def paid(*texts: list[str]) -> list[float]:
-        found = [sum(map(reward, pair)) / AGENTS for pair in zip(*texts, strict=True)]
-        rewards.append(sum(found) / len(found))
-        return found
+        scores = [sum(map(reward, pair)) / AGENTS for pair in zip(*texts, strict=True)]
+        rewards.append(sum(scores) / len(scores))
+        return scores
 
     def shown(item: dict[str, Any]) -> str:
-        found: str = tokenizer.apply_chat_template(
+        text: str = tokenizer.apply_chat_template(
             messages(item["step"]), tokenize=False, add_generation_prompt=True
         )
-        return found
+        return text
 
     trainer = Timed(
         agents=[small_model(), small_model()],
@@ -75,7 +75,7 @@ def main() -> None:
         tokenizer=tokenizer,
         reward_func=paid,
         formatters=shown,
-        train_dataset=Dataset.from_list([{"step": i} for i in range(asked.steps)]),
+        train_dataset=Dataset.from_list([{"step": i} for i in range(options.steps)]),
         args=MAGRPOConfig(
             num_train_epochs=1,
             agent_learning_rate=RATE,
@@ -95,10 +95,10 @@ def main() -> None:
     drawn: list[int] = []
     generate = trainer._generate_completions
 
-    def counted(*told: Any, **named: Any) -> Any:
-        found = generate(*told, **named)
-        drawn.extend(len(one) for one in found["completion_input_ids"][0])
-        return found
+    def counted(*arguments: Any, **named: Any) -> Any:
+        output = generate(*arguments, **named)
+        drawn.extend(len(one) for one in output["completion_input_ids"][0])
+        return output
 
     trainer._generate_completions = counted
     trained = [x for agent in trainer.agents for x in agent.parameters()]
@@ -109,7 +109,7 @@ def main() -> None:
         json.dumps(
             report(
                 trainer.times,
-                tokens=sum(drawn) / asked.steps,
+                tokens=sum(drawn) / options.steps,
                 parameters=sum(x.numel() for x in trained),
                 moved=moved(before, trained),
                 loss=sum(trainer.losses) / len(trainer.losses),

@@ -4,7 +4,7 @@
 
 Needs the environments that `bench/peer_environments.py` makes.
 Each peer runs in its own environment, as installed: its own function, then ours through its adapter
-on the same rewards. A peer that is not there is said and left out.
+on the same rewards. A peer without an environment is listed and left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CASES: dict[str, tuple[list[float | None], str]] = {
     "[1, None, 0]": ([1.0, None, 0.0], "aaa"),
     "a [0, 1], b [10, 12, 14, 11]": ([0.0, 1.0, 10.0, 12.0, 14.0, 11.0], "aabbbb"),
 }
-"""Rewards of one prompt's group, and whose each is."""
+"""Rewards of one prompt's group, and the agent of each."""
 
 Values = list[float] | str
 """Advantages, or what was raised instead."""
@@ -57,10 +57,10 @@ def verl() -> dict[str, Any]:
     def run(name: str, rewards: list[Any], uids: list[str]) -> list[float]:
         paid = torch.zeros(len(rewards), 2)
         paid[:, -1] = torch.tensor(rewards)
-        found = get_adv_estimator_fn(name)(
+        advantages = get_adv_estimator_fn(name)(
             token_level_rewards=paid, response_mask=torch.ones(len(rewards), 2),
             index=np.array(uids, dtype=object))  # fmt: skip
-        return found[0][:, 0].tolist()
+        return advantages[0][:, 0].tolist()
 
     def ours(rewards: list[Any], agents: str) -> list[float]:
         if None not in rewards:
@@ -68,7 +68,7 @@ def verl() -> dict[str, Any]:
         with rows_of(agent=list(agents), agent_reward=rewards):
             return run("counterpoint", [0.0] * len(rewards), ["p"] * len(rewards))
 
-    return told(
+    return case_rows(
         f"verl {version('verl')}",
         {name: (lambda r, a, name=name: run(name, r, ["p"] * len(r))) for name in ("grpo", "rloo")},
         ours,
@@ -97,7 +97,7 @@ def art() -> dict[str, Any]:
              for r, a in zip(rewards, agents, strict=True)])  # fmt: skip
 
     def local(groups: list[Any], scaled: bool = True, pack: bool = False) -> list[float]:
-        """What the local backend trains on, with its tokenizer left out."""
+        """Returns what the local backend trains on, with its tokenizer left out."""
         made: list[float] = []
 
         def short(tokenizer, images, history, advantage, allow, trajectory, **more):  # type: ignore[no-untyped-def]
@@ -126,7 +126,7 @@ def art() -> dict[str, Any]:
         return local(credited([group(rewards, agents)], TeamCredit("agent_wise")), scaled=False)
 
     name = next(d.version for d in distributions(path=[str(site)]) if d.name == "openpipe-art")
-    return told(
+    return case_rows(
         f"ART {name}",
         {
             "local backend": lambda r, a: local([group(r, a)]),
@@ -157,12 +157,14 @@ def tinker() -> dict[str, Any]:
         paid = group_rewards(runs(len(rewards)), agents, "agent_wise", rewards)
         return computed([final for final, _ in paid])
 
-    return told(
+    return case_rows(
         f"tinker-cookbook {version('tinker-cookbook')}", {"": lambda r, a: computed(r)}, ours
     )
 
 
-def told(name: str, own: dict[str, Callable[..., Sequence[float]]], ours: Any) -> dict[str, Any]:
+def case_rows(
+    name: str, own: dict[str, Callable[..., Sequence[float]]], ours: Any
+) -> dict[str, Any]:
     return {
         "ours": {case: tried(lambda given=given: ours(*given)) for case, given in CASES.items()},
         "own": {
@@ -175,7 +177,7 @@ def told(name: str, own: dict[str, Callable[..., Sequence[float]]], ours: Any) -
 
 
 def shown(values: Values) -> str:
-    """A cell: what was raised, or the numbers."""
+    """Returns a cell: what was raised, or the numbers."""
     if isinstance(values, str):
         return values
     if not values:
@@ -198,7 +200,7 @@ def _number(value: float) -> str:
 
 
 def main() -> None:
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for peer, environment in PEERS.items():
         python = ROOT / ".venv" / environment / "bin" / "python"
         if not python.exists():
@@ -214,13 +216,13 @@ def main() -> None:
         if run.returncode:
             print(f"{peer} failed and is left out:\n{run.stderr[-2000:]}", file=sys.stderr)
             continue
-        found[peer] = json.loads(run.stdout.strip().splitlines()[-1])
-    peers = {name: cells for one in found.values() for name, cells in one["own"].items()}
+        document[peer] = json.loads(run.stdout.strip().splitlines()[-1])
+    peers = {name: cells for one in document.values() for name, cells in one["own"].items()}
     print("| | " + " | ".join(CASES) + " |")
     print("|---" * (len(CASES) + 1) + "|")
     for name, cells in peers.items():
         print(f"| {name} | " + " | ".join(shown(cells[case]) for case in CASES) + " |")
-    for name, one in found.items():
+    for name, one in document.items():
         row = " | ".join(shown(one["ours"][case]) for case in CASES)
         print(f"| ours, through {name} | {row} |")
 

@@ -16,19 +16,19 @@ os.environ["OPENAI_API_KEY"] = "none"
 async def main() -> None:
     from art.rewards.ruler import ruler
 
-    asked = json.load(sys.stdin)
-    local = {"api_base": asked["url"], "num_retries": 0}
-    found = []
-    for messages in asked["groups"]:
+    request = json.load(sys.stdin)
+    local = {"api_base": request["url"], "num_retries": 0}
+    rows = []
+    for messages in request["groups"]:
         row = []
-        for _ in range(asked["times"]):
+        for _ in range(request["times"]):
             try:
                 scores = await ruler(messages, "openai/local", extra_litellm_params=local)
                 row.append([each.score for each in scores])
             except Exception as error:
                 row.append(type(error).__name__)
-        found.append(row)
-    print("RESULT " + json.dumps(found))
+        rows.append(row)
+    print("RESULT " + json.dumps(rows))
 
 
 asyncio.run(main())

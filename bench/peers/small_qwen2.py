@@ -29,7 +29,7 @@ TEMPLATE = (
 
 
 def small_model(seed: int = 0) -> Any:
-    """The model, the same for the same seed."""
+    """Returns the model, which is the same for the same seed."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(seed)
@@ -53,7 +53,9 @@ def small_model(seed: int = 0) -> Any:
 
 
 def small_tokenizer() -> Any:
-    """A token for each character: line break, printable ASCII, and what follows it."""
+    """Returns a tokenizer with a token for each character: line break, printable ASCII, and what
+    follows it.
+    """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -74,7 +76,7 @@ def small_tokenizer() -> Any:
 
 
 def messages(step: int) -> list[dict[str, str]]:
-    """The prompt of a step: as long as any other, and no two alike."""
+    """Returns the prompt of a step: it is as long as any other, and no two are alike."""
     return [
         {"role": "system", "content": "You write a line."},
         {"role": "user", "content": f"Line number {step:05d}, please."},
@@ -82,16 +84,18 @@ def messages(step: int) -> list[dict[str, str]]:
 
 
 def reward(text: str) -> float:
-    """The share of an answer's characters that are small letters, of as many as it has tokens."""
+    """Returns the share of an answer's characters that are small letters, of as many as it has
+    tokens.
+    """
     return sum("a" <= character <= "z" for character in text) / TOKENS
 
 
 def moved(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:
-    """How far parameters moved at most."""
+    """Returns how far parameters moved at most."""
     return max(float((x - y.detach()).abs().max()) for x, y in zip(before, after, strict=True))
 
 
 def report(clock: Sequence[float], **facts: Any) -> dict[str, Any]:
-    """What a task prints, of the CPU times at the ends of its steps."""
+    """Returns what a task prints, from the CPU times at the ends of its steps."""
     steps = [b - a for a, b in pairwise(clock)][WARM_UP:]
     return {"cpu_seconds": statistics.median(steps), "steps": len(steps), **facts}

@@ -39,7 +39,7 @@ DOWN = range(25, 35)
 
 
 def count_of(letters: str) -> Callable[[str], float]:
-    """How many of some letters a text has, in sixteenths: exact in TRL's float32."""
+    """Returns how many of some letters a text has, in sixteenths: exact in TRL's float32."""
     return lambda text: sum(c in letters for c in text) / 16
 
 
@@ -67,7 +67,7 @@ def length_reward(completions: Sequence[Any], **_: Any) -> list[float | None]:
 
 
 def judge_reward(completions: Sequence[Any], trainer_state: Any, **_: Any) -> list[float | None]:
-    """A judge that is down in the steps `DOWN`."""
+    """Returns the reward of a judge that is down in the steps `DOWN`."""
     if trainer_state.global_step in DOWN:
         return [None] * len(completions)
     return [count_of("aeiou")(text) for text in texts(completions)]
@@ -113,7 +113,9 @@ class Noting(GRPOTrainer):
 
 
 def rows_of(scheme: str) -> list[dict[str, Any]]:
-    """Rows of the dataset. Under `agent_wise` two agents share a task; TRL's group is a row."""
+    """Returns rows of the dataset. Under `agent_wise` two agents share a task; TRL's group is a
+    row.
+    """
     rows = []
     for i in range(16):
         row = {"prompt": messages(i), "kind": ("math", "code")[i // 2 % 2], "agent": "ab"[i % 2]}
@@ -122,7 +124,7 @@ def rows_of(scheme: str) -> list[dict[str, Any]]:
 
 
 def measured(case: str, scheme: str, steps: int) -> Measured:
-    """Train once; raises whatever the training raises."""
+    """Trains once; raises whatever the training raises."""
     warned: list[str] = []
     matched = replace(catalogue()[scheme], epsilon=EPSILON, ddof=DDOF)
     base = with_credit(Noting, matched, warn=warned.append)
@@ -160,7 +162,7 @@ def measured(case: str, scheme: str, steps: int) -> Measured:
 
 
 def all_measured(steps: int) -> list[Measured]:
-    """Every case under both schemes."""
+    """Measures every case under both schemes."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     for name in ("trl", "transformers"):  # TRL prints every row without a reward

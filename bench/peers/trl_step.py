@@ -44,19 +44,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--lora", action="store_true", help="rank 8 on every linear map")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     lengths: list[int] = []
     rewards: list[float] = []
 
     def paid(completions: list[Any], completion_ids: list[list[int]], **_: Any) -> list[float]:
         lengths.extend(map(len, completion_ids))
-        found = [reward(one[0]["content"]) for one in completions]
-        rewards.append(sum(found) / len(found))
-        return found
+        scores = [reward(one[0]["content"]) for one in completions]
+        rewards.append(sum(scores) / len(scores))
+        return scores
 
     lora = None
-    if asked.lora:
+    if options.lora:
         from peft import LoraConfig
 
         lora = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -70,7 +70,7 @@ def main() -> None:
                 per_device_train_batch_size=COMPLETIONS,
                 num_generations=COMPLETIONS,
                 max_completion_length=TOKENS,
-                max_steps=asked.steps,
+                max_steps=options.steps,
                 learning_rate=RATE,
                 lr_scheduler_type="constant",
                 beta=0.0,
@@ -83,7 +83,9 @@ def main() -> None:
                 disable_tqdm=True,
                 seed=0,
             ),
-            train_dataset=Dataset.from_list([{"prompt": messages(i)} for i in range(asked.steps)]),
+            train_dataset=Dataset.from_list(
+                [{"prompt": messages(i)} for i in range(options.steps)]
+            ),
             processing_class=small_tokenizer(),
             peft_config=lora,
             callbacks=[clock],
@@ -95,7 +97,7 @@ def main() -> None:
         json.dumps(
             report(
                 clock.times,
-                tokens=sum(lengths) / asked.steps,
+                tokens=sum(lengths) / options.steps,
                 parameters=sum(x.numel() for x in trained),
                 moved=moved(before, trained),
                 loss=loss,

@@ -22,9 +22,9 @@ def tables(seeds: int) -> Sequence[Page]:
         settings = {"agents": agents, "parameters": "separate"}
         done = {name: trained("homogeneous", ARMS[name], seeds, settings) for name in ARMS}
         known = {"pooled": pooled, "per agent": pooled, "counterfactual": coma}
-        for name, found in done.items():
+        for name, outcome in done.items():
             row = f"n={agents}"
-            cells.append(updates_to(row, name, found.returns, 0.9, known.get(name, "")))
+            cells.append(updates_to(row, name, outcome.returns, 0.9, known.get(name, "")))
         gap = float(abs(done["pooled"].returns - done["per agent"].returns).max())
         cells.append(number(f"n={agents}", "pooled - per agent, largest", gap, form=".1e"))
     return [Page("Updates to a return of 90%, separate tables", cells)]

@@ -59,39 +59,42 @@ class Page:
 def trained(
     world: str, scheme: str | Scheme, seeds: int, settings: Mapping[str, object] | None = None
 ) -> Training:
-    """Train one arm on seeds 0 to `seeds` - 1."""
+    """Trains one arm on seeds 0 to `seeds` - 1."""
     return train(find_world(world).make(settings), scheme, range(seeds))
 
 
 def iqm(row: str, column: str, samples: NDArray[np.float64], earlier: str = "") -> Cell:
-    """The interquartile mean over seeds, with its bootstrap interval."""
-    found = bootstrap_interval(samples, rng=np.random.default_rng(0))
-    return Cell(row, column, found.value, found.low, found.high, found.n, earlier)
+    """Returns the interquartile mean over seeds, with its bootstrap interval."""
+    interval = bootstrap_interval(samples, rng=np.random.default_rng(0))
+    return Cell(row, column, interval.value, interval.low, interval.high, interval.n, earlier)
 
 
 def number(row: str, column: str, value: float, earlier: str = "", form: str = ".3f") -> Cell:
-    """A number that has no interval: one figure for all seeds, or an exact one."""
+    """Returns a number that has no interval: one figure for all seeds, or an exact one."""
     return Cell(row, column, value, None, None, 1, earlier, form)
 
 
 def updates_to(
     row: str, column: str, curves: NDArray[np.float64], level: float, earlier: str = ""
 ) -> Cell:
-    """The median number of updates until the curves [S, T] reach `level`, with its interval."""
-    found = time_to_threshold(curves, level).median
-    numbers = (found.value, found.low, found.high)
+    """Returns the median number of updates until the curves [S, T] reach `level`, with its
+    interval.
+    """
+    median = time_to_threshold(curves, level).median
+    numbers = (median.value, median.low, median.high)
     value, low, high = (None if np.isinf(x) else float(x) for x in numbers)
-    return Cell(row, column, value, low, high, found.n, earlier, ".0f")
+    return Cell(row, column, value, low, high, median.n, earlier, ".0f")
 
 
 def final_accuracy(done: Training, agents: slice | int) -> NDArray[np.float64]:
-    """[S] accuracy of some agents after the last update, averaged over them."""
+    """Returns the accuracy [S] of some agents after the last update, averaged over them."""
     last = done.accuracy[:, -1, agents]
     return last if last.ndim == 1 else last.mean(axis=-1)
 
 
 def recipe(name: str, tables: Callable[[int], Sequence[Page]], seeds: int) -> None:
-    """Run a recipe from the command line: print its tables, and write them where asked to.
+    """Runs a recipe from the command line: prints its tables, and writes them to the folder of
+    `--out`.
 
     Args:
         name: of the JSON file.

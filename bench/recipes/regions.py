@@ -33,7 +33,7 @@ ARMS: dict[str, str | Scheme] = {
 
 
 def quiet(done: Training) -> np.ndarray:
-    """[S] final accuracy of the stable pair."""
+    """Returns the final accuracy [S] of the stable pair."""
     return final_accuracy(done, slice(0, len(done.agents) // 2))
 
 
@@ -84,9 +84,9 @@ def control(seeds: int) -> Page:
     for scale in (3, 5, 10):
         settings = {"participation": "everyone", "scale": scale}
         done = {name: trained("regions", ARMS[name], seeds, settings) for name in names}
-        for name, found in done.items():
+        for name, outcome in done.items():
             known = ".405" if scale == 10 and name in ("pooled", "per agent") else ""
-            cells.append(iqm(f"x{scale}", name, found.returns[:, -1], known))
+            cells.append(iqm(f"x{scale}", name, outcome.returns[:, -1], known))
         gap = float(abs(done["pooled"].returns - done["per agent"].returns).max())
         cells.append(number(f"x{scale}", "pooled - per agent, largest", gap, form=".1e"))
     note = "Earlier, at a noise that was not written down: both .645, counterfactual .909."
@@ -132,7 +132,7 @@ def learning_rates(seeds: int) -> Page:
 
 
 def inflation(seeds: int) -> Page:
-    """What an untrained team's gradient loses to its offset, over one very large batch."""
+    """Returns what an untrained team's gradient loses to its offset, over one very large batch."""
     earlier = {3: ("1.6", "3.0"), 10: ("13.2", "12.4"), 30: ("128", "112"), 100: ("1,477", "2,689")}
     norms = {1: ".170", 10: ".0085", 100: ".0006"}
     cells = []
@@ -150,8 +150,8 @@ def inflation(seeds: int) -> Page:
 
 
 def _first_gradients(scale: float, batches: int) -> list[tuple[float, float]]:
-    """Length of a quiet decision's mean gradient, and its signal-to-noise ratio in power, with
-    pooled statistics and with an agent's own; statistics are those of all batches together.
+    """Returns the length of a quiet decision's mean gradient, and its signal-to-noise ratio in
+    power, with pooled and with per-agent statistics; statistics are those of all batches together.
 
     The untrained policy is uniform, so a decision's gradient with respect to its logits is
     g = A (1[a] - 1/4): by symmetry E g has (4/3) m^2 with m = E[A (1[right] - 1/4)], and E |g|^2 is
@@ -166,12 +166,12 @@ def _first_gradients(scale: float, batches: int) -> list[tuple[float, float]]:
     target = tasks["target"][columns["batch"], agent, play.context.ravel()[rows]]
     right = play.action.ravel()[rows] == target
     quiet_rows = agent < len(world.agents) // 2
-    found = []
+    gradients = []
     for name in ("mappo_pooled", "happo_per_agent"):
         values = advantages(rewards, {"agent": agent}, catalogue()[name]).values[quiet_rows]
         signal = 4 / 3 * float(np.mean(values * (right[quiet_rows] - 0.25))) ** 2
-        found.append((signal**0.5, signal / (0.75 * float(np.mean(values**2)) - signal)))
-    return found
+        gradients.append((signal**0.5, signal / (0.75 * float(np.mean(values**2)) - signal)))
+    return gradients
 
 
 def tables(seeds: int) -> Sequence[Page]:

@@ -11,9 +11,11 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from counterpoint.errors import MissingPackageError
@@ -78,6 +80,21 @@ def needs(purpose: str, install: str) -> Iterator[None]:
             raise missing_package(purpose, name, install) from error
         # the package is there, in a version without what is imported
         raise MissingPackageError(f"{purpose}: {error}; do {install}") from error
+
+
+def import_optional(module: str, install: str, purpose: str = "") -> Any:
+    """Returns the module `module`, which is or needs an optional package.
+
+    Args:
+        module: its dotted name.
+        install: the line that installs what it needs.
+        purpose: what needs it; the module itself by default.
+
+    Raises:
+        MissingPackageError: the module, or a package that it imports, is not installed.
+    """
+    with needs(purpose or module, install):
+        return import_module(module)
 
 
 def require_packages(purpose: str, packages: tuple[str, ...], install: str) -> None:

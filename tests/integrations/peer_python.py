@@ -1,4 +1,4 @@
-"""Run a check with a peer's own interpreter: `told_by`."""
+"""Run a check with a peer's own interpreter: `run_peer`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KERNEL = 1e-6
 
 def site_of(environment: str) -> Path:
     """The folder of packages of a peer's environment; skips the test where there is none."""
-    found = sorted((ROOT / ".venv" / environment / "lib").glob("python*/site-packages"))
-    if not found:
+    site = sorted((ROOT / ".venv" / environment / "lib").glob("python*/site-packages"))
+    if not site:
         pytest.skip(f"no .venv/{environment}: python bench/peer_environments.py {environment}")
-    return found[0]
+    return site[0]
 
 
-def told_by(environment: str, script: str, *arguments: str | Path) -> dict[str, Any]:
+def run_peer(environment: str, script: str, *arguments: str | Path) -> dict[str, Any]:
     """What a script in `peers/` prints in its last line of JSON."""
     site_of(environment)
     python = ROOT / ".venv" / environment / "bin" / "python"
@@ -41,5 +41,5 @@ def told_by(environment: str, script: str, *arguments: str | Path) -> dict[str, 
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    found: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
-    return found
+    printed: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
+    return printed

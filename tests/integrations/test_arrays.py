@@ -24,11 +24,11 @@ def by_loop(x, scheme, active=None):
     rows = [(t, n, a) for t in range(x.shape[0]) for n in range(x.shape[1])
             for a in range(x.shape[2]) if active is None or active[t, n, a]]  # fmt: skip
     turn, rollout, agent = (list(column) for column in zip(*rows, strict=True))
-    found = advantages([float(x[row]) for row in rows],
+    result = advantages([float(x[row]) for row in rows],
                        {"turn": turn, "rollout": rollout, "agent": agent},
                        catalogue()[scheme]).values  # fmt: skip
     out = np.zeros(x.shape)
-    for row, value in zip(rows, found, strict=True):
+    for row, value in zip(rows, result, strict=True):
         out[row] = value
     return out
 
@@ -53,10 +53,10 @@ def test_it_is_the_kernel(scheme):
 def test_agents_that_are_not_active_are_left_out(scheme):
     x = values()
     active = np.random.default_rng(1).random(x.shape) < 0.6
-    found = normalized(x, active, scheme)
-    assert np.allclose(found, by_loop(x, scheme, active), atol=1e-12)
-    assert not found[~active].any()
-    assert np.array_equal(normalized(x, active[..., None].astype(np.float32), scheme), found)
+    result = normalized(x, active, scheme)
+    assert np.allclose(result, by_loop(x, scheme, active), atol=1e-12)
+    assert not result[~active].any()
+    assert np.array_equal(normalized(x, active[..., None].astype(np.float32), scheme), result)
     whole = np.ones(x.shape[:2], bool)
     whole[3:] = False
     wide = np.repeat(whole[..., None], 3, axis=2)
@@ -69,9 +69,9 @@ def test_agents_that_are_not_active_are_left_out(scheme):
 def test_constant_agents_are_exactly_zero(value, dtype):
     x = np.full((7, 1, 2), value, dtype)
     x[:, 0, 1] = np.arange(7)
-    found = normalized(x)
-    assert not found[..., 0].any()
-    assert found[..., 1].std() == pytest.approx(1)
+    result = normalized(x)
+    assert not result[..., 0].any()
+    assert result[..., 1].std() == pytest.approx(1)
 
 
 def test_singletons_and_missing_values():
@@ -109,9 +109,9 @@ def test_torch():
     torch = pytest.importorskip("torch")
     x = values(dtype=np.float32)
     active = np.random.default_rng(1).random(x.shape) < 0.6
-    found = normalized(torch.tensor(x), torch.tensor(active))
-    assert found.dtype == torch.float32
-    assert np.allclose(found.numpy(), normalized(x, active), atol=1e-6)
+    result = normalized(torch.tensor(x), torch.tensor(active))
+    assert result.dtype == torch.float32
+    assert np.allclose(result.numpy(), normalized(x, active), atol=1e-6)
 
 
 @pytest.mark.slow
@@ -124,8 +124,8 @@ def test_jax_and_inside_jit(scheme):
     given = jax.numpy.asarray(x), jax.numpy.asarray(active)
     plain = normalized(*given, scheme=scheme)
     traced = jax.jit(lambda v, m: normalized(v, m, scheme))(*given)
-    for found in (plain, traced):
-        assert found.dtype == jax.numpy.float32
-        assert np.allclose(found, wanted, atol=2e-5)
+    for result in (plain, traced):
+        assert result.dtype == jax.numpy.float32
+        assert np.allclose(result, wanted, atol=2e-5)
     constant = jax.numpy.full((7, 1, 1), 0.7)
     assert not jax.jit(lambda v: normalized(v, scheme=scheme))(constant).any()

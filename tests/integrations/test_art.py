@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 import pytest
-from peer_python import KERNEL, site_of, told_by
+from peer_python import KERNEL, run_peer, site_of
 
 from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import LabelError, RewardError, StateError
@@ -67,8 +67,8 @@ def group(rows=PAID, **metadata):
     return Group([Run(reward=r, metadata={"agent": a}) for a, r in rows], metadata)
 
 
-def rewards(found):
-    return [[one.reward for one in part] for part in found]
+def rewards(result):
+    return [[one.reward for one in part] for part in result]
 
 
 def kernel(scheme):
@@ -78,16 +78,16 @@ def kernel(scheme):
 
 def test_one_group_in_one_an_agent_out():
     given = group(prompt="p")
-    found = asyncio.run(after_each("agent_wise")(given))
-    assert [part.metadata for part in found] == [
+    result = asyncio.run(after_each("agent_wise")(given))
+    assert [part.metadata for part in result] == [
         {"prompt": "p", "agent": "a"},
         {"prompt": "p", "agent": "b"},
     ]
-    assert rewards(found)[0] == [-1.0, 1.0]
-    assert rewards(found)[1] == pytest.approx(B)
-    assert [one.metrics[RAW] for part in found for one in part] == [0, 1, 10, 12, 14, 11]
+    assert rewards(result)[0] == [-1.0, 1.0]
+    assert rewards(result)[1] == pytest.approx(B)
+    assert [one.metrics[RAW] for part in result for one in part] == [0, 1, 10, 12, 14, 11]
     assert [one.reward for one in given] == [r for _, r in PAID]  # what was given is as it was
-    assert [part.exceptions for part in found] == [["failed"], []]
+    assert [part.exceptions for part in result] == [["failed"], []]
 
 
 def test_twice_is_once():
@@ -107,24 +107,24 @@ def test_constant_groups_and_singletons_are_exactly_zero(rows):
 
 
 def test_a_missing_reward_leaves_the_others_alone():
-    (found,) = credited([group([("a", 1.0), ("a", float("nan")), ("a", 0.0)])], TeamCredit())
-    assert [one.reward for one in found] == [1, 0, -1]
-    assert [RAW in one.metrics for one in found] == [True, False, True]
+    (result,) = credited([group([("a", 1.0), ("a", float("nan")), ("a", 0.0)])], TeamCredit())
+    assert [one.reward for one in result] == [1, 0, -1]
+    assert [RAW in one.metrics for one in result] == [True, False, True]
     with pytest.raises(RewardError, match="infinite"):
         credited([group([("a", float("inf"))])], TeamCredit())
 
 
 def test_groups_without_a_name_are_different_prompts():
-    found = credited([group(), group([("a", 7.0), ("a", 9.0)])], TeamCredit())
-    assert rewards(found)[2] == [-1, 1]
+    result = credited([group(), group([("a", 7.0), ("a", 9.0)])], TeamCredit())
+    assert rewards(result)[2] == [-1, 1]
     assert credited([], TeamCredit()) == []
     assert credited([Group([])], TeamCredit()) == []
 
 
 def test_whole_batches_and_labels_of_trajectories():
     other = [("a", 5.0), ("b", 3.0)]
-    found = credited([group(), group(other)], TeamCredit("mappo_pooled"))
-    flat = [value for part in rewards(found) for value in part]
+    result = credited([group(), group(other)], TeamCredit("mappo_pooled"))
+    flat = [value for part in rewards(result) for value in part]
     assert np.mean(flat) == pytest.approx(0)
     assert np.std(flat) == pytest.approx(1)
     turns = group([("a", 0.0), ("a", 5.0), ("a", 1.0), ("a", 7.0)])
@@ -135,8 +135,8 @@ def test_whole_batches_and_labels_of_trajectories():
 
 def test_a_balancing_trajectory_keeps_the_mean():
     plain = credited([group()], TeamCredit("mappo_pooled"))
-    found = credited([group()], TeamCredit("mappo_pooled"), balance=True)
-    for part, bare in zip(found, plain, strict=True):
+    result = credited([group()], TeamCredit("mappo_pooled"), balance=True)
+    for part, bare in zip(result, plain, strict=True):
         *own, extra = part
         assert [one.reward for one in own] == [one.reward for one in bare]
         assert sum(one.reward for one in part) == pytest.approx(0, abs=1e-12)
@@ -162,25 +162,25 @@ def test_state_goes_through_a_models_state():
 
 @pytest.mark.slow
 def test_in_art_itself(tmp_path):
-    found = told_by("peers-services", "art_check.py", tmp_path)
-    first, second, *_ = found["gathered"]
+    printed = run_peer("peers-services", "art_check.py", tmp_path)
+    first, second, *_ = printed["gathered"]
     assert first == ["a", [-1.0, 1.0], [0.0, 1.0]]
     assert second[1] == pytest.approx(B, abs=KERNEL)
-    assert len(found["gathered"]) == 4
-    whole = [value for _, values, _ in found["batch"] for value in values]
+    assert len(printed["gathered"]) == 4
+    whole = [value for _, values, _ in printed["batch"] for value in values]
     assert np.mean(whole) == pytest.approx(0, abs=KERNEL)
-    assert [values for _, values, _ in found["odd"]] == [[0.0] * 7, [0.0], [0.0]]
-    assert found["loaded"]
-    assert sum(found["judged"]) == pytest.approx(0, abs=KERNEL)
-    assert found["judged"][0] < found["judged"][2]  # "0.0" is shorter than "12.0"
+    assert [values for _, values, _ in printed["odd"]] == [[0.0] * 7, [0.0], [0.0]]
+    assert printed["loaded"]
+    assert sum(printed["judged"]) == pytest.approx(0, abs=KERNEL)
+    assert printed["judged"][0] < printed["judged"][2]  # "0.0" is shorter than "12.0"
 
 
 @pytest.mark.slow
 def test_art_trains_with_our_advantages(tmp_path):
     """ART's local backend, its tokenizer left out: torch is in another environment than ART."""
-    found = told_by("peers-tinker", "art_check.py", tmp_path, site_of("peers-services"))
+    printed = run_peer("peers-tinker", "art_check.py", tmp_path, site_of("peers-services"))
     for name, scheme in (("local", "agent_wise"), ("balanced", "mappo_pooled")):
         wanted = sorted(zip([a for a, _ in PAID], [r for _, r in PAID], kernel(scheme)))  # noqa: B905
-        got = sorted(found[name])
+        got = sorted(printed[name])
         assert [row[:2] for row in got] == [list(row[:2]) for row in wanted]
         assert [row[2] for row in got] == pytest.approx([row[2] for row in wanted], abs=KERNEL)

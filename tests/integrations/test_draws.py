@@ -40,9 +40,9 @@ def test_no_two_groups_with_an_agent_in_common_share_a_prompt(given_rows):
     prompts, groups, agents = (list(column) for column in zip(*given_rows, strict=True)) if (
         given_rows
     ) else ([], [], [])  # fmt: skip
-    found = distinct_prompts(prompts, groups, agents)
-    for i, one in enumerate(found):
-        for j, other in enumerate(found[:i]):
+    result = distinct_prompts(prompts, groups, agents)
+    for i, one in enumerate(result):
+        for j, other in enumerate(result[:i]):
             same_group = (prompts[i], groups[i]) == (prompts[j], groups[j])
             if same_group:
                 assert one == other

@@ -18,12 +18,12 @@ class Longest:
     at_once = 4
 
     def judge(self, sheets):
-        told = []
+        opinions = []
         for sheet in sheets:
             texts = [shown.text for shown in sheet.shown]
             broken = any("nonsense" in text for text in texts)
-            told.append(Opinion("?" if broken else written(sheet, [len(t) for t in texts])))
-        return told
+            opinions.append(Opinion("?" if broken else written(sheet, [len(t) for t in texts])))
+        return opinions
 
 
 PLAIN = RankSettings(canaries="none")  # this judge would like a canary that is long

@@ -12,20 +12,25 @@ torch = pytest.importorskip("torch")
 NAN = float("nan")
 
 
-def computed(columns, prompts=None, scheme="agent_wise", rewards=None, mask=None, **told):
+def computed(columns, prompts=None, scheme="agent_wise", rewards=None, mask=None, **options):
     n = len(next(iter(columns.values()))) if columns else len(rewards)
     batch = {k: v if isinstance(v, list) and isinstance(v[0], str) else torch.tensor(v)
              for k, v in columns.items()}  # fmt: skip
     ids = torch.tensor(prompts or [[7, 8]] * n)
     mask = torch.ones(n, 3) if mask is None else mask
     total = torch.zeros(n) if rewards is None else torch.tensor(rewards)
-    valid, agents = told.pop("valid", None), told.pop("agents", ())
-    found = AdvantageEstimator(scheme, agents=agents).compute_advantage(
-        ids, total, mask, batch, valid_mask=None if valid is None else torch.tensor(valid), **told
+    valid, agents = options.pop("valid", None), options.pop("agents", ())
+    result = AdvantageEstimator(scheme, agents=agents).compute_advantage(
+        ids,
+        total,
+        mask,
+        batch,
+        valid_mask=None if valid is None else torch.tensor(valid),
+        **options,
     )
-    assert found.shape == mask.shape
-    assert found.dtype == total.dtype
-    return found[:, 0].tolist()
+    assert result.shape == mask.shape
+    assert result.dtype == total.dtype
+    return result[:, 0].tolist()
 
 
 def test_a_row_for_each_agent():
@@ -71,9 +76,9 @@ def test_missing_invalid_and_masked_rows_are_in_no_statistic():
 
 def test_uneven_agents_equal_the_kernel():
     a, b = [0.0, 1.0] + [NAN] * 4, [NAN] * 2 + [10.0, 12.0, 14.0, 11.0]
-    found = computed({"reward/a": a, "reward/b": b})
+    result = computed({"reward/a": a, "reward/b": b})
     wanted = [-1, 1, -1.1832159566, 0.1690308509, 1.5212776585, -0.5070925528]
-    assert np.allclose(found, wanted, atol=1e-6)
+    assert np.allclose(result, wanted, atol=1e-6)
 
 
 def test_what_lacks_is_said():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from peer_python import told_by
+from peer_python import run_peer
 
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.integrations.openenv import TextEpisode, text_environment
@@ -27,8 +27,8 @@ def test_every_agent_is_paid_by_name():
 
 
 def test_the_speakers_pay_is_what_the_settings_say():
-    told = {"speaker_scale": 3.0, "speaker_offset": 5.0}
-    assert relayed(**told).paid() == (1.0, {"planner": 8.0, "answerer": 1.0})
+    settings = {"speaker_scale": 3.0, "speaker_offset": 5.0}
+    assert relayed(**settings).paid() == (1.0, {"planner": 8.0, "answerer": 1.0})
     noisy = [relayed(seed=s, speaker_noise=1.0).paid()[1] for s in (1, 2)]
     assert noisy[0]["planner"] != noisy[1]["planner"]
     assert noisy[0]["answerer"] == noisy[1]["answerer"] == 1.0
@@ -64,8 +64,8 @@ def test_without_openenv_the_error_says_what_to_do():
 
 @pytest.mark.slow
 def test_behind_openenvs_own_server():
-    found = told_by("peers-openenv", "openenv_check.py")
-    first, second, last = found["good"]
+    printed = run_peer("peers-openenv", "openenv_check.py")
+    first, second, last = printed["good"]
     assert (first["observation"]["agent"], second["observation"]["agent"]) == (
         "planner", "answerer",
     )  # fmt: skip
@@ -73,11 +73,11 @@ def test_behind_openenvs_own_server():
     assert last["done"]
     assert last["reward"] == 1.0
     assert last["observation"]["rewards"] == {"planner": 3.0, "answerer": 1.0}
-    assert found["same"]  # the same seed, the same task
-    assert "reset" in found["late"]["data"]["message"]
-    assert "planner" in found["wrong"]["data"]["message"]
-    assert found["state"]["step_count"] == 0
-    assert found["health"] == 200
-    one, two, end = found["schelling"]
+    assert printed["same"]  # the same seed, the same task
+    assert "reset" in printed["late"]["data"]["message"]
+    assert "planner" in printed["wrong"]["data"]["message"]
+    assert printed["state"]["step_count"] == 0
+    assert printed["health"] == 200
+    one, two, end = printed["schelling"]
     assert (one["agent"], two["agent"], end["done"]) == ("partner", "speaker", True)
     assert set(end["rewards"]) == {"speaker", "partner"}

@@ -19,16 +19,16 @@ from counterpoint.readers import read_decisions
 def group(name, rewards, idx=None):
     runs = [SimpleNamespace(reward=r, steps=[SimpleNamespace(advantage=None) for _ in range(2)])
             for r in rewards]  # fmt: skip
-    told = [{"rollout_idx": i} for i in (idx or range(len(rewards)))]
-    return SimpleNamespace(group_id=name, trajectories=runs, metadata=told)
+    metadata = [{"rollout_idx": i} for i in (idx or range(len(rewards)))]
+    return SimpleNamespace(group_id=name, trajectories=runs, metadata=metadata)
 
 
 def call(estimator, *groups):
     rewards = [np.array([t.reward for t in one.trajectories], dtype=float) for one in groups]
-    found, returns = estimator(rewards=rewards, algorithm_config=None, traj_groups=list(groups))
-    assert returns is found
-    assert [len(one) for one in found] == [len(one) for one in rewards]
-    return [one.tolist() for one in found]
+    result, returns = estimator(rewards=rewards, algorithm_config=None, traj_groups=list(groups))
+    assert returns is result
+    assert [len(one) for one in result] == [len(one) for one in rewards]
+    return [one.tolist() for one in result]
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -54,11 +54,11 @@ def test_without_rllm_the_error_says_what_to_do():
 
 
 def test_ragged_groups_of_one_role():
-    found = call(RoleEstimator(), group("t:x:a", [0.0, 1.0]), group("u:a", [10.0, 12.0, 14.0]),
+    result = call(RoleEstimator(), group("t:x:a", [0.0, 1.0]), group("u:a", [10.0, 12.0, 14.0]),
                  group("v:a", [3.0]))  # fmt: skip
-    assert found[0] == [-1, 1]
-    assert found[1] == pytest.approx([-1.2247448714, 0, 1.2247448714])
-    assert found[2] == [0]
+    assert result[0] == [-1, 1]
+    assert result[1] == pytest.approx([-1.2247448714, 0, 1.2247448714])
+    assert result[2] == [0]
 
 
 @pytest.mark.parametrize("rewards", [[0.7] * 7, [1000.1] * 3, [1000000.7] * 7, [5.0]])
@@ -112,26 +112,26 @@ def test_a_task_that_was_drawn_twice_is_two_groups():
     first, second = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]
     high, low = 3**0.5, 3**-0.5  # mean .25, deviation sqrt(3) / 4
     for scheme in ("grpo", "agent_wise"):
-        found = advantages_of([group("q7:solver", first), group("q7:solver", second)], scheme)
-        assert found[0] == pytest.approx([high, -low, -low, -low])
-        assert found[1] == pytest.approx([-high, low, low, low])
+        result = advantages_of([group("q7:solver", first), group("q7:solver", second)], scheme)
+        assert result[0] == pytest.approx([high, -low, -low, -low])
+        assert result[1] == pytest.approx([-high, low, low, low])
     # another agent of the same draw is compared with it: four rewards 0, 1, 10, 11 in each prompt
     both = [group(f"q7:{agent}", [r, r + 1.0]) for r, agent in ((0, "a"), (10, "b"))] * 2
-    found = advantages_of(both, Scheme(center_by=("prompt",), scale_by=(), scale="none"))
-    assert [one.tolist() for one in found] == [[-5.5, -4.5], [4.5, 5.5]] * 2
+    result = advantages_of(both, Scheme(center_by=("prompt",), scale_by=(), scale="none"))
+    assert [one.tolist() for one in result] == [[-5.5, -4.5], [4.5, 5.5]] * 2
 
 
 def test_trajectories_of_one_rollout_are_samples_of_their_own():
     """Two solvers of one workflow have one rollout index; rLLM's own estimators count both."""
-    (found,) = advantages_of([group("q:solver", [0.0, 1.0, 1.0, 1.0], [0, 0, 1, 1])], "grpo")
-    assert found == pytest.approx([-(3**0.5)] + [3**-0.5] * 3)
+    (result,) = advantages_of([group("q:solver", [0.0, 1.0, 1.0, 1.0], [0, 0, 1, 1])], "grpo")
+    assert result == pytest.approx([-(3**0.5)] + [3**-0.5] * 3)
 
 
 def test_all_roles_at_once_are_the_kernel():
     groups = [group("t:a", [0.0, 1.0], [4, 7]), group("t:b", [10.0, None, 12.0], [4, 5, 7])]
-    found = advantages_of(groups, "mappo_pooled")
+    result = advantages_of(groups, "mappo_pooled")
     wanted = advantages([0.0, 1.0, 10.0, None, 12.0], {}, catalogue()["mappo_pooled"]).values
-    assert np.concatenate(found) == pytest.approx(wanted, abs=1e-12)
+    assert np.concatenate(result) == pytest.approx(wanted, abs=1e-12)
     steps = [s.advantage for g in groups for t in g.trajectories for s in t.steps]
     assert steps == pytest.approx(np.repeat(wanted, 2))
     assert groups[1].trajectories[1].steps[0].advantage == 0.0

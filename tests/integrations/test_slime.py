@@ -32,10 +32,12 @@ def paid(rewards, agents=None, args=None, **more):
 
 
 def test_uneven_agents_have_statistics_of_their_own():
-    raw, found = paid([0.0, 1.0, 10.0, 12.0, 14.0, 11.0], "aabbbb")
+    raw, result = paid([0.0, 1.0, 10.0, 12.0, 14.0, 11.0], "aabbbb")
     assert raw == [0.0, 1.0, 10.0, 12.0, 14.0, 11.0]
-    assert found == pytest.approx([-1, 1, -1.1832159566, 0.1690308509, 1.5212776585, -0.5070925528])
-    assert all(isinstance(one, float) for one in found)
+    assert result == pytest.approx(
+        [-1, 1, -1.1832159566, 0.1690308509, 1.5212776585, -0.5070925528]
+    )
+    assert all(isinstance(one, float) for one in result)
 
 
 def test_uneven_prompts_are_not_made_one_group():
@@ -50,9 +52,9 @@ def test_constant_groups_and_singletons_are_exactly_zero(rewards):
 
 
 def test_missing_removed_and_infinite():
-    raw, found = paid([1.0, None, 0.0])
+    raw, result = paid([1.0, None, 0.0])
     assert math.isnan(raw[1])
-    assert found == [1, 0, -1]
+    assert result == [1, 0, -1]
     gone = [sample(1.0), sample(50.0, remove_sample=True), sample(0.0)]
     assert reward_post_process(SimpleNamespace(), gone) == ([1.0, 50.0, 0.0], [1, 0, -1])
     with pytest.raises(RewardError, match="infinite"):
@@ -63,10 +65,10 @@ def test_missing_removed_and_infinite():
 def test_a_reward_by_its_key():
     args = SimpleNamespace(reward_key="right")
     samples = [sample({"right": 1.0, "short": 9.0}), sample({"right": 0.0}), sample({"short": 1.0})]
-    raw, found = reward_post_process(args, samples)
+    raw, result = reward_post_process(args, samples)
     assert raw[:2] == [1.0, 0.0]
     assert math.isnan(raw[2])
-    assert found == [1, -1, 0]
+    assert result == [1, -1, 0]
 
 
 def test_what_lacks_is_said():

@@ -31,8 +31,8 @@ def batch(seed=0, prompts=3, rollouts=4, agents=("a", "b"), offset=10.0):
 
 def test_it_is_the_kernel():
     rewards, labels = batch()
-    found = TeamCredit("agent_wise")(rewards, labels)
-    assert np.array_equal(found, advantages(rewards, labels, catalogue()["agent_wise"]).values)
+    result = TeamCredit("agent_wise")(rewards, labels)
+    assert np.array_equal(result, advantages(rewards, labels, catalogue()["agent_wise"]).values)
 
 
 @given(st.integers(0, 50), st.integers(1, 5))
@@ -42,9 +42,9 @@ def test_a_checkpoint_in_the_middle_changes_nothing(seed, at):
     for update in range(6):
         rewards, labels = batch(seed + update)
         if update == at:
-            told = json.loads(json.dumps(first.state_dict()))
+            state = json.loads(json.dumps(first.state_dict()))
             first = TeamCredit("group_reward_decoupled")
-            first.load_state_dict(told)
+            first.load_state_dict(state)
         assert np.array_equal(whole(rewards, labels), first(rewards, labels))
     assert first.updates == 6
 
@@ -59,9 +59,9 @@ def test_an_evaluation_moves_nothing():
 
 def test_states_that_are_none():
     credit = TeamCredit("agent_wise")
-    for told in ({}, [], {"schema": "other"}):
+    for state in ({}, [], {"schema": "other"}):
         with pytest.raises(StateError):
-            credit.load_state_dict(told)
+            credit.load_state_dict(state)
     running = TeamCredit("group_reward_decoupled")
     running(*batch())
     with pytest.raises(StateError, match="written under group_reward_decoupled"):
@@ -74,6 +74,33 @@ def test_states_that_are_none():
     assert warned == ["a training under agent_wise goes on under grpo"]
     with pytest.raises(SettingError, match="check_every"):
         TeamCredit(check_every=-1)
+
+
+def test_a_state_in_a_file(tmp_path):
+    file, credit = tmp_path / "checkpoint" / "credit.json", TeamCredit("group_reward_decoupled")
+    credit.load(file)  # there is none yet
+    assert credit.updates == 0
+    credit(*batch())
+    credit.save(file)
+    again = TeamCredit("group_reward_decoupled")
+    again.load(file)
+    assert again.state_dict() == credit.state_dict()
+    with pytest.raises(StateError, match=r"could not read .*credit.json .*written under"):
+        TeamCredit("agent_wise").load(file)
+    file.write_text("{")
+    with pytest.raises(StateError, match="could not read"):
+        again.load(file)
+
+
+def test_ragged_groups_are_the_rows_of_one_call():
+    rewards, labels = batch()
+    groups = [rewards[:1].tolist(), [], rewards[1:].tolist()]
+    values = TeamCredit("agent_wise").by_group(groups, labels)
+    assert [len(group) for group in values] == [1, 0, len(rewards) - 1]
+    assert values[0] + values[2] == TeamCredit("agent_wise")(rewards, labels).tolist()
+    credit = TeamCredit("agent_wise")
+    assert credit.by_group([[], []], {"prompt": [], "agent": []}) == [[], []]
+    assert credit.updates == 0
 
 
 def test_what_is_recorded_is_read_back(tmp_path):
@@ -100,8 +127,8 @@ def test_components_have_names_and_rollouts_are_numbered(tmp_path):
     assert read_decisions(file).components == ("right", "short")
     other = TeamCredit("agent_wise", record=tmp_path / "d.jsonl")
     other([1.0, 2.0, 3.0, 4.0], {"prompt": ["p", "p", "q", "p"], "agent": ["a", "b", "a", "a"]})
-    told = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
-    assert [one["rollout"] for one in told] == [0, 0, 0, 1]
+    lines = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
+    assert [one["rollout"] for one in lines] == [0, 0, 0, 1]
 
 
 def test_going_back_takes_off_what_will_be_done_again(tmp_path):
@@ -156,8 +183,8 @@ def test_a_no_op_is_told_once(caplog):
             rng = np.random.default_rng(update)
             team = np.repeat(rng.normal(size=12), 2)  # one reward for both, both always there
             credit(team, batch(update)[1])
-        found = credit.check()
-    assert any(line.startswith("no-op") for line in found)
+        result = credit.check()
+    assert any(line.startswith("no-op") for line in result)
     assert len(caplog.records) == 1
 
 
@@ -385,8 +412,8 @@ def test_columns_of_all_kinds():
 def test_actions_are_recorded_and_enter_no_advantage(tmp_path):
     credit = TeamCredit("agent_wise", record=tmp_path / "c.jsonl")
     rewards, labels = batch()
-    found = credit(rewards, {**labels, "action": ["left", "right"] * (len(rewards) // 2)})
-    assert np.array_equal(found, TeamCredit("agent_wise")(rewards, labels))
+    result = credit(rewards, {**labels, "action": ["left", "right"] * (len(rewards) // 2)})
+    assert np.array_equal(result, TeamCredit("agent_wise")(rewards, labels))
     log = read_decisions(tmp_path / "c.jsonl")
     assert log.action is not None
     assert log.action.tolist() == ["left", "right"] * (len(rewards) // 2)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from peer_python import KERNEL, told_by
+from peer_python import KERNEL, run_peer
 
 from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.errors import LabelError, MissingPackageError, RewardError, SchemeError
@@ -63,10 +63,10 @@ def test_schemes_that_its_centering_would_change_are_refused():
 
 def test_a_whole_batch_and_state():
     groups = [group("ab", [0.0, 100.0]), group("ba", [102.0, 1.0])]
-    found = batch_advantages(groups, TeamCredit("mappo_pooled"))
+    result = batch_advantages(groups, TeamCredit("mappo_pooled"))
     labels = {"agent": list("abba")}
     wanted = advantages([0.0, 100.0, 102.0, 1.0], labels, catalogue()["mappo_pooled"]).values
-    assert np.concatenate(found) == pytest.approx(wanted)
+    assert np.concatenate(result) == pytest.approx(wanted)
     running = TeamCredit("group_reward_decoupled")
     batch_advantages(groups, running)
     before = running.state_dict()
@@ -85,15 +85,15 @@ def test_without_tinker_the_error_says_what_to_do():
 
 @pytest.mark.slow
 def test_in_tinker_cookbook_itself():
-    found = told_by("peers-tinker", "tinker_check.py")
-    assert found["rewarded"] == pytest.approx(WANTED, abs=KERNEL)
-    assert found["datum"] == pytest.approx(WANTED, abs=KERNEL)
-    assert found["own"] == [-8.0, -7.0, 2.0, 4.0, 6.0, 3.0]  # pooled: b's worst is rewarded
-    assert not any(found["constant"] + found["singleton"])
-    assert found["metrics"] == {"counterpoint/advantage": -1.0, "reward_raw": 0.0}
-    assert found["refused"]
+    printed = run_peer("peers-tinker", "tinker_check.py")
+    assert printed["rewarded"] == pytest.approx(WANTED, abs=KERNEL)
+    assert printed["datum"] == pytest.approx(WANTED, abs=KERNEL)
+    assert printed["own"] == [-8.0, -7.0, 2.0, 4.0, 6.0, 3.0]  # pooled: b's worst is rewarded
+    assert not any(printed["constant"] + printed["singleton"])
+    assert printed["metrics"] == {"counterpoint/advantage": -1.0, "reward_raw": 0.0}
+    assert printed["refused"]
     whole = advantages([*REWARDS, 3.0, 5.0], {}, catalogue()["mappo_pooled"]).values
-    assert np.concatenate(found["patched"]) == pytest.approx(whole, abs=KERNEL)
-    assert found["type"] == "torch.float32"
-    assert found["updates"] == [0, 2]  # printing a group is none
-    assert found["undone"]
+    assert np.concatenate(printed["patched"]) == pytest.approx(whole, abs=KERNEL)
+    assert printed["type"] == "torch.float32"
+    assert printed["updates"] == [0, 2]  # printing a group is none
+    assert printed["undone"]

@@ -22,8 +22,8 @@ torch = pytest.importorskip("torch")
 
 def rows(*shape, seed=0):
     scales = torch.tensor([100.0, 1.0, 0.01])[: shape[-1], None]
-    found = torch.randn(*shape, 1, generator=torch.Generator().manual_seed(seed))
-    return found * scales
+    result = torch.randn(*shape, 1, generator=torch.Generator().manual_seed(seed))
+    return result * scales
 
 
 # --- without the peers --------------------------------------------------------------------------
@@ -73,21 +73,21 @@ def test_other_names_are_no_attributes(module):
 def test_it_is_the_kernel(shape, scheme):
     given = rows(*shape)
     kept = given.clone()
-    found = AgentAdvantages(TeamCredit(scheme))(given)
+    result = AgentAdvantages(TeamCredit(scheme))(given)
     agents = np.tile(np.arange(3), given.numel() // 3)
     wanted = advantages(
         given.double().numpy().reshape(-1), {"agent": agents}, catalogue()[scheme]
     ).values
-    assert found.shape == given.shape
-    assert found.dtype == torch.float32
-    assert np.allclose(found.numpy().reshape(-1), wanted, rtol=1e-5, atol=1e-6)
+    assert result.shape == given.shape
+    assert result.dtype == torch.float32
+    assert np.allclose(result.numpy().reshape(-1), wanted, rtol=1e-5, atol=1e-6)
     assert torch.equal(given, kept)
 
 
 def test_by_hand():
     given = torch.tensor([[1.0, 10.0], [3.0, 50.0]])[..., None]
-    found = AgentAdvantages(TeamCredit("happo_per_agent"), ("a", "b"))(given)
-    assert found[..., 0].tolist() == [[-1, -1], [1, 1]]  # means 2 and 30, deviations 1 and 20
+    result = AgentAdvantages(TeamCredit("happo_per_agent"), ("a", "b"))(given)
+    assert result[..., 0].tolist() == [[-1, -1], [1, 1]]  # means 2 and 30, deviations 1 and 20
 
 
 def test_one_agent_alone_is_the_pooled_scheme():
@@ -110,13 +110,13 @@ def test_agents_that_were_not_there_have_no_part():
     present[:5, 1] = False
     given[:5, 1] = float("nan")  # means nothing
     credit = AgentAdvantages(TeamCredit("happo_per_agent"))
-    found = credit(given, present)
+    result = credit(given, present)
     alone = AgentAdvantages(TeamCredit("happo_per_agent"))(given[5:])
-    assert found[:5, 1].abs().max() == 0
-    assert torch.allclose(found[5:, 1], alone[:, 1])
+    assert result[:5, 1].abs().max() == 0
+    assert torch.allclose(result[5:, 1], alone[:, 1])
     assert credit.credit.tally.rows == 55  # what is absent on purpose is not missing
     again = AgentAdvantages(TeamCredit("happo_per_agent"))(given, present[..., None])
-    assert torch.equal(found, again)
+    assert torch.equal(result, again)
 
 
 def test_one_step_is_zero_and_not_nan():

@@ -6,7 +6,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from peer_python import KERNEL, told_by
+from peer_python import KERNEL, run_peer
 
 from counterpoint.errors import RewardError
 from counterpoint.integrations import TeamCredit
@@ -36,8 +36,8 @@ def episode(name, *traces, group="g"):
         group=None if group is None else SimpleNamespace(id=group))  # fmt: skip
 
 
-def written(found):
-    return [one.nodes[1].advantages for episode in found for one in episode.traces]
+def written(result):
+    return [one.nodes[1].advantages for episode in result for one in episode.traces]
 
 
 def test_advantages_stand_on_sampled_tokens():
@@ -45,9 +45,9 @@ def test_advantages_stand_on_sampled_tokens():
         episode("0", trace("speaker", 0.0), trace("listener", 100.0, sampled=3)),
         episode("1", trace("speaker", 1.0), trace("listener", 102.0), trace("listener", 104.0)),
     ]
-    found = assign(made, TeamCredit())
-    assert found[0] == pytest.approx([-1, -LISTENER])
-    assert found[1] == pytest.approx([1, 0, LISTENER])
+    result = assign(made, TeamCredit())
+    assert result[0] == pytest.approx([-1, -LISTENER])
+    assert result[1] == pytest.approx([1, 0, LISTENER])
     assert [len(one) for one in written(made)] == [2, 3, 2, 2, 2]
     assert all(one.nodes[0].advantages is None for e in made for one in e.traces)
 
@@ -104,13 +104,13 @@ def test_groups_and_evaluations():
 
 @pytest.mark.slow
 def test_in_verifiers_itself():
-    found = told_by("peers-verifiers", "verifiers_check.py")
-    first, second, third = found["assigned"]
+    printed = run_peer("peers-verifiers", "verifiers_check.py")
+    first, second, third = printed["assigned"]
     assert first == pytest.approx([-1, -LISTENER], abs=KERNEL)
     assert second == pytest.approx([1, 0, LISTENER], abs=KERNEL)
     assert third == [None, None]
-    assert found["nodes"][2] == [None, None]
-    assert found["branch"] == pytest.approx([0, 0, 0] + [-LISTENER] * 3, abs=KERNEL)
-    assert found["record"] == [-1, -1]
-    assert found["unscored"] == [[0, 0]]
-    assert found["without_group"] == [[-1], [1]]
+    assert printed["nodes"][2] == [None, None]
+    assert printed["branch"] == pytest.approx([0, 0, 0] + [-LISTENER] * 3, abs=KERNEL)
+    assert printed["record"] == [-1, -1]
+    assert printed["unscored"] == [[0, 0]]
+    assert printed["without_group"] == [[-1], [1]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from peer_python import KERNEL, told_by
+from peer_python import KERNEL, run_peer
 
 from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import LabelError, MissingPackageError, RewardError
@@ -17,14 +17,14 @@ torch = pytest.importorskip("torch")
 UNEVEN, UIDS = [0.0, 1.0, 10.0, 12.0, 14.0, 11.0], ["p:a"] * 2 + ["p:b"] * 4
 
 
-def computed(rewards, uids=None, mask=None, scheme="agent_wise", **told):
+def computed(rewards, uids=None, mask=None, scheme="agent_wise", **options):
     paid = torch.zeros(len(rewards), 3)
     paid[:, 1] = torch.tensor(rewards)
     mask = torch.ones(len(rewards), 3, dtype=torch.int64) if mask is None else mask
     credit = scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme)
     index = None if uids is None else np.array(uids, dtype=object)
     values, returns = estimator(credit)(
-        token_level_rewards=paid, response_mask=mask, index=index, **told
+        token_level_rewards=paid, response_mask=mask, index=index, **options
     )
     assert values.shape == mask.shape
     assert returns is values
@@ -50,9 +50,11 @@ def test_agents_out_of_composed_uids():
 
 
 def test_agents_out_of_a_column_come_first():
-    told = {"agent": np.array(list("aabbbb"), dtype=object), "other": None}
-    assert torch.equal(computed(UNEVEN, ["p"] * 6, non_tensor_batch=told), computed(UNEVEN, UIDS))
-    assert torch.equal(computed(UNEVEN, UIDS, non_tensor_batch=told), computed(UNEVEN, UIDS))
+    columns = {"agent": np.array(list("aabbbb"), dtype=object), "other": None}
+    assert torch.equal(
+        computed(UNEVEN, ["p"] * 6, non_tensor_batch=columns), computed(UNEVEN, UIDS)
+    )
+    assert torch.equal(computed(UNEVEN, UIDS, non_tensor_batch=columns), computed(UNEVEN, UIDS))
     with rows_of(agent=list("aabbbb")):
         assert torch.equal(computed(UNEVEN, ["p"] * 6), computed(UNEVEN, UIDS))
     with pytest.raises(LabelError, match="uid:agent"):
@@ -94,8 +96,8 @@ def test_shapes_and_infinities_are_refused():
 
 
 def test_one_agent_is_grpo_without_any_agent():
-    found = computed([1.0, 0.0, 0.0, 3.0], ["p", "p", "q", "q"], scheme="grpo")
-    assert found[:, 0].tolist() == [1, -1, -1, 1]
+    result = computed([1.0, 0.0, 0.0, 3.0], ["p", "p", "q", "q"], scheme="grpo")
+    assert result[:, 0].tolist() == [1, -1, -1, 1]
     assert computed([1.0, 0.0], scheme="mappo_pooled")[:, 0].tolist() == [1, -1]
 
 
@@ -132,16 +134,16 @@ def test_columns_of_agent_loops():
 
 @pytest.mark.slow
 def test_in_verl_itself(tmp_path):
-    found = told_by("peers-verl", "verl_check.py", tmp_path)
-    assert found["uneven"] == pytest.approx(kernel(), abs=KERNEL)
-    assert found["default_trainer"] == found["uneven"]
+    printed = run_peer("peers-verl", "verl_check.py", tmp_path)
+    assert printed["uneven"] == pytest.approx(kernel(), abs=KERNEL)
+    assert printed["default_trainer"] == printed["uneven"]
     for name in ("constant", "large_constant", "singleton"):
-        assert not any(found[name]), name
-    assert found["missing"] == [1, 0, -1]
-    assert found["padded"] == [-1, 1, 0]
-    assert found["without_agents"] == "LabelError"
-    assert (found["taken"], found["again"]) == ("ValueError", "ValueError")
-    trainer = found["trainer"]
+        assert not any(printed[name]), name
+    assert printed["missing"] == [1, 0, -1]
+    assert printed["padded"] == [-1, 1, 0]
+    assert printed["without_agents"] == "LabelError"
+    assert (printed["taken"], printed["again"]) == ("ValueError", "ValueError")
+    trainer = printed["trainer"]
     assert trainer["base"].startswith("verl.trainer.ppo.v1")
     # own rewards a = 0, 1 and b = 100, 102 came through extra_fields; verl's own were all 102
     assert trainer["advantages"] == [-1, -1, 1, 1, 0]
@@ -154,7 +156,7 @@ def test_in_verl_itself(tmp_path):
 @pytest.mark.slow
 def test_the_catalogue_computes_what_verl_computes():
     """Constant groups aside, which verl's epsilon turns into 0 as well."""
-    found = told_by("peers-verl", "verl_estimators_check.py")
-    assert len(found) == 7
-    for name, difference in found.items():
+    printed = run_peer("peers-verl", "verl_estimators_check.py")
+    assert len(printed) == 7
+    for name, difference in printed.items():
         assert difference < 1e-5, name

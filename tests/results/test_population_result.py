@@ -46,7 +46,7 @@ def test_the_terminal_has_the_verdict_two_tables_and_how_members_meet() -> None:
         *("Budget", "single", "best_of_4", "pbt_4"),
     ]
     assert [str(cell) for cell in arms.columns[0].cells] == ["single", "best_of_4", "pbt_4"]
-    assert str(arms.columns[2]._cells[1]) == "+1.573 (−0.663 to +3.808)"
+    assert str(list(arms.columns[2].cells)[1]) == "+1.573 (−0.663 to +3.808)"
     assert str(lines[0]) == "best_of_4: members with themselves 4.627, with others 1.827"
     duel = read_result(saved("population_duel"))
     assert isinstance(duel, PopulationResult)

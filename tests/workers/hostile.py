@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 ADDER = "echo $(($1 - $2))\n"
 CHECK = (
     'r=$(sh adder.sh 2 3); if [ "$r" = 5 ]; then echo "ok 1 - adds"; '
@@ -252,3 +254,11 @@ def model(reply):
             yield f"http://127.0.0.1:{server.server_address[1]}/v1"
         finally:
             server.shutdown()
+
+
+def quick_or_slow(attacks, quick):
+    """Returns parameters of a test, of which all but the quick ones are slow."""
+    return [
+        pytest.param(one, id=one.__name__, marks=() if one in quick else pytest.mark.slow)
+        for one in attacks
+    ]

@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from hostile import ADDER, CHECK, KEYS, Place
+from hostile import ADDER, CHECK, KEYS, Place, quick_or_slow
 
 from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox.sandbox import run, why_no_sandbox
@@ -387,21 +387,13 @@ QUICK = {links, configuration, names, as_git, bomb}
 """What every run of the tests tries; the others are slow."""
 
 
-def each(attacks):
-    """Parameters, of which all but the quick ones are slow."""
-    return [
-        pytest.param(one, id=one.__name__, marks=() if one in QUICK else pytest.mark.slow)
-        for one in attacks
-    ]
-
-
-@pytest.mark.parametrize("attack", each(MENDED))
+@pytest.mark.parametrize("attack", quick_or_slow(MENDED, QUICK))
 def test_a_hostile_repository_is_worked_on_and_stays_inside(place, attack):
     said = check(place, attack)
     assert said.status == 0, said.all + place.notes()
 
 
-@pytest.mark.parametrize("attack", each(REFUSED))
+@pytest.mark.parametrize("attack", quick_or_slow(REFUSED, QUICK))
 def test_a_hostile_repository_is_refused_with_a_reason(place, attack):
     assert check(place, attack).status in (1, 2), place.notes()
 

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hostile import KEYS, MENDS, Place, model
+from hostile import KEYS, MENDS, Place, model, quick_or_slow
 
 from counterpoint.errors import RunError
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
@@ -244,15 +244,7 @@ REFUSED = [
 QUICK = {programs_in_the_repository, option_as_commit, trigger, journal, reads_everything}
 
 
-def each(attacks):
-    """Parameters, of which all but the quick ones are slow."""
-    return [
-        pytest.param(one, id=one.__name__, marks=() if one in QUICK else pytest.mark.slow)
-        for one in attacks
-    ]
-
-
-@pytest.mark.parametrize("attack", each(WORKED_ON))
+@pytest.mark.parametrize("attack", quick_or_slow(WORKED_ON, QUICK))
 def test_a_strangers_folder_decides_nothing(place, attack):
     attack(place)
     place.call("team", "status", place.run)
@@ -262,7 +254,7 @@ def test_a_strangers_folder_decides_nothing(place, attack):
     assert (place.run / "repo.git" / "config").read_bytes() == CONFIG[40]
 
 
-@pytest.mark.parametrize("attack", each(REFUSED))
+@pytest.mark.parametrize("attack", quick_or_slow(REFUSED, QUICK))
 def test_a_strangers_folder_is_refused_with_a_reason(place, attack):
     attack(place)
     place.call("team", "status", place.run)

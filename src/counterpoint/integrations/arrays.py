@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from counterpoint.arrays import Array, Bools, Columns
+from counterpoint.arrays import Array
 from counterpoint.credit import advantages, scheme_named
 from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import RewardError, SchemeError
+from counterpoint.integrations.recorder import on_host
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, refuse_rollouts
 
 
@@ -41,52 +42,39 @@ def normalized(
     shape = tuple(values.shape)
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 1):
         raise RewardError(f"got values of shape {shape}; wanted [T, N, A] or [T, N, A, 1]")
-    steps, environments, agents = shape[:3]
-    turn, rollout, agent = np.indices((steps, environments, agents)).reshape(3, -1)
+    axes = shape[:3]
+    turn, rollout, agent = np.indices(axes).reshape(3, -1)
     labels = {"rollout": rollout, "agent": agent, "turn": turn}
-    column, counting = values.reshape(shape[:3]), None
+    rows, absent = values.reshape(-1), None
     if active is not None:
-        counting = _counting(active, shape[:3])
-        column = arrays_of(values).xp.where(counting, column, float("nan"))
-    flat = _advantages(column.reshape(-1), labels, scheme, counting, shape[:3])
+        counting = _counting(active, axes)
+        rows = arrays_of(values).xp.where(counting, values.reshape(axes), float("nan")).reshape(-1)
+    if isinstance(scheme, TeamCredit):
+        refuse_rollouts(scheme.scheme)
+        if active is not None:
+            there = np.asarray(on_host(counting), dtype=bool)
+            absent = ~np.broadcast_to(there, axes).reshape(-1)
+        flat = scheme(rows, labels, absent=absent)
+    else:
+        resolved = scheme_named(scheme) if isinstance(scheme, str) else scheme
+        refuse_rollouts(resolved)
+        if resolved.keeps_state:
+            raise SchemeError(
+                "got a scheme with memory; wanted one without, or a TeamCredit that keeps its state"
+            )
+        flat = advantages(rows, labels, resolved).values
     result = flat.reshape(shape)
     floats = isinstance(values, np.ndarray) and np.issubdtype(values.dtype, np.floating)
     return result.astype(values.dtype) if floats else result
 
 
-def _advantages(
-    column: Array,
-    labels: Columns,
-    scheme: SchemeSource,
-    counting: Array | None,
-    shape: tuple[int, ...],
-) -> Array:
-    """Returns [T*N*A] advantages; the statistics count the values where `counting` is true."""
-    if isinstance(scheme, TeamCredit):
-        refuse_rollouts(scheme.scheme)
-        return scheme(column, labels, absent=None if counting is None else _absent(counting, shape))
-    resolved = scheme_named(scheme) if isinstance(scheme, str) else scheme
-    refuse_rollouts(resolved)
-    if resolved.keeps_state:
-        raise SchemeError(
-            "got a scheme with memory; wanted one without, or a TeamCredit that keeps its state"
-        )
-    return advantages(column, labels, resolved).values
-
-
-def _counting(active: Array, shape: tuple[int, ...]) -> Array:
+def _counting(active: Array, axes: tuple[int, ...]) -> Array:
     """Returns whether each value counts: [T, N, A], or [T, N, 1] for all agents."""
     given = tuple(active.shape)
-    if given in (shape, (*shape, 1)):
-        return active.reshape(shape) != 0
-    if given in (shape[:2], (*shape[:2], 1)):
-        return active.reshape(*shape[:2], 1) != 0
+    if given in (axes, (*axes, 1)):
+        return active.reshape(axes) != 0
+    if given in (axes[:2], (*axes[:2], 1)):
+        return active.reshape(*axes[:2], 1) != 0
     raise RewardError(
-        f"got active of shape {given}; wanted {shape}, with or without a last 1, or {shape[:2]}"
+        f"got active of shape {given}; wanted {axes}, with or without a last 1, or {axes[:2]}"
     )
-
-
-def _absent(counting: Array, shape: tuple[int, ...]) -> Bools:
-    """Returns [T*N*A] whether no statistic counts the value."""
-    there = counting.detach().cpu() if hasattr(counting, "detach") else counting
-    return ~np.broadcast_to(np.asarray(there, dtype=bool), shape).reshape(-1)

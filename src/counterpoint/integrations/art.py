@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LabelError
-from counterpoint.integrations.draws import distinct_prompts, with_turns
+from counterpoint.integrations.draws import common_labels, distinct_prompts, with_turns
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 
 RAW = "reward_raw"
@@ -40,8 +40,7 @@ class after_each:  # it has the name of the argument that it is for
             backend refuses it. Without it ART subtracts the mean again.
 
     Raises:
-        UnknownNameError: no scheme has that name.
-        OutputError: the log cannot be written.
+        UnknownNameError, OutputError: as `TeamCredit`.
     """
 
     def __init__(
@@ -54,12 +53,7 @@ class after_each:  # it has the name of the argument that it is for
         self.credit, self.balance = credit_of(scheme, record), balance
 
     async def __call__(self, group: Any) -> list[Any]:
-        """Returns the groups of one prompt's agents.
-
-        Raises:
-            LabelError: a trajectory has no agent.
-            RewardError: a reward is infinite.
-        """
+        """Returns the groups of one prompt's agents; raises the errors of `credited`."""
         return credited([group], self.credit, balance=self.balance)
 
 
@@ -79,30 +73,27 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
         LabelError: a trajectory has no agent.
         RewardError: a reward is infinite.
     """
-    rows = [
-        (i, str(group.metadata.get("prompt", f"{credit.updates}/{i}")), one)
-        for i, group in enumerate(groups)
-        for one in group
-    ]
-    if not rows:
-        return []
     rewards = [
-        math.nan if one.metrics.get(MISSING) else one.metrics.get(RAW, one.reward)
-        for *_, one in rows
-    ]
-    places, prompts, runs = (list(column) for column in zip(*rows, strict=True))
+        [math.nan if one.metrics.get(MISSING) else one.metrics.get(RAW, one.reward)
+         for one in group]
+        for group in groups
+    ]  # fmt: skip
+    runs = [one for group in groups for one in group]
     agents = [agent_of(one) for one in runs]
-    labels: dict[str, list[Any]] = {
-        "prompt": distinct_prompts(prompts, places, agents), "agent": agents,
-    }  # fmt: skip
-    for name in ("rollout", "role", "turn", "context"):
-        if all(name in one.metadata for one in runs):
-            labels[name] = [one.metadata[name] for one in runs]
-    values = iter(credit(rewards, with_turns(labels)))
+    places = [i for i, group in enumerate(groups) for _ in group]
+    names = [str(group.metadata.get("prompt", f"{credit.updates}/{i}"))
+             for i, group in enumerate(groups)]  # fmt: skip
+    labels: dict[str, Sequence[Any]] = {
+        "prompt": distinct_prompts([names[i] for i in places], places, agents),
+        "agent": agents,
+        **common_labels([one.metadata for one in runs], ("rollout", "role", "turn", "context")),
+    }
     split = []
-    for group in groups:
+    for group, raw, values in zip(
+        groups, rewards, credit.by_group(rewards, with_turns(labels)), strict=True
+    ):
         paid = copy(group)
-        paid.trajectories = [_paid(one, float(next(values))) for one in group]
+        paid.trajectories = [_paid(*row) for row in zip(group, raw, values, strict=True)]
         parts = split_by_agent(paid)
         split += [_balanced(part) for part in parts] if balance else parts
     return split
@@ -112,10 +103,7 @@ def split_by_agent(group: Any) -> list[Any]:
     """Returns one group for each agent, in the order of their first trajectory.
 
     Rewards do not change. Each group has `metadata["agent"]`; the first one keeps exceptions and
-    logs.
-
-    Raises:
-        LabelError: a trajectory has no agent.
+    logs. Raises LabelError as `agent_of`.
     """
     parts: list[Any] = []
     for agent in dict.fromkeys(agent_of(one) for one in group):
@@ -129,11 +117,7 @@ def split_by_agent(group: Any) -> list[Any]:
 
 
 def agent_of(trajectory: Any) -> str:
-    """Returns the agent of a trajectory.
-
-    Raises:
-        LabelError: its metadata do not name the agent.
-    """
+    """Returns the agent of a trajectory; raises LabelError if its metadata name none."""
     agent = trajectory.metadata.get("agent")
     if agent is None:
         raise LabelError("got a trajectory without metadata['agent']; wanted the agent's name")
@@ -148,26 +132,24 @@ def save_state(model: Any, credit: TeamCredit) -> None:
 def load_state(model: Any, credit: TeamCredit) -> bool:
     """Restores running statistics, and returns whether there were any.
 
-    Raises:
-        StateError: they belong to another scheme.
+    Raises StateError if they belong to another scheme.
     """
     saved = (model.read_state() or {}).get(STATE)
-    if saved is None:
-        return False
-    credit.load_state_dict(saved)
-    return True
+    if saved is not None:
+        credit.load_state_dict(saved)
+    return saved is not None
 
 
-def _paid(trajectory: Any, advantage: float) -> Any:
-    raw = trajectory.metrics.get(RAW, trajectory.reward)
-    missing = math.isnan(raw) or bool(trajectory.metrics.get(MISSING))
-    kept = {MISSING: 1.0} if missing else {RAW: raw}
+def _paid(trajectory: Any, raw: float, advantage: float) -> Any:
+    """Returns a copy of the trajectory that has its advantage as reward, and its reward `raw`."""
+    kept = {MISSING: 1.0} if math.isnan(raw) else {RAW: raw}
     return trajectory.model_copy(
         update={"reward": advantage, "metrics": {**trajectory.metrics, **kept}}
     )
 
 
 def _balanced(group: Any) -> Any:
+    """Returns the group, with a trajectory that brings the sum of its rewards to 0."""
     rewards = [one.reward for one in group]
     off = math.fsum(rewards)
     if abs(off) > 1e-9 * max(map(abs, rewards)):

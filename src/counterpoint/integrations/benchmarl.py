@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.credit import AnyScheme
-from counterpoint.integrations.peers import load_class
+from counterpoint.optional import import_optional
 
 __all__ = ["IppoCredit", "MappoCredit", "credit_callback", "world_task"]  # noqa: F822  (loaded late)
 
@@ -22,7 +22,7 @@ INSTALL = "pip install benchmarl==1.5.2 torchrl==0.11.1 tensordict==0.11.0"
 def __getattr__(name: str) -> Any:
     if name not in ("IppoCredit", "MappoCredit", "CreditCallback", "WorldTask"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return load_class(name, "benchmarl_classes", INSTALL)
+    return getattr(import_optional(f"{__name__}_classes", INSTALL, name), name)
 
 
 def credit_callback(
@@ -53,9 +53,7 @@ def credit_callback(
         SettingError: `check_every` is negative; or, when the experiment is made, the algorithm is
             off-policy and has no advantages.
     """
-    return load_class("CreditCallback", "benchmarl_classes", INSTALL)(
-        scheme, record, check_every, warn
-    )
+    return __getattr__("CreditCallback")(scheme, record, check_every, warn)
 
 
 def world_task(name: str, settings: Mapping[str, object] | None = None) -> Any:
@@ -71,4 +69,4 @@ def world_task(name: str, settings: Mapping[str, object] | None = None) -> Any:
         SettingError: a value has a wrong type or is out of range, or episodes never end.
         WorldError: the environment cannot be used here.
     """
-    return load_class("WorldTask", "benchmarl_classes", INSTALL)(name, dict(settings or {}))
+    return __getattr__("WorldTask")(name, dict(settings or {}))

@@ -26,7 +26,6 @@ from counterpoint.integrations.torchrl_classes import (
     NormalizeAdvantage,
     NormalizeOnExtend,
     WorldEnv,
-    world_env,
 )
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -50,37 +49,35 @@ class CreditCallback(Callback):  # type: ignore[misc]
         warn: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
-        NormalizeAdvantage(
-            scheme, check_every=check_every
-        )  # a wrong setting is refused now, not at setup
         self.scheme, self.check_every, self.warn = scheme, check_every, warn
         self.record = None if record is None else Path(record)
         self.modules: dict[str, NormalizeAdvantage] = {}
         """The module of each group; empty until the experiment is set up."""
+        NormalizeAdvantage(scheme, check_every=check_every)  # a wrong setting is refused now
 
     def on_setup(self) -> None:
         """Adds a module to the buffer of each group.
 
-        Raises:
-            SettingError: the algorithm is off-policy.
-            OutputError: the log cannot be written.
+        Raises SettingError if the algorithm is off-policy, and OutputError as `TeamCredit`.
         """
         if not self.experiment.on_policy:
             name = self.experiment.algorithm_name
             raise SettingError(f"got the off-policy algorithm {name}; wanted ippo or mappo")
-        self.modules = {
-            group: NormalizeAdvantage(
+        self.modules, groups = {}, self.experiment.group_map
+        for group, agents in groups.items():
+            record = self.record
+            if record is not None and len(groups) > 1:
+                record = record.with_name(f"{record.stem}-{group}{record.suffix or '.jsonl'}")
+            self.modules[group] = NormalizeAdvantage(
                 self.scheme,
                 (group, "advantage"),
                 names=agents,
-                record=self._record_of(group),
+                record=record,
                 check_every=self.check_every,
                 warn=self.warn,
             )
-            for group, agents in self.experiment.group_map.items()
-        }
-        for group, module in self.modules.items():
-            self.experiment.replay_buffers[group].append_transform(NormalizeOnExtend(module))
+            transform = NormalizeOnExtend(self.modules[group])
+            self.experiment.replay_buffers[group].append_transform(transform)
 
     def on_train_end(self, training_td: TensorDictBase, group: str) -> None:
         """Writes the metrics of the iteration to the experiment's logger."""
@@ -97,19 +94,10 @@ class CreditCallback(Callback):  # type: ignore[misc]
         }
 
     def on_load_state_dict(self, state_dict: Mapping[str, dict[str, SavedCredit]]) -> None:
-        """Restores running statistics, if the checkpoint has some.
-
-        Raises:
-            StateError: they belong to another scheme, or are damaged.
-        """
+        """Restores running statistics, if the checkpoint has some; raises StateError as `load`."""
         for group, saved in (state_dict.get(KEPT) or {}).items():
             if group in self.modules:
                 self.modules[group].credit.load_state_dict(saved)
-
-    def _record_of(self, group: str) -> Path | None:
-        if self.record is None or len(self.experiment.group_map) == 1:
-            return self.record
-        return self.record.with_name(f"{self.record.stem}-{group}{self.record.suffix or '.jsonl'}")
 
 
 class CreditIppo(Ippo):  # type: ignore[misc]
@@ -133,6 +121,13 @@ class _Credited(AlgorithmConfig):  # type: ignore[misc]
 
     stock: ClassVar[type[AlgorithmConfig]]
     """BenchMARL's own configuration."""
+    algorithm: ClassVar[type[Ippo] | type[Mappo]]
+    """The class of the algorithm."""
+
+    @classmethod
+    def associated_class(cls) -> Any:
+        """Returns the class of the algorithm."""
+        return cls.algorithm
 
     @classmethod
     def get_from_yaml(cls, path: str | None = None) -> Any:
@@ -157,12 +152,7 @@ class IppoCredit(_Credited, IppoConfig):  # type: ignore[misc]
     It has the fields of `IppoConfig`, and the plain ones of `credit_callback`.
     """
 
-    stock = IppoConfig
-
-    @staticmethod
-    def associated_class() -> type[CreditIppo]:
-        """Returns the algorithm's class."""
-        return CreditIppo
+    stock, algorithm = IppoConfig, CreditIppo
 
 
 @dataclass
@@ -172,20 +162,11 @@ class MappoCredit(_Credited, MappoConfig):  # type: ignore[misc]
     It has the fields of `MappoConfig`, and the plain ones of `credit_callback`.
     """
 
-    stock = MappoConfig
-
-    @staticmethod
-    def associated_class() -> type[CreditMappo]:
-        """Returns the algorithm's class."""
-        return CreditMappo
+    stock, algorithm = MappoConfig, CreditMappo
 
 
 class WorldTask(TaskClass):  # type: ignore[misc]
-    """A task that needs no enumeration and no yaml file. `world_task` makes it.
-
-    Raises:
-        UnknownNameError, SettingError, MissingPackageError, WorldError: as `world_task`.
-    """
+    """A task that needs no enumeration and no yaml file; `world_task` makes it, with its errors."""
 
     def __init__(self, name: str, config: dict[str, object]) -> None:
         super().__init__(name, config)
@@ -200,7 +181,9 @@ class WorldTask(TaskClass):  # type: ignore[misc]
     ) -> Callable[[], WorldEnv]:
         """Returns a function that makes an environment of `num_envs` copies."""
         name, settings = self.name, deepcopy(self.config)
-        return lambda: world_env(name, settings, num_envs, seed or 0, device)
+        return lambda: WorldEnv(
+            find_world(name, Kind.SEQUENTIAL).make(settings, num_envs, seed or 0), device
+        )
 
     def supports_continuous_actions(self) -> bool:
         """Returns whether actions are numbers within bounds."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import RewardError, SettingError
-from counterpoint.integrations.team_credit import TeamCredit
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 
 EXTRA = "counterpoint"
 """Our key in a checkpoint's extra state."""
@@ -58,7 +58,7 @@ def attach(
     scheme: str | AnyScheme = "agent_wise",
     *,
     agents: Sequence[str] = (),
-    **options: Any,
+    **options: Unpack[CreditOptions],
 ) -> TeamCredit:
     """Replaces a trainer's advantages by ours, and returns the `TeamCredit` that computes them.
 
@@ -90,9 +90,9 @@ def attach(
     if trainer.args.advantage_normalization:
         trainer.args.advantage_normalization = False
         logging.getLogger("counterpoint").info("advantage_normalization is off: ours are final")
-    credit = TeamCredit(scheme, **options)
-    _Attached(trainer, credit, names, split).replace_methods()
-    return credit
+    attached = _Attached(trainer, TeamCredit(scheme, **options), names, split)
+    attached.replace_methods()
+    return attached.credit
 
 
 class _Attached:
@@ -108,9 +108,8 @@ class _Attached:
 
     def replace_methods(self) -> None:
         trainer = self.trainer
-        drain, loss, evaluate = (
-            trainer._drain_ready_buffers, trainer._compute_loss_with_gradients, trainer.evaluate
-        )  # fmt: skip
+        drain, loss = trainer._drain_ready_buffers, trainer._compute_loss_with_gradients
+        evaluate, split = trainer.evaluate, self.split
 
         def drained(ready: Sequence[int]) -> None:
             self.compute(sorted({int(agent) for agent in ready}))
@@ -122,13 +121,13 @@ class _Attached:
             return loss(agent, completions, returns)
 
         def evaluated(*args: Any, **kwargs: Any) -> Any:
-            if self.split is None:
+            if split is None:
                 return evaluate(*args, **kwargs)
-            self.split.listening = False
+            split.listening = False
             try:
                 return evaluate(*args, **kwargs)
             finally:
-                self.split.listening = True
+                split.listening = True
 
         trainer._drain_ready_buffers = drained
         trainer._compute_loss_with_gradients = losses
@@ -142,24 +141,21 @@ class _Attached:
         import torch
 
         samples = [one for agent in ready for one in self.trainer.rollout_buffers[agent]]
-        if not samples:
-            return
-        returns, labels = [], {"prompt": [], "rollout": [], "agent": [], "turn": []}  # type: ignore[var-annotated]
+        returns = []
         for one in samples:
             paid = torch.tensor(self.paid(one), dtype=torch.float64)
             paid = self.trainer._apply_reference_kl_to_returns(paid, one.completions_data)
-            returns += paid.tolist()
-            count = len(one.returns)
-            labels["prompt"] += [int(one.node_env_step)] * count
-            labels["rollout"] += range(count)
-            labels["agent"] += [self.names[int(one.agent_idx)]] * count
-            labels["turn"] += [int(one.turn_idx)] * count
-        advantages = self.credit(np.array(returns), labels)
-        at = 0
-        for one in samples:
-            self.values[id(one.returns)] = advantages[at : at + len(one.returns)].tolist()
-            at += len(one.returns)
-        if self.split is not None and len(ready) == len(self.names):
+            returns.append(paid.tolist())
+        rows = [(one, k) for one in samples for k in range(len(one.returns))]
+        labels = {
+            "prompt": [int(one.node_env_step) for one, _ in rows],
+            "rollout": [k for _, k in rows],
+            "agent": [self.names[int(one.agent_idx)] for one, _ in rows],
+            "turn": [int(one.turn_idx) for one, _ in rows],
+        }
+        for one, values in zip(samples, self.credit.by_group(returns, labels), strict=True):
+            self.values[id(one.returns)] = values
+        if self.split is not None and samples and len(ready) == len(self.names):
             self.split.calls.clear()
 
     def paid(self, one: Any) -> list[float]:

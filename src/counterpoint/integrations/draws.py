@@ -30,6 +30,7 @@ def distinct_prompts(
     names, distinct = dict[Any, str](), list(prompts)
     for (_, prompt), members in rows.items():
         made = {(prompt, keys[i]) for i in members}
+        # the authors of a group may have had unequally many groups: the next draw is free for all
         draw = max(drawn.get(one, 0) for one in made)
         drawn.update(dict.fromkeys(made, draw + 1))
         if draw:
@@ -82,6 +83,13 @@ def with_turns(labels: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
             columns["rollout"], columns.get("prompt"), columns.get("agent")
         )
     return columns
+
+
+def common_labels(
+    rows: Sequence[Mapping[str, Hashable]], names: Sequence[str]
+) -> dict[str, list[Hashable]]:
+    """Returns the values [N] of each of the names that all rows [N] have."""
+    return {name: [row[name] for row in rows] for name in names if all(name in row for row in rows)}
 
 
 def _unused(name: Any, number: int, taken: set[Any]) -> str:

@@ -49,12 +49,9 @@ def rank_rewards(
 def judge_reward(
     judge: Judge, settings: RankSettings | None = None, *, name: str = "judge"
 ) -> Callable[..., list[float | None]]:
-    """Returns a reward function for TRL; consecutive rows with the same prompt are one group.
+    """Returns a reward function for TRL, which logs it as `name`.
 
-    Args:
-        judge: the judge; see `counterpoint.judge`.
-        settings: settings of the ranking.
-        name: the name in TRL's logs.
+    Consecutive rows with the same prompt are one group.
     """
 
     def reward(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
@@ -73,10 +70,6 @@ def art_judge(judge: Judge, settings: RankSettings | None = None) -> Callable[[A
     """Returns a scorer for ART, for `gather_trajectory_groups(after_each=...)`.
 
     It sets the rewards of a group's trajectories; a void group becomes None, which ART drops.
-
-    Args:
-        judge: the judge.
-        settings: settings of the ranking.
     """
 
     async def score(group: Any) -> Any:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from counterpoint.arrays import Array, Bools, Columns, Floats, Ints
 from counterpoint.errors import LabelError
-from counterpoint.integrations.recorder import plain_values
+from counterpoint.integrations.recorder import on_host, plain_values
 from counterpoint.integrations.team_credit import SchemeSource, credit_of
 
 PREFIX = "reward/"
@@ -33,8 +32,7 @@ class AdvantageEstimator:
         record: a file for the log.
 
     Raises:
-        UnknownNameError: no scheme has that name.
-        OutputError: the log cannot be written.
+        UnknownNameError, OutputError: as `TeamCredit`.
     """
 
     def __init__(
@@ -70,15 +68,16 @@ class AdvantageEstimator:
             LabelError: the scheme needs agents, and the batch names none.
             RewardError: a reward is infinite.
         """
-        counted: Bools = np.asarray(_array(mask).astype(bool).any(-1))
+        counted: Bools = np.asarray(np.asarray(on_host(mask), bool).any(-1))
         if valid_mask is not None:
-            counted &= _array(valid_mask).reshape(-1) > 0
+            counted &= np.asarray(on_host(valid_mask)).reshape(-1) > 0
         row, agent, paid = self._entries(
-            np.asarray(_array(rewards), float), repeated_batch, counted
+            np.asarray(on_host(rewards), float), repeated_batch, counted
         )
         values = np.zeros(len(counted))
         if len(row):
-            prompt = np.unique(_array(prompt_ids), axis=0, return_inverse=True)[1].reshape(-1)
+            tokens = np.asarray(on_host(prompt_ids))
+            prompt = np.unique(tokens, axis=0, return_inverse=True)[1].reshape(-1)
             labels: dict[str, Array] = {"prompt": prompt[row], "rollout": row}
             if agent is not None:
                 labels["agent"] = agent
@@ -107,16 +106,10 @@ class AdvantageEstimator:
         if not agents:
             row = np.flatnonzero(counted)
             return row, None if row_agents is None else [row_agents[i] for i in row], rewards[row]
-        table = np.stack([_array(batch[PREFIX + agent]).astype(float) for agent in agents], axis=1)
+        columns = [np.asarray(on_host(batch[PREFIX + agent]), float) for agent in agents]
+        table = np.stack(columns, axis=1)
         there = counted[:, None] & ~np.isnan(table)
         if row_agents is not None:
             there &= np.array([[agent == one for agent in agents] for one in row_agents])
         row, column = np.nonzero(there)
         return row, [agents[k] for k in column], table[row, column]
-
-
-def _array(values: Array) -> NDArray[Any]:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = values.double() if values.is_floating_point() else values
-    return np.asarray(values)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from counterpoint.errors import SettingError
-from counterpoint.integrations.peers import import_peer
+from counterpoint.optional import import_optional
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.text.world import Prompt, Statement, TextWorld
@@ -76,8 +76,8 @@ class TextEpisode:
     def answer(self, agent: str, text: str) -> None:
         """Adds the answer of an agent.
 
-        Raises:
-            SettingError: the episode is over, it is another agent's turn, or the answer is illegal.
+        Raises SettingError if the episode is over, it is another agent's turn, or the answer is
+        illegal.
         """
         ask = self.next_request
         if ask is None:
@@ -113,8 +113,8 @@ class TextEpisode:
 
 @cache
 def _classes() -> tuple[type[Any], type[Any], type[Any]]:
-    server = import_peer("openenv.core.env_server", INSTALL)
-    types = import_peer("openenv.core.env_server.types", INSTALL)
+    server = import_optional("openenv.core.env_server", INSTALL)
+    types = import_optional("openenv.core.env_server.types", INSTALL)
     action: Any = types.Action
     observation: Any = types.Observation
     environment: Any = server.Environment

@@ -11,11 +11,10 @@ import numpy as np
 
 from counterpoint.arrays import Array, Columns, Floats
 from counterpoint.errors import LabelError, OutputError
-from counterpoint.integrations.draws import occurrences, with_turns
+from counterpoint.integrations.draws import with_turns
 from counterpoint.records import LABELS
 from counterpoint.runs.files import write_atomically
 
-ENCODER = msgspec.json.Encoder()
 LONGEST = 1_000_000
 """The number of bytes at the end of a file that are searched for its last line."""
 
@@ -47,39 +46,32 @@ class Recorder:
         Args:
             step: the number of the update.
             rewards: [N, K]; NaN is missing.
-            labels: name to [N] values; without `prompt` or `agent` all rows have the same one.
-                `action` is the action that was taken, if the trainer knows it.
+            labels: name to [N] values, `rollout` among them; without `prompt` or `agent` all rows
+                have the same one. `action` is the action that was taken, if the trainer knows it.
         """
-        n = len(rewards)
+        n, k = rewards.shape
         columns: dict[str, Sequence[Any]] = {"prompt": [0] * n, "agent": ["policy"] * n}
         columns |= {
             name: plain_values(labels[name]) for name in (*LABELS, "action") if name in labels
         }
-        if "rollout" not in columns:
-            columns["rollout"] = occurrences(columns["prompt"], columns["agent"])
         columns = with_turns(columns)  # all rows of a log have the same columns
         if not self._turns:  # a log that an older version began
             del columns["turn"]
-        paid = [
-            [None if value != value else value for value in column] for column in rewards.T.tolist()
-        ]
-        if len(paid) == 1 and not self.components:
-            columns["reward"] = paid[0]
+        paid = [[None if value != value else value for value in row] for row in rewards.tolist()]
+        if k == 1 and not self.components:
+            columns["reward"] = [value for (value,) in paid]
         else:
-            names = self.components or tuple(f"reward_{k}" for k in range(len(paid)))
-            columns["rewards"] = [
-                dict(zip(names, row, strict=True)) for row in zip(*paid, strict=True)
-            ]
-        keys = ("step", *columns)
-        rows = [dict(zip(keys, (step, *row), strict=True))
-                for row in zip(*columns.values(), strict=True)]  # fmt: skip
-        try:
-            lines = ENCODER.encode_lines(rows)
-        except (TypeError, UnicodeEncodeError) as error:
-            raise LabelError(f"got labels that a log cannot hold ({error})") from error
+            names = self.components or tuple(f"reward_{i}" for i in range(k))
+            columns["rewards"] = [dict(zip(names, row, strict=True)) for row in paid]
+        rows = [
+            {"step": step, **dict(zip(columns, row, strict=True))}
+            for row in zip(*columns.values(), strict=True)
+        ]
         try:
             with self.path.open("ab") as file:
-                file.write(lines)
+                file.write(msgspec.json.Encoder().encode_lines(rows))
+        except (TypeError, UnicodeEncodeError) as error:
+            raise LabelError(f"got labels that a log cannot hold ({error})") from error
         except OSError as error:
             raise self._failed(error) from error
 
@@ -111,19 +103,23 @@ def _has_turns(path: Path) -> bool:
             return True
 
 
+def on_host(values: Array) -> Array:
+    """Returns a torch tensor as a NumPy array, floats as float64; other values as they are."""
+    if not hasattr(values, "detach"):
+        return values
+    values = values.detach().cpu()
+    return (values.double() if values.is_floating_point() else values).numpy()
+
+
 def as_table(rewards: Array) -> Floats:
     """Returns rewards of any kind as a new array [N, K] of float64; None is NaN."""
-    if hasattr(rewards, "detach"):
-        rewards = rewards.detach().cpu().double().numpy()
-    table = np.array(rewards, dtype=np.float64)
+    table = np.array(on_host(rewards), dtype=np.float64)
     return table[:, None] if table.ndim == 1 else table
 
 
 def plain_values(column: Array) -> list[Any]:
     """Returns a column [N] as values that a log can hold; booleans become text."""
-    if hasattr(column, "detach"):
-        column = column.detach().cpu().numpy()
-    values = column if isinstance(column, list) else np.asarray(column).tolist()
+    values = column if isinstance(column, list) else np.asarray(on_host(column)).tolist()
     items = [value.item() if hasattr(value, "item") else value for value in values]
     return [str(item) if isinstance(item, bool) else item for item in items]
 
@@ -135,7 +131,7 @@ def _mended(path: Path) -> bool:
     with path.open("r+b") as file:
         file.seek(max(0, size - LONGEST))
         end = file.read()
-        if end and not end.endswith(b"\n"):
+        if end and not end.endswith(b"\n"):  # a kill amid a write left half a row
             whole = size - len(end) + end.rfind(b"\n") + 1
             if end[end.rfind(b"\n") + 1 :].startswith(b'{"step":'):
                 file.truncate(whole)

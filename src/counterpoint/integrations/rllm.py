@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.arrays import Floats
-from counterpoint.credit import AnyScheme, PerRole, Scheme
+from counterpoint.arrays import Columns, Floats
+from counterpoint.credit import AnyScheme, PerRole
 from counterpoint.credit.scheme import plain_schemes
 from counterpoint.errors import MissingPackageError, SchemeError, StateError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
-from counterpoint.integrations.peers import import_peer
 from counterpoint.integrations.team_credit import SavedCredit, SchemeSource, TeamCredit, credit_of
+from counterpoint.optional import import_optional
 
 INSTALL = "pip install 'rllm @ git+https://github.com/rllm-org/rllm'"
 SPELLINGS = (
@@ -49,12 +49,20 @@ def register(
     Raises:
         MissingPackageError: rLLM is not installed.
         SchemeError: the scheme compares agents: use `advantages_of`.
-        UnknownNameError: no scheme has that name.
-        OutputError: the log cannot be written.
+        UnknownNameError, OutputError: as `TeamCredit`.
     """
     estimator = RoleEstimator(scheme, record)
-    _decorator()(name)(estimator)
-    return estimator
+    error: MissingPackageError | None = None
+    for module, spelling in SPELLINGS:
+        try:
+            decorator = getattr(import_optional(module, INSTALL), spelling, None)
+        except MissingPackageError as missing:
+            error = error or missing
+            continue
+        if decorator is not None:
+            decorator(name)(estimator)
+            return estimator
+    raise error or MissingPackageError(f"got an rllm without {SPELLINGS[0][1]}; {INSTALL}")
 
 
 class RoleEstimator:
@@ -102,11 +110,11 @@ class RoleEstimator:
         Raises:
             RewardError: a reward is infinite.
         """
-        columns = _columns(traj_groups, rewards)
-        role = columns[0]["agent"][0] if columns and columns[0]["agent"] else ALONE
+        agents, labels = _labels(traj_groups, rewards)
+        role = agents[0] if len(rewards) and len(rewards[0]) else ALONE
         if role not in self.credits:
             self.credits[role] = self._credit(role)
-        advantages = _group_advantages(self.credits[role], rewards, columns)
+        advantages = _group_advantages(self.credits[role], rewards, labels)
         return advantages, advantages
 
     def _credit(self, role: str) -> TeamCredit:
@@ -121,11 +129,7 @@ class RoleEstimator:
         return {role: credit.state_dict() for role, credit in self.credits.items()}
 
     def load_state_dict(self, saved: Mapping[str, SavedCredit]) -> None:
-        """Resumes from a saved state.
-
-        Raises:
-            StateError: the state is not one of this class, or belongs to another scheme.
-        """
+        """Resumes from a saved state; raises StateError if it is of another class or scheme."""
         if not isinstance(saved, Mapping):
             raise StateError(f"got a state of type {type(saved).__name__}; wanted a dict of roles")
         for role, state in saved.items():
@@ -149,7 +153,8 @@ def advantages_of(
         RewardError, LabelError: as `advantages`.
     """
     rewards = [[one.reward for one in group.trajectories] for group in groups]
-    assigned = _group_advantages(credit_of(scheme), rewards, _columns(groups, rewards))
+    _, labels = _labels(groups, rewards)
+    assigned = _group_advantages(credit_of(scheme), rewards, labels)
     if write:
         for group, values in zip(groups, assigned, strict=True):
             for trajectory, value in zip(group.trajectories, values, strict=True):
@@ -162,74 +167,49 @@ def compares_agents(scheme: AnyScheme) -> bool:
     """Returns whether a statistic of the scheme is computed over the rows of several agents."""
     if isinstance(scheme, PerRole):  # the role is the agent here, and roles are apart
         return False
-    return any(_shares_a_statistic(part) for part in plain_schemes(scheme))
+    for part in plain_schemes(scheme):
+        used = []
+        if part.center != "none" or part.transform == "rank" or part.group_weight != "none":
+            used.append(part.center_by)
+        if part.scale != "none":
+            used.append(part.scale_by or ())
+        if any("agent" not in by and "role" not in by for by in used):
+            return True
+        if part.whiten == "batch" or part.shrink or part.min_count:
+            return True
+    return False
 
 
-def _shares_a_statistic(scheme: Scheme) -> bool:
-    used = []
-    if scheme.center != "none" or scheme.transform == "rank" or scheme.group_weight != "none":
-        used.append(scheme.center_by)
-    if scheme.scale != "none":
-        used.append(scheme.scale_by or ())
-    shared = any("agent" not in by and "role" not in by for by in used)
-    return bool(shared or scheme.whiten == "batch" or scheme.shrink or scheme.min_count)
-
-
-def _decorator() -> Any:
-    error: MissingPackageError | None = None
-    for module, name in SPELLINGS:
-        try:
-            decorator = getattr(import_peer(module, INSTALL), name, None)
-        except MissingPackageError as missing:
-            error = error or missing
-            continue
-        if decorator is not None:
-            return decorator
-    raise error or MissingPackageError(f"got an rllm without {SPELLINGS[0][1]}; {INSTALL}")
-
-
-def _columns(
+def _labels(
     groups: Sequence[Any] | None, rewards: Sequence[Sequence[Any]]
-) -> list[dict[str, list[Any]]]:
-    """Returns labels [n_i] of each group.
+) -> tuple[list[str], dict[str, list[Any]]]:
+    """Returns the agent [P] of each group, and the labels [N] of all trajectories.
 
-    A task that was drawn twice is two prompts, as it is for rLLM, and every trajectory of a group
-    is a rollout.
+    The id of a group is "task:agent"; the task may contain colons. A task that was drawn twice is
+    two prompts, as it is for rLLM, and every trajectory of a group is a rollout.
     """
-    given = [None] * len(rewards) if groups is None else groups
-    columns = [_labels(one, i, len(paid))
-               for i, (one, paid) in enumerate(zip(given, rewards, strict=True))]  # fmt: skip
-    group = [i for i, one in enumerate(columns) for _ in one["prompt"]]
-    prompts, agents = (
-        [value for one in columns for value in one[name]] for name in ("prompt", "agent")
-    )
-    distinct = iter(distinct_prompts(prompts, group, agents))
-    for one in columns:
-        one["prompt"] = [next(distinct) for _ in one["prompt"]]
-        one["rollout"] = distinct_rollouts(one["rollout"])
-    return columns
-
-
-def _labels(group: Any, place: int, n: int) -> dict[str, list[Any]]:
-    """Returns labels [n] of one group, whose id is "task:agent"; the task may contain colons."""
-    task, colon, agent = str(getattr(group, "group_id", place)).rpartition(":")
-    if not colon:
-        task, agent = agent, ALONE
-    metadata = getattr(group, "metadata", None) or []
-    known = len(metadata) == n and all("rollout_idx" in one for one in metadata)
-    rollouts = [one["rollout_idx"] for one in metadata] if known else list(range(n))
-    return {"prompt": [task] * n, "agent": [agent] * n, "rollout": rollouts}
+    agents, labels = [], {"prompt": [], "agent": [], "rollout": []}  # type: ignore[var-annotated]
+    places = []
+    for i, (group, paid) in enumerate(
+        zip([None] * len(rewards) if groups is None else groups, rewards, strict=True)
+    ):
+        task, colon, agent = str(getattr(group, "group_id", i)).rpartition(":")
+        if not colon:
+            task, agent = agent, ALONE
+        n, metadata = len(paid), getattr(group, "metadata", None) or []
+        known = len(metadata) == n and all("rollout_idx" in one for one in metadata)
+        rollouts = [one["rollout_idx"] for one in metadata] if known else list(range(n))
+        agents.append(agent)
+        places += [i] * n
+        labels["prompt"] += [task] * n
+        labels["agent"] += [agent] * n
+        labels["rollout"] += distinct_rollouts(rollouts)
+    labels["prompt"] = distinct_prompts(labels["prompt"], places, labels["agent"])
+    return agents, labels
 
 
 def _group_advantages(
-    credit: TeamCredit, rewards: Sequence[Any], columns: Sequence[Mapping[str, list[Any]]]
+    credit: TeamCredit, rewards: Sequence[Sequence[Any]], labels: Columns
 ) -> list[Floats]:
-    flat = [None if one is None else float(one) for group in rewards for one in group]
-    if not flat:
-        return [np.zeros(0) for _ in rewards]
-    labels = {
-        name: [value for one in columns for value in one[name]]
-        for name in ("prompt", "agent", "rollout")
-    }
-    values = np.asarray(credit(flat, labels), dtype=np.float64)
-    return np.split(values, np.cumsum([len(group) for group in rewards])[:-1])
+    given = [[None if one is None else float(one) for one in group] for group in rewards]
+    return [np.array(group, dtype=np.float64) for group in credit.by_group(given, labels)]

@@ -10,7 +10,6 @@ This file does not import slime. Source: THUDM/slime, `slime/ray/rollout.py` and
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -21,9 +20,8 @@ import numpy as np
 
 from counterpoint.arrays import Columns
 from counterpoint.errors import LabelError
-from counterpoint.integrations.draws import with_turns
+from counterpoint.integrations.draws import common_labels, with_turns
 from counterpoint.integrations.team_credit import TeamCredit
-from counterpoint.runs.files import write_atomically
 
 STATE = "counterpoint.json"
 """The file of our state in the folder `args.save`."""
@@ -46,17 +44,28 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
         UnknownNameError: no scheme has that name.
         OutputError: the log or the state cannot be written.
     """
-    credit = credit_for(
-        _option(args, "scheme") or "agent_wise", _option(args, "record"), _folder(args)
+    folder = getattr(args, "save", None)
+    scheme, record = (
+        getattr(args, f"counterpoint_{name}", None)
+        or os.environ.get(f"COUNTERPOINT_{name.upper()}")
+        for name in ("scheme", "record")
     )
-    raw = [_reward(args, sample) for sample in samples]
+    credit = credit_for(
+        str(scheme or "agent_wise"), *(str(one) if one else None for one in (record, folder))
+    )
+    key, raw = getattr(args, "reward_key", None), []
+    for sample in samples:
+        reward = sample.reward
+        if key and isinstance(reward, dict):
+            reward = reward.get(key)
+        raw.append(float("nan") if reward is None else float(reward))
     if not raw:
         return [], []
     removed = [bool(getattr(sample, "remove_sample", False)) for sample in samples]
     labels = sample_labels(samples, credit.scheme.groups_by_agent)
     values = credit(raw, labels, absent=np.array(removed) if any(removed) else None)
-    if folder := _folder(args):
-        write_atomically(Path(folder) / STATE, json.dumps(credit.state_dict()).encode())
+    if folder:
+        credit.save(Path(folder) / STATE)
     return raw, [float(value) for value in values]
 
 
@@ -71,31 +80,26 @@ def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredi
 
     Raises:
         UnknownNameError, OutputError: as `TeamCredit`.
-        StateError: the state in the folder belongs to another scheme.
+        StateError: as `TeamCredit.load`.
     """
     credit = TeamCredit(scheme, record=record)
-    file = Path(folder or ".") / STATE
-    if folder and file.exists():
-        credit.load_state_dict(json.loads(file.read_text("utf-8")))
+    if folder:
+        credit.load(Path(folder) / STATE)
     return credit
 
 
 def sample_labels(samples: Sequence[Any], needs_agent: bool) -> Columns:
     """Returns labels [N] of samples from `group_index`, `metadata`, and `rollout_id` or `index`.
 
-    Several samples of an agent in one rollout are its turns, in their order.
-
-    Raises:
-        LabelError: a sample has no group_index, or no agent although one is needed.
+    Several samples of an agent in one rollout are its turns, in their order. Raises LabelError if a
+    sample has no group_index, or no agent although one is needed.
     """
     prompts = [sample.group_index for sample in samples]
     if None in prompts:
         raise LabelError("got a sample without group_index; wanted the number of its prompt")
     metadata = [sample.metadata or {} for sample in samples]
-    labels: dict[str, list[Any]] = {"prompt": prompts}
-    for name in ("agent", "rollout", "role", "turn", "context"):
-        if all(name in one for one in metadata):
-            labels[name] = [one[name] for one in metadata]
+    names = ("agent", "rollout", "role", "turn", "context")
+    labels: dict[str, list[Any]] = {"prompt": prompts, **common_labels(metadata, names)}
     if needs_agent and not {"agent", "role"} & set(labels):
         lacking = sum("agent" not in one for one in metadata)
         raise LabelError(
@@ -108,21 +112,3 @@ def sample_labels(samples: Sequence[Any], needs_agent: bool) -> Columns:
                 labels["rollout"] = rollouts
                 break
     return with_turns(labels)
-
-
-def _reward(args: Any, sample: Any) -> float:
-    reward, key = sample.reward, getattr(args, "reward_key", None)
-    if key and isinstance(reward, dict):
-        reward = reward.get(key)
-    return float("nan") if reward is None else float(reward)
-
-
-def _option(args: Any, name: str) -> str | None:
-    value = getattr(args, f"counterpoint_{name}", None)
-    value = value or os.environ.get(f"COUNTERPOINT_{name.upper()}")
-    return str(value) if value else None
-
-
-def _folder(args: Any) -> str | None:
-    folder = getattr(args, "save", None)
-    return str(folder) if folder else None

@@ -7,6 +7,7 @@ converts a trainer's rewards and labels for it, and returns the advantages to th
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,6 @@ import numpy as np
 from counterpoint.arrays import Array, Columns, Floats, Ints
 from counterpoint.credit import (
     AnyScheme,
-    Credit,
     RunningState,
     Tally,
     advantages,
@@ -34,6 +34,7 @@ from counterpoint.errors import SchemeError, SettingError, StateError
 from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.recorder import Recorder, as_table, plain_values
 from counterpoint.integrations.warnings import EdgeCaseMonitor, Update, warnings_of
+from counterpoint.runs.files import write_atomically
 
 SCHEMA = "counterpoint.team_credit/1"
 WINDOW = 20_000
@@ -54,6 +55,15 @@ class SavedCredit(TypedDict):
     total: dict[str, int]
     """Edge case to its count over all updates."""
     state: SavedState | SavedJointState | None
+
+
+class CreditOptions(TypedDict, total=False):
+    """The arguments of `TeamCredit` that an adapter passes on."""
+
+    record: str | Path | None
+    components: Sequence[str]
+    check_every: int
+    warn: Callable[[str], None] | None
 
 
 class TeamCredit:
@@ -104,12 +114,7 @@ class TeamCredit:
         self._latest: deque[Update] = deque()
 
     def __call__(
-        self,
-        rewards: Array,
-        labels: Columns,
-        *,
-        learning: bool = True,
-        absent: Array | None = None,
+        self, rewards: Array, labels: Columns, *, learning: bool = True, absent: Array | None = None
     ) -> Array:
         """Returns the advantage [N] of every row, in the kind of array that the rewards are.
 
@@ -130,7 +135,15 @@ class TeamCredit:
             OutputError: the log cannot be written.
         """
         if absent is not None:
-            return self._without(absent, rewards, labels, learning)
+            there, a = np.flatnonzero(as_table(absent)[:, 0] == 0), arrays_of(rewards)
+            whole = a.like(a.ones(len(rewards)) * 0, rewards)
+            if len(there):
+                kept = {name: _taken(column, there) for name, column in labels.items()}
+                values = self(_taken(rewards, there), kept, learning=learning)
+                if a.name == "jax":
+                    return whole.at[there].set(values)
+                whole[there] = values
+            return whole
         labels = dict(labels)
         if "rollout" not in labels and hasattr(rewards, "__len__"):
             prompt, agent = (
@@ -138,10 +151,15 @@ class TeamCredit:
             )
             labels["rollout"] = occurrences(prompt, agent, [0] * len(rewards))
         grouping = {name: column for name, column in labels.items() if name != "action"}
-        credit: Credit = advantages(rewards, grouping, self.scheme, state=self.state)
+        credit = advantages(rewards, grouping, self.scheme, state=self.state)
         if not learning:
             return credit.values
-        self._warn_of_earlier_rows()
+        if self.recorder is not None and self.recorder.was_there and self.updates == 0:
+            self.recorder.was_there = False
+            self.warn(
+                f"{self.recorder.path} holds rows of an earlier training, and this one counts its "
+                "updates from 0 again: give record another file to keep them apart"
+            )
         table, tally = as_table(rewards), credit.tally
         if self.recorder is not None:
             self.recorder.add(self.updates, table, labels)
@@ -150,11 +168,32 @@ class TeamCredit:
         self._warn_once(
             self._edge_cases.sentences(self.updates, tally, ~np.isnan(table), self.scheme)
         )
-        self._keep(table, labels)
+        if self.check_every:
+            self._latest.append((self.updates, table, labels))
+            rows = sum(len(one) for _, one, _ in self._latest)
+            while len(self._latest) > 1 and rows > WINDOW:  # an update longer than it stays whole
+                rows -= len(self._latest.popleft()[1])
         self.updates += 1
         if self.check_every and (self.updates % self.check_every == 0 or self.updates == FIRST):
             self.check()
         return credit.values
+
+    def by_group(
+        self, rewards: Sequence[Sequence[float | None]], labels: Columns, *, learning: bool = True
+    ) -> list[list[float]]:
+        """Returns the advantages of ragged groups [P][n]; without a row nothing is an update.
+
+        Args:
+            rewards: [P][n] the reward of each row of each group; None or NaN is missing.
+            labels: name to values [N] of the rows of all groups, one group after the other.
+            learning: as in a call.
+
+        Raises:
+            RewardError, LabelError, SchemeError, OutputError: as a call.
+        """
+        flat = [reward for group in rewards for reward in group]
+        values = iter(self(flat, labels, learning=learning) if flat else ())
+        return [[float(next(values)) for _ in group] for group in rewards]
 
     def check(self) -> list[str]:
         """Diagnoses the latest updates, logs each new warning once, and returns all warnings.
@@ -181,24 +220,6 @@ class TeamCredit:
                 self._warned.add(key)
                 self.warn(text)
 
-    def _warn_of_earlier_rows(self) -> None:
-        """Warns once if the log already has rows of an earlier training."""
-        if self.recorder is not None and self.recorder.was_there and self.updates == 0:
-            self.recorder.was_there = False
-            self.warn(
-                f"{self.recorder.path} holds rows of an earlier training, and this one counts its "
-                "updates from 0 again: give record another file to keep them apart"
-            )
-
-    def _without(self, absent: Array, rewards: Array, labels: Columns, learning: bool) -> Array:
-        """Returns advantages [N] that are 0 in the rows `absent` [N], which no statistic counts."""
-        there = np.flatnonzero(as_table(absent)[:, 0] == 0)
-        rows = _taken(rewards, there)
-        if len(there):
-            kept = {name: _taken(column, there) for name, column in labels.items()}
-            rows = self(rows, kept, learning=learning)
-        return _spread(rows, there, len(rewards))
-
     def _measure(self, values: Floats, labels: Columns) -> None:
         """Sets `metrics` for the advantages [N] of an update."""
         self.metrics = {f"counterpoint/{key}": float(n) for key, n in asdict(self.tally).items()}
@@ -210,13 +231,6 @@ class TeamCredit:
             own = values[names == name]
             self.metrics[f"counterpoint/dead/{name}"] = float((own == 0).mean())
             self.metrics[f"counterpoint/advantage_rms/{name}"] = float(np.sqrt((own**2).mean()))
-
-    def _keep(self, table: Floats, labels: Columns) -> None:
-        if self.check_every:
-            self._latest.append((self.updates, table, dict(labels)))
-            rows = sum(len(one) for _, one, _ in self._latest)
-            while len(self._latest) > 1 and rows > WINDOW:
-                rows -= len(self._latest.popleft()[1])
 
     def state_dict(self) -> SavedCredit:
         """Returns the state that later updates depend on, for the trainer's checkpoint."""
@@ -231,8 +245,7 @@ class TeamCredit:
     def load_state_dict(self, saved: SavedCredit) -> None:
         """Resumes from a saved state; rows that were logged after it are removed from the log.
 
-        Raises:
-            StateError: the state is not one of `TeamCredit`, or belongs to another scheme.
+        Raises StateError if the state is not one of `TeamCredit`, or belongs to another scheme.
         """
         if not isinstance(saved, Mapping) or saved.get("schema") != SCHEMA:
             raise StateError(f"got a state that is none of {SCHEMA}; wanted what state_dict gave")
@@ -253,26 +266,35 @@ class TeamCredit:
         if self.recorder is not None:
             self.recorder.go_back(self.updates)
 
+    def save(self, file: Path) -> None:
+        """Writes the state to a JSON file; raises OutputError if that is not possible."""
+        write_atomically(file, json.dumps(self.state_dict()))
+
+    def load(self, file: Path) -> None:
+        """Resumes from a file that `save` wrote; without the file nothing changes.
+
+        Raises StateError if the file cannot be read, or its state belongs to another scheme.
+        """
+        if file.is_file():
+            try:
+                self.load_state_dict(json.loads(file.read_text("utf-8")))
+            except (ValueError, OSError) as error:
+                raise StateError(f"could not read {file} ({error})") from error
+
 
 SchemeSource = str | AnyScheme | TeamCredit
 """A scheme, the name of one, or a `TeamCredit` with its state and its log."""
 
 
 def credit_of(scheme: SchemeSource, record: str | Path | None = None) -> TeamCredit:
-    """Returns a `TeamCredit` of the scheme; a `TeamCredit` is returned as it is.
-
-    Raises:
-        UnknownNameError: no scheme has that name.
-        OutputError: the log `record` cannot be written.
-    """
+    """Returns a `TeamCredit` of the scheme; a `TeamCredit` is returned as it is."""
     return scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme, record=record)
 
 
 def refuse_rollouts(scheme: AnyScheme) -> None:
-    """Checks that every row keeps its own value, since each step has its own advantage.
+    """Raises SchemeError if the scheme combines the rows of a rollout.
 
-    Raises:
-        SchemeError: the scheme combines the rows of a rollout.
+    Where each step has its own advantage, every row keeps its own value.
     """
     if any(
         part.weighting == "trajectory" or part.rollout_reward != "mean"
@@ -288,14 +310,3 @@ def refuse_rollouts(scheme: AnyScheme) -> None:
 def _taken(column: Array, there: Ints) -> Array:
     """Returns the rows `there` of a column."""
     return [column[i] for i in there] if isinstance(column, list | tuple) else column[there]
-
-
-def _spread(values: Array, there: Ints, count: int) -> Array:
-    """Returns [count] numbers: the values at `there` and 0 elsewhere."""
-    values = np.asarray(values, dtype=np.float64) if isinstance(values, list) else values
-    a = arrays_of(values)
-    whole = a.like(a.ones(count) * 0, values)
-    if a.name == "jax":
-        return whole.at[there].set(values)
-    whole[there] = values
-    return whole

@@ -18,8 +18,8 @@ from typing import Any
 from counterpoint.credit import AnyScheme, advantages, scheme_named
 from counterpoint.errors import LabelError, RewardError, SchemeError
 from counterpoint.integrations.draws import occurrences
-from counterpoint.integrations.peers import import_peer
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
+from counterpoint.optional import import_optional
 
 INSTALL = "pip install tinker-cookbook"
 TRAINING = "tinker_cookbook.rl.train"
@@ -67,10 +67,13 @@ def group_rewards(
             f"got advantages that sum to {off:.3g} over the group, from which tinker-cookbook "
             "would subtract their mean; wanted a scheme that sums to 0, or use patch"
         )
-    return [
-        (value - step, {"counterpoint/advantage": value, **_metric("reward_raw", reward)})
-        for value, step, reward in zip(values, steps, raw, strict=True)
-    ]
+    paid = []
+    for value, step, reward in zip(values, steps, raw, strict=True):
+        metrics = {"counterpoint/advantage": value}
+        if reward is not None and not math.isnan(reward):
+            metrics["reward_raw"] = float(reward)
+        paid.append((value - step, metrics))
+    return paid
 
 
 @contextmanager
@@ -94,10 +97,10 @@ def patch(
 
     Raises:
         MissingPackageError: tinker-cookbook is not installed.
-        UnknownNameError: no scheme has that name.
-        OutputError: the log cannot be written.
+        UnknownNameError, OutputError: as `TeamCredit`.
     """
-    training, torch = import_peer(TRAINING, INSTALL), import_peer("torch", "pip install torch")
+    training = import_optional(TRAINING, INSTALL)
+    torch = import_optional("torch", "pip install torch")
     credit = credit_of(scheme, record)
     theirs, printed = training.compute_advantages, training.print_group
 
@@ -129,30 +132,22 @@ def batch_advantages(
 ) -> list[list[float]]:
     """Returns the advantage of each trajectory in each group; a group is a prompt.
 
-    Raises:
-        LabelError: a trajectory has no agent.
-        RewardError: a reward is infinite.
+    Raises LabelError if a trajectory has no agent, and RewardError if a reward is infinite.
     """
     agent_name = agent_of or logged_agent
     agents = [[agent_name(one) for one in group.trajectories_G] for group in groups]
-    flat = [reward for group in groups for reward in group.get_total_rewards()]
-    if not flat:
-        return [[] for _ in groups]
     labels = {
         "prompt": [i for i, names in enumerate(agents) for _ in names],
         "agent": [name for names in agents for name in names],
         "rollout": [place for names in agents for place in occurrences(names)],
     }
-    values = iter(credit(flat, labels, learning=learning))
-    return [[float(next(values)) for _ in names] for names in agents]
+    return credit.by_group(
+        [group.get_total_rewards() for group in groups], labels, learning=learning
+    )
 
 
 def logged_agent(trajectory: Any) -> str:
-    """Returns the agent of a trajectory: `logs["agent"]` of its last step.
-
-    Raises:
-        LabelError: there is no such entry.
-    """
+    """Returns `logs["agent"]` of the last step of a trajectory; raises LabelError without it."""
     logs = trajectory.transitions[-1].logs if trajectory.transitions else {}
     if "agent" not in logs:
         raise LabelError(
@@ -160,7 +155,3 @@ def logged_agent(trajectory: Any) -> str:
             "or agent_of"
         )
     return str(logs["agent"])
-
-
-def _metric(name: str, value: float | None) -> dict[str, float]:
-    return {} if value is None or math.isnan(value) else {name: float(value)}

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.arrays import Array, Columns
+from counterpoint.arrays import Array
 from counterpoint.errors import LabelError, RewardError
-from counterpoint.integrations.peers import load_class
 from counterpoint.integrations.team_credit import TeamCredit, refuse_rollouts
+from counterpoint.optional import import_optional
 
 __all__ = ["AgentAdvantages", "NormalizeAdvantage", "NormalizeOnExtend", "WorldEnv"]  # noqa: F822
 
@@ -25,7 +25,7 @@ INSTALL = "pip install torchrl"
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return load_class(name, "torchrl_classes", INSTALL)
+    return getattr(import_optional(f"{__name__}_classes", INSTALL, name), name)
 
 
 class AgentAdvantages:
@@ -46,7 +46,6 @@ class AgentAdvantages:
     def __init__(self, credit: TeamCredit, names: Sequence[str] = ()) -> None:
         refuse_rollouts(credit.scheme)
         self.credit, self.names = credit, tuple(names)
-        self._labels: tuple[tuple[int, int], Columns] | None = None
 
     def __call__(
         self, given: Array, present: Array | None = None, *, learning: bool = True
@@ -71,31 +70,22 @@ class AgentAdvantages:
                 f"got a mask of shape {tuple(present.shape)} for advantages of shape "
                 f"{tuple(given.shape)}; wanted a value a row"
             )
-        rows, absent = given.detach(), None
+        rows, absent = given.detach().reshape(-1), None
         if present is not None and not bool(present.all()):
-            absent = ~present.bool().reshape(given.shape)
+            absent = ~present.bool().reshape(-1)
             rows = rows.masked_fill(absent, 0.0)
         if not bool(rows.isfinite().all()):
             raise RewardError(
                 "got advantages that are no finite numbers: the critic or the policy has diverged"
             )
-        if absent is not None:
-            rows = rows.masked_fill(absent, float("nan"))
-        labels = self._labels_for(given.numel() // given.shape[-2], given.shape[-2])
-        gone = None if absent is None else absent.reshape(-1)
-        values = self.credit(rows.reshape(-1), labels, learning=learning, absent=gone)
-        return values.reshape(given.shape).to(given.dtype)
-
-    def _labels_for(self, steps: int, agents: int) -> Columns:
-        """Returns the labels of [steps, agents] rows, kept for the next batch of that shape."""
+        agents = given.shape[-2]
         if self.names and len(self.names) != agents:
             raise LabelError(f"got {len(self.names)} names for {agents} agents; wanted one each")
-        if self._labels is None or self._labels[0] != (steps, agents):
-            names = np.array(self.names) if self.names else np.arange(agents)
-            labels = {
-                "prompt": np.zeros(steps * agents, dtype=np.int64),
-                "rollout": np.arange(steps).repeat(agents),
-                "agent": np.tile(names, steps),
-            }
-            self._labels = ((steps, agents), labels)
-        return self._labels[1]
+        steps = len(rows) // agents
+        labels = {
+            "prompt": np.zeros(len(rows), dtype=np.int64),
+            "rollout": np.arange(steps).repeat(agents),
+            "agent": np.tile(np.array(self.names) if self.names else np.arange(agents), steps),
+        }
+        values = self.credit(rows, labels, learning=learning, absent=absent)
+        return values.reshape(given.shape).to(given.dtype)

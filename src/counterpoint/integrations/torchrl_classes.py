@@ -8,8 +8,8 @@ drawn. `WorldEnv` is a sequential environment for TorchRL; axis letters are thos
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -22,10 +22,13 @@ from torchrl.envs.transforms import Transform
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, WorldError
-from counterpoint.integrations.team_credit import SavedCredit, SchemeSource, TeamCredit
+from counterpoint.integrations.team_credit import (
+    CreditOptions,
+    SavedCredit,
+    SchemeSource,
+    TeamCredit,
+)
 from counterpoint.integrations.torchrl import AgentAdvantages
-from counterpoint.worlds.kind import Kind
-from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.world import StepWorld, View
 
 ENDS = ("done", "terminated", "truncated")
@@ -58,7 +61,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
         *,
         mask: NestedKey | None = None,
         names: Sequence[str] = (),
-        **options: Any,
+        **options: Unpack[CreditOptions],
     ) -> None:
         super().__init__()
         if isinstance(scheme, TeamCredit) and options:
@@ -71,12 +74,11 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
     @classmethod
     def for_loss(
-        cls, loss: Any, scheme: SchemeSource = "happo_per_agent", **options: Any
+        cls, loss: Any, scheme: SchemeSource = "happo_per_agent", **options: Unpack[CreditOptions]
     ) -> NormalizeAdvantage:
         """Returns the module for the advantage key of a loss.
 
-        Raises:
-            SettingError: the loss normalizes too; `MAPPOLoss` and `IPPOLoss` do so by default.
+        Raises SettingError if the loss normalizes too, as `MAPPOLoss` and `IPPOLoss` do by default.
         """
         norm = getattr(loss, "advantage_norm", None)
         if getattr(loss, "normalize_advantage", False) or norm is not None:
@@ -92,12 +94,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
         return self.rows.credit
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """Normalizes in place.
-
-        Raises:
-            KeyError: the batch has no such advantage; run the value estimator first.
-            RewardError, LabelError, OutputError: as `AgentAdvantages`.
-        """
+        """Normalizes in place; raises KeyError without an advantage, else as `AgentAdvantages`."""
         return self.normalize(tensordict, learning=self.training)
 
     def normalize(self, tensordict: TensorDictBase, *, learning: bool = True) -> TensorDictBase:
@@ -113,11 +110,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
         return self.credit.state_dict()
 
     def set_extra_state(self, state: SavedCredit) -> None:
-        """Restores running statistics.
-
-        Raises:
-            StateError: they are not those of `TeamCredit`, or belong to another scheme.
-        """
+        """Restores running statistics; raises StateError as `TeamCredit.load_state_dict`."""
         self.credit.load_state_dict(state)
 
 
@@ -214,7 +207,7 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
     def _reset(self, tensordict: TensorDictBase | None = None, **options: Any) -> TensorDictBase:
         """Returns the first observation of the copies that restarted; all do without a mask."""
         which = None if tensordict is None else tensordict.get("_reset", None)
-        if which is None or self._new:
+        if which is None or self._new:  # a partial reset of copies that never played is a whole one
             self._begin(self.world.reset())
         else:
             to_reset = which.reshape(self.world.copies, -1).any(dim=-1).cpu().numpy()
@@ -228,10 +221,9 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         world, actions = self.world, self.world.actions
         continuous = actions[0].continuous
-        shape: tuple[int, ...] = (world.copies, len(actions))
-        if continuous:
-            shape = (*shape, max(can.size for can in actions))
-        chosen: NDArray[Any] = np.zeros(shape, dtype=np.float32 if continuous else np.int64)
+        width = (max(can.size for can in actions),) if continuous else ()
+        shape, kind = (world.copies, len(actions), *width), np.float32 if continuous else np.int64
+        chosen: NDArray[Any] = np.zeros(shape, dtype=kind)
         for group, at in self._at.items():
             given = tensordict.get((group, "action")).detach().cpu().numpy()
             if continuous:
@@ -289,22 +281,6 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
         """Closes the windows and files of the environment."""
         super().close(**options)
         self.world.close()
-
-
-def world_env(
-    name: str,
-    settings: Mapping[str, object] | None = None,
-    copies: int = 1,
-    seed: int = 0,
-    device: Any = "cpu",
-) -> WorldEnv:
-    """Returns the sequential environment called `name` as one of TorchRL.
-
-    Raises:
-        UnknownNameError: no sequential environment has that name.
-        SettingError, MissingPackageError, WorldError: as `SequentialEntry.make`.
-    """
-    return WorldEnv(find_world(name, Kind.SEQUENTIAL).make(settings, copies, seed), device)
 
 
 def _flag(*shape: int) -> Categorical:

@@ -10,20 +10,18 @@ task share a value in the column `task`. Only `with_credit` needs trl. Source: t
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from counterpoint.credit import AnyScheme, Scheme
-from counterpoint.errors import LabelError, SettingError, StateError
+from counterpoint.errors import LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
-from counterpoint.integrations.peers import import_peer
-from counterpoint.integrations.team_credit import TeamCredit
-from counterpoint.runs.files import write_atomically
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
+from counterpoint.optional import import_optional
 
 STATE = "counterpoint_credit.json"
 """The file of our state in a checkpoint's folder, beside `trainer_state.json`."""
@@ -41,7 +39,7 @@ def with_credit(
     scheme: str | AnyScheme = "agent_wise",
     *,
     columns: Mapping[str, str] | None = None,
-    **options: Any,
+    **options: Unpack[CreditOptions],
 ) -> Any:
     """Returns a class like `base`, with the same name, whose advantages are ours.
 
@@ -56,7 +54,7 @@ def with_credit(
     Raises:
         MissingPackageError: trl is not installed.
     """
-    import_peer("trl", "pip install trl")
+    import_optional("trl", "pip install trl")
 
     class Credited(CreditMixin, base):  # type: ignore[misc]  # the base is known at run time
         credit_scheme = scheme
@@ -77,12 +75,12 @@ class CreditMixin:
 
     credit_scheme: str | AnyScheme = "agent_wise"
     credit_columns: ClassVar[Mapping[str, str]] = COLUMNS
-    credit_options: ClassVar[Mapping[str, Any]] = {}
+    credit_options: ClassVar[CreditOptions] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         trainer: Any = self
-        options, weights = dict(self.credit_options), trainer.reward_weights.tolist()
+        options, weights = self.credit_options.copy(), trainer.reward_weights.tolist()
         if len(weights) > 1 and not options.get("components"):
             names = trainer.reward_func_names
             options["components"] = tuple(
@@ -91,14 +89,16 @@ class CreditMixin:
         if not trainer.accelerator.is_main_process:
             options.pop("record", None)
             options |= {"check_every": 0, "warn": lambda text: None}  # the main process warns
-        credit = TeamCredit(self.credit_scheme, **options)
-        if len(weights) > 1 or weights != [1.0]:
-            credit.scheme = _with_weights(credit.scheme, tuple(weights))
-        self.team_credit = credit
+        credit = self.team_credit = TeamCredit(self.credit_scheme, **options)
+        if weights != [1.0]:  # they are the component weights of plain schemes that have none
 
-    def _calculate_rewards(
-        self, inputs: Sequence[Mapping[str, Any]], *args: Any, **kwargs: Any
-    ) -> Any:
+            def weighted(plain: Scheme) -> Scheme:
+                return replace(plain, weights=tuple(weights)) if plain.weights is None else plain
+
+            whole = credit.scheme
+            credit.scheme = weighted(whole) if isinstance(whole, Scheme) else whole.each(weighted)
+
+    def _calculate_rewards(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         from accelerate.utils import gather_object
 
         trainer: Any = super()
@@ -108,7 +108,7 @@ class CreditMixin:
         self._gathered = rewards, gather_object(own)
         return rewards
 
-    def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> Any:
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
         trainer: Any = self
         out = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         rewards, rows = self._gathered
@@ -119,9 +119,9 @@ class CreditMixin:
         )
         first = trainer.accelerator.process_index * len(inputs)
         out["advantages"] = values[first : first + len(inputs)].to(out["advantages"])
-        logged = trainer._logs["advantages"]
-        for place, value in zip(range(-min(len(values), len(logged)), 0),
-                                values.tolist()[-len(logged):], strict=True):  # fmt: skip
+        logged = trainer._logs["advantages"]  # a deque, whose latest entries are of these rows
+        latest = values.tolist()[-len(logged) :]
+        for place, value in enumerate(latest, start=-len(latest)):
             logged[place] = value
         for name, number in self.team_credit.metrics.items() if learning else ():
             trainer._metrics["train"][name].append(number)
@@ -132,22 +132,17 @@ class CreditMixin:
         trainer: Any = self
         if trainer.args.should_save:
             folder = Path(trainer._get_output_dir(trial=trial))
-            file = folder / f"checkpoint-{trainer.state.global_step}" / STATE
-            write_atomically(file, json.dumps(self.team_credit.state_dict()))
+            self.team_credit.save(folder / f"checkpoint-{trainer.state.global_step}" / STATE)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
-        file = None if checkpoint is None else Path(checkpoint) / STATE
-        if file is not None and file.is_file():
-            try:
-                self.team_credit.load_state_dict(json.loads(file.read_text(encoding="utf-8")))
-            except (ValueError, OSError) as error:
-                raise StateError(f"could not read {file} ({error})") from error
+        if checkpoint is not None:
+            self.team_credit.load(Path(checkpoint) / STATE)
 
 
 def row_labels(
-    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], generations: int
-) -> dict[str, list[Any]]:
+    rows: Sequence[Mapping[str, Hashable]], columns: Mapping[str, str], generations: int
+) -> dict[str, list[Hashable]]:
     """Returns the label columns of gathered rows.
 
     Args:
@@ -159,20 +154,18 @@ def row_labels(
     Raises:
         LabelError: some rows have a value and others have none.
     """
-    labels: dict[str, list[Any]] = {}
-    for label in columns:
+    count, labels = len(rows), dict[str, list[Hashable]]()
+    for label, column in columns.items():
         values = [row.get(label) for row in rows]
         missing = sum(value is None for value in values)
-        if 0 < missing < len(values):
+        if 0 < missing < count:
             raise LabelError(
-                f"got {missing} of {len(values)} rows without a value in the column "
-                f"'{columns[label]}'; wanted one in every row, or no such column"
+                f"got {missing} of {count} rows without a value in the column '{column}'; "
+                "wanted one in every row, or no such column"
             )
         if not missing:
             labels[label] = values
-    count = len(rows)
     group = [i // generations for i in range(count)]
-    place = [i % generations for i in range(count)]
     agents = labels.setdefault("agent", ["policy"] * count)
     turns = labels.get("turn", [0] * count)
     labels["prompt"] = distinct_prompts(
@@ -182,7 +175,7 @@ def row_labels(
     if "rollout" in labels:  # a column of the dataset is the same for all answers to its row
         labels["rollout"] = distinct_rollouts(labels["rollout"], labels["prompt"], agents, turns)
     else:
-        labels["rollout"] = place
+        labels["rollout"] = [i % generations for i in range(count)]
     return labels
 
 
@@ -204,14 +197,16 @@ def per_agent_rewards(functions: Mapping[str, Reward], column: str = "agent") ->
             raise SettingError(
                 f"got an asynchronous reward function of '{agent}'; wanted a plain one"
             )
-    return [_only(agent, function, column) for agent, function in functions.items()]
+    return [_reward_of(agent, function, column) for agent, function in functions.items()]
 
 
-def _only(agent: str, function: Reward, column: str) -> Reward:
+def _reward_of(agent: str, function: Reward, column: str) -> Reward:
+    """Returns a reward function that calls `function` with the rows of one agent."""
+
     def reward(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
         if column not in columns:
             raise LabelError(f"got a dataset without the column '{column}'")
-        mine = np.flatnonzero([who == agent for who in columns[column]])
+        mine = np.flatnonzero([name == agent for name in columns[column]])
         paid: list[float | None] = [None] * len(completions)
         if len(mine):
             given = {
@@ -227,12 +222,3 @@ def _only(agent: str, function: Reward, column: str) -> Reward:
 
     reward.__name__ = f"reward_{agent}"  # TRL's logs have one entry for each name
     return reward
-
-
-def _with_weights(scheme: AnyScheme, weights: tuple[float, ...]) -> AnyScheme:
-    """Returns the scheme with component weights in every plain scheme that has none."""
-
-    def weighted(plain: Scheme) -> Scheme:
-        return replace(plain, weights=weights) if plain.weights is None else plain
-
-    return weighted(scheme) if isinstance(scheme, Scheme) else scheme.each(weighted)

@@ -35,27 +35,27 @@ def assign(
         RewardError: a reward is infinite.
         LabelError: as `advantages`.
     """
-    rows = [
-        (i, k, prompt_of(episode), episode, trace)
-        for i, episode in enumerate(episodes)
-        for k, trace in enumerate(episode.traces)
-        if trace.ok and trace.agent.trainable
+    trained = [
+        [trace for trace in episode.traces if trace.ok and trace.agent.trainable]
+        for episode in episodes
     ]
-    assigned: list[list[float | None]] = [[None] * len(episode.traces) for episode in episodes]
-    if not rows:
-        return assigned
+    rows = [(episode, trace) for episode, traces in zip(episodes, trained, strict=True)
+            for trace in traces]  # fmt: skip
     labels = {
-        "prompt": [prompt for _, _, prompt, _, _ in rows],
-        "rollout": [str(episode.id) for _, _, _, episode, _ in rows],
-        "agent": [str(trace.agent.name) for *_, trace in rows],
+        "prompt": [prompt_of(episode) for episode, _ in rows],
+        "rollout": [str(episode.id) for episode, _ in rows],
+        "agent": [str(trace.agent.name) for _, trace in rows],
     }
-    rewards = [trace_reward(trace) for *_, trace in rows]
-    values = credit(rewards, with_turns(labels), learning=learning)
-    for (i, k, _, _, trace), value in zip(rows, values, strict=True):
-        assigned[i][k] = float(value)
-        for node in trace.nodes:
-            if node.sampled:
-                node.advantages = [float(value)] * sum(node.mask)
+    rewards = [[trace_reward(trace) for trace in traces] for traces in trained]
+    values = credit.by_group(rewards, with_turns(labels), learning=learning)
+    assigned: list[list[float | None]] = []
+    for episode, traces, advantages in zip(episodes, trained, values, strict=True):
+        known = {id(trace): value for trace, value in zip(traces, advantages, strict=True)}
+        assigned.append([known.get(id(trace)) for trace in episode.traces])
+        for trace in traces:
+            for node in trace.nodes:
+                if node.sampled:
+                    node.advantages = [known[id(trace)]] * sum(node.mask)
     return assigned
 
 

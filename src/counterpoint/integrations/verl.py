@@ -18,8 +18,8 @@ import numpy as np
 from counterpoint.arrays import Columns, Ints
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.draws import with_turns
-from counterpoint.integrations.peers import import_peer
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
+from counterpoint.optional import import_optional
 
 INSTALL = "pip install verl"
 COLUMNS = ("agent", "rollout", "role", "turn", "context")
@@ -45,11 +45,10 @@ def register(
 
     Raises:
         MissingPackageError: verl is not installed.
-        UnknownNameError: no scheme has that name.
-        OutputError: the log cannot be written.
+        UnknownNameError, OutputError: as `TeamCredit`.
         ValueError: the name is taken (raised by verl).
     """
-    core = import_peer("verl.trainer.ppo.core_algos", INSTALL)
+    core = import_optional("verl.trainer.ppo.core_algos", INSTALL)
     credit = credit_of(scheme, record)
     core.register_adv_est(name)(estimator(credit))
     return credit
@@ -117,8 +116,7 @@ def batch_labels(
 ) -> dict[str, list[Any]]:
     """Returns labels [n] of the rows that are kept, from uids [B] and columns [B].
 
-    Raises:
-        LabelError: agents are needed, and a row has none.
+    Raises LabelError if agents are needed, and a row has none.
     """
     rows = kept.tolist()
     labels = {name: [columns[name][i] for i in rows] for name in COLUMNS if name in columns}

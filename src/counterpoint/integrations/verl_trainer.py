@@ -9,7 +9,6 @@ reward of the last. Here an agent loop puts both into `extra_fields` of each out
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from typing import Any
 from counterpoint.arrays import Columns
 from counterpoint.errors import LabelError
 from counterpoint.integrations.draws import occurrences
-from counterpoint.integrations.peers import import_peer
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.integrations.verl import INSTALL, rows_of
-from counterpoint.runs.files import write_atomically
+from counterpoint.optional import import_optional
 
 STATE = "counterpoint.json"
 """The file of our state in the folder of a checkpoint, beside the actor."""
@@ -38,8 +36,8 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
         MissingPackageError: verl, or a package of its default trainer, is not installed.
         ValueError: the name is taken (raised by verl).
     """
-    v1 = import_peer("verl.trainer.ppo.v1", INSTALL)
-    queue = import_peer("transfer_queue", "pip install TransferQueue")
+    v1 = import_optional("verl.trainer.ppo.v1", INSTALL)
+    queue = import_optional("transfer_queue", "pip install TransferQueue")
     parent: Any = v1.get_trainer_cls(base)
 
     class Counterpoint(parent):  # type: ignore[misc]
@@ -49,26 +47,27 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
             outputs = queue.kv_batch_get(
                 keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
             )
-            columns = output_columns([_fields(one) for one in outputs["extra_fields"]], batch.keys)
-            with rows_of(**columns):
+            extra = [getattr(one, "data", one) for one in outputs["extra_fields"]]  # or a wrapper
+            fields = [one if isinstance(one, Mapping) else {} for one in extra]
+            with rows_of(**output_columns(fields, batch.keys)):
                 credited = super()._compute_advantage(batch, metrics)
             metrics.update(credit.metrics)
             return credited
 
         def _save_checkpoint(self) -> None:
             super()._save_checkpoint()
-            text = json.dumps(credit.state_dict()).encode()
-            folder = Path(self.config.trainer.default_local_dir)
-            write_atomically(folder / f"global_step_{self.global_steps}" / STATE, text)
+            credit.save(self._state_file(Path(self.config.trainer.default_local_dir)))
 
         def _load_checkpoint(self) -> None:
             super()._load_checkpoint()
             folder = Path(self.config.trainer.default_local_dir)
             if self.config.trainer.resume_mode == "resume_path":
                 folder = Path(self.config.trainer.resume_from_path).parent
-            file = folder / f"global_step_{self.global_steps}" / STATE
-            if self.global_steps and file.exists():
-                credit.load_state_dict(json.loads(file.read_text("utf-8")))
+            if self.global_steps:
+                credit.load(self._state_file(folder))
+
+        def _state_file(self, folder: Path) -> Path:
+            return folder / f"global_step_{self.global_steps}" / STATE
 
     return v1.register_trainer(name)(Counterpoint)
 
@@ -98,23 +97,11 @@ def output_columns(extra: Sequence[Columns], keys: list[str]) -> dict[str, list[
                 " wanted it in every output of an agent loop"
             )
         columns[name] = [one.get(name) for one in extra]
-    if "agent" in columns and "turn" not in columns:
-        columns["turn"] = _turns(keys, columns["agent"])
+    if "agent" in columns and "turn" not in columns:  # an agent's outputs of a session, in order
+        sessions, numbers = zip(*(key.rpartition("_")[::2] for key in keys), strict=True)
+        order = sorted(
+            range(len(keys)), key=lambda i: int(numbers[i]) if numbers[i].isdigit() else 0
+        )
+        places = occurrences([sessions[i] for i in order], [columns["agent"][i] for i in order])
+        columns["turn"] = [place for _, place in sorted(zip(order, places, strict=True))]
     return columns
-
-
-def _turns(keys: Sequence[str], agents: Sequence[Any]) -> list[int]:
-    """Returns [B] the place of each output among its agent's outputs in its session."""
-    index = [int(last) if (last := key.rsplit("_", 1)[-1]).isdigit() else 0 for key in keys]
-    turns = [0] * len(keys)
-    order = sorted(range(len(keys)), key=lambda i: index[i])
-    places = occurrences([keys[i].rsplit("_", 1)[0] for i in order], [agents[i] for i in order])
-    for i, place in zip(order, places, strict=True):
-        turns[i] = place
-    return turns
-
-
-def _fields(output: Any) -> Columns:
-    """Returns the extra fields of an agent loop's output, without the queue's wrapper."""
-    extra = getattr(output, "data", output)
-    return extra if isinstance(extra, Mapping) else {}

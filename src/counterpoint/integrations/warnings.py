@@ -13,7 +13,7 @@ import numpy as np
 from counterpoint.arrays import Bools, Columns, Floats
 from counterpoint.credit import AnyScheme, Scheme, Tally, scheme_name
 from counterpoint.credit.scheme import plain_schemes
-from counterpoint.diagnose import DiagnosisResult, diagnose
+from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.recorder import plain_values
@@ -55,70 +55,57 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
         for fault in diagnosis.log_faults
         if fault.code not in ELSEWHERE
     }  # fmt: skip
-    alone = len(diagnosis.agents) < 2
-    decoupling = diagnosis.decoupling
-    if not alone and decoupling.verdict != "cannot tell" and decoupling.max_difference <= SAME:
-        sentences["no-op"] = (
-            f"no-op: in the latest {diagnosis.rows} rows, per-agent statistics change no advantage "
-            f"under {diagnosis.scheme}. Decoupling does nothing here."
-        )
-    if not alone and not scheme.groups_by_agent and _apart(updates):
-        sentences["apart"] = (
-            "apart: no update has rows of two agents for the same prompt, so that nothing compares "
-            "them. Put the rows of one task into one batch (in TRL: one after the other, with "
-            "shuffle_dataset=False)."
-        )
-    for name, agent in diagnosis.agents.items():
-        if cause := agent.cause:
-            sentences[f"{cause} {name}"] = (
-                f"{cause}: agent '{name}' loses its learning signal under {diagnosis.scheme} "
-                f"({CAUSE_WORDS[cause]}). "
-                f"{agent.remedy} {_advice(diagnosis, name)}(For details, run counterpoint diagnose "
-                "on a recorded log.)"
+    if len(diagnosis.agents) > 1:
+        decoupling = diagnosis.decoupling
+        if decoupling.verdict != "cannot tell" and decoupling.max_difference <= SAME:
+            sentences["no-op"] = (
+                f"no-op: in the latest {diagnosis.rows} rows, per-agent statistics change no "
+                f"advantage under {diagnosis.scheme}. Decoupling does nothing here."
             )
+        if not scheme.groups_by_agent and _apart(decisions):
+            sentences["apart"] = (
+                "apart: no update has rows of two agents for the same prompt, so that nothing "
+                "compares them. Put the rows of one task into one batch (in TRL: one after the "
+                "other, with shuffle_dataset=False)."
+            )
+    advice = diagnosis.recommendation
+    for name, agent in diagnosis.agents.items():
+        if not agent.cause:
+            continue
+        now, better = agent.signal_kept, ""
+        new = None if advice is None else advice.signal_kept[name]
+        if advice is not None and now is not None and new is not None and new > now:
+            better = (
+                f"On these rows {advice.scheme} keeps at most {new:.0%} of its signal, and "
+                f"{diagnosis.scheme} {now:.0%}. "
+            )
+        sentences[f"{agent.cause} {name}"] = (
+            f"{agent.cause}: agent '{name}' loses its learning signal under {diagnosis.scheme} "
+            f"({CAUSE_WORDS[agent.cause]}). {agent.remedy} {better}(For details, run counterpoint "
+            "diagnose on a recorded log.)"
+        )
     return sentences
 
 
-def _advice(diagnosis: DiagnosisResult, agent: str) -> str:
-    """Returns how much of its signal an agent keeps under a scheme that is better on these rows."""
-    advice, now = diagnosis.recommendation, diagnosis.agents[agent].signal_kept
-    new = None if advice is None else advice.signal_kept[agent]
-    if advice is None or now is None or new is None or new <= now:
-        return ""
-    return (
-        f"On these rows {advice.scheme} keeps at most {new:.0%} of its signal, and "
-        f"{diagnosis.scheme} {now:.0%}. "
-    )
-
-
-def _apart(updates: Sequence[Update]) -> bool:
+def _apart(decisions: Decisions) -> bool:
     """Returns whether no prompt has rows of two agents in any update."""
-    for _, _, labels in updates:
-        if "prompt" not in labels:
-            return False
-        first_agent: dict[object, object] = {}
-        for prompt, agent in zip(
-            plain_values(labels["prompt"]), plain_values(labels["agent"]), strict=True
-        ):
-            if first_agent.setdefault(prompt, agent) != agent:
-                return False
-    return True
+    if decisions.step is None or "prompt" not in decisions.labels:
+        return False
+    columns = (decisions.step, decisions.labels["prompt"], decisions.labels["agent"])
+    rows = set(zip(*(column.tolist() for column in columns), strict=True))
+    return len({row[:2] for row in rows}) == len(rows)
 
 
 def decisions_of(updates: Sequence[Update]) -> Decisions | None:
     """Returns several updates as one log, or None if their rows cannot be compared."""
-    if not updates or any(
-        "agent" not in labels or "rollout" not in labels for _, _, labels in updates
-    ):
-        return None
-    names = [name for name in LABELS if all(name in labels for _, _, labels in updates)]
+    names = {name for name in (*LABELS, "action") if all(name in row for _, _, row in updates)}
     width = {rewards.shape[1] for _, rewards, _ in updates}
-    if len(width) > 1:
+    if len(width) != 1 or not names >= {"agent", "rollout"}:
         return None
-    names += ["action"] if all("action" in labels for _, _, labels in updates) else []
     columns = {
-        name: np.array([value for _, _, labels in updates for value in plain_values(labels[name])])
-        for name in names
+        name: np.array([value for _, _, row in updates for value in plain_values(row[name])])
+        for name in (*LABELS, "action")
+        if name in names
     }
     action = columns.pop("action", None)
     (count,) = width
@@ -168,11 +155,47 @@ class EdgeCaseMonitor:
             scheme: the scheme of the advantages.
         """
         parts = plain_schemes(scheme)
-        sentences = _missing_rows(update, tally)
+        sentences = {}
+        if tally.left_out == tally.rows > 0:
+            sentences["no rewards"] = (
+                f"missing: none of the {tally.rows} rows of update {update} has a reward, since "
+                "every reward function returned None or NaN. All advantages are 0, this update "
+                "changes nothing, and the training continues. In every update, the metric "
+                "counterpoint/left_out counts rows without a reward."
+            )
+        elif tally.left_out:
+            sentences["left out"] = (
+                f"missing: {tally.left_out} of the {tally.rows} rows of update {update} have no "
+                "reward (None or NaN in every component that has a weight). Their advantage is 0 "
+                "and no statistic counts them. The metric counterpoint/left_out counts them in "
+                "every update."
+            )
         sentences |= self._missing_components(update, present, parts)
-        sentences |= _disagreeing(update, tally, parts)
-        sentences |= _groups_of_one(update, tally, parts)
-        return sentences | self._no_signal(tally)
+        if tally.disagreeing:
+            part = next((one for one in parts if one.weighting == "trajectory"), parts[0])
+            sentences["disagreeing"] = (
+                f"disagreeing: {tally.disagreeing} rollouts of update {update} have rows with "
+                "different rewards, and this scheme counts a rollout once, with "
+                f"{WORTH[part.rollout_reward]}. If every row is to keep its own reward, use "
+                "grpo_rows or agent_wise. The metric counterpoint/disagreeing counts such rollouts "
+                "in every update."
+            )
+        if tally.singletons >= tally.groups > 0:
+            worth = "its raw reward" if parts[0].singleton == "raw" else "0"
+            sentences["groups of one"] = (
+                f"groups of one: each of the {tally.groups} groups of update {update} has one row, "
+                f"and a comparison needs two, so that every advantage is {worth}. If this is not "
+                "intended, check which rows share the labels of the scheme's groups."
+            )
+        flat = tally.constants > 0 and tally.constants + tally.singletons >= tally.groups > 0
+        self._without_signal = self._without_signal + 1 if flat else 0
+        if self._without_signal >= PATIENCE:
+            sentences["no signal"] = (
+                f"no signal: in the latest {PATIENCE} updates the rewards of every group were "
+                "equal, so that every advantage was 0 and nothing was learned. The metric "
+                "counterpoint/constants counts such groups in every update."
+            )
+        return sentences
 
     def _missing_components(
         self, update: int, present: Bools, parts: Sequence[Scheme]
@@ -195,78 +218,15 @@ class EdgeCaseMonitor:
             k for k in np.flatnonzero(~present.any(axis=0)).tolist()
             if weighed[k] and any((*kind[:k], True, *kind[k + 1 :]) in known for kind in new)
         ]  # fmt: skip
-        return {
-            f"component {k}": (
-                f"missing: no row of update {update} ({rows} rows) has a value of "
-                f"{self._name(k)}, which rows like them had in earlier updates. They count with "
-                "the sum of their other components. In every update, the metric "
-                "counterpoint/missing counts rows that lack a component."
+        names, sentences = self.components, {}
+        for k in lost:
+            name = (
+                f"the reward component '{names[k]}'" if k < len(names) else f"reward component {k}"
             )
-            for k in lost
-        }
-
-    def _name(self, k: int) -> str:
-        known = k < len(self.components)
-        return f"the reward component '{self.components[k]}'" if known else f"reward component {k}"
-
-    def _no_signal(self, tally: Tally) -> dict[str, str]:
-        flat = tally.groups > 0 and tally.constants + tally.singletons >= tally.groups
-        self._without_signal = self._without_signal + 1 if flat and tally.constants else 0
-        if self._without_signal < PATIENCE:
-            return {}
-        return {
-            "no signal": (
-                f"no signal: in the latest {PATIENCE} updates the rewards of every group were "
-                "equal, so that every advantage was 0 and nothing was learned. The metric "
-                "counterpoint/constants counts such groups in every update."
+            sentences[f"component {k}"] = (
+                f"missing: no row of update {update} ({rows} rows) has a value of {name}, "
+                "which rows like them had in earlier updates. They count with the sum of their "
+                "other components. In every update, the metric counterpoint/missing counts rows "
+                "that lack a component."
             )
-        }
-
-
-def _missing_rows(update: int, tally: Tally) -> dict[str, str]:
-    if not tally.left_out:
-        return {}
-    if tally.left_out == tally.rows:
-        return {
-            "no rewards": (
-                f"missing: none of the {tally.rows} rows of update {update} has a reward, since "
-                "every reward function returned None or NaN. All advantages are 0, this update "
-                "changes nothing, and the training continues. In every update, the metric "
-                "counterpoint/left_out counts rows without a reward."
-            )
-        }
-    return {
-        "left out": (
-            f"missing: {tally.left_out} of the {tally.rows} rows of update {update} have no reward "
-            "(None or NaN in every component that has a weight). Their advantage is 0 and no "
-            "statistic counts them. The metric counterpoint/left_out counts them in every update."
-        )
-    }
-
-
-def _disagreeing(update: int, tally: Tally, parts: Sequence[Scheme]) -> dict[str, str]:
-    if not tally.disagreeing:
-        return {}
-    part = next((one for one in parts if one.weighting == "trajectory"), parts[0])
-    return {
-        "disagreeing": (
-            f"disagreeing: {tally.disagreeing} rollouts of update {update} have rows with "
-            "different rewards, and this scheme counts a rollout once, with "
-            f"{WORTH[part.rollout_reward]}. If every row is to keep its own reward, use grpo_rows "
-            "or agent_wise. The metric counterpoint/disagreeing counts such rollouts in every "
-            "update."
-        )
-    }
-
-
-def _groups_of_one(update: int, tally: Tally, parts: Sequence[Scheme]) -> dict[str, str]:
-    if not tally.groups or tally.singletons < tally.groups:
-        return {}
-    worth = "its raw reward" if parts[0].singleton == "raw" else "0"
-    return {
-        "groups of one": (
-            f"groups of one: each of the {tally.groups} groups of update {update} has one row, and "
-            f"a comparison needs two, so that every advantage is {worth}. If this is not intended, "
-            "check which rows share the labels of the scheme's groups."
-        )
-    }
+        return sentences

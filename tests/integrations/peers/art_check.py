@@ -47,7 +47,7 @@ def both(i=0):
     return art.TrajectoryGroup([run(a, r + i) for a, r in rows], metadata={"prompt": i})
 
 
-def told(groups):
+def rows_of(groups):
     return [[g.metadata["agent"], [t.reward for t in g],
              [t.metrics.get("reward_raw") for t in g]] for g in groups]  # fmt: skip
 
@@ -57,54 +57,54 @@ async def rollout(group):
 
 
 def gathered(groups, each):
-    found = art.gather_trajectory_groups(
+    pending = art.gather_trajectory_groups(
         [rollout(group) for group in groups], pbar_desc=None, after_each=each
     )
-    return asyncio.run(found)
+    return asyncio.run(pending)
 
 
 def theirs(groups):
     """The advantages ART's local backend trains with, given our groups and no normalization."""
     import art.preprocessing.tokenize as tokenize
 
-    found, real = [], tokenize.tokenize_trajectory
+    results, real = [], tokenize.tokenize_trajectory
 
     def seen(tokenizer, images, history, advantage, allow, trajectory, **more):
         if trajectory.metadata.get("balance"):
             assert real(tokenizer, images, history, advantage, allow, trajectory, **more) is None
         else:
-            found.append([trajectory.metadata["agent"], trajectory.metrics["reward_raw"],
+            results.append([trajectory.metadata["agent"], trajectory.metrics["reward_raw"],
                           advantage])  # fmt: skip
 
     tokenize.tokenize_trajectory = seen
     list(tokenize.tokenize_trajectory_groups(
         None, groups, False, False, drop_zero_advantage_trajectories=False))  # fmt: skip
-    return found
+    return results
 
 
 def main(folder):
-    found = {"version": next(d.version for d in distributions() if d.name == "openpipe-art")}
+    document = {"version": next(d.version for d in distributions() if d.name == "openpipe-art")}
     if len(sys.argv) > 2:
         exact = gathered([both()], after_each("agent_wise"))
-        found["local"] = theirs(exact)
-        found["balanced"] = theirs(gathered([both()], after_each("mappo_pooled", balance=True)))
-        found["wanted"] = told(gathered([both()], after_each("mappo_pooled")))
-        print(json.dumps(found))
+        document["local"] = theirs(exact)
+        document["balanced"] = theirs(gathered([both()], after_each("mappo_pooled", balance=True)))
+        document["wanted"] = rows_of(gathered([both()], after_each("mappo_pooled")))
+        print(json.dumps(document))
         return
-    found["gathered"] = told(gathered([both(0), both(1)], after_each("agent_wise")))
-    found["batch"] = told(credited([both(0), both(5)], TeamCredit("mappo_pooled")))
+    document["gathered"] = rows_of(gathered([both(0), both(1)], after_each("agent_wise")))
+    document["batch"] = rows_of(credited([both(0), both(5)], TeamCredit("mappo_pooled")))
     odd = art.TrajectoryGroup([run("a", 0.7)] * 7 + [run("b", 5.0), run("c", float("nan"))])
-    found["odd"] = told(gathered([odd], after_each("agent_wise")))
+    document["odd"] = rows_of(gathered([odd], after_each("agent_wise")))
     running = TeamCredit("group_reward_decoupled")
     credited([both(0)], running)
     model = art.Model(name="m", project="p", base_path=str(folder))
     save_state(model, running)
     save_state(model, running)
     again = TeamCredit("group_reward_decoupled")
-    found["loaded"] = load_state(model, again) and again.state_dict() == running.state_dict()
+    document["loaded"] = load_state(model, again) and again.state_dict() == running.state_dict()
     judge = art_judge(Longest(), RankSettings(canaries="none"))
-    found["judged"] = [t.reward for (one,) in [gathered([both()], judge)] for t in one]
-    print(json.dumps(found))
+    document["judged"] = [t.reward for (one,) in [gathered([both()], judge)] for t in one]
+    print(json.dumps(document))
 
 
 main(sys.argv[1])

@@ -76,7 +76,7 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.disable(logging.INFO)
     iterations = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    found = {
+    document = {
         "benchmarl": benchmarl.__version__,
         "kernel": against_the_kernel(),
         "checkpoint": through_a_checkpoint(),
@@ -90,7 +90,7 @@ def main() -> None:
             "VMAS simple_spread": speed(simple_spread()),
         },
     }
-    print("\n" + json.dumps(found))
+    print("\n" + json.dumps(document))
 
 
 def settings(iterations: int, envs: int = 16, horizon: int = 25, **more: Any) -> ExperimentConfig:
@@ -216,7 +216,7 @@ def from_a_stock_checkpoint() -> bool:
 
 def configurations() -> dict[str, Any]:
     """`IppoCredit` and `MappoCredit` do what the callback does, also after a reload."""
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     pairs = ((IppoCredit, IppoConfig), (MappoCredit, MappoConfig))
     for ours, stock in pairs:
         seen = []
@@ -233,16 +233,16 @@ def configurations() -> dict[str, Any]:
         (saved,) = made.folder_name.glob("checkpoints/*.pt")
         again = Experiment.reload_from_file(str(saved), {"max_n_frames": 3 * 400})
         (callback,) = again.callbacks
-        found[made.algorithm_name] = (
+        document[made.algorithm_name] = (
             seen[0] == seen[1] == callback.modules["agents"].credit.state_dict()
         )
-    return found
+    return document
 
 
 def worlds() -> dict[str, Any]:
     """Our worlds as tasks: both algorithms, one role and two, discrete and continuous."""
-    found = {}
-    for name, told, stock in (
+    document = {}
+    for name, options, stock in (
         ("spread", {"stakes": "agent_0:100"}, IppoConfig),
         ("spread", {"continuous": True}, MappoConfig),
         ("speaker_listener", {}, MappoConfig),
@@ -251,14 +251,14 @@ def worlds() -> dict[str, Any]:
     ):
         callback = credit_callback()
         config = settings(2, horizon=50, evaluation=True, evaluation_interval=800, loggers=["csv"])
-        made = experiment(world_task(name, told), stock.get_from_yaml(), config, [callback])
+        made = experiment(world_task(name, options), stock.get_from_yaml(), config, [callback])
         made.run()
         (file,) = made.folder_name.rglob("counterpoint_team_return.csv")
-        found[f"{name} {told}"] = {
+        document[f"{name} {options}"] = {
             "return": float(file.read_text().split()[-1].split(",")[1]),
             "updates": [one.credit.updates for one in callback.modules.values()],
         }
-    return found
+    return document
 
 
 def off_policy() -> str:

@@ -41,7 +41,7 @@ def made(function, epochs=1, **config):
         return tokenizer.apply_chat_template(messages(item["step"]), tokenize=False,
                                              add_generation_prompt=True)  # fmt: skip
 
-    found = MAGRPOTrainer(
+    trainer = MAGRPOTrainer(
         agents=[small_model(0), small_model(1)], num_agents=2, tokenizer=tokenizer,
         reward_func=function, formatters=shown,
         train_dataset=Dataset.from_list([{"step": i} for i in range(4)]),
@@ -52,8 +52,8 @@ def made(function, epochs=1, **config):
             rollout_buffer_size=2, train_batch_size=2, agent_devices="cpu", **config,
         ),
     )  # fmt: skip
-    found.verbose = False
-    return found
+    trainer.verbose = False
+    return trainer
 
 
 def seeded():
@@ -63,7 +63,7 @@ def seeded():
 
 def main() -> None:
     torch.set_num_threads(1)
-    folder, told = Path(sys.argv[1]), {"comlrl": version("comlrl")}
+    folder, document = Path(sys.argv[1]), {"comlrl": version("comlrl")}
     seeded()
     split = SplitRewards(apart)
     trainer = made(split)
@@ -94,12 +94,12 @@ def main() -> None:
     credit.__class__.__call__ = noted
     trainer.train()
     credit.__class__.__call__ = call
-    told["difference"] = max(one[0] for one in seen)
-    told["rows"] = [one[1] for one in seen]
-    told["paid apart"] = min(one[2] for one in seen)
-    told["used"] = len(given)
-    told["centered"] = max(abs(sum(one)) for one in given)
-    told["normalization"] = trainer.args.advantage_normalization
+    document["difference"] = max(one[0] for one in seen)
+    document["rows"] = [one[1] for one in seen]
+    document["paid apart"] = min(one[2] for one in seen)
+    document["used"] = len(given)
+    document["centered"] = max(abs(sum(one)) for one in given)
+    document["normalization"] = trainer.args.advantage_normalization
 
     seeded()
     first = made(team)
@@ -113,8 +113,8 @@ def main() -> None:
     whole = made(team, 2)
     through = attach(whole, "group_reward_decoupled")
     whole.train(checkpoint_dir=str(folder / "w"))
-    told["resumed"] = [resumed.updates, through.updates]
-    told["same state"] = resumed.state_dict() == through.state_dict()
+    document["resumed"] = [resumed.updates, through.updates]
+    document["same state"] = resumed.state_dict() == through.state_dict()
 
     rng = np.random.default_rng(0)
     ours, clock = TeamCredit("agent_wise", record=folder / "speed.jsonl"), []
@@ -123,12 +123,12 @@ def main() -> None:
         begun = time.process_time()
         ours(rng.random(16), labels)
         clock.append(time.process_time() - begun)
-    told["ours ms"] = 1000 * sum(clock) / len(clock)
+    document["ours ms"] = 1000 * sum(clock) / len(clock)
     trainer = made(team)
     begun = time.process_time()
     trainer.train()
-    told["step ms"] = 1000 * (time.process_time() - begun) / 2
-    print(json.dumps(told))
+    document["step ms"] = 1000 * (time.process_time() - begun) / 2
+    print(json.dumps(document))
 
 
 if __name__ == "__main__":

@@ -24,12 +24,17 @@ def ran(script: Path, folder: Path) -> str:
     if not PYTHON.exists():
         pytest.skip("no environment .venv/peers with BenchMARL; bench/training.py makes it")
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    told = {**os.environ, **one, "PYTHONPATH": str(PROJECT / "src")}
-    asked = subprocess.run([PYTHON, "-c", f"import {NEEDED}"], env=told, capture_output=True)
-    if asked.returncode:
+    variables = {**os.environ, **one, "PYTHONPATH": str(PROJECT / "src")}
+    probe = subprocess.run([PYTHON, "-c", f"import {NEEDED}"], env=variables, capture_output=True)
+    if probe.returncode:
         pytest.skip(f"{NEEDED} cannot be imported in .venv/peers; bench/training.py repairs it")
     done = subprocess.run(
-        [PYTHON, str(script)], cwd=folder, env=told, capture_output=True, text=True, timeout=900
+        [PYTHON, str(script)],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.strip()
@@ -49,8 +54,8 @@ def test_examples_of_the_page_run(page, tmp_path):
 
 
 def test_torchrl(tmp_path):
-    found = checked("torchrl_check.py", tmp_path)
-    module, buffer, loss = found["module"], found["buffer"], found["loss"]
+    printed = checked("torchrl_check.py", tmp_path)
+    module, buffer, loss = printed["module"], printed["buffer"], printed["loss"]
     assert module["apart"] < 1e-6
     assert module["dtype"] == "torch.float32"
     assert module["restored"]
@@ -67,14 +72,14 @@ def test_torchrl(tmp_path):
     assert abs(loss["theirs on a constant"]) > 1
     assert loss["ours on a constant"] == 0
     assert "normalize_advantage=False" in loss["refused"]
-    assert len(found["worlds"]) == 6
-    assert all(one["ended"] == 8 for one in found["worlds"].values())
-    assert found["trajectory"] == {"same": True, "a reset in the middle is refused": True}
+    assert len(printed["worlds"]) == 6
+    assert all(one["ended"] == 8 for one in printed["worlds"].values())
+    assert printed["trajectory"] == {"same": True, "a reset in the middle is refused": True}
 
 
 def test_benchmarl(tmp_path):
-    found = checked("benchmarl_check.py", tmp_path)
-    kernel = found["kernel"]
+    printed = checked("benchmarl_check.py", tmp_path)
+    kernel = printed["kernel"]
     assert kernel["apart"] < 1e-6
     assert kernel["calls"] == 3
     assert kernel["shape"] == [400, 3, 1]
@@ -82,15 +87,15 @@ def test_benchmarl(tmp_path):
     assert kernel["log is what came in"]
     assert kernel["agents in the log"] == ["agent_0", "agent_1", "agent_2"]
     assert "counterpoint_agents_advantage_rms_agent_0" in kernel["in the logger"]
-    assert found["checkpoint"] == {
+    assert printed["checkpoint"] == {
         "restored": True,
         "updates": 4,
         "as without a break": True,
         "iterations in the log": [0, 1, 2, 3],
     }
-    assert found["stock checkpoint"]
-    assert found["configurations"] == {"creditippo": True, "creditmappo": True}
-    assert len(found["worlds"]) == 5
-    assert all(set(one["updates"]) == {2} for one in found["worlds"].values())
-    assert "off-policy" in found["off-policy"]
-    assert found["overhead"]["median share"] < 0.02
+    assert printed["stock checkpoint"]
+    assert printed["configurations"] == {"creditippo": True, "creditmappo": True}
+    assert len(printed["worlds"]) == 5
+    assert all(set(one["updates"]) == {2} for one in printed["worlds"].values())
+    assert "off-policy" in printed["off-policy"]
+    assert printed["overhead"]["median share"] < 0.02

@@ -65,13 +65,13 @@ class Words:
         return str(tokens)
 
 
-def group(*told):
-    return asyncio.run(do_group_rollout(Team(*told), Policy()))
+def group(*rows):
+    return asyncio.run(do_group_rollout(Team(*rows), Policy()))
 
 
-def refused(*told):
+def refused(*arguments):
     try:
-        group(*told)
+        group(*arguments)
     except Exception as error:
         return isinstance(error, SchemeError)
     return False
@@ -81,7 +81,7 @@ def main():
     rewarded = group("agent_wise")
     advantages = compute_advantages([rewarded])
     data, _ = assemble_training_data([rewarded], advantages)
-    found = {
+    document = {
         "version": version("tinker-cookbook"),
         "rewarded": advantages[0].tolist(),
         "datum": [float(one.loss_fn_inputs["advantages"].data[-1]) for one in data],
@@ -95,11 +95,11 @@ def main():
     with patch("mappo_pooled") as credit:
         train.print_group(groups[0], Words())
         before = credit.updates
-        found["patched"] = [one.tolist() for one in train.compute_advantages(groups)]
-        found["type"] = str(train.compute_advantages(groups)[0].dtype)
-        found["updates"] = [before, credit.updates]
-    found["undone"] = train.compute_advantages is own
-    print(json.dumps(found))
+        document["patched"] = [one.tolist() for one in train.compute_advantages(groups)]
+        document["type"] = str(train.compute_advantages(groups)[0].dtype)
+        document["updates"] = [before, credit.updates]
+    document["undone"] = train.compute_advantages is own
+    print(json.dumps(document))
 
 
 main()

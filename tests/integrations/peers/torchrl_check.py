@@ -44,16 +44,16 @@ WORLDS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def main() -> None:
     torch.manual_seed(0)
-    found = {
+    document = {
         "torchrl": torchrl.__version__,
         "module": module(),
         "buffer": buffer(),
         "loss": loss(),
         "minibatches": minibatches(),
-        "worlds": {f"{name} {told}": world(name, told) for name, told in WORLDS},
+        "worlds": {f"{name} {settings}": world(name, settings) for name, settings in WORLDS},
         "trajectory": trajectory(),
     }
-    print(json.dumps(found))
+    print(json.dumps(document))
 
 
 def batch(steps: int = 40, agents: int = 3) -> TensorDict:
@@ -111,20 +111,20 @@ def module() -> dict[str, Any]:
 def buffer() -> dict[str, Any]:
     """In a replay buffer: the whole batch once, the caller's batch untouched, minibatches as is."""
     normalize = NormalizeAdvantage("happo_per_agent")
-    found = TensorDictReplayBuffer(storage=LazyTensorStorage(100), batch_size=10)
-    plain = list(found.state_dict()["_transforms"])
-    found.append_transform(NormalizeOnExtend(normalize))
+    replay = TensorDictReplayBuffer(storage=LazyTensorStorage(100), batch_size=10)
+    plain = list(replay.state_dict()["_transforms"])
+    replay.append_transform(NormalizeOnExtend(normalize))
     td = batch().reshape(-1)
     raw = td["agents", "advantage"].clone()
-    found.extend(td)
-    stored = found.storage.get(slice(0, 40))["agents", "advantage"].numpy().reshape(-1)
+    replay.extend(td)
+    stored = replay.storage.get(slice(0, 40))["agents", "advantage"].numpy().reshape(-1)
     for _ in range(5):
-        found.sample()
+        replay.sample()
     return {
         "apart": float(np.abs(stored - kernel(raw, "happo_per_agent").values).max()),
         "untouched": bool((td["agents", "advantage"] == raw).all()),
         "calls": normalize.credit.updates,
-        "same checkpoint": list(found.state_dict()["_transforms"]) == plain,
+        "same checkpoint": list(replay.state_dict()["_transforms"]) == plain,
     }
 
 

@@ -59,7 +59,7 @@ class Noting(GRPOTrainer):
 
 def main() -> None:
     torch.set_num_threads(1)
-    folder, told = Path(sys.argv[1]), {"trl": trl.__version__}
+    folder, document = Path(sys.argv[1]), {"trl": trl.__version__}
     base = with_credit(Noting, "agent_wise", record=folder / "credit.jsonl", check_every=0)
     seen = []
 
@@ -75,9 +75,9 @@ def main() -> None:
 
     trainer = made(folder / "first", Watching, scaled, 4)
     trainer.train()
-    told["difference"] = max(seen)
-    told["steps"] = len(seen)
-    told["metrics"] = sorted({key for row in trainer.state.log_history for key in row
+    document["difference"] = max(seen)
+    document["steps"] = len(seen)
+    document["metrics"] = sorted({key for row in trainer.state.log_history for key in row
                               if key.startswith("counterpoint/")})  # fmt: skip
 
     running = with_credit(Noting, "group_reward_decoupled")
@@ -87,15 +87,15 @@ def main() -> None:
     cut.train()
     again = made(folder / "cut", running, scaled, 4)
     again.train(resume_from_checkpoint=str(folder / "cut" / "checkpoint-2"))
-    told["resumed"] = [again.team_credit.updates, whole.team_credit.updates]
-    told["same state"] = again.team_credit.state_dict() == whole.team_credit.state_dict()
+    document["resumed"] = [again.team_credit.updates, whole.team_credit.updates]
+    document["same state"] = again.team_credit.state_dict() == whole.team_credit.state_dict()
 
     recipe = made(
         folder / "recipe", GRPOTrainer, per_agent_rewards({"a": letters, "b": letters}), 1,
         multi_objective_aggregation="normalize_then_sum",
     )  # fmt: skip
     recipe.train()
-    told["recipe"] = sorted(
+    document["recipe"] = sorted(
         key for key in recipe.state.log_history[0] if key.startswith("rewards/")
     )
 
@@ -104,7 +104,7 @@ def main() -> None:
         per_agent_rewards({"a": letters, "b": letters}), 2,
     )  # fmt: skip
     both.train()
-    told["answered for"] = both.team_credit.metrics["counterpoint/advantage_rms/a"]
+    document["answered for"] = both.team_credit.metrics["counterpoint/advantage_rms/a"]
 
     credit, clock = TeamCredit("agent_wise", record=folder / "speed.jsonl"), []
     labels = {"prompt": [0] * 16, "rollout": [*range(8)] * 2, "agent": ["a"] * 8 + ["b"] * 8}
@@ -112,11 +112,11 @@ def main() -> None:
         begun = time.process_time()
         credit(torch.rand(16, 1), labels)
         clock.append(time.process_time() - begun)
-    told["ours ms"] = 1000 * sum(clock) / len(clock)
+    document["ours ms"] = 1000 * sum(clock) / len(clock)
     begun = time.process_time()
     made(folder / "speed", GRPOTrainer, scaled, 10, save_strategy="no").train()
-    told["step ms"] = 100 * (time.process_time() - begun)
-    print(json.dumps(told))
+    document["step ms"] = 100 * (time.process_time() - begun)
+    print(json.dumps(document))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def main():
     ]
     unscored = episode(trace("speaker", 5.0), trace("speaker", None))
     unscored.traces[0].rewards["late"] = None
-    found = {
+    document = {
         "version": verifiers.__version__,
         "assigned": assign(episodes, credit),
         "nodes": [[t.nodes[1].advantages for t in one.traces] for one in episodes],
@@ -69,7 +69,7 @@ def main():
         "without_group": assign(
             [episode(trace("a", r), group=None) for r in (0.0, 1.0)], credit),
     }  # fmt: skip
-    print(json.dumps(found))
+    print(json.dumps(document))
 
 
 main()

@@ -105,12 +105,12 @@ def trained(folder, credit):
     base._save_checkpoint = lambda self: (Path(folder) / "global_step_3").mkdir()
     base._load_checkpoint = lambda self: setattr(self, "global_steps", 3)
     trainer._save_checkpoint()
-    told = credit.state_dict()
+    state = credit.state_dict()
     credit.updates = 99
     trainer._load_checkpoint()
     return {
         "advantages": [one[0].item() for one in queue.put["advantages"].unbind()],
-        "restored": credit.state_dict() == told,
+        "restored": credit.state_dict() == state,
         "file": (Path(folder) / "global_step_3" / STATE).exists(),
         "metrics": sorted(metrics),
         "base": f"{base.__module__}.{base.__name__}",
@@ -136,7 +136,7 @@ def main(folder):
     v1 = compute_advantage_for_multi_trajectories(
         batch(uneven, uids), batch_keys=[f"p_{i}_0" for i in range(6)],
         adv_estimator="counterpoint", config=AlgoConfig())  # fmt: skip
-    found = {
+    document = {
         "uneven": advantages("counterpoint", uneven, uids),
         "default_trainer": v1.batch["advantages"][:, 0].tolist(),
         "constant": advantages("counterpoint", [0.7] * 7, ["p:a"] * 7),
@@ -149,10 +149,10 @@ def main(folder):
         "again": refused(lambda: register("counterpoint")),
     }
     register_trainer(credit)
-    found["trainer"] = trained(folder, credit)
-    found["version"] = verl.__version__
-    found["queue"] = trainer_base.tq is transfer_queue
-    print(json.dumps(found))
+    document["trainer"] = trained(folder, credit)
+    document["version"] = verl.__version__
+    document["queue"] = trainer_base.tq is transfer_queue
+    print(json.dumps(document))
 
 
 main(Path(sys.argv[1]))
