@@ -128,9 +128,9 @@ def from_text(value: Any) -> Any:
     """Returns text as Python would read it: `3`, `.5`, `true`, `none`; other text stays."""
     if not isinstance(value, str):
         return value
-    words: dict[str, Any] = {"true": True, "false": False, "none": None}
-    if value.lower() in words:
-        return words[value.lower()]
+    constants = {"true": True, "false": False, "none": None}
+    if value.lower() in constants:
+        return constants[value.lower()]
     for kind in (int, float):
         try:
             return kind(value)

@@ -14,14 +14,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
 from counterpoint.audits.base import (
     PLACES,
     Audit,
-    Row,
+    estimated,
     mean_gap,
     mean_interval,
     mean_share,
@@ -29,7 +29,7 @@ from counterpoint.audits.base import (
     share,
     unknown,
 )
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome, Place
+from counterpoint.records import CLEAR, FOUND, Episode, Finding, Json, Outcome, Place
 
 NAME = "agreement"
 GRAM = 4
@@ -64,12 +64,26 @@ class Case(NamedTuple):
     """The right answer, if it is known."""
 
 
+class Row(TypedDict):
+    """What is kept of an episode; None where it shows nothing."""
+
+    echo: float | None
+    repetition: float | None
+    drift: float | None
+    vendi: float | None
+    evidence: list[Place]
+    concessions: list[Place] | None
+    task: str
+    answers: dict[str, str]
+    gold: Json
+
+
 def grams(words: Sequence[str]) -> set[int]:
     """Returns runs of `GRAM` words as hashes, since they are compared many times."""
     return set(map(hash, zip(*(words[i:] for i in range(GRAM)), strict=False)))
 
 
-def look(episode: Episode) -> Row | None:
+def look(episode: Episode) -> Row:
     """Returns echo, repetition, drift and diversity of messages, concessions and answers."""
     members = set(episode.agents)
     messages: list[tuple[int, str, set[int]]] = []
@@ -88,9 +102,8 @@ def look(episode: Episode) -> Row | None:
         shares = [len(mine & each) / len(mine) for _, _, each in messages[first:i]]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
-        others = [
-            x for x, (_, who, _) in zip(shares, messages[first:i], strict=True) if who != agent
-        ]
+        near_by = zip(shares, messages[first:i], strict=True)
+        others = [part for part, (_, who, _) in near_by if who != agent]
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
             if others[-1] > 0.5 and len(places) < PLACES:
@@ -154,13 +167,15 @@ def concessions(episode: Episode) -> list[Place] | None:
         return None  # somebody has to answer twice
     held: dict[str, str] = {}
     known: set[str] = set()
-    brought: dict[
-        str, int
-    ] = {}  # when each member, or ("") a tool or an action, last brought new evidence
+    # when each member last brought new evidence, and under "" a tool or an action
+    brought: dict[str, int] = {}
     places, differed = list[Place](), False
     answered: dict[str, int] = {}
     for event in episode.events:
-        fresh = _fresh(event, known, members)
+        words = set(WORD.findall(event.text.lower()))
+        is_message = event.kind != "action" and event.agent in members
+        is_new = not is_message or len(words - known) >= NEW_WORDS
+        known |= words
         if event.answer is not None:
             mine = held.get(event.agent)
             differs = {other for who, other in held.items() if who != event.agent} - {mine}
@@ -172,38 +187,30 @@ def concessions(episode: Episode) -> list[Place] | None:
             held[event.agent] = event.answer
             answered[event.agent] = event.t
             differed = differed or len(set(held.values())) > 1
-        if fresh:
+        if is_new:
             who = event.agent if event.agent in members and event.kind == "message" else ""
             brought[who] = event.t
     return places[:PLACES] if differed else None
 
 
-def _fresh(event: Event, known: set[str], members: set[str]) -> bool:
-    """Returns whether an event brings new evidence, and adds its words to `known`."""
-    words = set(WORD.findall(event.text.lower()))
-    new = len(words - known)
-    known |= words
-    return event.kind == "action" or event.agent not in members or new >= NEW_WORDS
-
-
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns findings about words, about answers, and about answers in isolation."""
     places = [place for row in rows for place in row["evidence"]]
-
-    def known(key: str) -> list[float]:
-        return [row[key] for row in rows if row[key] is not None]
-
+    echo = [row["echo"] for row in rows if row["echo"] is not None]
+    repetition = [row["repetition"] for row in rows if row["repetition"] is not None]
+    drifts = [row["drift"] for row in rows if row["drift"] is not None]
+    diversity = [row["vendi"] for row in rows if row["vendi"] is not None]
     findings = [
-        mean_gap(NAME, "echo", known("echo"), 0.1,
+        mean_gap(NAME, "echo", echo, 0.1,
                  "share of a message's four-word runs that stand in the partner's last message, "
                  "above the share that stand in its earlier ones", places),
-        mean_gap(NAME, "repetition", known("repetition"), 0.1,
+        mean_gap(NAME, "repetition", repetition, 0.1,
                  "how much more of a message's four-word runs stand in one of the four messages "
                  "before it, in the later half than in the earlier one"),
-        mean_gap(NAME, "drift", known("drift"), 0.1,
+        mean_gap(NAME, "drift", drifts, 0.1,
                  "how much more of their words messages share with the partner's last one in the "
                  "later half than in the earlier one"),
-        mean_share(NAME, "vendi", known("vendi"),
+        mean_share(NAME, "vendi", diversity,
                    "effective number of members by their words, over their number; none is right",
                    none="in no episode two members speak", seen=len(rows)),
     ]  # fmt: skip
@@ -304,10 +311,9 @@ def _oracle(cases: Sequence[Case]) -> Finding:
     if len(gaps) < 2:
         return unknown(NAME, "oracle_gap", "of fewer than two tasks a right answer is known",
                        len(gaps))  # fmt: skip
-    interval = mean_interval(np.array(gaps))
-    return Finding(NAME, "oracle_gap", interval.value, len(gaps), interval.low, interval.high, 0.0,
-                   reason="tasks that somebody solves alone less tasks that the team's vote "
-                   "solves; no team has to reach all")  # fmt: skip
+    return estimated(NAME, "oracle_gap", mean_interval(np.array(gaps)), 0.0, False,
+                     "tasks that somebody solves alone less tasks that the team's vote solves; no "
+                     "team has to reach all")  # fmt: skip
 
 
 def _excess(cases: Sequence[Case]) -> Finding:
@@ -331,21 +337,17 @@ def _excess(cases: Sequence[Case]) -> Finding:
         return Finding(NAME, "excess_agreement", value, len(cases), null=0.0, reason=reason)
     interval = mean_interval(a[p == 0])
     is_found = interval.low > 0.5 and (p == 0).sum() >= 5
-    if is_found and _learned(cases):
-        is_found = False
-        reason += ", and they agree on what is right more often than what each answers alone"
-    return Finding(NAME, "excess_agreement", value, len(cases), interval.low, interval.high,
-                   0.0, FOUND if is_found else CLEAR, reason)  # fmt: skip
-
-
-def _learned(cases: Sequence[Case]) -> bool:
-    """Returns whether answers that a team agrees on are right more often than its members' own."""
+    # whether the answers that a team agrees on are right more often than its members' own
     gains = [
         float(gold in together.values()) - sum(a == gold for a in own.values()) / len(own)
         for together, own, gold in cases
         if gold is not None and len(set(together.values())) == 1 < len(set(own.values()))
     ]
-    return len(gains) > 1 and mean_interval(np.array(gains)).low > 0
+    if is_found and len(gains) > 1 and mean_interval(np.array(gains)).low > 0:
+        is_found = False
+        reason += ", and they agree on what is right more often than what each answers alone"
+    return Finding(NAME, "excess_agreement", value, len(cases), interval.low, interval.high,
+                   0.0, FOUND if is_found else CLEAR, reason)  # fmt: skip
 
 
 def _share(name: str, hits: int, n: int, tolerated: float, why: str, reason: str) -> Finding:

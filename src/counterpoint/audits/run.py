@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from msgspec import structs
 
@@ -17,10 +18,10 @@ from counterpoint.errors import SettingError
 from counterpoint.plugins import Registry
 from counterpoint.readers.logs import Notes, noted_episodes
 from counterpoint.readers.mapping import Names
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome
+from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
 from counterpoint.results.audit import AuditResult, Mark, MessageCount, Timeline
 
-AUDITS = Registry[Audit](
+AUDITS = Registry[Audit[Any]](
     "counterpoint.audits",
     {
         each.AUDIT.name: each.AUDIT
@@ -153,7 +154,13 @@ def timeline(episode: Episode) -> Timeline:
                 t=event.t,
                 agent=event.agent,
                 quote=quote(event.text),
-                what=_kind_of(event) if event.agent in members else "other",
+                what="other"
+                if event.agent not in members
+                else "idle"
+                if idle(event)
+                else "action"
+                if event.kind == "action"
+                else "message",
             )
             for event in episode.events[:MOST_MARKS]
         ],
@@ -164,9 +171,3 @@ def timeline(episode: Episode) -> Timeline:
         ],
         success=episode.success,
     )
-
-
-def _kind_of(event: Event) -> str:
-    if idle(event):
-        return "idle"
-    return "action" if event.kind == "action" else "message"

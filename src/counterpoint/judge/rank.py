@@ -171,7 +171,8 @@ def _judging(group: Group, settings: RankSettings) -> Judging:
 def _agents_of(group: Group, run: Candidate) -> Group:
     """Returns the agents of a run as candidates, each with its own events."""
     episode = run.episode
-    scores = episode.meta.get("scores", {})
+    scores = episode.meta.get("scores")
+    scores = scores if isinstance(scores, Mapping) else {}
     agents = []
     for agent in episode.agents:
         events = tuple(event for event in episode.events if event.agent == agent)

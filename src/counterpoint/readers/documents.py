@@ -26,7 +26,7 @@ from counterpoint.readers.messages import (
     parse_messages,
     updates,
 )
-from counterpoint.records import Episode, Event
+from counterpoint.records import Episode, Event, Json
 
 Reader = Callable[[Any, str, str], list[Episode]]
 """Makes episodes of a value, its place in words for errors, and an id for the episodes."""
@@ -50,7 +50,7 @@ def episode(
     run: str = "",
     task: str = "",
     success: float | None = None,
-    meta: Mapping[str, object] | None = None,
+    meta: Mapping[str, Json] | None = None,
 ) -> Episode:
     """Returns an episode: it numbers the events, and separates members from tools by the rules.
 

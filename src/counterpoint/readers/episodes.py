@@ -13,7 +13,7 @@ from typing import Any, Required, TypedDict
 import msgspec
 
 from counterpoint.errors import LogError
-from counterpoint.records import Episode, Event
+from counterpoint.records import Episode, Event, Json
 
 SCHEMA = 1
 _encoder = msgspec.json.Encoder()
@@ -32,7 +32,7 @@ class EventFields(TypedDict, total=False):
     reward: Mapping[str, float]
     work: float | None
     tokens: int | None
-    meta: Mapping[str, object]
+    meta: Mapping[str, Json]
 
 
 def encode(episode: Episode) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any
 
 from counterpoint.errors import LogError
 from counterpoint.readers.names import excerpt
-from counterpoint.records import Episode, Event
+from counterpoint.records import Episode, Event, Json
 
 MEMBERS = ("assistant", "agent", "ai", "model")
 """Roles of members of the team; every other role is a tool, a system or a person."""
@@ -164,7 +164,7 @@ def chat(
     *,
     task: str = "",
     success: float | None = None,
-    meta: Mapping[str, object] | None = None,
+    meta: Mapping[str, Json] | None = None,
 ) -> Episode:
     """Returns the episode of a conversation.
 

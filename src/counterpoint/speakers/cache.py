@@ -40,14 +40,6 @@ class Cached:
         speaker: produces the answers that are not in the file.
         path: the SQLite file; it is made if it is missing.
         warn: called with one line if a damaged file is set aside, or the file cannot be used.
-
-    Several processes and threads may use one file. The file is never worth more than the answers:
-    where it cannot be used, that is said once, and everything is asked for.
-
-    Args:
-        speaker: who is asked.
-        path: the SQLite file; it is made where it is missing.
-        warn: called with a line when a damaged file is set aside, or cannot be used.
     """
 
     def __init__(

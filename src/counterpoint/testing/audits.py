@@ -9,6 +9,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from counterpoint.audits.base import LONGEST_QUOTE, MOST_EVIDENCE, Audit, Row
 from counterpoint.records import (
@@ -46,7 +47,7 @@ ODD = (
 
 
 def check_audit(
-    audit: Audit,
+    audit: Audit[Any],
     planted: Sequence[Episode],
     clean: Sequence[Episode],
     *,
@@ -79,7 +80,7 @@ def check_audit(
     check_evidence(guilty, planted)
 
 
-def check_description(audit: Audit) -> None:
+def check_description(audit: Audit[Any]) -> None:
     """Checks that --only and --fail-on can take the name, and that the summary is one line."""
     demand(isinstance(audit, Audit), f"{audit!r}", "a counterpoint.audits.Audit")
     name, summary = audit.name, audit.summary
@@ -89,7 +90,7 @@ def check_description(audit: Audit) -> None:
     demand(is_line, f"the summary {summary!r}", "one line of text")
 
 
-def check_nothing_is_known_of_nothing(audit: Audit) -> None:
+def check_nothing_is_known_of_nothing(audit: Audit[Any]) -> None:
     """Checks that without an episode every finding is not computable: none is 0 or clear."""
     findings = _findings(audit, [], [], "no episodes")
     demand(bool(findings), "no finding for no episodes", "a finding that is not computable")
@@ -98,14 +99,14 @@ def check_nothing_is_known_of_nothing(audit: Audit) -> None:
         demand(finding.verdict == NOT_COMPUTABLE, got, "not computable")
 
 
-def check_odd_episodes(audit: Audit) -> None:
+def check_odd_episodes(audit: Audit[Any]) -> None:
     """Checks that any episode gives a row or None, and that any rows give findings."""
     for episode in ODD:
         _findings(audit, [episode], [], f"the episode '{episode.id}'")
     _findings(audit, ODD, [], "odd episodes together")
 
 
-def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
+def check_purity(audit: Audit[Any], episodes: Sequence[Episode]) -> None:
     """Checks that `look` and `conclude` change nothing and give the same result twice."""
     for episode in episodes[:20]:
         before = copy.deepcopy(episode)
@@ -129,7 +130,7 @@ def check_evidence(findings: Sequence[Finding], episodes: Sequence[Episode]) -> 
             demand(place.episode in known, got, "an episode of the log")
 
 
-def _row(audit: Audit, episode: Episode) -> Row | None:
+def _row(audit: Audit[Any], episode: Episode) -> Row | None:
     with attempt(f"look at the episode '{episode.id}'", "a row or None"):
         row = audit.look(episode)
     demand(row is None or isinstance(row, Mapping), f"a row {row!r}", "a mapping or None")
@@ -140,12 +141,12 @@ def _row(audit: Audit, episode: Episode) -> Row | None:
     return row
 
 
-def _rows(audit: Audit, episodes: Sequence[Episode]) -> list[Row]:
+def _rows(audit: Audit[Any], episodes: Sequence[Episode]) -> list[Row]:
     return [row for episode in episodes if (row := _row(audit, episode)) is not None]
 
 
 def _findings(
-    audit: Audit, episodes: Sequence[Episode], outcomes: Sequence[Outcome], what: str
+    audit: Audit[Any], episodes: Sequence[Episode], outcomes: Sequence[Outcome], what: str
 ) -> list[Finding]:
     """Returns the findings, and checks each of them."""
     rows = _rows(audit, episodes)
@@ -159,7 +160,7 @@ def _findings(
     return findings
 
 
-def _check_finding(audit: Audit, finding: Finding) -> None:
+def _check_finding(audit: Audit[Any], finding: Finding) -> None:
     demand(isinstance(finding, Finding), f"{type(finding).__name__}", "a Finding")
     name, value, verdict = finding.name, finding.value, finding.verdict
     demand(finding.audit == audit.name, f"{name} of audit {finding.audit!r}", f"{audit.name!r}")

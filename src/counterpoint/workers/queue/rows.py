@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from counterpoint.records import Json
 from counterpoint.workers.plan import TaskPlan
 
 
@@ -76,7 +77,7 @@ class EventRow:
     """"" if nobody in particular."""
     kind: str
     text: str
-    meta: Mapping[str, object]
+    meta: Mapping[str, Json]
 
 
 ATTEMPTS = (
