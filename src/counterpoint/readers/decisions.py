@@ -41,7 +41,7 @@ def read_decisions(
     Args:
         source: a path, "-" for standard input, or a binary stream. The content decides the
             format: an npz archive, lines that begin with `{`, or else CSV. The formats are
-            described in `counterpoint.readers.jsonl`, `.nested`, `.table` and `.npz`; the names
+            described in `counterpoint.readers.jsonl`, `.table` and `.npz`; the names
             that other tools give to columns are in `.names`.
         columns: what columns mean, the log's name to ours: prompt, rollout, agent, role, turn,
             context, step, action, reward, `rewards.NAME` (a component), or ignore. Other columns

@@ -9,8 +9,6 @@ ignore = ["logger"]               # their events are left out
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +16,6 @@ import msgspec
 
 from counterpoint.errors import LogError
 from counterpoint.records import Episode, Event
-
-OUTSIDE = re.compile(
-    r"^(user|human|system|developer|tool|function|environment|observation|computer[_ ]?terminal"
-    r"|terminal|shell|code[_ ]?executor|executor|user[_ ]?proxy|admin|chat[_ ]?manager|router)$",
-    re.IGNORECASE,
-)
-"""Names of tools, people or parts of a framework, which are not members of a team."""
 
 
 class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,19 +42,6 @@ def read_mapping(path: Path) -> Names:
     except (OSError, ValueError) as error:
         wanted = "a TOML file with lists agents, tools and ignore, and a table rename"
         raise LogError(f"got mapping {path}: {error}; wanted {wanted}") from None
-
-
-def split(
-    names: Sequence[str], outside: Sequence[str] = ()
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the members and the other speakers, by the rules.
-
-    Args:
-        names: speakers, in order of their first event.
-        outside: speakers whom the format itself does not count as members.
-    """
-    members = tuple(n for n in names if n not in outside and not OUTSIDE.match(n))
-    return members, tuple(name for name in names if name not in members)
 
 
 def mapped(episode: Episode, mapping: Names) -> Episode:

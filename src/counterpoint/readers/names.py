@@ -336,7 +336,7 @@ def parse_reward(at: str, value: object) -> float:
     Raises:
         LogError: The value is no number, or infinite.
     """
-    number: float | None
+    number: float | None = None
     if value is None:
         return math.nan
     if isinstance(value, str):
@@ -346,8 +346,6 @@ def parse_reward(at: str, value: object) -> float:
             number = float(value)
         except OverflowError:
             number = math.inf
-    else:
-        number = None
     if number is None:
         raise LogError(
             f"{at}: got {excerpt(value)}; wanted a number, true or false, or null where it is "

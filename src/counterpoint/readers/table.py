@@ -69,7 +69,11 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
     if lines.unended and columns.rows:
         message = f"line {rows.line_num}: the last line {torn}; decisions read: {columns.rows}"
         warnings.warn(message, TornLogWarning, stacklevel=4)
-    _as_integers(columns)
+    # a label column is of integers if every value is an integer as `str` writes it
+    for name, ids in columns.values.items():
+        texts = [text for text in ids if isinstance(text, str)]
+        if len(texts) == len(ids) and all(_INTEGER.fullmatch(text) for text in texts):
+            columns.values[name] = {int(text): ids[text] for text in texts}
     columns.guesses, columns.facts = list(plan.guesses), list(plan.facts)
     return columns
 
@@ -145,14 +149,6 @@ def _reward(where: str, name: str, cell: str) -> float:
     if math.isinf(reward):
         raise LogError(f"{where}, column '{name}': got an infinite reward; wanted a finite number")
     return reward
-
-
-def _as_integers(columns: Columns) -> None:
-    """Makes integers of label columns if every value is an integer as `str` writes it."""
-    for name, ids in columns.values.items():
-        texts = [text for text in ids if isinstance(text, str)]
-        if len(texts) == len(ids) and all(_INTEGER.fullmatch(text) for text in texts):
-            columns.values[name] = {int(text): ids[text] for text in texts}
 
 
 class _Lines(Iterator[str]):
