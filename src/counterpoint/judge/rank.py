@@ -36,7 +36,7 @@ from counterpoint.judge.verdict import (
     without_canaries,
 )
 from counterpoint.results.ranking import RankedGroup, RankingResult, Strength
-from counterpoint.speakers.replies import Replies, StoredReply
+from counterpoint.speakers.cache import Replies, StoredReply
 
 Judging = Generator[list[Sheet], list[Opinion], Verdict]
 T = TypeVar("T")
