@@ -167,19 +167,15 @@ def kendall_tau_b(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> flo
     Source: Kendall 1945.
     """
     items = sorted(i for tied in a for i in tied)
-    signs = [_signs(ranking, items) for ranking in (a, b)]
+    places = [{i: rank for rank, tied in enumerate(each) for i in tied} for each in (a, b)]
+    ranks = np.array([[place[i] for i in items] for place in places], dtype=float)
+    signs = np.sign(ranks[:, None, :] - ranks[:, :, None])
     untied = [float((s * s).sum()) for s in signs]
     if not any(untied):
         return 1.0
     if not all(untied):
         return 0.0
     return float((signs[0] * signs[1]).sum() / np.sqrt(untied[0] * untied[1]))
-
-
-def _signs(ranking: Sequence[Sequence[int]], items: Sequence[int]) -> Floats:
-    place = {i: rank for rank, tied in enumerate(ranking) for i in tied}
-    ranks = np.array([place[i] for i in items], dtype=float)
-    return np.asarray(np.sign(ranks[None, :] - ranks[:, None]))
 
 
 def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> Strengths:

@@ -24,7 +24,14 @@ from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import AGGREGATES, tied_sets
-from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, sum_known
+from counterpoint.judge.judges import (
+    CountedJudge,
+    Judge,
+    Opinion,
+    parse_ranking,
+    parse_score,
+    sum_known,
+)
 from counterpoint.judge.modes import MODES, Ranking, reliability
 from counterpoint.judge.present import CANARIES, TWIN, Candidate, Group, Presenter, Sheet
 from counterpoint.judge.verdict import (
@@ -125,13 +132,9 @@ def _answer_round(
         opinions = dict(zip(part, judge.judge([sheets[i] for i in part]), strict=True))
         fresh |= opinions
         if store:  # after each part, so that little is lost if the process dies
-            store.write(
-                {
-                    keys[i]: _stored([each.text, each.tokens, each.cost_dollars])
-                    for i, each in opinions.items()
-                    if each.error is None
-                }
-            )
+            given = {i: each for i, each in opinions.items() if each.error is None}
+            store.write({keys[i]: _stored([o.text, o.tokens, o.cost_dollars])
+                         for i, o in given.items()})  # fmt: skip
     answers = iter(
         fresh[i] if i in fresh else Opinion(*json.loads(stored[key].text))
         for i, key in enumerate(keys)
@@ -144,7 +147,9 @@ def _answer_round(
 
 def _judging(group: Group, settings: RankSettings) -> Judging:
     """Returns the verdict on a group: on its runs, on the agents in each run, or on both."""
-    rng = np.random.default_rng([settings.seed, *_digest_numbers(group.id)])
+    digest = hashlib.sha256(group.id.encode("utf-8", "replace")).digest()
+    words = [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
+    rng = np.random.default_rng([settings.seed, *words])
     verdict = Verdict(group.id)
     if settings.credit != "agents":
         verdict = yield from _rank_candidates(group, settings, rng)
@@ -351,11 +356,6 @@ def _digest(content: list[object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _digest_numbers(name: str) -> list[int]:
-    digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
-    return [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
-
-
 def _stored(content: object) -> StoredReply:
     return StoredReply(json.dumps(content), None, None)
 
@@ -377,7 +377,7 @@ def rank_all(
     Raises:
         CounterpointError: the judge cannot be used, or cannot judge such runs.
     """
-    counted = _CountedJudge(judge)
+    counted = CountedJudge(judge)
     ranked: list[RankedGroup] = []
     for verdict in rank_groups(groups, counted, settings, store=store):
         ranked.append(ranked_group(verdict))
@@ -402,13 +402,17 @@ def rank_all(
 
 def ranked_group(verdict: Verdict) -> RankedGroup:
     """Returns a verdict as a part of a result, in which every number is finite or None."""
+    strengths = {}
+    for run, ends in verdict.strengths.items():
+        value, low, high = (end if math.isfinite(end) else None for end in ends)
+        strengths[run] = Strength(value=value, low=low, high=high)
     return RankedGroup(
         group=verdict.group,
         void=verdict.void,
         ranking=[] if verdict.void else [list(tied) for tied in verdict.ranking],
         reliability=verdict.reliability,
         rewards=dict(verdict.rewards),
-        strengths={run: _strength(*each) for run, each in verdict.strengths.items()},
+        strengths=strengths,
         agents={run: dict(rewards) for run, rewards in verdict.agents.items()},
         calls=verdict.calls,
         repaired=verdict.repaired,
@@ -416,23 +420,3 @@ def ranked_group(verdict: Verdict) -> RankedGroup:
         tokens=verdict.tokens,
         cost_dollars=verdict.cost_dollars,
     )
-
-
-def _strength(*ends: float) -> Strength:
-    value, low, high = (end if math.isfinite(end) else None for end in ends)
-    return Strength(value=value, low=low, high=high)
-
-
-class _CountedJudge:
-    """A judge that counts the sheets that it is given in this process."""
-
-    def __init__(self, judge: Judge) -> None:
-        self.inner, self.calls, self.at_once = judge, 0, judge.at_once
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        return self.inner.facts
-
-    def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        self.calls += len(sheets)
-        return self.inner.judge(sheets)
