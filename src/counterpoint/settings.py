@@ -71,7 +71,11 @@ def settings_from(given: Mapping[str, object] | None, settings: type[S], owner: 
         UnknownNameError: there is no setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
-    values = {name: _with_zero(value) for name, value in (given or {}).items()}
+    # the converter wants a digit before the point: `.5` is `0.5`
+    values = {
+        name: re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
+        for name, value in (given or {}).items()
+    }
     known = [field.name for field in fields(settings)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
@@ -85,11 +89,6 @@ def settings_from(given: Mapping[str, object] | None, settings: type[S], owner: 
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
         raise SettingError(_complaint(error, values, settings, owner)) from None
-
-
-def _with_zero(value: object) -> object:
-    """Returns `.5` as `0.5`: the converter wants a digit before the point."""
-    return re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
 def _complaint(error: Exception, values: Mapping[str, object], settings: type, owner: str) -> str:

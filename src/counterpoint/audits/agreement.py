@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypedDict
 
@@ -29,7 +29,8 @@ from counterpoint.audits.base import (
     share,
     unknown,
 )
-from counterpoint.records import CLEAR, FOUND, Episode, Finding, Json, Outcome, Place
+from counterpoint.records import Episode, Finding, Json, Outcome, Place
+from counterpoint.stats import Estimate
 
 NAME = "agreement"
 GRAM = 4
@@ -224,12 +225,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
 
 
 def conformity_findings(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Returns six findings from the episodes of tasks with known isolated answers.
-
-    Args:
-        rows: `answers` of the members in the team, `task`, the right answer as `gold`.
-        outcomes: outcomes with isolated answers.
-    """
+    """Returns six findings from the episodes of tasks with known isolated answers."""
     alone: dict[str, dict[str, str]] = defaultdict(dict)
     for each in outcomes:
         if each.setting == "isolated" and len(each.members) == 1 and each.answer is not None:
@@ -244,60 +240,56 @@ def conformity_findings(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> lis
     if not cases:
         why = "no isolated answers of the members are known (--outcomes)"
         return [unknown(NAME, name, why) for name in NAMES]
-    return [_excess(cases), *_flips(cases), _adoption(cases), _collapse(cases), _oracle(cases)]
+    return [_excess(cases), *_changes(cases), _oracle(cases)]
 
 
-def _flips(cases: Sequence[Case]) -> list[Finding]:
-    """Returns how often right answers turn wrong, and wrong answers turn right."""
-    spoiled = right = mended = wrong = 0
-    for together, own, gold in cases:
-        for agent in set(together) & set(own) if gold is not None else ():
-            if own[agent] == gold:
-                right += 1
-                spoiled += together[agent] != gold
-            else:
-                wrong += 1
-                mended += together[agent] == gold
-    none = "no member's answer alone is known to be "
-    return [
-        _share("flips_to_wrong", spoiled, right, TOLERATED, none + "right",
-               "answers that are right in isolation and wrong in the team"),
-        _share("recovery", mended, wrong, 1.0, none + "wrong",
-               "answers that are wrong in isolation and right in the team: the more the better"),
-    ]  # fmt: skip
+def _changes(cases: Sequence[Case]) -> list[Finding]:
+    """Returns which answers change from isolation to the team, and what that does to the team.
 
-
-def _adoption(cases: Sequence[Case]) -> Finding:
-    """Returns how often a member whose own answer differs takes the others' most common answer."""
-    taken = n = good = bad = 0
+    Right answers turn wrong, wrong answers turn right, a member whose own answer differs takes the
+    others' most common answer, and nobody is right in the team where one of differing members was.
+    """
+    spoiled = right = mended = wrong = taken = n = good = bad = 0
     for together, own, gold in cases:
         for agent in set(together) & set(own):
-            others = Counter(answer for who, answer in own.items() if who != agent).most_common(2)
-            tie = len(others) > 1 and others[0][1] == others[1][1]
-            if tie or others[0][0] == own[agent]:
-                continue
-            n += 1
-            if together[agent] == others[0][0]:
-                taken += 1
-                good += together[agent] == gold and own[agent] != gold
-                bad += gold is not None and own[agent] == gold
-    why = "no member's own answer differs from what most others answer alone"
-    reason = (
-        "a member whose own answer differs takes what most others answered alone; "
-        f"{good} of them turn right by it, {bad} turn wrong"
-    )
-    return _share("modal_adoption", taken, n, 1.0, why, reason)
+            mine, now = own[agent], together[agent]
+            if gold is not None and mine == gold:
+                right += 1
+                spoiled += now != gold
+            elif gold is not None:
+                wrong += 1
+                mended += now == gold
+            common, tie = _most_common(answer for who, answer in own.items() if who != agent)
+            if not tie and common != mine:
+                n += 1
+                taken += now == common
+                good += now == common and now == gold
+                bad += now == common and gold is not None and mine == gold
+    differ = [(together, gold) for together, own, gold in cases
+              if gold in own.values() and len(set(own.values())) > 1]  # fmt: skip
+    lost = sum(gold not in together.values() for together, gold in differ)
+    none = "no member's answer alone is known to be "
+    shares = (
+        ("flips_to_wrong", spoiled, right, TOLERATED, none + "right",
+         "answers that are right in isolation and wrong in the team"),
+        ("recovery", mended, wrong, 1.0, none + "wrong",
+         "answers that are wrong in isolation and right in the team: the more the better"),
+        ("modal_adoption", taken, n, 1.0,
+         "no member's own answer differs from what most others answer alone",
+         "a member whose own answer differs takes what most others answered alone; "
+         f"{good} of them turn right by it, {bad} turn wrong"),
+        ("disagreement_collapse", lost, len(differ), TOLERATED,
+         "in no task one of differing members is right",
+         "members differ alone, one is right, and nobody is in the team"),
+    )  # fmt: skip
+    return [share(NAME, name, hits, count, tolerated, reason, of="cases", none=why)
+            for name, hits, count, tolerated, why, reason in shares]  # fmt: skip
 
 
-def _collapse(cases: Sequence[Case]) -> Finding:
-    """Returns how often nobody is right in the team, if members differ alone and one is right."""
-    differ = [
-        (t, gold) for t, own, gold in cases if gold in own.values() and len({*own.values()}) > 1
-    ]
-    hits = sum(gold not in together.values() for together, gold in differ)
-    return _share("disagreement_collapse", hits, len(differ), TOLERATED,
-                  "in no task one of differing members is right",
-                  "members differ alone, one is right, and nobody is in the team")  # fmt: skip
+def _most_common(answers: Iterable[str]) -> tuple[str, bool]:
+    """Returns the most common answer, and whether another one is as common."""
+    first, *others = Counter(answers).most_common(2)
+    return first[0], bool(others) and others[0][1] == first[1]
 
 
 def _oracle(cases: Sequence[Case]) -> Finding:
@@ -305,12 +297,11 @@ def _oracle(cases: Sequence[Case]) -> Finding:
     gaps = []
     for together, own, gold in cases:
         if gold is not None:
-            votes = Counter(together.values()).most_common(2)
-            tie = len(votes) > 1 and votes[0][1] == votes[1][1]
-            gaps.append(float(gold in own.values()) - float(not tie and votes[0][0] == gold))
+            vote, tie = _most_common(together.values())
+            gaps.append(float(gold in own.values()) - float(not tie and vote == gold))
     if len(gaps) < 2:
-        return unknown(NAME, "oracle_gap", "of fewer than two tasks a right answer is known",
-                       len(gaps))  # fmt: skip
+        why = "of fewer than two tasks a right answer is known"
+        return unknown(NAME, "oracle_gap", why, len(gaps))
     return estimated(NAME, "oracle_gap", mean_interval(np.array(gaps)), 0.0, False,
                      "tasks that somebody solves alone less tasks that the team's vote solves; no "
                      "team has to reach all")  # fmt: skip
@@ -336,7 +327,7 @@ def _excess(cases: Sequence[Case]) -> Finding:
     if (p == 0).sum() < 2:
         return Finding(NAME, "excess_agreement", value, len(cases), null=0.0, reason=reason)
     interval = mean_interval(a[p == 0])
-    is_found = interval.low > 0.5 and (p == 0).sum() >= 5
+    is_found = bool(interval.low > 0.5 and (p == 0).sum() >= 5)
     # whether the answers that a team agrees on are right more often than its members' own
     gains = [
         float(gold in together.values()) - sum(a == gold for a in own.values()) / len(own)
@@ -346,12 +337,8 @@ def _excess(cases: Sequence[Case]) -> Finding:
     if is_found and len(gains) > 1 and mean_interval(np.array(gains)).low > 0:
         is_found = False
         reason += ", and they agree on what is right more often than what each answers alone"
-    return Finding(NAME, "excess_agreement", value, len(cases), interval.low, interval.high,
-                   0.0, FOUND if is_found else CLEAR, reason)  # fmt: skip
-
-
-def _share(name: str, hits: int, n: int, tolerated: float, why: str, reason: str) -> Finding:
-    return share(NAME, name, hits, n, tolerated, reason, of="cases", none=why)
+    interval = Estimate(value, interval.low, interval.high, len(cases))
+    return estimated(NAME, "excess_agreement", interval, 0.0, is_found, reason)
 
 
 AUDIT = Audit(NAME, "echo, concession, and conformity against isolated answers", look, conclude)

@@ -79,11 +79,6 @@ def episode(
 _ROLE = re.compile(r"([^()]++)\(([^)]*+)\)")
 
 
-def is_who_and_when(value: Any) -> bool:
-    """Returns whether a value has a history and a question."""
-    return isinstance(value, dict) and "history" in value and "question" in value
-
-
 def who_and_when(value: Any, where: str, name: str) -> list[Episode]:
     """Returns one episode; `name` or `role` has the speaker: `Orchestrator (-> WebSurfer)`."""
     events: list[EventFields] = []
@@ -236,11 +231,6 @@ def crewai(value: Any, where: str, name: str) -> list[Episode]:
 # MAST: a trace as one text, with people's labels
 
 
-def is_mast(value: Any) -> bool:
-    """Returns whether a value is a row of the MAST data."""
-    return isinstance(value, dict) and "mas_name" in value and "trace" in value
-
-
 def mast(value: Any, where: str, name: str) -> list[Episode]:
     """Returns one event with the whole trace: each system marks its speakers in its own way."""
     trace = value["trace"]
@@ -283,9 +273,14 @@ FORMATS = Registry[Format](
             lambda value: isinstance(value, dict) and "step" in value and "episodes" in value,
             lambda value, where, name: of_update(value, where),
         ),
-        "who_and_when": Format(is_who_and_when, who_and_when),
+        "who_and_when": Format(
+            lambda value: isinstance(value, dict) and "history" in value and "question" in value,
+            who_and_when,
+        ),
         "inspect_ai": Format(is_inspect, inspect),
-        "mast": Format(is_mast, mast),
+        "mast": Format(
+            lambda value: isinstance(value, dict) and "mas_name" in value and "trace" in value, mast
+        ),
         "autogen": Format(is_autogen, autogen),
         "langgraph": Format(is_langgraph, langgraph),
         "langgraph updates": Format(is_updates, updates),

@@ -97,7 +97,7 @@ def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
                 if not (block.unended and columns.rows):
                     raise LogError(str(torn)) from torn
                 lost = f"{where}: the last line is incomplete and was left out"
-                warnings.warn(f"{lost}; decisions read: {columns.rows}", TornLogWarning, 4)
+                warnings.warn(f"{lost}; decisions read: {columns.rows}", TornLogWarning, 3)
                 break
     columns.guesses, columns.facts = reader.guesses, reader.facts
     return columns

@@ -112,18 +112,13 @@ def noted_episodes(
     for warning in torn:
         notes.add(str(warning.message))
     if unnamed:
-        notes.warning = _unnamed_warning(unnamed, count)
+        notes.warning = (
+            f"Messages carry no name in {unnamed} of {count} episodes. All messages of the role "
+            "count as one member, so findings about single members are not reliable. Write names "
+            "into the messages. For LangGraph, log the list of what graph.stream(..., "
+            "stream_mode='updates') yields. If there is only one member, name it with --mapping."
+        )
         notes.lines.insert(0, notes.warning)
-
-
-def _unnamed_warning(unnamed: int, episodes: int) -> str:
-    """Returns what to do if several members may stand under one role."""
-    return (
-        f"Messages carry no name in {unnamed} of {episodes} episodes. All messages of the role "
-        "count as one member, so findings about single members are not reliable. Write names into "
-        "the messages. For LangGraph, log the list of what graph.stream(..., "
-        "stream_mode='updates') yields. If there is only one member, name it with --mapping."
-    )
 
 
 def _walk(path: Path, note: Note, top: bool = False) -> Iterator[Episode]:

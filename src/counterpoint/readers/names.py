@@ -135,12 +135,26 @@ def plan_columns(
     is_guessed = any(not _is_component(source) for source in components.values())
     is_foreign = bool(renamed or is_guessed or chosen or any(name in kinds for name in TEXTS))
     if renamed:
-        guesses.insert(0, "columns are read as: " + _pairs(renamed))
+        pairs = [f"{printable(name)} = '{printable(source)}'" for name, source in renamed.items()]
+        guesses.insert(0, f"columns are read as: {', '.join(pairs)}")
     is_grouped = LIST in kinds.get(sources.get("rewards", ""), set())
-    guesses += _supplied(sources, is_grouped) if is_foreign else []
+    if is_foreign and "agent" not in sources:
+        guesses.append(f"no column 'agent': all rows belong to one agent, '{ONE_AGENT}'")
+    if is_foreign and "rollout" not in sources and not is_grouped:
+        guesses.append(
+            "no column 'rollout': row g of an agent in a prompt is rollout g"
+            if "agent" in sources
+            else "no column 'rollout': the rows of each prompt are numbered in the order of the log"
+        )
     unread = [name for name in kinds if name not in taken and name]
-    facts = _absent(sources, is_grouped)
-    facts += [f"columns that are not read: {list_names(unread)}"] if unread else []
+    facts = []
+    if "prompt" not in sources:
+        prompts = "each record is a prompt of its own" if is_grouped else "all rows are one prompt"
+        facts.append(f"no column 'prompt': {prompts}")
+    if "step" not in sources:
+        facts.append(NO_STEP)
+    if unread:
+        facts.append(f"columns that are not read: {list_names(unread)}")
     return ColumnPlan(sources, components, is_foreign, tuple(unread), tuple(guesses), tuple(facts))
 
 
@@ -237,38 +251,9 @@ def _take_reward(
     ]
 
 
-def _supplied(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
-    """Returns sentences about what a foreign log leaves out and the reader adds."""
-    guesses = []
-    if "agent" not in sources:
-        guesses.append(f"no column 'agent': all rows belong to one agent, '{ONE_AGENT}'")
-    if "rollout" not in sources and not is_grouped:
-        guesses.append(
-            "no column 'rollout': row g of an agent in a prompt is rollout g"
-            if "agent" in sources
-            else "no column 'rollout': the rows of each prompt are numbered in the order of the log"
-        )
-    return guesses
-
-
-def _absent(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
-    """Returns sentences about what is not in the log."""
-    facts = []
-    if "prompt" not in sources:
-        prompts = "each record is a prompt of its own" if is_grouped else "all rows are one prompt"
-        facts.append(f"no column 'prompt': {prompts}")
-    return facts if "step" in sources else [*facts, NO_STEP]
-
-
 def _is_component(name: str) -> bool:
     """Returns whether a column has our name of a component: `reward.NAME` or `rewards.NAME`."""
     return name.startswith(("reward.", "rewards.")) and bool(name.partition(".")[2])
-
-
-def _pairs(renamed: Mapping[str, str]) -> str:
-    return ", ".join(
-        f"{printable(name)} = '{printable(source)}'" for name, source in renamed.items()
-    )
 
 
 def kind_of(value: object) -> str:

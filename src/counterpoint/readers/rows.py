@@ -18,7 +18,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import ONE_AGENT, Decision, Label, missing_column, printable
+from counterpoint.readers.columns import (
+    ONE_AGENT,
+    Decision,
+    Label,
+    missing_column,
+    number_rollout,
+    printable,
+)
 from counterpoint.readers.names import LIST, TABLE, ColumnPlan, excerpt, parse_reward
 from counterpoint.records import LABELS
 
@@ -171,20 +178,6 @@ def label_of(at: str, value: Any) -> Label | None:
     return label
 
 
-def _conversation(at: str, data: bytes) -> Label | None:
-    """Returns a prompt, which may be a list of messages: its text then identifies it."""
-    if len(data) > LONGEST_REWARDS_BYTES:
-        raise LogError(
-            f"{at}: got {len(data)} bytes; wanted at most {LONGEST_REWARDS_BYTES}: write an id of "
-            "the prompt"
-        )
-    try:
-        value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise LogError(f"{at}: {error}; wanted text or messages") from error
-    return label_of(at, value)
-
-
 class RowReader:
     """Reads lines of one decision, or of the rewards of one agent's rollouts.
 
@@ -256,7 +249,16 @@ class RowReader:
             yield from self.of_values(where, lenient(where, line))
             return
         if self._is_conversation and isinstance(record.prompt, msgspec.Raw):
-            record.prompt = _conversation(f"{where}, column 'prompt'", bytes(record.prompt))
+            at, data = f"{where}, column 'prompt'", bytes(record.prompt)
+            if len(data) > LONGEST_REWARDS_BYTES:
+                raise LogError(
+                    f"{at}: got {len(data)} bytes; wanted at most {LONGEST_REWARDS_BYTES}: write "
+                    "an id of the prompt"
+                )
+            try:
+                record.prompt = label_of(at, msgspec.json.decode(data))
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise LogError(f"{at}: {error}; wanted text or messages") from error
         if isinstance(record.step, str):
             record.step = _step(f"{where}, column '{self._source('step')}'", record.step)
         yield from self._of(where, record)
@@ -295,38 +297,36 @@ class RowReader:
 
     def _of(self, where: str, record: Any) -> Iterator[Decision]:
         """Yields the decisions of one record, which has the attributes of `Record`."""
-        labels = self._labels(where, record)
+        labels, rewards = self._labels(where, record), dict[str, float]()
         if self._components:
-            rewards = {}
             for name, field in self._components.items():
                 value = getattr(record, field)
                 at = f"{where}, column '{printable(self._plan.components[name])}'"
                 rewards[name] = math.nan if value is UNSET else parse_reward(at, value)
-            yield self._numbered(labels), rewards
-            return
-        if record.rewards is UNSET:
+        elif record.rewards is UNSET:
             if record.reward is UNSET:
                 raise LogError(self._missing(where, "reward"))
             reward = record.reward
             if type(reward) is not float:  # the place costs more than the reward: only if needed
                 reward = parse_reward(f"{where}, column '{self._source('reward')}'", reward)
-            yield self._numbered(labels), {"reward": reward}
-            return
-        if record.reward is not UNSET:
+            rewards["reward"] = reward
+        elif record.reward is not UNSET:
             raise LogError(
                 f"{where}: got both 'reward' and 'rewards'; wanted one of them: drop 'reward' to "
                 "keep the components"
             )
-        several = rewards_in(where, record.rewards)
-        if isinstance(several, Mapping):
+        else:
+            several = rewards_in(where, record.rewards)
+            if not isinstance(several, Mapping):
+                yield from self._group(where, labels, several)
+                return
             at = f"{where}, column 'rewards', component"
-            named = {
-                name: value if type(value) is float else parse_reward(f"{at} {name!r}", value)
-                for name, value in several.items()
-            }
-            yield self._numbered(labels), named
-            return
-        yield from self._group(where, labels, several)
+            for name, value in several.items():
+                paid = value if type(value) is float else parse_reward(f"{at} {name!r}", value)
+                rewards[name] = paid
+        if self._is_numbered:
+            number_rollout(labels, self._numbers)
+        yield labels, rewards
 
     def _group(
         self, where: str, labels: dict[str, Label | None], rewards: Sequence[Reward]
@@ -369,14 +369,6 @@ class RowReader:
         action = record.answer if record.action is UNSET else record.action
         if action is not UNSET:
             labels["action"] = action
-        return labels
-
-    def _numbered(self, labels: dict[str, Label | None]) -> dict[str, Label | None]:
-        """Adds a rollout to a row without one: the number of equal rows before it."""
-        if self._is_numbered:
-            key = tuple(v for name, v in labels.items() if name not in ("action", "rollout"))
-            labels["rollout"] = self._numbers[key]
-            self._numbers[key] += 1
         return labels
 
     def _source(self, name: str) -> str:

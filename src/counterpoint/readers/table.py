@@ -16,7 +16,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import ONE_AGENT, REQUIRED, Columns, Label, missing_column
+from counterpoint.readers.columns import (
+    ONE_AGENT,
+    REQUIRED,
+    Columns,
+    Label,
+    missing_column,
+    number_rollout,
+)
 from counterpoint.readers.lines import Block, TornLogWarning
 from counterpoint.readers.names import ColumnPlan, as_number, kind_of_cell, kinds_of, plan_columns
 
@@ -56,11 +63,11 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
                 read = before
                 raise csv.Error(f"got {len(cells)} cells, and the header has {len(header)}")
             row = {name: _label(where, header[i], name, cells[i]) for name, i in labels.items()}
-            columns.add(
-                where,
-                _completed(row, numbers),
-                {name: _reward(where, header[i], cells[i]) for name, i in rewards.items()},
-            )
+            row.setdefault("agent", ONE_AGENT)  # in a log of ours the header has both
+            if "rollout" not in row:
+                number_rollout(row, numbers)
+            paid = {name: _reward(where, header[i], cells[i]) for name, i in rewards.items()}
+            columns.add(where, row, paid)
     except csv.Error as error:
         # only the last record can be torn: an error before it is an error of the file
         if not (lines.unended and columns.rows) or rows.line_num > read + 1:
@@ -68,7 +75,7 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
         torn = "is incomplete and was left out"
     if lines.unended and columns.rows:
         message = f"line {rows.line_num}: the last line {torn}; decisions read: {columns.rows}"
-        warnings.warn(message, TornLogWarning, stacklevel=4)
+        warnings.warn(message, TornLogWarning, stacklevel=3)
     # a label column is of integers if every value is an integer as `str` writes it
     for name, ids in columns.values.items():
         texts = [text for text in ids if isinstance(text, str)]
@@ -110,18 +117,6 @@ def _header(header: list[str], plan: ColumnPlan) -> tuple[dict[str, int], dict[s
         {name: at[source] for name, source in sources.items()},
         {name: at[source] for name, source in parts.items()},
     )
-
-
-def _completed(
-    row: dict[str, Label | None], numbers: Counter[tuple[object, ...]]
-) -> dict[str, Label | None]:
-    """Returns a row of a foreign log with what it leaves out: the agent, the rollout's number."""
-    row.setdefault("agent", ONE_AGENT)
-    if "rollout" not in row:
-        key = tuple(value for name, value in row.items() if name != "action")
-        row["rollout"] = str(numbers[key])
-        numbers[key] += 1
-    return row
 
 
 def _label(where: str, source: str, name: str, cell: str) -> Label | None:
