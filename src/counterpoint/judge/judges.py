@@ -11,15 +11,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import tied_sets
 from counterpoint.judge.present import Sheet
-
-N = TypeVar("N", int, float)
+from counterpoint.speakers.speaker import sum_known
 
 LONGEST_REPLY = 100_000
 """The most characters of a reply."""
@@ -98,11 +97,6 @@ def written(sheet: Sheet, scores: Sequence[float], width: float = 0.0) -> str:
         return json.dumps({"score": min(max(float(scores[0]), 0.0), 1.0)})
     places = tied_sets(np.asarray(scores, dtype=float), width)
     return json.dumps({"ranking": [[sheet.labels[i] for i in tied] for tied in places]})
-
-
-def sum_known(a: N | None, b: N | None) -> N | None:
-    """Returns the sum, or None if one of the numbers is not known."""
-    return None if a is None or b is None else a + b
 
 
 def parse_ranking(text: str, ids: Sequence[str]) -> list[list[str]]:

@@ -190,14 +190,18 @@ class Presenter:
             order: the candidates to show, as indices into the group.
             canaries: the canaries to add, at random places.
         """
-        shown = [(self.texts[i], self.group.candidates[i], "") for i in order]
+        shown: list[tuple[str, Candidate | None, str]] = [
+            (self.texts[i], self.group.candidates[i], "") for i in order
+        ]
         for canary in canaries:
-            at = int(self.rng.integers(len(shown) + 1))
+            at, run, text = int(self.rng.integers(len(shown) + 1)), None, _TEXTS.get(canary, "")
             if canary == TWIN:
                 twin = int(self.rng.choice(order))
-                shown.insert(at, (self.texts[twin], self.group.candidates[twin], TWIN))
-            else:
-                shown.insert(at, (self._canary(canary), None, canary))  # type: ignore[arg-type]
+                text, run = self.texts[twin], self.group.candidates[twin]
+            elif canary == FILLER:
+                length = min(max(map(len, self.texts)), MOST_FILLER)
+                text = (_FILLER * (length // len(_FILLER) + 1))[:length]
+            shown.insert(at, (text, run, canary))
         labels: list[str] = []
         while len(labels) < len(shown):
             label = self._drawn(3)
@@ -216,12 +220,6 @@ class Presenter:
             int(self.rng.integers(2**31)),
             self.group.candidates,
         )
-
-    def _canary(self, name: str) -> str:
-        if name != FILLER:
-            return _TEXTS[name]
-        length = min(max(map(len, self.texts)), MOST_FILLER)
-        return (_FILLER * (length // len(_FILLER) + 1))[:length]
 
     def _drawn(self, letters: int) -> str:
         return "".join(self.rng.choice(list("bcdfghjkmnpqrstvwxz23456789"), letters))

@@ -24,14 +24,7 @@ from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import AGGREGATES, tied_sets
-from counterpoint.judge.judges import (
-    CountedJudge,
-    Judge,
-    Opinion,
-    parse_ranking,
-    parse_score,
-    sum_known,
-)
+from counterpoint.judge.judges import CountedJudge, Judge, Opinion, parse_ranking, parse_score
 from counterpoint.judge.modes import MODES, Ranking, reliability
 from counterpoint.judge.present import CANARIES, TWIN, Candidate, Group, Presenter, Sheet
 from counterpoint.judge.verdict import (
@@ -44,6 +37,7 @@ from counterpoint.judge.verdict import (
 )
 from counterpoint.results.ranking import RankedGroup, RankingResult, Strength
 from counterpoint.speakers.cache import Replies, StoredReply
+from counterpoint.speakers.speaker import sum_known
 
 Judging = Generator[list[Sheet], list[Opinion], Verdict]
 T = TypeVar("T")
@@ -86,13 +80,8 @@ def rank_groups(
         if store:
             # A question without any reply may fail for a passing reason: such a verdict is not
             # kept, so that the next job asks again.
-            store.write(
-                {
-                    each.key: _stored(asdict(each.verdict))
-                    for each in finished
-                    if each.verdict and not each.verdict.lost
-                }
-            )
+            store.write({each.key: _stored(asdict(each.verdict)) for each in finished
+                         if each.verdict and not each.verdict.lost})  # fmt: skip
         while line and (verdict := line[0].verdict) is not None:
             line.popleft()
             yield verdict
@@ -382,11 +371,6 @@ def rank_all(
     for verdict in rank_groups(groups, counted, settings, store=store):
         ranked.append(ranked_group(verdict))
         on_group(len(ranked))
-    tokens: int | None = 0
-    dollars: float | None = 0.0
-    for group in ranked:
-        tokens = sum_known(tokens, group.tokens)
-        dollars = sum_known(dollars, group.cost_dollars)
     return RankingResult(
         version=__version__,
         judge=dict(judge.facts),
@@ -395,8 +379,8 @@ def rank_all(
         void=sum(bool(group.void) for group in ranked),
         calls=sum(group.calls for group in ranked),
         asked_now=counted.calls,
-        tokens=tokens,
-        cost_dollars=dollars,
+        tokens=sum_known(0, *(group.tokens for group in ranked)),
+        cost_dollars=sum_known(0.0, *(group.cost_dollars for group in ranked)),
     )
 
 

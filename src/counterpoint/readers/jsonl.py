@@ -85,7 +85,16 @@ def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
     first = next(stream, None)
     if first is None:
         return Columns()
-    reader = _reader(first, chosen)
+    peeked = list(_peeked(first))
+    reader: NestReader | RowReader | TableReader | None = None
+    if peeked and not chosen:
+        reader = nested_of(peeked[0])
+    if reader is None:
+        is_tabular = bool(peeked) and is_table(peeked[0])
+        rows = transposed("line 1", peeked[0]) if is_tabular else peeked
+        kinds = kinds_of({name: kind_of(value) for name, value in row.items()} for row in rows)
+        by_row = RowReader(plan_columns(kinds, chosen), kinds)
+        reader = TableReader(by_row) if is_tabular else by_row
     columns = Columns()
     for block in itertools.chain([first], stream):
         for number, line in block.lines():
@@ -101,18 +110,6 @@ def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
                 break
     columns.guesses, columns.facts = reader.guesses, reader.facts
     return columns
-
-
-def _reader(first: Block, chosen: Mapping[str, str] | None) -> NestReader | RowReader | TableReader:
-    peeked = list(_peeked(first))
-    nested = nested_of(peeked[0]) if peeked and not chosen else None
-    if nested is not None:
-        return nested
-    is_tabular = bool(peeked) and is_table(peeked[0])
-    rows = transposed("line 1", peeked[0]) if is_tabular else peeked
-    kinds = kinds_of({name: kind_of(value) for name, value in row.items()} for row in rows)
-    reader = RowReader(plan_columns(kinds, chosen), kinds)
-    return TableReader(reader) if is_tabular else reader
 
 
 def _peeked(block: Block) -> Iterator[Mapping[str, object]]:

@@ -63,11 +63,7 @@ class LoggedMessage:
 
 
 def parse_message(value: Any, where: str) -> LoggedMessage:
-    """Returns a message of OpenAI's format.
-
-    Raises:
-        LogError: The value is no message; the error names the place.
-    """
+    """Returns a message of OpenAI's format, or raises a LogError that names the place."""
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
         raise LogError(f'{where}: got {excerpt(value)}; wanted {{"role": text, "content": text}}')
     name = value.get("name")

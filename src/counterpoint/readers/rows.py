@@ -79,12 +79,7 @@ _rollouts = msgspec.json.Decoder(list[Reward])
 
 
 def lenient(where: str, line: bytes) -> Any:
-    """Returns any JSON value, NaN and Infinity included.
-
-    Raises:
-        LogError: The value is nested too deeply.
-        Torn: The line is no JSON.
-    """
+    """Returns any JSON value, NaN and Infinity included; raises `Torn` if it is no JSON."""
     try:
         return json.loads(line)
     except RecursionError as error:
@@ -100,11 +95,7 @@ def lenient(where: str, line: bytes) -> Any:
 
 
 def rewards_in(where: str, raw: object) -> Mapping[str, Reward] | Sequence[Reward]:
-    """Returns the value of `rewards`: the reward of each component, or of each rollout.
-
-    Raises:
-        LogError: The value is neither a mapping nor a list of numbers, or too long.
-    """
+    """Returns the value of `rewards`: the reward of each component, or of each rollout."""
     at = f"{where}, column 'rewards'"
     if isinstance(raw, dict | list):
         return raw
@@ -125,11 +116,7 @@ def rewards_in(where: str, raw: object) -> Mapping[str, Reward] | Sequence[Rewar
 
 
 def check_label(where: str, name: str, value: Label | None) -> Label:
-    """Returns a label, and checks it.
-
-    Raises:
-        LogError: The label is null or no finite number; the message names the column.
-    """
+    """Returns a label, or raises a LogError if it is null or no finite number."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         raise LogError(f"{where}, column '{name}': got {value}; wanted a number or text")
     return value
@@ -163,9 +150,7 @@ def _check_text(at: str, text: str) -> None:
 def label_of(at: str, value: Any) -> Label | None:
     """Returns a label: a scalar itself; a list or an object as its JSON text, which identifies it.
 
-    Raises:
-        LogError: The value is true or false, or has half of a surrogate pair, a number that is too
-            large, or too many levels.
+    It is a LogError if the value is true or false, or cannot be written as JSON again.
     """
     if isinstance(value, list | dict):
         try:
@@ -179,12 +164,7 @@ def label_of(at: str, value: Any) -> Label | None:
 
 
 class RowReader:
-    """Reads lines of one decision, or of the rewards of one agent's rollouts.
-
-    Args:
-        plan: what the columns of the log mean.
-        kinds: the log's columns, each with the kinds of its first values.
-    """
+    """Reads lines of one decision, or of the rewards of one agent's rollouts, by a plan."""
 
     def __init__(self, plan: ColumnPlan, kinds: Mapping[str, set[str]]) -> None:
         self._plan, self.guesses = plan, list(plan.guesses)

@@ -39,11 +39,7 @@ def is_span(value: Any) -> bool:
 
 
 def spans_of(value: Any, where: str) -> Iterator[Span]:
-    """Yields the spans of a line.
-
-    Raises:
-        LogError: A part of it is of another type; the error names it.
-    """
+    """Yields the spans of a line; a part of another type is a LogError that names it."""
     if "resourceSpans" not in value:
         yield _span(value, where)
         return

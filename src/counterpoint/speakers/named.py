@@ -41,11 +41,7 @@ def open_speaker(model: str, base_url: str | None = None) -> Speaker:
 
 
 def local_speaker(model: str) -> Speaker:
-    """Returns a speaker that runs a model in this process.
-
-    Raises:
-        ModelError, MissingPackageError: as `open_speaker`.
-    """
+    """Returns a speaker that runs a model in this process; it raises what `open_speaker` does."""
     require_language()
     from counterpoint.lm.model import open_model  # torch is imported on use
     from counterpoint.speakers.local import LocalSpeaker

@@ -32,7 +32,7 @@ from counterpoint.speakers.answers import (
     read_refusal,
 )
 from counterpoint.speakers.server_settings import ServerSettings
-from counterpoint.speakers.speaker import Message, Reply, Request
+from counterpoint.speakers.speaker import Message, Reply, Request, sum_known
 
 if TYPE_CHECKING:
     import numpy as np
@@ -274,8 +274,8 @@ class PendingRequest:
         except Exception as unexpected:  # costs this request, not its siblings
             error = f"unexpected {type(unexpected).__name__}: {one_line(str(unexpected))}"
         seconds = time.monotonic() - begun
-        prompt = _total([tokens[0] for tokens in self._used])
-        completion = _total([tokens[1] for tokens in self._used])
+        prompt = sum_known(*(tokens[0] for tokens in self._used))
+        completion = sum_known(*(tokens[1] for tokens in self._used))
         return Reply(text, prompt, completion, None, seconds, len(self._used), error=error,
                      refused=refused)  # fmt: skip
 
@@ -314,11 +314,6 @@ class PendingRequest:
             if time.monotonic() + pause >= self._ends:
                 raise TimeoutError  # now, instead of a wait that must end in it
             await asyncio.sleep(pause)
-
-
-def _total(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
 
 
 def ask_for_a_word(messages: Sequence[Message], words: Sequence[str]) -> tuple[Message, ...]:

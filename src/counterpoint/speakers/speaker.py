@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from counterpoint.errors import SettingError
 
+N = TypeVar("N", int, float)
 Role = Literal["system", "user", "assistant"]
 
 
@@ -118,6 +119,12 @@ class Speaker(Protocol):
             CounterpointError: the speaker cannot be used at all. If one request fails, its reply
                 says so.
         """
+
+
+def sum_known(*counts: N | None) -> N | None:
+    """Returns the sum, or None if one of the numbers is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _demand_text(what: str, text: Any) -> None:
