@@ -150,6 +150,7 @@ def sign_flip(values: Floats, draws: int = 4000) -> float:
     rng = np.random.default_rng(0)
     signs = rng.integers(0, 2, (draws, len(values))) * 2 - 1
     means_by_chance = (signs * np.abs(values)).mean(axis=1)
+    # one more in both counts: the data themselves are one of the orders, so p is never 0
     return float((1 + (means_by_chance >= values.mean() - 1e-12).sum()) / (draws + 1))
 
 

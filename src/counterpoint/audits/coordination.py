@@ -120,7 +120,7 @@ def churn(episode: Episode) -> float | None:
         if event.kind != "action":
             continue
         gone, new = _lines(event)
-        moved = gone & new
+        moved = gone & new  # a line that goes and comes in one action is neither written nor lost
         for line, times in (gone - moved).items():
             back = min(times, standing[line])
             reverted += back

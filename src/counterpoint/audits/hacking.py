@@ -138,6 +138,7 @@ def proxy_gap(rows: Sequence[Row]) -> list[Finding]:
     rng = np.random.default_rng(0)
     null = np.array([_growth(rng.permutation(gap)) for _ in range(2000)])
     p = float((1 + (null >= value - 1e-12).sum()) / (len(null) + 1))
+    # the spread of random orders stands for the error of the value: there is one order alone
     below, above = np.quantile(null, [0.025, 0.975])
     low, high = value - float(above), value - float(below)
     opened = p < 0.05 and value > 0.3

@@ -157,6 +157,7 @@ def _longest(flags: Floats | np.ndarray) -> tuple[int, int]:
 
 def _gap_by_chance(long: dict[str, list[tuple[int, bool]]], rng: np.random.Generator) -> float:
     """Returns the mean gap if the idle turns are distributed over all turns at random."""
+    # the idlest of several members is above the others by chance too: how far, shuffling tells
     flags = np.array([flag for each in long.values() for _, flag in each], dtype=float)
     ends = np.cumsum([len(each) for each in long.values()])[:-1]
     gaps = []

@@ -16,8 +16,7 @@ from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, quote
 from counterpoint.audits.idleness import idle
 from counterpoint.errors import SettingError
 from counterpoint.plugins import Registry
-from counterpoint.readers.logs import Notes, noted_episodes
-from counterpoint.readers.mapping import Names
+from counterpoint.readers.logs import Names, Notes, noted_episodes
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
 from counterpoint.results.audit import AuditResult, Mark, MessageCount, Timeline
 

@@ -129,10 +129,10 @@ def _measured(
     rankings: dict[str, Ranking] = {}
     sheets = [presenter.sheet("ranking", each) for each in orders.values()]
     one = int(rng.integers(n))
-    asked = [*sheets, *(presenter.sheet("score", [one]) for _ in range(2))]
+    questions = [*sheets, *(presenter.sheet("score", [one]) for _ in range(2))]
     opinions: list[Opinion] = []
-    for first in range(0, len(asked), judge.at_once):
-        opinions += judge.judge(asked[first : first + judge.at_once])
+    for first in range(0, len(questions), judge.at_once):
+        opinions += judge.judge(questions[first : first + judge.at_once])
     for name, sheet, opinion in zip(orders, sheets, opinions, strict=False):
         try:
             rankings[name] = without_canaries(sheet, parse_ranking(opinion.text, sheet.labels))
@@ -180,6 +180,7 @@ def _of_pairs(above: list[Floats], truth: Floats, group: Group, own: str) -> dic
     if better.any():
         values["accuracy"] = float(mean[better].mean())
     wrong = 1 - mean  # of (better, worse): how far the worse one is put above
+    # errors for a kind less errors against it: a judge that errs at random has no preference
     longer = lengths[:, None] > lengths[None, :]
     values["length_bias"] = _difference(wrong, better & longer.T, better & longer)
     owned = mine[:, None] & ~mine[None, :]

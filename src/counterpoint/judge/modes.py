@@ -56,6 +56,7 @@ def swiss(n: int, orders: int, calls: int, rng: np.random.Generator) -> Question
     won, met = np.zeros(n), set[frozenset[int]]()
     left = calls or orders * (n // 2) * (math.ceil(math.log2(max(n, 2))) + 1)
     while left >= orders:
+        # shuffled before the stable sort, so that candidates with as many wins meet at random
         free, pairs = sorted(rng.permutation(n).tolist(), key=lambda i: -won[i]), []
         while len(free) > 1:
             one = free.pop(0)

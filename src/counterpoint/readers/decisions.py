@@ -80,6 +80,7 @@ def example_log() -> Path:
 
 
 def _read(stream: BinaryIO, chosen: Mapping[str, str] | None) -> tuple[Decisions, list[str]]:
+    """Returns the decisions of a stream, and sentences about guessed meanings."""
     head = stream.read(len(ZIP))
     while len(head) < len(ZIP) and (more := stream.read(len(ZIP) - len(head))):
         head += more

@@ -157,13 +157,13 @@ class TableReader:
 
     @property
     def guesses(self) -> list[str]:
-        """What was guessed, in sentences."""
+        """Returns what was guessed, in sentences."""
         tables = f"lines that are tables: {self._lines}; each position of their lists is a row"
         return [tables, *self._rows.guesses]
 
     @property
     def facts(self) -> list[str]:
-        """What is absent or not read, in sentences."""
+        """Returns what is absent or not read, in sentences."""
         return self._rows.facts
 
 
@@ -302,7 +302,7 @@ class NestReader:
 
     @property
     def facts(self) -> list[str]:
-        """Sentences about what is absent or not read."""
+        """Returns sentences about what is absent or not read."""
         return [] if self._has_step else [NO_STEP]
 
     def _parsed(self, where: str, line: bytes) -> Nest:

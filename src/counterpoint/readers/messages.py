@@ -53,12 +53,12 @@ class LoggedMessage:
 
     @property
     def speaker(self) -> str:
-        """The name, or the role if there is no name."""
+        """Returns the name, or the role if there is no name."""
         return self.name or self.role
 
     @property
     def is_unnamed(self) -> bool:
-        """Whether a member wrote it whom only the role identifies."""
+        """Returns whether a member wrote it whom only the role identifies."""
         return self.role in MEMBERS and self.speaker == self.role
 
 

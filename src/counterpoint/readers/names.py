@@ -161,6 +161,7 @@ def plan_columns(
 def _chosen(
     kinds: Mapping[str, set[str]], chosen: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """Returns the columns, the components and the ignored columns that the user's meanings name."""
     sources: dict[str, str] = {}
     components: dict[str, str] = {}
     ignored: list[str] = []

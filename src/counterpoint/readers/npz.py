@@ -151,6 +151,7 @@ def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDAr
 def _rewards(
     columns: dict[str, NDArray[Any]], there: list[str]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Returns [N, K] rewards and the names of the K components, checked."""
     single = columns.get("reward", columns.get("rewards"))
     parts = {key.removeprefix("reward."): column for key, column in columns.items()
              if key.startswith("reward.")}  # fmt: skip

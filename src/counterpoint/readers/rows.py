@@ -46,6 +46,7 @@ _CONTROL = re.compile(r'[\\"\x00-\x1f]')
 """Characters in a column's name that the strict parser cannot look for."""
 
 
+# a record lives for one line and holds no cycle, so the collector need not look at it
 class Record(msgspec.Struct, gc=False):
     """One line; a line may have other keys, which are ignored."""
 
@@ -185,7 +186,7 @@ class RowReader:
 
     @property
     def facts(self) -> list[str]:
-        """What is absent or not read, and prompts that occur again, in sentences."""
+        """Returns what is absent or not read, and prompts that occur again, in sentences."""
         again = (
             f"records with a prompt that came back for the same agent: {self._again}; each is a "
             "group of its own"

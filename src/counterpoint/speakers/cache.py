@@ -177,6 +177,7 @@ class Replies:
 
         def work(database: sqlite3.Connection) -> None:
             with database:
+                # two processes may have asked the same: from now on both must repeat one text
                 database.executemany(
                     "INSERT OR IGNORE INTO replies VALUES (?, ?, ?)",
                     [(key, text, _seal(key, text)) for key, text in rows],
