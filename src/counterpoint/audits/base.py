@@ -25,7 +25,10 @@ audit types its own rows as a `TypedDict`."""
 Kept = TypeVar("Kept", bound=Row)
 
 NOTHING = "there is nothing to count"
+FEWEST = 5
+"""With fewer episodes the mean of a difference is not computable."""
 MANY = 400
+DRAWS = 4000
 MOST_DRAWN = 10_000
 LONGEST_QUOTE = 120
 """The most characters of a quotation."""
@@ -118,7 +121,7 @@ def mean_share(
 
 def mean_gap(
     audit: str, name: str, gaps: Sequence[float], least: float, reason: str,
-    evidence: Sequence[Place] = (), fewest: int = 5,
+    evidence: Sequence[Place] = (),
 ) -> Finding:  # fmt: skip
     """Returns a mean over episodes of a difference from its own null, which is 0.
 
@@ -128,18 +131,17 @@ def mean_gap(
         least: the smallest mean that matters; p decides whether chance explains it.
         reason: the meaning of the number.
         evidence: places where it can be seen.
-        fewest: with fewer episodes the mean is not computable.
     """
     values = np.asarray(gaps, dtype=float)
-    if len(values) < fewest:
-        why = f"{len(values)} episodes can tell, and {fewest} are wanted"
+    if len(values) < FEWEST:
+        why = f"{len(values)} episodes can tell, and {FEWEST} are wanted"
         return unknown(audit, name, why, len(values))
     interval = mean_interval(values)
     is_found = interval.value >= least and interval.low > 0
     return estimated(audit, name, interval, 0.0, is_found, reason, evidence, sign_flip(values))
 
 
-def sign_flip(values: Floats, draws: int = 4000) -> float:
+def sign_flip(values: Floats) -> float:
     """Returns how often the mean is as high if each episode's difference has a random sign.
 
     With more than `MANY` episodes it uses the normal distribution with the exact variance.
@@ -148,10 +150,10 @@ def sign_flip(values: Floats, draws: int = 4000) -> float:
         spread = math.sqrt(float((values**2).sum()))
         return 0.5 * math.erfc(float(values.sum()) / spread / math.sqrt(2)) if spread else 1.0
     rng = np.random.default_rng(0)
-    signs = rng.integers(0, 2, (draws, len(values))) * 2 - 1
+    signs = rng.integers(0, 2, (DRAWS, len(values))) * 2 - 1
     means_by_chance = (signs * np.abs(values)).mean(axis=1)
     # one more in both counts: the data themselves are one of the orders, so p is never 0
-    return float((1 + (means_by_chance >= values.mean() - 1e-12).sum()) / (draws + 1))
+    return float((1 + (means_by_chance >= values.mean() - 1e-12).sum()) / (DRAWS + 1))
 
 
 def place_of(episode: Episode, t: int) -> Place:

@@ -139,30 +139,18 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
 
 def timeline(episode: Episode) -> Timeline:
     """Returns the first events with the kind of each, and the number of messages by pair."""
-    members = set(episode.agents)
-    sent: Counter[tuple[str, str]] = Counter()
-    for event in episode.events:
-        for to in event.to:
-            sent[event.agent, to] += 1
+    sent = Counter((event.agent, to) for event in episode.events for to in event.to)
+    marks = []
+    for event in episode.events[:MOST_MARKS]:
+        kind = "action" if event.kind == "action" else "message"
+        kind = "idle" if idle(event) else kind
+        kind = kind if event.agent in episode.agents else "other"
+        marks.append(Mark(episode=episode.id, t=event.t, agent=event.agent,
+                          quote=quote(event.text), what=kind))  # fmt: skip
     return Timeline(
         episode=episode.id,
         agents=[*episode.agents, *episode.tools],
-        events=[
-            Mark(
-                episode=episode.id,
-                t=event.t,
-                agent=event.agent,
-                quote=quote(event.text),
-                what="other"
-                if event.agent not in members
-                else "idle"
-                if idle(event)
-                else "action"
-                if event.kind == "action"
-                else "message",
-            )
-            for event in episode.events[:MOST_MARKS]
-        ],
+        events=marks,
         left_out=max(0, len(episode.events) - MOST_MARKS),
         messages=[
             MessageCount(sender=sender, receiver=receiver, count=count)

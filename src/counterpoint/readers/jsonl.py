@@ -71,7 +71,7 @@ MOST_KEYS = 2**18
 _shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None) -> Columns:
+def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Columns:
     """Returns the columns of all lines; warns (`TornLogWarning`) if the last line is incomplete.
 
     Args:

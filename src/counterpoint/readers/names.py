@@ -85,7 +85,6 @@ NO_REWARD = re.compile(
 
 _REWARD_KINDS = {NUMBER, TRUTH, FIGURE}
 NO_STEP = "no column 'step': all rows belong to one training update"
-_IGNORE = "ignore"
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,9 @@ def plan_columns(
     Raises:
         LogError: `chosen` names a column that is not there, or a meaning that we do not have.
     """
-    sources, components, ignored = _chosen(kinds, chosen or {})
-    guesses: list[str] = []
-    free = [name for name in kinds if name not in (*(chosen or {}), *ignored)]
+    chosen, guesses = chosen or {}, list[str]()
+    sources, components = _chosen(kinds, chosen)
+    free = [name for name in kinds if name not in chosen]
     for name in KNOWN:
         if name not in sources:
             guesses += _take(name, kinds, free, sources)
@@ -160,20 +159,19 @@ def plan_columns(
 
 def _chosen(
     kinds: Mapping[str, set[str]], chosen: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str], list[str]]:
-    """Returns the columns, the components and the ignored columns that the user's meanings name."""
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns the columns and the components that the user's meanings name."""
     sources: dict[str, str] = {}
     components: dict[str, str] = {}
-    ignored: list[str] = []
     for source, name in chosen.items():
         head, _, component = name.partition(".")
         if source not in kinds:
             raise LogError(f"got no column {source!r} among {list_names(list(kinds))}; wanted one")
         if name == "reward" and kinds[source] & {LIST, TABLE}:
             name = "rewards"
-        if name == _IGNORE:
-            ignored.append(source)
-        elif name in (*KNOWN, "reward", "rewards") and name not in sources:
+        if name == "ignore":
+            continue
+        if name in (*KNOWN, "reward", "rewards") and name not in sources:
             sources[name] = source
         elif head in ("reward", "rewards") and component and component not in components:
             components[component] = source
@@ -184,7 +182,7 @@ def _chosen(
             )
     if bool(components) + ("reward" in sources) + ("rewards" in sources) > 1:
         raise LogError("got both reward and rewards.NAME for columns; wanted one of them")
-    return sources, components, ignored
+    return sources, components
 
 
 def _take(

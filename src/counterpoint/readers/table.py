@@ -33,7 +33,7 @@ PEEKED_ROWS = 64
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
-def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None) -> Columns:
+def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Columns:
     """Returns the columns of all lines; `chosen` has the user's meanings of columns.
 
     A file without a line end at its end may be torn. An incomplete last record is left out, a
