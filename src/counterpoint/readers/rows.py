@@ -64,6 +64,7 @@ class Record(msgspec.Struct, gc=False):
     rewards: msgspec.Raw | UnsetType = UNSET
 
 
+_LABELS = (*LABELS, "step")
 _LABEL_TYPES = str | int | float
 
 
@@ -278,7 +279,8 @@ class RowReader:
 
     def _of(self, where: str, record: Any) -> Iterator[Decision]:
         """Yields the decisions of one record, which has the attributes of `Record`."""
-        labels, rewards = self._labels(where, record), dict[str, float]()
+        labels = self._labels(where, record)
+        rewards: dict[str, float] = {}
         if self._components:
             for name, field in self._components.items():
                 value = getattr(record, field)
@@ -334,7 +336,7 @@ class RowReader:
 
     def _labels(self, where: str, record: Any) -> dict[str, Label | None]:
         labels: dict[str, Label | None] = {}
-        for name in (*LABELS, "step"):
+        for name in _LABELS:
             value = getattr(record, name)
             if value is UNSET and name == "prompt":
                 value = record.prompt_id
