@@ -126,8 +126,8 @@ def inspect(value: Any, where: str, name: str) -> list[Episode]:
     episodes = []
     for i, sample in enumerate(list_of(samples, f"{where}, samples")):
         at = f"{where}, sample {i}"
-        messages = object_of(sample, at).get("messages")
-        messages = parse_messages(list_of(messages, f"{at}, messages"), at)
+        values = list_of(object_of(sample, at).get("messages"), f"{at}, messages")
+        messages = parse_messages(values, at)
         given = sample.get("input", "")
         task = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
         own = f"{name}-{sample.get('id', i)}-{sample.get('epoch', 1)}"

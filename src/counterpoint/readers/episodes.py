@@ -144,7 +144,7 @@ def list_of(value: Any, at: str) -> list[Any]:
     return value
 
 
-def object_of(value: Any, at: str) -> dict[str, Any]:
+def object_of(value: Any, at: str) -> Mapping[str, Json]:
     """Returns a value that must be an object."""
     if not isinstance(value, dict):
         raise LogError(f"{at}: got {type(value).__name__}; wanted an object")
