@@ -187,7 +187,9 @@ class Registry(Mapping[str, T]):
             return f"got {plugin}, which cannot be imported ({_line_of(error)})"
         _packages[plugin.target.partition(":")[0].partition(".")[0]] = plugin.package
         if not self._fits(plugin.name, part):
-            return f"got {plugin}, which is {_shown(part)}; wanted {self._wanted}"
+            kind = f"of type {type(part).__name__}"
+            kind = f"the class {part.__name__}" if isinstance(part, type) else kind
+            return f"got {plugin}, which is {kind}; wanted {self._wanted}"
         self._loaded[plugin.name] = part
         return ""
 
@@ -211,9 +213,3 @@ def _warn(message: str) -> None:
 
 def _line_of(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _shown(part: Any) -> str:
-    return (
-        f"the class {part.__name__}" if isinstance(part, type) else f"of type {type(part).__name__}"
-    )

@@ -7,15 +7,17 @@ of a table of results, and a `Finding` is the result of an audit. All are plain 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import LabelError, LogError, RewardError
 
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | bool | None"
+"""A value of JSON: what a foreign log says beside the fields that all logs share."""
 LABELS = ("prompt", "rollout", "agent", "role", "turn", "context")
 """The label columns that a credit scheme may group by."""
 
@@ -92,7 +94,7 @@ class Event:
     """The amount of work, if the log has it; 0 is none."""
     tokens: int | None = None
     """Number of tokens, if the log has it."""
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Json] = field(default_factory=dict)
     """Other fields of the log: a tool's `name` and `arguments`, a time stamp in `seconds`."""
 
     def __post_init__(self) -> None:
@@ -118,7 +120,7 @@ class Episode:
     """The task of the team: episodes of one task can be compared."""
     success: float | None = None
     """The success from 0 to 1, if the log has it."""
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Json] = field(default_factory=dict)
     """Other fields of the log: its `format`, labels, the right answer as `gold`."""
 
 

@@ -74,7 +74,11 @@ def settings_from(given: GivenSettings | None, settings: type[S], owner: str) ->
         UnknownNameError: there is no setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
-    values = {name: _with_zero(value) for name, value in (given or {}).items()}
+    # the converter wants a digit before the point: `.5` is `0.5`
+    values = {
+        name: re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
+        for name, value in (given or {}).items()
+    }
     known = [field.name for field in fields(settings)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
@@ -174,9 +178,9 @@ def from_text(value: Any) -> Any:
     """Returns text as Python would read it: `3`, `.5`, `true`, `none`; other text stays."""
     if not isinstance(value, str):
         return value
-    words: dict[str, Any] = {"true": True, "false": False, "none": None}
-    if value.lower() in words:
-        return words[value.lower()]
+    constants = {"true": True, "false": False, "none": None}
+    if value.lower() in constants:
+        return constants[value.lower()]
     for kind in (int, float):
         try:
             return kind(value)

@@ -178,7 +178,7 @@ def test_a_proxy_that_leaves_the_truth_is_found_and_where():
 
 def test_goodhart_by_hand():
     true = np.concatenate([np.arange(20.0), 20 - np.arange(20.0)])
-    at, lost = hacking.goodhart(true, true)
+    at, lost = hacking.goodhart(true)
     assert at == pytest.approx(20, abs=2)
     assert lost > 10
 

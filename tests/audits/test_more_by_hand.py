@@ -105,10 +105,10 @@ def test_tables_of_a_partner():
     # b after own working: (a idle: idle, idle), after own idle: (a working: working, working)
     # a after own idle: b working: idle; b idle: working, working. a after own working: b working:
     # idle. The only table of both exposures is a after own idle: [[0, 2], [1, 0]].
-    assert told["both"] == 0
-    assert told["cross"] == pytest.approx(2 / 3)
-    assert told["over"] == pytest.approx(0 - 2 * 1 / 3)
-    assert told["variance"] == pytest.approx(2 * 1 * 1 * 2 / (9 * 2))
+    assert told.both == 0
+    assert told.cross == pytest.approx(2 / 3)
+    assert told.over == pytest.approx(0 - 2 * 1 / 3)
+    assert told.variance == pytest.approx(2 * 1 * 1 * 2 / (9 * 2))
 
 
 def test_lines_taken_back():

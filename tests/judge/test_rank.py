@@ -23,7 +23,7 @@ from counterpoint.judge.judges import written
 from counterpoint.judge.programmatic import noise_for
 from counterpoint.judge.rank import rank_all, ranked_group
 from counterpoint.judge.verdict import rank_rewards, score_rewards
-from counterpoint.speakers.replies import Replies
+from counterpoint.speakers.cache import Replies
 
 MODES = ("listwise", "pairwise", "swiss", "adaptive", "pointwise")
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.audits import Audit, Row
+from counterpoint.audits import Audit
 from counterpoint.audits.base import PLACES, place_of, share, unknown
 from counterpoint.credit import Entry, Scheme
 from counterpoint.errors import LogError, OutputError
 from counterpoint.judge import JudgeEntry, Opinion, Sheet, written
 from counterpoint.readers import Format, episode
-from counterpoint.records import Episode, Finding, Outcome
+from counterpoint.records import Episode, Finding, Outcome, Place
 from counterpoint.runs.exporters import scalars
 from counterpoint.settings import Range
 from counterpoint.speakers import Scripted, Speaker
@@ -31,7 +31,13 @@ HOUSE = Entry(
 )
 
 
-def look(episode: Episode) -> Row | None:
+class Loud(TypedDict):
+    """What is kept of an episode: numbers, and lists of places alone."""
+
+    loud: list[Place]
+
+
+def look(episode: Episode) -> Loud | None:
     """Returns where members write in capitals; None if nobody says a word."""
     messages = [e for e in episode.events if e.kind == "message" and e.agent in episode.agents]
     if not any(event.text.strip() for event in messages):
@@ -39,7 +45,7 @@ def look(episode: Episode) -> Row | None:
     return {"loud": [place_of(episode, e.t) for e in messages if e.text.isupper()][:PLACES]}
 
 
-def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
+def conclude(rows: Sequence[Loud], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns one finding: the share of episodes with a message in capitals."""
     if not rows:
         return [unknown("shouting", "capitals", "no member says a word")]

@@ -17,7 +17,7 @@ from counterpoint.errors import LogError
 from counterpoint.readers import read_logs
 from counterpoint.readers.episodes import decode, encode
 from counterpoint.readers.lines import TornLogWarning
-from counterpoint.readers.mapping import Names, read_mapping
+from counterpoint.readers.logs import Names, read_mapping
 from counterpoint.records import Episode, Event
 
 DATA = Path(__file__).parents[1] / "data" / "who_and_when"

@@ -276,7 +276,7 @@ def held(path):
 
 @pytest.mark.parametrize("trouble", [no_folder, a_folder, from_later, held])
 def test_a_file_that_cannot_be_used_is_said_once_and_everybody_is_asked(path, trouble, monkeypatch):
-    monkeypatch.setattr("counterpoint.speakers.replies._WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("counterpoint.speakers.cache._WAIT_SECONDS", 0.1)
     holder, said = trouble(path), []
     cached = cached_at(path, warn=said.append)
     texts = [reply.text for _ in range(2) for reply in cached.answer(ask(1, 2))]

@@ -9,7 +9,7 @@ import pytest
 
 from counterpoint.speakers import Message, Request, ServerSettings
 from counterpoint.speakers.answers import NONE, UNKNOWN, Completion, Fault
-from counterpoint.speakers.retries import PendingRequest
+from counterpoint.speakers.server import PendingRequest
 
 RED_OR_BLUE = Request((Message("user", "Choose."),), "a", ("red", "blue"))
 FREE = Request((Message("user", "Choose."),))

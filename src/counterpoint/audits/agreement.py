@@ -12,16 +12,16 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
 from counterpoint.audits.base import (
     PLACES,
     Audit,
-    Row,
+    estimated,
     mean_gap,
     mean_interval,
     mean_share,
@@ -29,7 +29,8 @@ from counterpoint.audits.base import (
     share,
     unknown,
 )
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome, Place
+from counterpoint.records import Episode, Finding, Json, Outcome, Place
+from counterpoint.stats import Estimate
 
 NAME = "agreement"
 GRAM = 4
@@ -64,12 +65,26 @@ class Case(NamedTuple):
     """The right answer, if it is known."""
 
 
+class Row(TypedDict):
+    """What is kept of an episode; None where it shows nothing."""
+
+    echo: float | None
+    repetition: float | None
+    drift: float | None
+    vendi: float | None
+    evidence: list[Place]
+    concessions: list[Place] | None
+    task: str
+    answers: dict[str, str]
+    gold: Json
+
+
 def grams(words: Sequence[str]) -> set[int]:
     """Returns runs of `GRAM` words as hashes, since they are compared many times."""
     return set(map(hash, zip(*(words[i:] for i in range(GRAM)), strict=False)))
 
 
-def look(episode: Episode) -> Row | None:
+def look(episode: Episode) -> Row:
     """Returns echo, repetition, drift and diversity of messages, concessions and answers."""
     members = set(episode.agents)
     messages: list[tuple[int, str, set[int]]] = []
@@ -88,9 +103,8 @@ def look(episode: Episode) -> Row | None:
         shares = [len(mine & each) / len(mine) for _, _, each in messages[first:i]]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
-        others = [
-            x for x, (_, who, _) in zip(shares, messages[first:i], strict=True) if who != agent
-        ]
+        near_by = zip(shares, messages[first:i], strict=True)
+        others = [part for part, (_, who, _) in near_by if who != agent]
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
             if others[-1] > 0.5 and len(places) < PLACES:
@@ -154,13 +168,15 @@ def concessions(episode: Episode) -> list[Place] | None:
         return None  # somebody has to answer twice
     held: dict[str, str] = {}
     known: set[str] = set()
-    brought: dict[
-        str, int
-    ] = {}  # when each member, or ("") a tool or an action, last brought new evidence
+    # when each member last brought new evidence, and under "" a tool or an action
+    brought: dict[str, int] = {}
     places, differed = list[Place](), False
     answered: dict[str, int] = {}
     for event in episode.events:
-        fresh = _fresh(event, known, members)
+        words = set(WORD.findall(event.text.lower()))
+        is_message = event.kind != "action" and event.agent in members
+        is_new = not is_message or len(words - known) >= NEW_WORDS
+        known |= words
         if event.answer is not None:
             mine = held.get(event.agent)
             differs = {other for who, other in held.items() if who != event.agent} - {mine}
@@ -172,38 +188,30 @@ def concessions(episode: Episode) -> list[Place] | None:
             held[event.agent] = event.answer
             answered[event.agent] = event.t
             differed = differed or len(set(held.values())) > 1
-        if fresh:
+        if is_new:
             who = event.agent if event.agent in members and event.kind == "message" else ""
             brought[who] = event.t
     return places[:PLACES] if differed else None
 
 
-def _fresh(event: Event, known: set[str], members: set[str]) -> bool:
-    """Returns whether an event brings new evidence, and adds its words to `known`."""
-    words = set(WORD.findall(event.text.lower()))
-    new = len(words - known)
-    known |= words
-    return event.kind == "action" or event.agent not in members or new >= NEW_WORDS
-
-
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns findings about words, about answers, and about answers in isolation."""
     places = [place for row in rows for place in row["evidence"]]
-
-    def known(key: str) -> list[float]:
-        return [row[key] for row in rows if row[key] is not None]
-
+    echo = [row["echo"] for row in rows if row["echo"] is not None]
+    repetition = [row["repetition"] for row in rows if row["repetition"] is not None]
+    drifts = [row["drift"] for row in rows if row["drift"] is not None]
+    diversity = [row["vendi"] for row in rows if row["vendi"] is not None]
     findings = [
-        mean_gap(NAME, "echo", known("echo"), 0.1,
+        mean_gap(NAME, "echo", echo, 0.1,
                  "share of a message's four-word runs that stand in the partner's last message, "
                  "above the share that stand in its earlier ones", places),
-        mean_gap(NAME, "repetition", known("repetition"), 0.1,
+        mean_gap(NAME, "repetition", repetition, 0.1,
                  "how much more of a message's four-word runs stand in one of the four messages "
                  "before it, in the later half than in the earlier one"),
-        mean_gap(NAME, "drift", known("drift"), 0.1,
+        mean_gap(NAME, "drift", drifts, 0.1,
                  "how much more of their words messages share with the partner's last one in the "
                  "later half than in the earlier one"),
-        mean_share(NAME, "vendi", known("vendi"),
+        mean_share(NAME, "vendi", diversity,
                    "effective number of members by their words, over their number; none is right",
                    none="in no episode two members speak", seen=len(rows)),
     ]  # fmt: skip
@@ -217,12 +225,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
 
 
 def conformity_findings(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Returns six findings from the episodes of tasks with known isolated answers.
-
-    Args:
-        rows: `answers` of the members in the team, `task`, the right answer as `gold`.
-        outcomes: outcomes with isolated answers.
-    """
+    """Returns six findings from the episodes of tasks with known isolated answers."""
     alone: dict[str, dict[str, str]] = defaultdict(dict)
     for each in outcomes:
         if each.setting == "isolated" and len(each.members) == 1 and each.answer is not None:
@@ -237,60 +240,56 @@ def conformity_findings(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> lis
     if not cases:
         why = "no isolated answers of the members are known (--outcomes)"
         return [unknown(NAME, name, why) for name in NAMES]
-    return [_excess(cases), *_flips(cases), _adoption(cases), _collapse(cases), _oracle(cases)]
+    return [_excess(cases), *_changes(cases), _oracle(cases)]
 
 
-def _flips(cases: Sequence[Case]) -> list[Finding]:
-    """Returns how often right answers turn wrong, and wrong answers turn right."""
-    spoiled = right = mended = wrong = 0
-    for together, own, gold in cases:
-        for agent in set(together) & set(own) if gold is not None else ():
-            if own[agent] == gold:
-                right += 1
-                spoiled += together[agent] != gold
-            else:
-                wrong += 1
-                mended += together[agent] == gold
-    none = "no member's answer alone is known to be "
-    return [
-        _share("flips_to_wrong", spoiled, right, TOLERATED, none + "right",
-               "answers that are right in isolation and wrong in the team"),
-        _share("recovery", mended, wrong, 1.0, none + "wrong",
-               "answers that are wrong in isolation and right in the team: the more the better"),
-    ]  # fmt: skip
+def _changes(cases: Sequence[Case]) -> list[Finding]:
+    """Returns which answers change from isolation to the team, and what that does to the team.
 
-
-def _adoption(cases: Sequence[Case]) -> Finding:
-    """Returns how often a member whose own answer differs takes the others' most common answer."""
-    taken = n = good = bad = 0
+    Right answers turn wrong, wrong answers turn right, a member whose own answer differs takes the
+    others' most common answer, and nobody is right in the team where one of differing members was.
+    """
+    spoiled = right = mended = wrong = taken = n = good = bad = 0
     for together, own, gold in cases:
         for agent in set(together) & set(own):
-            others = Counter(answer for who, answer in own.items() if who != agent).most_common(2)
-            tie = len(others) > 1 and others[0][1] == others[1][1]
-            if tie or others[0][0] == own[agent]:
-                continue
-            n += 1
-            if together[agent] == others[0][0]:
-                taken += 1
-                good += together[agent] == gold and own[agent] != gold
-                bad += gold is not None and own[agent] == gold
-    why = "no member's own answer differs from what most others answer alone"
-    reason = (
-        "a member whose own answer differs takes what most others answered alone; "
-        f"{good} of them turn right by it, {bad} turn wrong"
-    )
-    return _share("modal_adoption", taken, n, 1.0, why, reason)
+            mine, now = own[agent], together[agent]
+            if gold is not None and mine == gold:
+                right += 1
+                spoiled += now != gold
+            elif gold is not None:
+                wrong += 1
+                mended += now == gold
+            common, tie = _most_common(answer for who, answer in own.items() if who != agent)
+            if not tie and common != mine:
+                n += 1
+                taken += now == common
+                good += now == common and now == gold
+                bad += now == common and gold is not None and mine == gold
+    differ = [(together, gold) for together, own, gold in cases
+              if gold in own.values() and len(set(own.values())) > 1]  # fmt: skip
+    lost = sum(gold not in together.values() for together, gold in differ)
+    none = "no member's answer alone is known to be "
+    shares = (
+        ("flips_to_wrong", spoiled, right, TOLERATED, none + "right",
+         "answers that are right in isolation and wrong in the team"),
+        ("recovery", mended, wrong, 1.0, none + "wrong",
+         "answers that are wrong in isolation and right in the team: the more the better"),
+        ("modal_adoption", taken, n, 1.0,
+         "no member's own answer differs from what most others answer alone",
+         "a member whose own answer differs takes what most others answered alone; "
+         f"{good} of them turn right by it, {bad} turn wrong"),
+        ("disagreement_collapse", lost, len(differ), TOLERATED,
+         "in no task one of differing members is right",
+         "members differ alone, one is right, and nobody is in the team"),
+    )  # fmt: skip
+    return [share(NAME, name, hits, count, tolerated, reason, of="cases", none=why)
+            for name, hits, count, tolerated, why, reason in shares]  # fmt: skip
 
 
-def _collapse(cases: Sequence[Case]) -> Finding:
-    """Returns how often nobody is right in the team, if members differ alone and one is right."""
-    differ = [
-        (t, gold) for t, own, gold in cases if gold in own.values() and len({*own.values()}) > 1
-    ]
-    hits = sum(gold not in together.values() for together, gold in differ)
-    return _share("disagreement_collapse", hits, len(differ), TOLERATED,
-                  "in no task one of differing members is right",
-                  "members differ alone, one is right, and nobody is in the team")  # fmt: skip
+def _most_common(answers: Iterable[str]) -> tuple[str, bool]:
+    """Returns the most common answer, and whether another one is as common."""
+    first, *others = Counter(answers).most_common(2)
+    return first[0], bool(others) and others[0][1] == first[1]
 
 
 def _oracle(cases: Sequence[Case]) -> Finding:
@@ -298,16 +297,14 @@ def _oracle(cases: Sequence[Case]) -> Finding:
     gaps = []
     for together, own, gold in cases:
         if gold is not None:
-            votes = Counter(together.values()).most_common(2)
-            tie = len(votes) > 1 and votes[0][1] == votes[1][1]
-            gaps.append(float(gold in own.values()) - float(not tie and votes[0][0] == gold))
+            vote, tie = _most_common(together.values())
+            gaps.append(float(gold in own.values()) - float(not tie and vote == gold))
     if len(gaps) < 2:
-        return unknown(NAME, "oracle_gap", "of fewer than two tasks a right answer is known",
-                       len(gaps))  # fmt: skip
-    interval = mean_interval(np.array(gaps))
-    return Finding(NAME, "oracle_gap", interval.value, len(gaps), interval.low, interval.high, 0.0,
-                   reason="tasks that somebody solves alone less tasks that the team's vote "
-                   "solves; no team has to reach all")  # fmt: skip
+        why = "of fewer than two tasks a right answer is known"
+        return unknown(NAME, "oracle_gap", why, len(gaps))
+    return estimated(NAME, "oracle_gap", mean_interval(np.array(gaps)), 0.0, False,
+                     "tasks that somebody solves alone less tasks that the team's vote solves; no "
+                     "team has to reach all")  # fmt: skip
 
 
 def _excess(cases: Sequence[Case]) -> Finding:
@@ -330,26 +327,18 @@ def _excess(cases: Sequence[Case]) -> Finding:
     if (p == 0).sum() < 2:
         return Finding(NAME, "excess_agreement", value, len(cases), null=0.0, reason=reason)
     interval = mean_interval(a[p == 0])
-    is_found = interval.low > 0.5 and (p == 0).sum() >= 5
-    if is_found and _learned(cases):
-        is_found = False
-        reason += ", and they agree on what is right more often than what each answers alone"
-    return Finding(NAME, "excess_agreement", value, len(cases), interval.low, interval.high,
-                   0.0, FOUND if is_found else CLEAR, reason)  # fmt: skip
-
-
-def _learned(cases: Sequence[Case]) -> bool:
-    """Returns whether answers that a team agrees on are right more often than its members' own."""
+    is_found = bool(interval.low > 0.5 and (p == 0).sum() >= 5)
+    # whether the answers that a team agrees on are right more often than its members' own
     gains = [
         float(gold in together.values()) - sum(a == gold for a in own.values()) / len(own)
         for together, own, gold in cases
         if gold is not None and len(set(together.values())) == 1 < len(set(own.values()))
     ]
-    return len(gains) > 1 and mean_interval(np.array(gains)).low > 0
-
-
-def _share(name: str, hits: int, n: int, tolerated: float, why: str, reason: str) -> Finding:
-    return share(NAME, name, hits, n, tolerated, reason, of="cases", none=why)
+    if is_found and len(gains) > 1 and mean_interval(np.array(gains)).low > 0:
+        is_found = False
+        reason += ", and they agree on what is right more often than what each answers alone"
+    interval = Estimate(value, interval.low, interval.high, len(cases))
+    return estimated(NAME, "excess_agreement", interval, 0.0, is_found, reason)
 
 
 AUDIT = Audit(NAME, "echo, concession, and conformity against isolated answers", look, conclude)

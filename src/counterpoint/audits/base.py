@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -19,11 +19,16 @@ from counterpoint.arrays import Floats
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding, Outcome, Place
 from counterpoint.stats import Estimate, bootstrap_interval, means, wilson_interval
 
-Row = Mapping[str, Any]
-"""The numbers that an audit keeps of one episode, and lists of places as evidence."""
+Row = Mapping[str, object]
+"""What every row is: numbers of one episode, and lists that hold places of evidence alone. Each
+audit types its own rows as a `TypedDict`."""
+Kept = TypeVar("Kept", bound=Row)
 
 NOTHING = "there is nothing to count"
+FEWEST = 5
+"""With fewer episodes the mean of a difference is not computable."""
 MANY = 400
+DRAWS = 4000
 MOST_DRAWN = 10_000
 LONGEST_QUOTE = 120
 """The most characters of a quotation."""
@@ -34,23 +39,33 @@ MOST_EVIDENCE = 5
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(Generic[Kept]):
     """One kind of failure that logs can show."""
 
     name: str
     """The name in `counterpoint audit --only NAME`."""
     summary: str
     """A description of one line."""
-    look: Callable[[Episode], Row | None]
+    look: Callable[[Episode], Kept | None]
     """Returns what is kept of an episode; None if the episode shows nothing."""
-    conclude: Callable[[Sequence[Row], Sequence[Outcome]], list[Finding]]
+    conclude: Callable[[Sequence[Kept], Sequence[Outcome]], list[Finding]]
     """Returns the findings from all rows, and from a table of outcomes, which may be empty."""
 
 
 def unknown(audit: str, name: str, why: str, n: int = 0) -> Finding:
     """Returns a finding that is not computable."""
-    reason = f"not computable because {why}"
-    return Finding(audit, name, None, n, verdict=NOT_COMPUTABLE, reason=reason)
+    return Finding(audit, name, None, n, None, None, None, NOT_COMPUTABLE,
+                   f"not computable because {why}")  # fmt: skip
+
+
+def estimated(
+    audit: str, name: str, interval: Estimate, null: float | None, is_found: bool, reason: str,
+    evidence: Sequence[Place] = (), p: float | None = None,
+) -> Finding:  # fmt: skip
+    """Returns the finding that an estimate with its interval makes, with the first places."""
+    verdict, places = FOUND if is_found else CLEAR, tuple(evidence[:MOST_EVIDENCE])
+    return Finding(audit, name, interval.value, interval.n, interval.low, interval.high, null,
+                   verdict, reason, places, p)  # fmt: skip
 
 
 def share(
@@ -73,14 +88,9 @@ def share(
     """
     if not n:
         return unknown(audit, name, none, seen)
-    interval = wilson_interval(hits, n)
-    verdict = FOUND if interval.low > tolerated else CLEAR
-    sentence = f"{hits} of {n} {of}: {reason}"
-    places = tuple(evidence[:MOST_EVIDENCE])
-    null = tolerated if tolerated < 1 else None
-    return Finding(
-        audit, name, hits / n, n, interval.low, interval.high, null, verdict, sentence, places
-    )
+    interval, null = wilson_interval(hits, n), tolerated if tolerated < 1 else None
+    reason = f"{hits} of {n} {of}: {reason}"
+    return estimated(audit, name, interval, null, interval.low > tolerated, reason, evidence)
 
 
 def mean_share(
@@ -105,14 +115,13 @@ def mean_share(
     if len(values) == 1:
         return Finding(audit, name, float(values[0]), 1, null=tolerated, reason=reason)
     interval = mean_interval(values)
-    verdict = FOUND if tolerated is not None and interval.low > tolerated else CLEAR
-    return Finding(audit, name, interval.value, len(values), interval.low, interval.high,
-                   tolerated, verdict, reason)  # fmt: skip
+    is_found = tolerated is not None and interval.low > tolerated
+    return estimated(audit, name, interval, tolerated, is_found, reason)
 
 
 def mean_gap(
     audit: str, name: str, gaps: Sequence[float], least: float, reason: str,
-    evidence: Sequence[Place] = (), fewest: int = 5,
+    evidence: Sequence[Place] = (),
 ) -> Finding:  # fmt: skip
     """Returns a mean over episodes of a difference from its own null, which is 0.
 
@@ -122,20 +131,17 @@ def mean_gap(
         least: the smallest mean that matters; p decides whether chance explains it.
         reason: the meaning of the number.
         evidence: places where it can be seen.
-        fewest: with fewer episodes the mean is not computable.
     """
     values = np.asarray(gaps, dtype=float)
-    if len(values) < fewest:
-        return unknown(audit, name, f"{len(values)} episodes can tell, and {fewest} are wanted",
-                       len(values))  # fmt: skip
+    if len(values) < FEWEST:
+        why = f"{len(values)} episodes can tell, and {FEWEST} are wanted"
+        return unknown(audit, name, why, len(values))
     interval = mean_interval(values)
-    p = sign_flip(values)
-    verdict = FOUND if interval.value >= least and interval.low > 0 else CLEAR
-    return Finding(audit, name, interval.value, len(values), interval.low, interval.high, 0.0,
-                   verdict, reason, tuple(evidence[:MOST_EVIDENCE]), p)  # fmt: skip
+    is_found = interval.value >= least and interval.low > 0
+    return estimated(audit, name, interval, 0.0, is_found, reason, evidence, sign_flip(values))
 
 
-def sign_flip(values: Floats, draws: int = 4000) -> float:
+def sign_flip(values: Floats) -> float:
     """Returns how often the mean is as high if each episode's difference has a random sign.
 
     With more than `MANY` episodes it uses the normal distribution with the exact variance.
@@ -144,9 +150,10 @@ def sign_flip(values: Floats, draws: int = 4000) -> float:
         spread = math.sqrt(float((values**2).sum()))
         return 0.5 * math.erfc(float(values.sum()) / spread / math.sqrt(2)) if spread else 1.0
     rng = np.random.default_rng(0)
-    signs = rng.integers(0, 2, (draws, len(values))) * 2 - 1
+    signs = rng.integers(0, 2, (DRAWS, len(values))) * 2 - 1
     means_by_chance = (signs * np.abs(values)).mean(axis=1)
-    return float((1 + (means_by_chance >= values.mean() - 1e-12).sum()) / (draws + 1))
+    # one more in both counts: the data themselves are one of the orders, so p is never 0
+    return float((1 + (means_by_chance >= values.mean() - 1e-12).sum()) / (DRAWS + 1))
 
 
 def place_of(episode: Episode, t: int) -> Place:

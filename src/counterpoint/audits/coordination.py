@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
 
@@ -20,15 +21,15 @@ from counterpoint.arrays import Floats
 from counterpoint.audits.base import (
     PLACES,
     Audit,
-    Row,
+    estimated,
     mean_scores,
     mean_share,
     place_of,
     share,
     unknown,
 )
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome, Place
-from counterpoint.stats import wilson_interval
+from counterpoint.records import Episode, Event, Finding, Outcome, Place
+from counterpoint.stats import Estimate, wilson_interval
 
 NAME = "coordination"
 TOLERATED = 0.05
@@ -43,7 +44,19 @@ BINS = 10
 DRAWS = 2000
 
 
-def look(episode: Episode) -> Row | None:
+class Row(TypedDict):
+    """What is kept of an episode; None where the log does not say."""
+
+    id: str
+    share: float | None
+    actors: int
+    twice: list[Place]
+    conflict: bool | None
+    churn: float | None
+    pace: tuple[int, float] | None
+
+
+def look(episode: Episode) -> Row:
     """Returns characters of messages and of actions, and calls that two members made alike."""
     members = set(episode.agents)
     talk = sum(len(e.text) for e in episode.events if e.agent in members and e.kind == "message")
@@ -58,7 +71,7 @@ def look(episode: Episode) -> Row | None:
         if owner != event.agent and key[1] and len(twice) < PLACES:
             twice.append(replace(place_of(episode, event.t), before=owner))
     merge = episode.meta.get("merge")
-    status = merge.get("status") if isinstance(merge, dict) else merge
+    status = merge.get("status") if isinstance(merge, Mapping) else merge
     return {
         "share": talk / (talk + work) if work else None,
         "actors": len({e.agent for e in episode.events if e.kind == "action"} & members),
@@ -73,20 +86,27 @@ def look(episode: Episode) -> Row | None:
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns message share, duplicate work, conflicts, rework, pace and retention."""
     shares = [row["share"] for row in rows if row["share"] is not None]
-    reason = "share of what members wrote that is messages and not actions; there is no right one"
-    none = "the log has no actions"
-    talk = mean_share(NAME, "message_share", shares, reason, none=none, seen=len(rows))
-    acting = [row for row in rows if row["actors"] > 1]
-    places = [place for row in acting for place in row["twice"]]
-    twice = share(NAME, "duplicate_work", sum(len(row["twice"]) > 1 for row in acting), len(acting),
-                  TOLERATED, "two members made the same call, more than once", places,
-                  none="in no episode two members act", seen=len(rows))  # fmt: skip
+    acting = [row["twice"] for row in rows if row["actors"] > 1]
+    places = [place for twice in acting for place in twice]
     merged = [row for row in rows if row["conflict"] is not None]
-    places = [Place(row["id"]) for row in merged if row["conflict"]]
-    conflicts = share(NAME, "merge_conflict", len(places), len(merged), TOLERATED,
-                      "the members' changes did not merge", places,
-                      none="the log has no merges", seen=len(rows))  # fmt: skip
-    return [talk, twice, conflicts, *rework_findings(rows), *retention_findings(outcomes)]
+    conflicts = [Place(row["id"]) for row in merged if row["conflict"]]
+    churned = [row["churn"] for row in rows if row["churn"] is not None]
+    seen = len(rows)
+    return [
+        mean_share(NAME, "message_share", shares, "share of what members wrote that is messages "
+                   "and not actions; there is no right one", none="the log has no actions",
+                   seen=seen),
+        share(NAME, "duplicate_work", sum(len(twice) > 1 for twice in acting), len(acting),
+              TOLERATED, "two members made the same call, more than once", places,
+              none="in no episode two members act", seen=seen),
+        share(NAME, "merge_conflict", len(conflicts), len(merged), TOLERATED,
+              "the members' changes did not merge", conflicts, none="the log has no merges",
+              seen=seen),
+        mean_share(NAME, "churn", churned, "share of written lines that are taken back later",
+                   CHURN, none="the log shows no lines that are written", seen=seen),
+        _serial([row["pace"] for row in rows if row["pace"] is not None]),
+        *retention_findings(outcomes),
+    ]  # fmt: skip
 
 
 def churn(episode: Episode) -> float | None:
@@ -100,7 +120,7 @@ def churn(episode: Episode) -> float | None:
         if event.kind != "action":
             continue
         gone, new = _lines(event)
-        moved = gone & new
+        moved = gone & new  # a line that goes and comes in one action is neither written nor lost
         for line, times in (gone - moved).items():
             back = min(times, standing[line])
             reverted += back
@@ -120,21 +140,20 @@ def _lines(event: Event) -> tuple[Counter[str], Counter[str]]:
             edit = None
         if isinstance(edit, dict):
             if isinstance(edit.get("old_str"), str) or isinstance(edit.get("new_str"), str):
-                ends = (str(edit.get("old_str") or ""), str(edit.get("new_str") or ""))
-                old, new = (Counter(_long(end.splitlines())) for end in ends)
-                return old, new
+                old, new = str(edit.get("old_str") or ""), str(edit.get("new_str") or "")
+                return _counted(old.splitlines()), _counted(new.splitlines())
             text = "\n".join(value for value in edit.values() if isinstance(value, str))
     if "\n+" not in text or "@@" not in text:
         return Counter(), Counter()
     lines = text.splitlines()
     return (
-        Counter(_long(x[1:] for x in lines if x.startswith("-") and not x.startswith("--- "))),
-        Counter(_long(x[1:] for x in lines if x.startswith("+") and not x.startswith("+++ "))),
+        _counted(x[1:] for x in lines if x.startswith("-") and not x.startswith("--- ")),
+        _counted(x[1:] for x in lines if x.startswith("+") and not x.startswith("+++ ")),
     )
 
 
-def _long(lines: Iterator[str] | Sequence[str]) -> Iterator[str]:
-    return (line.strip() for line in lines if len(line.strip()) >= SHORTEST)
+def _counted(lines: Iterable[str]) -> Counter[str]:
+    return Counter(line.strip() for line in lines if len(line.strip()) >= SHORTEST)
 
 
 def pace(episode: Episode) -> tuple[int, float] | None:
@@ -148,20 +167,15 @@ def pace(episode: Episode) -> tuple[int, float] | None:
     return len({e.agent for e in acts}), (len(times) - 1) / (max(times) - min(times))
 
 
-def rework_findings(rows: Sequence[Row]) -> list[Finding]:
-    """Returns churn, and by Amdahl's law the serial share from the pace of two team sizes."""
-    shares = [row["churn"] for row in rows if row["churn"] is not None]
-    reason = "share of written lines that are taken back later"
-    none = "the log shows no lines that are written"
-    taken_back = mean_share(NAME, "churn", shares, reason, CHURN, none=none, seen=len(rows))
+def _serial(paces: Sequence[tuple[int, float]]) -> Finding:
+    """Returns, by Amdahl's law, the serial share of the work from the pace of two team sizes."""
     by_size: dict[int, list[float]] = defaultdict(list)
-    for row in rows:
-        if row["pace"] is not None:
-            by_size[row["pace"][0]].append(row["pace"][1])
+    for size, each in paces:
+        by_size[size].append(each)
     sizes = sorted(size for size, each in by_size.items() if len(each) >= FEWEST)
     if len(sizes) < 2:
         why = f"times of actions in {FEWEST} episodes of two team sizes each are wanted"
-        return [taken_back, unknown(NAME, "serial_share", why, sum(map(len, by_size.values())))]
+        return unknown(NAME, "serial_share", why, len(paces))
     few, many = sizes[0], sizes[-1]
     slow, fast = np.array(by_size[few]), np.array(by_size[many])
     rng = np.random.default_rng(0)
@@ -178,10 +192,8 @@ def rework_findings(rows: Sequence[Row]) -> list[Finding]:
         f"where {fair:.3g} times would be proportional; found where it is under half of that"
     )
     tolerated = serial_share(few, many, fair / 2)
-    verdict = FOUND if low > tolerated else CLEAR
-    n = len(slow) + len(fast)
-    return [taken_back, Finding(NAME, "serial_share", value, n, float(low), float(high), tolerated,
-                                verdict, reason)]  # fmt: skip
+    interval = Estimate(value, float(low), float(high), len(slow) + len(fast))
+    return estimated(NAME, "serial_share", interval, tolerated, bool(low > tolerated), reason)
 
 
 def serial_share(few: int, many: int, gained: float) -> float:
@@ -198,8 +210,10 @@ def retention_findings(outcomes: Sequence[Outcome]) -> list[Finding]:
     team, solo = mean_scores(outcomes, "team"), mean_scores(outcomes, "solo")
     tasks = sorted(set(team) & set(solo))
     if len(tasks) < FEWEST_TASKS:
-        count = f"{len(tasks)} tasks have outcomes of a team and of one agent"
-        why = f"{count}, {FEWEST_TASKS} are wanted"
+        why = (
+            f"{len(tasks)} tasks have outcomes of a team and of one agent, {FEWEST_TASKS} are "
+            "wanted"
+        )
         names = ("retention", "retention_auc")
         return [*(unknown(NAME, name, why, len(tasks)) for name in names), _by_size(outcomes)]
     t = np.array([team[task] for task in tasks])
@@ -241,8 +255,8 @@ def _ratio(name: str, team: Floats, solo: Floats, reason: str, areas: bool = Fal
     rng = np.random.default_rng(0)
     drawn = np.array([of(rng.integers(len(team), size=len(team))) for _ in range(DRAWS)])
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    verdict = FOUND if high < 1 else CLEAR
-    return Finding(NAME, name, value, len(team), float(low), float(high), 1.0, verdict, reason)
+    interval = Estimate(value, float(low), float(high), len(team))
+    return estimated(NAME, name, interval, 1.0, bool(high < 1), reason)
 
 
 def _by_size(outcomes: Sequence[Outcome]) -> Finding:
@@ -258,11 +272,10 @@ def _by_size(outcomes: Sequence[Outcome]) -> Finding:
     rates = {size: wilson_interval(sum(scores), len(scores)) for size, scores in many.items()}
     small, large = rates[min(rates)], rates[max(rates)]
     by_size = ", ".join(f"{n}: {w.value:.2f} [{w.low:.2f}, {w.high:.2f}]" for n, w in rates.items())
-    gap = large.value - small.value
-    n, low, high = sum(map(len, many.values())), large.low - small.high, large.high - small.low
+    gap = Estimate(large.value - small.value, large.low - small.high, large.high - small.low,
+                   sum(map(len, many.values())))  # fmt: skip
     reason = f"success of the largest teams less that of the smallest; by size {by_size}"
-    return Finding(NAME, "team_size", gap, n, low, high, 0.0,
-                   FOUND if high < 0 else CLEAR, reason)  # fmt: skip
+    return estimated(NAME, "team_size", gap, 0.0, gap.high < 0, reason)
 
 
 AUDIT = Audit(

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from counterpoint.arrays import Floats
 from counterpoint.audits.base import (
     PLACES,
     Audit,
-    Row,
+    estimated,
     mean_gap,
     mean_interval,
     mean_share,
@@ -31,7 +32,8 @@ from counterpoint.audits.base import (
     unknown,
 )
 from counterpoint.audits.cues import proposes_rest, says_nothing
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome, Place
+from counterpoint.records import Episode, Event, Finding, Outcome, Place
+from counterpoint.stats import Estimate
 
 NAME = "idleness"
 FEWEST = 4
@@ -50,6 +52,27 @@ NAMES = (
 )  # fmt: skip
 
 
+class PartnerSums(NamedTuple):
+    """Sums of Mantel and Haenszel over the two-by-two tables of one episode."""
+
+    both: float
+    cross: float
+    over: float
+    variance: float
+
+
+class Row(TypedDict):
+    """What is kept of an episode; None where it shows nothing."""
+
+    run: float
+    gap: float | None
+    contagion: float | None
+    mostly: bool
+    evidence: list[Place]
+    concentration: float | None
+    tables: PartnerSums | None
+
+
 def idle(event: Event) -> bool:
     """Returns whether a turn of a member is idle."""
     if event.work is not None:
@@ -63,41 +86,34 @@ def look(episode: Episode) -> Row | None:
     turns = [e for e in episode.events if e.agent in members and e.kind not in ("reward", "end")]
     series = {a: [(e.t, idle(e)) for e in turns if e.agent == a] for a in episode.agents}
     long = {a: each for a, each in series.items() if len(each) >= FEWEST}
-    if len(long) < 1:
+    if not long:
         return None
     every = [flag for each in long.values() for _, flag in each]
-    shared = {
+    row: Row = {
+        "run": 0.0, "gap": 0.0 if len(long) > 1 else None, "contagion": None,
+        "mostly": sum(every) > len(every) / 2, "evidence": [],
         "concentration": concentration([len(e) - sum(f for _, f in e) for e in long.values()]),
         "tables": partner_tables([(e.agent, idle(e)) for e in turns]) if any(every) else None,
-    }
-    mostly = sum(every) > len(every) / 2
+    }  # fmt: skip
     if not any(every):
-        gap = 0.0 if len(long) > 1 else None
-        return {"run": 0.0, "gap": gap, "contagion": None, "mostly": False,
-                "evidence": (), **shared}  # fmt: skip
+        return row
     rng = np.random.default_rng(len(turns))  # the same episode gets the same numbers
-    runs, places = [], list[Place]()
+    runs = []
     for each in long.values():
         flags = np.array([flag for _, flag in each], dtype=bool)
         length, end = _longest(flags)
         null = np.mean([_longest(rng.permutation(flags))[0] for _ in range(SHIFTS)])
         runs.append((length - null) / len(flags))
-        if length >= 3 and len(places) < PLACES:
-            places.append(replace(place_of(episode, each[end][0]), idle_run=length))
+        if length >= 3 and len(row["evidence"]) < PLACES:
+            row["evidence"].append(replace(place_of(episode, each[end][0]), idle_run=length))
+    row["run"] = float(max(runs))
     shares = {a: float(np.mean([flag for _, flag in each])) for a, each in long.items()}
-    gap = None
     if len(shares) > 1:
         idlest = max(shares, key=lambda a: shares[a])
         rest = [share for agent, share in shares.items() if agent != idlest]
-        gap = shares[idlest] - float(np.mean(rest)) - _gap_by_chance(long, rng)
-    return {
-        "run": max(runs),
-        "gap": gap,
-        "contagion": _contagion(episode, series, rng),
-        "mostly": mostly,
-        "evidence": places,
-        **shared,
-    }
+        row["gap"] = shares[idlest] - float(np.mean(rest)) - _gap_by_chance(long, rng)
+    row["contagion"] = _contagion(episode, series, rng)
+    return row
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
@@ -106,26 +122,27 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
         why = f"no member has {FEWEST} turns in any episode"
         return [*(unknown(NAME, name, why) for name in NAMES), necessity(outcomes)]
     places = [place for row in rows for place in row["evidence"]]
-    of_run = (
-        "longest idle run of the idlest member, as a share of its turns, above the same turns in "
-        "an order by chance"
-    )
-    of_member = "idle share of the idlest member above the others', above what chance gives"
-    of_rest = (
-        f"how much likelier a partner is idle in its next {SOON} turns after a proposal to rest "
-        "than after the same proposals at other times"
-    )
     gaps = [row["gap"] for row in rows if row["gap"] is not None]
     rests = [row["contagion"] for row in rows if row["contagion"] is not None]
-    hits = sum(row["mostly"] for row in rows)
-    reason = "more than half of the members' turns are idle"
+    shares = [row["concentration"] for row in rows if row["concentration"] is not None]
     return [
-        share(NAME, "idle_team", hits, len(rows), TOLERATED, reason, places),
-        mean_gap(NAME, "idle_run", [row["run"] for row in rows], 0.1, of_run, places),
-        mean_gap(NAME, "idle_member", gaps, 0.1, of_member, places),
-        mean_gap(NAME, "contagion", rests, 0.1, of_rest, places),
-        *effort_findings(rows, outcomes),
-    ]
+        share(NAME, "idle_team", sum(row["mostly"] for row in rows), len(rows), TOLERATED,
+              "more than half of the members' turns are idle", places),
+        mean_gap(NAME, "idle_run", [row["run"] for row in rows], 0.1,
+                 "longest idle run of the idlest member, as a share of its turns, above the same "
+                 "turns in an order by chance", places),
+        mean_gap(NAME, "idle_member", gaps, 0.1,
+                 "idle share of the idlest member above the others', above what chance gives",
+                 places),
+        mean_gap(NAME, "contagion", rests, 0.1,
+                 f"how much likelier a partner is idle in its next {SOON} turns after a proposal "
+                 "to rest than after the same proposals at other times", places),
+        mean_share(NAME, "concentration", shares,
+                   "1 - H / log N of members' working turns: 0 is even, 1 is one alone; none is "
+                   "right", none="in no episode two members take turns", seen=len(rows)),
+        _hazard([row["tables"] for row in rows if row["tables"]]),
+        necessity(outcomes),
+    ]  # fmt: skip
 
 
 def _longest(flags: Floats | np.ndarray) -> tuple[int, int]:
@@ -140,6 +157,7 @@ def _longest(flags: Floats | np.ndarray) -> tuple[int, int]:
 
 def _gap_by_chance(long: dict[str, list[tuple[int, bool]]], rng: np.random.Generator) -> float:
     """Returns the mean gap if the idle turns are distributed over all turns at random."""
+    # the idlest of several members is above the others by chance too: how far, shuffling tells
     flags = np.array([flag for each in long.values() for _, flag in each], dtype=float)
     ends = np.cumsum([len(each) for each in long.values()])[:-1]
     gaps = []
@@ -194,7 +212,7 @@ def concentration(worked: Sequence[int]) -> float | None:
     return 1 + sum(p * math.log(p) for p in shares) / math.log(n)
 
 
-def partner_tables(turns: Sequence[tuple[str, bool]]) -> Mapping[str, float] | None:
+def partner_tables(turns: Sequence[tuple[str, bool]]) -> PartnerSums | None:
     """Returns sums of Mantel and Haenszel over one episode: idle turns by the partner's last turn.
 
     There is one table for each member and each state of its own last turn. So lazy members, and
@@ -215,34 +233,24 @@ def partner_tables(turns: Sequence[tuple[str, bool]]) -> Mapping[str, float] | N
         if last is None or last[0] != who:
             before = last
         last = (who, flag)
-    sums = {"both": 0.0, "cross": 0.0, "over": 0.0, "variance": 0.0}
+    both = cross = over = variance = 0.0
     for (a, b), (c, d) in cells.values():
         n = a + b + c + d
-        sums["both"] += a * d / n
-        sums["cross"] += b * c / n
-        sums["over"] += a - (a + b) * (a + c) / n
+        both += a * d / n
+        cross += b * c / n
+        over += a - (a + b) * (a + c) / n
         if n > 1:
-            sums["variance"] += (a + b) * (c + d) * (a + c) * (b + d) / (n * n * (n - 1))
-    return sums if sums["variance"] > 0 else None
+            variance += (a + b) * (c + d) * (a + c) * (b + d) / (n * n * (n - 1))
+    return PartnerSums(both, cross, over, variance) if variance > 0 else None
 
 
-def effort_findings(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Returns the concentration of work, the partner's influence, and the least needed member."""
-    shares = [row["concentration"] for row in rows if row["concentration"] is not None]
-    reason = "1 - H / log N of members' working turns: 0 is even, 1 is one alone; none is right"
-    none = "in no episode two members take turns"
-    even = mean_share(NAME, "concentration", shares, reason, none=none, seen=len(rows))
-    return [even, _hazard([r["tables"] for r in rows if r["tables"]]), necessity(outcomes)]
-
-
-def _hazard(tables: Sequence[Mapping[str, float]]) -> Finding:
+def _hazard(tables: Sequence[PartnerSums]) -> Finding:
+    """Returns the odds ratio of idle turns by the partner's last turn, over all episodes."""
     name = "partner_hazard"
-    if len(tables) < 5 or sum(each["variance"] for each in tables) < FEWEST_TASKS / 2:
+    if len(tables) < 5 or sum(each.variance for each in tables) < FEWEST_TASKS / 2:
         why = "too few idle turns follow turns of a partner"
         return unknown(NAME, name, why, len(tables))
-    both, cross, over, variance = (
-        np.array([each[key] for each in tables]) for key in ("both", "cross", "over", "variance")
-    )
+    both, cross, over, variance = map(np.array, zip(*tables, strict=True))
     if not cross.sum():
         return unknown(NAME, name, "idle turns follow nothing but idle turns", len(tables))
     value = float(both.sum() / cross.sum())
@@ -251,13 +259,11 @@ def _hazard(tables: Sequence[Mapping[str, float]]) -> Finding:
     ratios = both[drawn].sum(axis=1)[below > 0] / below[below > 0]
     low, high = np.quantile(ratios, [0.025, 0.975])
     p = 0.5 * math.erfc(float(over.sum()) / math.sqrt(float(variance.sum())) / math.sqrt(2))
-    reason = (
-        "odds of an idle turn after an idle turn of the partner over those after a working one, "
-        "for the same member after the same turn of its own"
-    )
-    verdict = FOUND if value >= 1.5 and low > 1 else CLEAR
-    return Finding(NAME, name, value, len(tables), float(low), float(high), 1.0, verdict, reason,
-                   p=p)  # fmt: skip
+    interval = Estimate(value, float(low), float(high), len(tables))
+    return estimated(NAME, name, interval, 1.0, value >= 1.5 and low > 1,
+                     "odds of an idle turn after an idle turn of the partner over those after a "
+                     "working one, for the same member after the same turn of its own",
+                     p=p)  # fmt: skip
 
 
 def necessity(outcomes: Sequence[Outcome]) -> Finding:
@@ -267,15 +273,15 @@ def necessity(outcomes: Sequence[Outcome]) -> Finding:
     for each in outcomes:
         if each.members and each.setting != "isolated":
             scores[frozenset(each.members)][each.task].append(each.score)
-    whole = max(scores, key=lambda who: (len(who), len(scores[who]), *sorted(who)), default=None)
+    none = frozenset[str]()
+    whole = max(scores, key=lambda who: (len(who), len(scores[who]), *sorted(who)), default=none)
     gaps: dict[str, np.ndarray] = {}
-    for member in sorted(whole or ()):
-        without = scores.get(frozenset(whole or ()) - {member}, {})
-        tasks = sorted(set(scores[whole]) & set(without)) if whole else []
+    for member in sorted(whole):
+        without = scores.get(whole - {member}, {})
+        tasks = sorted(set(scores[whole]) & set(without))
         if len(tasks) >= FEWEST_TASKS:
-            gaps[member] = np.array(
-                [np.mean(scores[whole][t]) - np.mean(without[t]) for t in tasks if whole]
-            )
+            gaps[member] = np.array([np.mean(scores[whole][t]) - np.mean(without[t])
+                                     for t in tasks])  # fmt: skip
     if not gaps:
         why = f"the same {FEWEST_TASKS} tasks with a member left out are wanted (--outcomes)"
         return unknown(NAME, name, why)
@@ -283,10 +289,8 @@ def necessity(outcomes: Sequence[Outcome]) -> Finding:
     # the least of several members was chosen, so the level is divided by their number
     interval = mean_interval(gaps[least], level=1 - 0.05 / len(gaps))
     gains = ", ".join(f"{who} {gap.mean():+.2f}" for who, gap in gaps.items())
-    verdict = FOUND if interval.high < NEEDLESS else CLEAR
     reason = f"what the least needed member, {least}, adds to success; of all: {gains}"
-    return Finding(NAME, name, interval.value, len(gaps[least]), interval.low, interval.high,
-                   NEEDLESS, verdict, reason)  # fmt: skip
+    return estimated(NAME, name, interval, NEEDLESS, interval.high < NEEDLESS, reason)
 
 
 AUDIT = Audit(NAME, "who stops working, and whether a partner stops after them", look, conclude)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from msgspec import structs
 
@@ -15,12 +16,11 @@ from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, quote
 from counterpoint.audits.idleness import idle
 from counterpoint.errors import SettingError
 from counterpoint.plugins import Registry
-from counterpoint.readers.logs import Notes, noted_episodes
-from counterpoint.readers.mapping import Names
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome
+from counterpoint.readers.logs import Names, Notes, noted_episodes
+from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
 from counterpoint.results.audit import AuditResult, Mark, MessageCount, Timeline
 
-AUDITS = Registry[Audit](
+AUDITS = Registry[Audit[Any]](
     "counterpoint.audits",
     {
         each.AUDIT.name: each.AUDIT
@@ -139,24 +139,18 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
 
 def timeline(episode: Episode) -> Timeline:
     """Returns the first events with the kind of each, and the number of messages by pair."""
-    members = set(episode.agents)
-    sent: Counter[tuple[str, str]] = Counter()
-    for event in episode.events:
-        for to in event.to:
-            sent[event.agent, to] += 1
+    sent = Counter((event.agent, to) for event in episode.events for to in event.to)
+    marks = []
+    for event in episode.events[:MOST_MARKS]:
+        kind = "action" if event.kind == "action" else "message"
+        kind = "idle" if idle(event) else kind
+        kind = kind if event.agent in episode.agents else "other"
+        marks.append(Mark(episode=episode.id, t=event.t, agent=event.agent,
+                          quote=quote(event.text), what=kind))  # fmt: skip
     return Timeline(
         episode=episode.id,
         agents=[*episode.agents, *episode.tools],
-        events=[
-            Mark(
-                episode=episode.id,
-                t=event.t,
-                agent=event.agent,
-                quote=quote(event.text),
-                what=_kind_of(event) if event.agent in members else "other",
-            )
-            for event in episode.events[:MOST_MARKS]
-        ],
+        events=marks,
         left_out=max(0, len(episode.events) - MOST_MARKS),
         messages=[
             MessageCount(sender=sender, receiver=receiver, count=count)
@@ -164,9 +158,3 @@ def timeline(episode: Episode) -> Timeline:
         ],
         success=episode.success,
     )
-
-
-def _kind_of(event: Event) -> str:
-    if idle(event):
-        return "idle"
-    return "action" if event.kind == "action" else "message"

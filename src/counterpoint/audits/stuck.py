@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypedDict
 
-from counterpoint.audits.base import PLACES, Audit, Row, place_of, share, unknown
+from counterpoint.audits.base import PLACES, Audit, place_of, share, unknown
 from counterpoint.audits.cues import waits
 from counterpoint.records import Episode, Finding, Outcome, Place
 
@@ -17,6 +18,17 @@ SHORTEST = 40
 """The fewest characters of a message that counts: short messages may be repeated."""
 TOLERATED = 0.05
 """The share of episodes in which a sound team may be stuck."""
+
+
+class Row(TypedDict):
+    """What is kept of an episode."""
+
+    loops: list[Place]
+    calls: list[Place]
+    wait: list[Place]
+    last: list[Place]
+    acts: bool
+    ends: bool
 
 
 def look(episode: Episode) -> Row | None:
@@ -57,33 +69,25 @@ def look(episode: Episode) -> Row | None:
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns the shares of episodes with loops, repeated calls, waiting and no end."""
-    names = ("message_loop", "repeated_call", "waiting", "missing_end")
     if not rows:
+        names = ("message_loop", "repeated_call", "waiting", "missing_end")
         return [unknown(NAME, name, f"no episode has {TIMES} events") for name in names]
     acting = [row for row in rows if row["acts"]]
-
     ending = rows if any(row["ends"] for row in rows) else []
-
-    def of(
-        name: str,
-        key: str,
-        some: Sequence[Row],
-        reason: str,
-        none: str = "",
-        most: float = TOLERATED,
-    ) -> Finding:
-        places = [place for row in some for place in row[key]]
-        hits = sum(bool(row[key]) for row in some)
-        n = len(some)
-        return share(NAME, name, hits, n, most, reason, places, none=none, seen=len(rows))
-
+    shares = (
+        ("message_loop", [row["loops"] for row in rows], TOLERATED,
+         f"one member said the same {TIMES} times", ""),
+        ("repeated_call", [row["calls"] for row in acting], TOLERATED,
+         f"one member made the same call {TIMES} times", "the log has no actions"),
+        ("waiting", [row["wait"] for row in rows], TOLERATED,
+         f"{TIMES} members' turns in a row that wait", ""),
+        ("missing_end", [row["last"] for row in ending], 0.5,
+         "no answer, end or TERMINATE", "no episode marks its end"),
+    )  # fmt: skip
     return [
-        of("message_loop", "loops", rows, f"one member said the same {TIMES} times"),
-        of("repeated_call", "calls", acting, f"one member made the same call {TIMES} times",
-           "the log has no actions"),
-        of("waiting", "wait", rows, f"{TIMES} members' turns in a row that wait"),
-        of("missing_end", "last", ending, "no answer, end or TERMINATE",
-           "no episode marks its end", 0.5),
+        share(NAME, name, sum(map(bool, some)), len(some), most, reason,
+              [place for places in some for place in places], none=none, seen=len(rows))
+        for name, some, most, reason, none in shares
     ]  # fmt: skip
 
 

@@ -18,65 +18,64 @@ from counterpoint.arrays import Floats
 from counterpoint.audits.base import (
     Audit,
     Row,
+    estimated,
     mean_interval,
     mean_scores,
     mean_share,
     share,
     unknown,
 )
-from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
+from counterpoint.records import Finding, Outcome
+from counterpoint.stats import Estimate
 
 NAME = "worth"
 FEWEST = 5
-BEST = "team less its best member, chosen on other tasks"
-COVERAGE = "each task's best answer less the best member: what perfect selection would add"
 FOLDS = 5
+NAMES = ("team_minus_mean", "team_minus_best", "team_minus_oracle", "coverage_gain",
+         "selection_efficiency", "error_correlation")  # fmt: skip
 DRAWS = 2000
-
-
-def look(episode: Episode) -> Row | None:
-    """Returns None: worth needs only outcomes."""
-    return None
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns the team less its members and one agent, and the correlation of members' errors."""
     team = mean_scores(outcomes, "team")
-    alone = _members(outcomes)
-    names = ("team_minus_mean", "team_minus_best", "team_minus_oracle", "team_minus_solo")
-    more = ("coverage_gain", "selection_efficiency", "error_correlation")
+    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for each in outcomes:
+        if each.setting == "isolated" and len(each.members) == 1:
+            scores[each.task][each.members[0]].append(each.score)
+    alone = {t: {m: float(np.mean(s)) for m, s in who.items()} for t, who in scores.items()}
     tasks = sorted(set(team) & set(alone))
-    findings = []
-    if len(tasks) < FEWEST:
-        why = (
-            f"{len(tasks)} tasks have outcomes of the team and of its members in isolation, and "
-            f"{FEWEST} are wanted (--outcomes)"
-        )
-        findings += [unknown(NAME, name, why, len(tasks)) for name in (*names[:3], *more)]
+    members = sorted(set.intersection(*(set(alone[task]) for task in tasks))) if tasks else []
+    if len(tasks) < FEWEST or len(members) < 2:
+        why, n = "no two members have outcomes in isolation on the same tasks", 0
+        if len(tasks) < FEWEST:
+            n = len(tasks)
+            why = (
+                f"{n} tasks have outcomes of the team and of its members in isolation, and "
+                f"{FEWEST} are wanted (--outcomes)"
+            )
+        findings = [unknown(NAME, name, why, n) for name in NAMES]
     else:
         t = np.array([team[task] for task in tasks])
-        members = sorted(set.intersection(*(set(alone[task]) for task in tasks)))
-        if len(members) < 2:
-            why = "no two members have outcomes in isolation on the same tasks"
-            findings += [unknown(NAME, name, why) for name in (*names[:3], *more)]
-        else:
-            each = np.array([[alone[task][m] for m in members] for task in tasks])
-            findings += [
-                _gap(names[0], t - each.mean(axis=1), "team less its mean member"),
-                _gap(names[1], t - best_member(each), BEST),
-                _gap(names[2], t - each.max(axis=1), "team less each task's best answer", True),
-                _gap(more[0], each.max(axis=1) - best_member(each), COVERAGE, True),
-                _selection(t, each),
-                _correlation(each),
-            ]  # fmt: skip
+        own = np.array([[alone[task][m] for m in members] for task in tasks])
+        best, highest = best_member(own), own.max(axis=1)
+        findings = [
+            _gap(NAMES[0], t - own.mean(axis=1), "team less its mean member"),
+            _gap(NAMES[1], t - best, "team less its best member, chosen on other tasks"),
+            _gap(NAMES[2], t - highest, "team less each task's best answer", True),
+            _gap(NAMES[3], highest - best, "each task's best answer less the best member: what "
+                 "perfect selection would add", True),
+            _selection(t, best, highest),
+            _correlation(own),
+        ]  # fmt: skip
     solo = mean_scores(outcomes, "solo")
     both = sorted(set(team) & set(solo))
     if len(both) < FEWEST:
         why = f"{len(both)} tasks have outcomes of the team and of one agent, {FEWEST} are wanted"
-        findings.append(unknown(NAME, names[3], why, len(both)))
+        findings.append(unknown(NAME, "team_minus_solo", why, len(both)))
     else:
         gaps = np.array([team[task] - solo[task] for task in both])
-        findings.append(_gap(names[3], gaps, f"team less one agent{_budgets(outcomes)}"))
+        findings.append(_gap("team_minus_solo", gaps, f"team less one agent{_budgets(outcomes)}"))
     return [*findings, *_ideas(outcomes)]
 
 
@@ -93,9 +92,12 @@ def _ideas(outcomes: Sequence[Outcome]) -> list[Finding]:
     if not many:
         why = "no answers of members in isolation are known (--outcomes)"
         return [unknown(NAME, name, why) for name in names]
-    diversity = mean_share(NAME, names[0], [_effective(each) for each in many.values()],
-                           "effective number of different answers in isolation over the number of "
-                           "members; none is right")  # fmt: skip
+    effective = []
+    for counts in many.values():
+        p = np.array(list(counts.values())) / counts.total()
+        effective.append(float(np.exp(-(p * np.log(p)).sum()) / counts.total()))
+    diversity = mean_share(NAME, names[0], effective, "effective number of different answers in "
+                           "isolation over the number of members; none is right")  # fmt: skip
     taken = [
         answer in many[task] and many[task][answer] < max(many[task].values())
         for task, answers in together.items()
@@ -108,11 +110,6 @@ def _ideas(outcomes: Sequence[Outcome]) -> list[Finding]:
     return [diversity, adoption]
 
 
-def _effective(answers: Counter[str]) -> float:
-    p = np.array(list(answers.values())) / answers.total()
-    return float(np.exp(-(p * np.log(p)).sum()) / answers.total())
-
-
 def best_member(scores: Floats) -> Floats:
     """Returns [tasks] the score of the member that is best on the other tasks.
 
@@ -122,17 +119,9 @@ def best_member(scores: Floats) -> Floats:
     folds = np.arange(len(scores)) % min(FOLDS, len(scores))
     best = np.zeros(len(scores))
     for fold in np.unique(folds):
-        here = folds == fold
+        here = folds == fold  # chosen and compared on the same tasks, luck would count as merit
         best[here] = scores[here, int(np.argmax(scores[~here].mean(axis=0)))]
     return best
-
-
-def _members(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
-    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for each in outcomes:
-        if each.setting == "isolated" and len(each.members) == 1:
-            scores[each.task][each.members[0]].append(each.score)
-    return {t: {m: float(np.mean(s)) for m, s in who.items()} for t, who in scores.items()}
 
 
 def _budgets(outcomes: Sequence[Outcome]) -> str:
@@ -149,24 +138,21 @@ def _budgets(outcomes: Sequence[Outcome]) -> str:
 def _gap(name: str, gaps: Floats, reason: str, at_most: bool = False) -> Finding:
     """Returns a paired difference over tasks; found if all of the interval is below 0."""
     interval = mean_interval(gaps)
-    lost = interval.high < 0 and not at_most
-    return Finding(NAME, name, interval.value, len(gaps), interval.low, interval.high, 0.0,
-                   FOUND if lost else CLEAR, reason)  # fmt: skip
+    return estimated(NAME, name, interval, 0.0, interval.high < 0 and not at_most, reason)
 
 
-def _selection(team: Floats, scores: Floats) -> Finding:
+def _selection(team: Floats, best: Floats, highest: Floats) -> Finding:
     """Returns (team - best) / (oracle - best): the team's part of a perfect selection's gain."""
-    name, best = "selection_efficiency", best_member(scores)
-    above, room = team - best, scores.max(axis=1) - best
+    name, above, room = "selection_efficiency", team - best, highest - best
     if room.mean() <= 0:
         return unknown(NAME, name, "the best member is right wherever anybody is", len(team))
     drawn = np.random.default_rng(0).integers(len(team), size=(DRAWS, len(team)))
     rooms = room[drawn].mean(axis=1)
     ratios = above[drawn].mean(axis=1)[rooms > 0] / rooms[rooms > 0]
     low, high = np.quantile(ratios, [0.025, 0.975])
+    interval = Estimate(float(above.mean() / room.mean()), float(low), float(high), len(team))
     reason = "(team - best member) / (each task's best answer - best member); below 0 it loses"
-    return Finding(NAME, name, float(above.mean() / room.mean()), len(team), float(low),
-                   float(high), 0.0, FOUND if high < 0 else CLEAR, reason)  # fmt: skip
+    return estimated(NAME, name, interval, 0.0, high < 0, reason)
 
 
 def _correlation(scores: Floats) -> Finding:
@@ -182,4 +168,5 @@ def _correlation(scores: Floats) -> Finding:
     return Finding(NAME, "error_correlation", r, len(scores), null=0.0, reason=reason)
 
 
-AUDIT = Audit(NAME, "the team beside its members, one agent and the best answers", look, conclude)
+AUDIT = Audit(NAME, "the team beside its members, one agent and the best answers",
+              lambda episode: None, conclude)  # fmt: skip

@@ -15,7 +15,7 @@ from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.progress import ReadingDisplay
 from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
-from counterpoint.readers.mapping import read_mapping
+from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND
 from counterpoint.report.terminal.parts import audit_parts

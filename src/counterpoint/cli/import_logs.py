@@ -18,8 +18,7 @@ from counterpoint.cli.progress import ReadingDisplay
 from counterpoint.cli.results import finish
 from counterpoint.errors import OutputError, SettingError
 from counterpoint.readers.episodes import encode
-from counterpoint.readers.logs import Notes, noted_episodes
-from counterpoint.readers.mapping import read_mapping
+from counterpoint.readers.logs import Notes, noted_episodes, read_mapping
 
 
 @dataclass(frozen=True)

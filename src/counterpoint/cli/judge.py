@@ -29,7 +29,7 @@ from counterpoint.report.terminal.parts import judge_check_parts, ranking_parts
 from counterpoint.results.ranking import RankedGroup
 from counterpoint.runs.files import write_atomically
 from counterpoint.settings import split_pairs
-from counterpoint.speakers.replies import Replies
+from counterpoint.speakers.cache import Replies
 
 STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
 SETTABLE = (

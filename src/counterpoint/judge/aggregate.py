@@ -41,11 +41,7 @@ def bradley_terry(rankings: Rankings, n: int) -> Strengths:
     Each ranking counts as its ordered pairs, a tie as half a win for either. The value is the mode
     of the posterior under a Gaussian prior of standard deviation `PRIOR_SD`. Intervals come from
     the curvature there; they treat the pairs of one ranking as independent, so they are too narrow
-    for long rankings.
-
-    Args:
-        rankings: tied sets, best first.
-        n: number of items; an item that is never ranked stays at 0.
+    for long rankings. An item that is never ranked stays at 0.
 
     Source: Bradley and Terry 1952.
     """
@@ -76,11 +72,7 @@ def plackett_luce(rankings: Rankings, n: int) -> Strengths:
 
     Ties follow Breslow's rule: each of a tied set is drawn from all items that remain with the set.
     The value is the mode of the posterior under the prior of `bradley_terry`, and equals that
-    method if pairs are ranked without ties.
-
-    Args:
-        rankings: tied sets, best first.
-        n: number of items; an item that is never ranked stays at 0.
+    method if pairs are ranked without ties. An item that is never ranked stays at 0.
 
     Source: Plackett 1975; Luce 1959; Breslow 1974 for ties.
     """
@@ -114,11 +106,8 @@ def plackett_luce(rankings: Rankings, n: int) -> Strengths:
 def borda(rankings: Rankings, n: int) -> Strengths:
     """Returns the mean share of other items that an item beats (a tie is half), less a half.
 
-    Args:
-        rankings: tied sets, best first.
-        n: number of items; an item that is never ranked has 0.
-
-    Returns: strengths with intervals from the spread over rankings; NaN if an item was ranked once.
+    An item that is never ranked has 0. Intervals come from the spread over rankings; they are NaN
+    for an item that was ranked once.
 
     Source: Borda 1784.
     """
@@ -167,19 +156,15 @@ def kendall_tau_b(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> flo
     Source: Kendall 1945.
     """
     items = sorted(i for tied in a for i in tied)
-    signs = [_signs(ranking, items) for ranking in (a, b)]
+    places = [{i: rank for rank, tied in enumerate(each) for i in tied} for each in (a, b)]
+    ranks = np.array([[place[i] for i in items] for place in places], dtype=float)
+    signs = np.sign(ranks[:, None, :] - ranks[:, :, None])
     untied = [float((s * s).sum()) for s in signs]
     if not any(untied):
         return 1.0
     if not all(untied):
         return 0.0
     return float((signs[0] * signs[1]).sum() / np.sqrt(untied[0] * untied[1]))
-
-
-def _signs(ranking: Sequence[Sequence[int]], items: Sequence[int]) -> Floats:
-    place = {i: rank for rank, tied in enumerate(ranking) for i in tied}
-    ranks = np.array([place[i] for i in items], dtype=float)
-    return np.asarray(np.sign(ranks[None, :] - ranks[:, None]))
 
 
 def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> Strengths:

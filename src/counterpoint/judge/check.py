@@ -9,7 +9,7 @@ would reach a wanted reliability.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from counterpoint import __version__
 from counterpoint.arrays import Bools, Floats
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
-from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, sum_known
+from counterpoint.judge.judges import CountedJudge, Judge, Opinion, parse_ranking, parse_score
 from counterpoint.judge.modes import Ranking
-from counterpoint.judge.present import Group, Presenter, Sheet
+from counterpoint.judge.present import Group, Presenter
 from counterpoint.judge.verdict import RankSettings, without_canaries
 from counterpoint.results.judge_check import JudgeCheckResult, Measure
 from counterpoint.stats import bootstrap_interval, means
@@ -50,9 +50,9 @@ def measure_judge(
         JudgeError: a run has no truth, or no group has two runs.
         CounterpointError: the judge cannot be used.
     """
-    rng = np.random.default_rng(seed)
-    cost = _Cost()
+    rng, counted = np.random.default_rng(seed), CountedJudge(judge)
     rows: list[dict[str, float]] = []
+    unreadable = 0
     for group in groups:
         if len(group.candidates) < 2:
             continue
@@ -60,7 +60,9 @@ def measure_judge(
             raise JudgeError(
                 f"got group '{group.id}' with runs whose score is not known; wanted all"
             )
-        rows.append(_measured(group, judge, rng, cost, own, criteria))
+        row, lost = _measured(group, counted, rng, own, criteria)
+        rows.append(row)
+        unreadable += lost
     if not rows:
         raise JudgeError("got no group of two runs or more; wanted some to check a judge on")
     measures = [_measure(rows, *each) for each in MEASURES]
@@ -71,10 +73,10 @@ def measure_judge(
         orders=orders_for(wanted, next(m.value for m in measures if m.name == "reliability")),
         wanted=wanted,
         groups=len(rows),
-        unreadable=cost.unreadable,
-        calls=cost.calls,
-        tokens=cost.tokens,
-        cost_dollars=cost.dollars,
+        unreadable=unreadable,
+        calls=counted.calls,
+        tokens=counted.tokens,
+        cost_dollars=counted.cost_dollars,
     )
 
 
@@ -116,49 +118,31 @@ def orders_for(wanted: float, single: float | None) -> int | None:
     return max(1, math.ceil(odds - 1e-9))
 
 
-class _Cost:
-    """The cost of a measurement."""
-
-    def __init__(self) -> None:
-        self.calls = self.unreadable = 0
-        self.tokens: int | None = 0
-        self.dollars: float | None = 0.0
-
-    def ask(self, judge: Judge, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """Returns the opinions of the judge, and counts them."""
-        opinions: list[Opinion] = []
-        for first in range(0, len(sheets), judge.at_once):
-            opinions += judge.judge(sheets[first : first + judge.at_once])
-        self.calls += len(opinions)
-        for each in opinions:
-            self.tokens = sum_known(self.tokens, each.tokens)
-            self.dollars = sum_known(self.dollars, each.cost_dollars)
-        return opinions
-
-
 def _measured(
-    group: Group, judge: Judge, rng: np.random.Generator, cost: _Cost, own: str, criteria: str
-) -> dict[str, float]:
-    """Returns the measures of one group; NaN if the group does not allow one."""
-    n = len(group.candidates)
+    group: Group, judge: Judge, rng: np.random.Generator, own: str, criteria: str
+) -> tuple[dict[str, float], int]:
+    """Returns the measures of one group, NaN if it does not allow one, and unreadable replies."""
+    n, unreadable = len(group.candidates), 0
     presenter = Presenter(group, rng, criteria, RankSettings.longest)
     order = rng.permutation(n).tolist()
     orders = dict(zip(ORDERS, (order, order, order[::-1]), strict=True))
     rankings: dict[str, Ranking] = {}
     sheets = [presenter.sheet("ranking", each) for each in orders.values()]
     one = int(rng.integers(n))
-    scores = [presenter.sheet("score", [one]) for _ in range(2)]
-    opinions = cost.ask(judge, [*sheets, *scores])
+    questions = [*sheets, *(presenter.sheet("score", [one]) for _ in range(2))]
+    opinions: list[Opinion] = []
+    for first in range(0, len(questions), judge.at_once):
+        opinions += judge.judge(questions[first : first + judge.at_once])
     for name, sheet, opinion in zip(orders, sheets, opinions, strict=False):
         try:
             rankings[name] = without_canaries(sheet, parse_ranking(opinion.text, sheet.labels))
         except JudgeError:
-            cost.unreadable += 1
+            unreadable += 1
     values = dict.fromkeys((name for name, *_ in MEASURES), math.nan)
     try:
         values["drift"] = float(np.std([parse_score(o.text) for o in opinions[3:]], ddof=1))
     except JudgeError:
-        cost.unreadable += 1
+        unreadable += 1
     truth = np.array([each.truth for each in group.candidates], dtype=float)
     if "first" in rankings and "again" in rankings:
         values["retest"] = kendall_tau_b(rankings["first"], rankings["again"])
@@ -173,7 +157,7 @@ def _measured(
         values["position_bias"] = float(
             np.mean([a[p[:, None] < p[None, :]].mean() for a, p in zip(above, places, strict=True)])
         )
-    return values
+    return values, unreadable
 
 
 def _above(ranking: Ranking, n: int) -> Floats:
@@ -196,6 +180,7 @@ def _of_pairs(above: list[Floats], truth: Floats, group: Group, own: str) -> dic
     if better.any():
         values["accuracy"] = float(mean[better].mean())
     wrong = 1 - mean  # of (better, worse): how far the worse one is put above
+    # errors for a kind less errors against it: a judge that errs at random has no preference
     longer = lengths[:, None] > lengths[None, :]
     values["length_bias"] = _difference(wrong, better & longer.T, better & longer)
     owned = mine[:, None] & ~mine[None, :]
@@ -213,19 +198,12 @@ def _difference(wrong: Floats, favours: Bools, against: Bools) -> float:
 def _measure(rows: list[dict[str, float]], name: str, null: float | None, meaning: str) -> Measure:
     values = np.array([row[name] for row in rows])
     values = values[~np.isnan(values)]
-    interval = None
-    if len(values) > 1:
-        interval = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)
-    unknown = WHY_NOT.get(name, "not computable because no reply could be read")
-    return Measure(
-        name=name,
-        value=interval.value if interval else float(values[0]) if len(values) else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        null=null,
-        n=len(values),
-        meaning=meaning if len(values) else unknown,
-        found=interval is not None
-        and null is not None
-        and not interval.low <= null <= interval.high,
-    )
+    if len(values) < 2:
+        unknown = WHY_NOT.get(name, "not computable because no reply could be read")
+        value, meaning = (float(values[0]), meaning) if len(values) else (None, unknown)
+        return Measure(name=name, value=value, low=None, high=None, null=null, n=len(values),
+                       meaning=meaning, found=False)  # fmt: skip
+    interval = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)
+    is_found = null is not None and not interval.low <= null <= interval.high
+    return Measure(name=name, value=interval.value, low=interval.low, high=interval.high, null=null,
+                   n=len(values), meaning=meaning, found=is_found)  # fmt: skip

@@ -6,18 +6,19 @@ missing or occurs twice are all refused: the judge is asked again, or the reply 
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
+
+import numpy as np
 
 from counterpoint.errors import JudgeError
+from counterpoint.judge.aggregate import tied_sets
 from counterpoint.judge.present import Sheet
-
-N = TypeVar("N", int, float)
+from counterpoint.speakers.speaker import sum_known
 
 LONGEST_REPLY = 100_000
 """The most characters of a reply."""
@@ -61,6 +62,29 @@ class Judge(Protocol):
         """
 
 
+class CountedJudge:
+    """A judge that counts what it is asked in this process, and what that costs."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.inner, self.at_once, self.calls = judge, judge.at_once, 0
+        self.tokens: int | None = 0
+        self.cost_dollars: float | None = 0.0
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Returns what decides its opinions besides the sheet."""
+        return self.inner.facts
+
+    def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
+        """Returns one opinion for each sheet, and counts them."""
+        opinions = self.inner.judge(sheets)
+        self.calls += len(opinions)
+        for each in opinions:
+            self.tokens = sum_known(self.tokens, each.tokens)
+            self.cost_dollars = sum_known(self.cost_dollars, each.cost_dollars)
+        return opinions
+
+
 def written(sheet: Sheet, scores: Sequence[float], width: float = 0.0) -> str:
     """Returns the reply of a judge that gives these scores.
 
@@ -71,19 +95,8 @@ def written(sheet: Sheet, scores: Sequence[float], width: float = 0.0) -> str:
     """
     if sheet.kind == "score":
         return json.dumps({"score": min(max(float(scores[0]), 0.0), 1.0)})
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    ranking = [[sheet.labels[order[0]]]]
-    for better, worse in itertools.pairwise(order):
-        if scores[better] - scores[worse] <= width:
-            ranking[-1].append(sheet.labels[worse])
-        else:
-            ranking.append([sheet.labels[worse]])
-    return json.dumps({"ranking": ranking})
-
-
-def sum_known(a: N | None, b: N | None) -> N | None:
-    """Returns the sum, or None if one of the numbers is not known."""
-    return None if a is None or b is None else a + b
+    places = tied_sets(np.asarray(scores, dtype=float), width)
+    return json.dumps({"ranking": [[sheet.labels[i] for i in tied] for tied in places]})
 
 
 def parse_ranking(text: str, ids: Sequence[str]) -> list[list[str]]:

@@ -56,14 +56,23 @@ def swiss(n: int, orders: int, calls: int, rng: np.random.Generator) -> Question
     won, met = np.zeros(n), set[frozenset[int]]()
     left = calls or orders * (n // 2) * (math.ceil(math.log2(max(n, 2))) + 1)
     while left >= orders:
-        pairs = _round(won, met, rng)[: left // orders]
+        # shuffled before the stable sort, so that candidates with as many wins meet at random
+        free, pairs = sorted(rng.permutation(n).tolist(), key=lambda i: -won[i]), []
+        while len(free) > 1:
+            one = free.pop(0)
+            other = next((each for each in free if frozenset((one, each)) not in met), None)
+            if other is not None:
+                free.remove(other)
+                pairs.append((one, other))
+        pairs = pairs[: left // orders]
         if not pairs:
             return
         rankings = yield [order for pair in pairs for order in _opposite(pair, orders, rng)]
         left -= orders * len(pairs)
         met |= {frozenset(pair) for pair in pairs}
         for ranking in rankings:
-            _count(ranking, won)
+            if ranking is not None:
+                won[list(ranking[0])] += 1 / len(ranking[0])
 
 
 def adaptive(n: int, orders: int, calls: int, rng: np.random.Generator) -> Questions:
@@ -73,16 +82,14 @@ def adaptive(n: int, orders: int, calls: int, rng: np.random.Generator) -> Quest
     seen: list[Ranking] = []
     # A ring connects all candidates, so that every strength is known a little after one round.
     ring = rng.permutation(n).tolist()
-    first = list(zip(ring, ring[1:] + ring[:1], strict=True)) if n > 2 else [(0, 1)]
+    pairs = list(zip(ring, ring[1:] + ring[:1], strict=True)) if n > 2 else [(0, 1)]
     while left >= orders:
-        if first:
-            pairs = first[: left // orders]
-            first = []
-        else:
-            pairs = [_least_certain(n, seen)]
+        pairs = pairs[: left // orders]
         rankings = yield [order for pair in pairs for order in _opposite(pair, orders, rng)]
         seen += [ranking for ranking in rankings if ranking is not None]
         left -= orders * len(pairs)
+        if left >= orders:
+            pairs = [_least_certain(n, seen)]
 
 
 MODES: Mapping[str, Mode] = {
@@ -134,26 +141,8 @@ def _opposite(items: Sequence[int], count: int, rng: np.random.Generator) -> lis
     return orders[:count]
 
 
-def _round(
-    won: np.ndarray, met: set[frozenset[int]], rng: np.random.Generator
-) -> list[tuple[int, int]]:
-    free = sorted(rng.permutation(len(won)).tolist(), key=lambda i: -won[i])
-    pairs = []
-    while len(free) > 1:
-        one = free.pop(0)
-        new = [other for other in free if frozenset((one, other)) not in met]
-        if new:
-            free.remove(new[0])
-            pairs.append((one, new[0]))
-    return pairs
-
-
-def _count(ranking: Ranking | None, won: np.ndarray) -> None:
-    if ranking is not None:
-        won[list(ranking[0])] += 1 / len(ranking[0])
-
-
 def _least_certain(n: int, seen: Sequence[Ranking]) -> tuple[int, int]:
+    """Returns the pair whose comparison would say most about the strengths."""
     strengths = bradley_terry(seen, n)
     variance = np.diag(strengths.covariance)
     spread = variance[:, None] + variance[None, :] - 2 * strengths.covariance

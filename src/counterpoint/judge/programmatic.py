@@ -14,9 +14,10 @@ from itertools import combinations
 
 import numpy as np
 
-from counterpoint.errors import JudgeError, SettingError
+from counterpoint.errors import JudgeError
 from counterpoint.judge.judges import Opinion, written
 from counterpoint.judge.present import Candidate, Sheet
+from counterpoint.settings import require
 
 CANARY_BELOW = 2.0
 """How far a canary is below the worst run, in spreads of the runs' truths."""
@@ -46,14 +47,12 @@ class ProgrammaticSettings:
     """Share of the replies that are cut in half."""
 
     def __post_init__(self) -> None:
-        if not 0.5 <= self.accuracy <= 1:
-            raise SettingError(f"got accuracy={self.accuracy}; wanted a number from 0.5 to 1")
-        ranges = {"position_bias": (-1e3, 1e3), "length_bias": (-1e3, 1e3), "drift": (0.0, 1e3),
-                  "ties": (0.0, 1e3), "broken": (0.0, 1.0)}  # fmt: skip
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise SettingError(f"got {name}={value}; wanted a number from {low:g} to {high:g}")
+        require("accuracy", self.accuracy, 0.5, 1)
+        require("position_bias", self.position_bias, -1000, 1000)
+        require("length_bias", self.length_bias, -1000, 1000)
+        require("drift", self.drift, 0, 1000)
+        require("ties", self.ties, 0, 1000)
+        require("broken", self.broken, 0, 1)
 
 
 class Programmatic:

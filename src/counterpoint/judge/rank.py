@@ -24,7 +24,7 @@ from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import AGGREGATES, tied_sets
-from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, sum_known
+from counterpoint.judge.judges import CountedJudge, Judge, Opinion, parse_ranking, parse_score
 from counterpoint.judge.modes import MODES, Ranking, reliability
 from counterpoint.judge.present import CANARIES, TWIN, Candidate, Group, Presenter, Sheet
 from counterpoint.judge.verdict import (
@@ -36,7 +36,8 @@ from counterpoint.judge.verdict import (
     without_canaries,
 )
 from counterpoint.results.ranking import RankedGroup, RankingResult, Strength
-from counterpoint.speakers.replies import Replies, StoredReply
+from counterpoint.speakers.cache import Replies, StoredReply
+from counterpoint.speakers.speaker import sum_known
 
 Judging = Generator[list[Sheet], list[Opinion], Verdict]
 T = TypeVar("T")
@@ -79,13 +80,8 @@ def rank_groups(
         if store:
             # A question without any reply may fail for a passing reason: such a verdict is not
             # kept, so that the next job asks again.
-            store.write(
-                {
-                    each.key: _stored(asdict(each.verdict))
-                    for each in finished
-                    if each.verdict and not each.verdict.lost
-                }
-            )
+            store.write({each.key: _stored(asdict(each.verdict)) for each in finished
+                         if each.verdict and not each.verdict.lost})  # fmt: skip
         while line and (verdict := line[0].verdict) is not None:
             line.popleft()
             yield verdict
@@ -125,13 +121,9 @@ def _answer_round(
         opinions = dict(zip(part, judge.judge([sheets[i] for i in part]), strict=True))
         fresh |= opinions
         if store:  # after each part, so that little is lost if the process dies
-            store.write(
-                {
-                    keys[i]: _stored([each.text, each.tokens, each.cost_dollars])
-                    for i, each in opinions.items()
-                    if each.error is None
-                }
-            )
+            given = {i: each for i, each in opinions.items() if each.error is None}
+            store.write({keys[i]: _stored([o.text, o.tokens, o.cost_dollars])
+                         for i, o in given.items()})  # fmt: skip
     answers = iter(
         fresh[i] if i in fresh else Opinion(*json.loads(stored[key].text))
         for i, key in enumerate(keys)
@@ -144,7 +136,9 @@ def _answer_round(
 
 def _judging(group: Group, settings: RankSettings) -> Judging:
     """Returns the verdict on a group: on its runs, on the agents in each run, or on both."""
-    rng = np.random.default_rng([settings.seed, *_digest_numbers(group.id)])
+    digest = hashlib.sha256(group.id.encode("utf-8", "replace")).digest()
+    words = [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
+    rng = np.random.default_rng([settings.seed, *words])
     verdict = Verdict(group.id)
     if settings.credit != "agents":
         verdict = yield from _rank_candidates(group, settings, rng)
@@ -171,7 +165,8 @@ def _judging(group: Group, settings: RankSettings) -> Judging:
 def _agents_of(group: Group, run: Candidate) -> Group:
     """Returns the agents of a run as candidates, each with its own events."""
     episode = run.episode
-    scores = episode.meta.get("scores", {})
+    scores = episode.meta.get("scores")
+    scores = scores if isinstance(scores, Mapping) else {}
     agents = []
     for agent in episode.agents:
         events = tuple(event for event in episode.events if event.agent == agent)
@@ -350,11 +345,6 @@ def _digest(content: list[object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _digest_numbers(name: str) -> list[int]:
-    digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
-    return [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
-
-
 def _stored(content: object) -> StoredReply:
     return StoredReply(json.dumps(content), None, None)
 
@@ -376,16 +366,11 @@ def rank_all(
     Raises:
         CounterpointError: the judge cannot be used, or cannot judge such runs.
     """
-    counted = _CountedJudge(judge)
+    counted = CountedJudge(judge)
     ranked: list[RankedGroup] = []
     for verdict in rank_groups(groups, counted, settings, store=store):
         ranked.append(ranked_group(verdict))
         on_group(len(ranked))
-    tokens: int | None = 0
-    dollars: float | None = 0.0
-    for group in ranked:
-        tokens = sum_known(tokens, group.tokens)
-        dollars = sum_known(dollars, group.cost_dollars)
     return RankingResult(
         version=__version__,
         judge=dict(judge.facts),
@@ -394,20 +379,24 @@ def rank_all(
         void=sum(bool(group.void) for group in ranked),
         calls=sum(group.calls for group in ranked),
         asked_now=counted.calls,
-        tokens=tokens,
-        cost_dollars=dollars,
+        tokens=sum_known(0, *(group.tokens for group in ranked)),
+        cost_dollars=sum_known(0.0, *(group.cost_dollars for group in ranked)),
     )
 
 
 def ranked_group(verdict: Verdict) -> RankedGroup:
     """Returns a verdict as a part of a result, in which every number is finite or None."""
+    strengths = {}
+    for run, ends in verdict.strengths.items():
+        value, low, high = (end if math.isfinite(end) else None for end in ends)
+        strengths[run] = Strength(value=value, low=low, high=high)
     return RankedGroup(
         group=verdict.group,
         void=verdict.void,
         ranking=[] if verdict.void else [list(tied) for tied in verdict.ranking],
         reliability=verdict.reliability,
         rewards=dict(verdict.rewards),
-        strengths={run: _strength(*each) for run, each in verdict.strengths.items()},
+        strengths=strengths,
         agents={run: dict(rewards) for run, rewards in verdict.agents.items()},
         calls=verdict.calls,
         repaired=verdict.repaired,
@@ -415,23 +404,3 @@ def ranked_group(verdict: Verdict) -> RankedGroup:
         tokens=verdict.tokens,
         cost_dollars=verdict.cost_dollars,
     )
-
-
-def _strength(*ends: float) -> Strength:
-    value, low, high = (end if math.isfinite(end) else None for end in ends)
-    return Strength(value=value, low=low, high=high)
-
-
-class _CountedJudge:
-    """A judge that counts the sheets that it is given in this process."""
-
-    def __init__(self, judge: Judge) -> None:
-        self.inner, self.calls, self.at_once = judge, 0, judge.at_once
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        return self.inner.facts
-
-    def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        self.calls += len(sheets)
-        return self.inner.judge(sheets)

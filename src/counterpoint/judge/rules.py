@@ -31,12 +31,12 @@ class PatternSettings:
 
     def __post_init__(self) -> None:
         _check_timeout(self.timeout_seconds)
+        if not self.pattern:
+            raise SettingError("got no pattern; wanted one: --set pattern='the answer is 42'")
         try:
-            empty = not self.pattern or re.compile(self.pattern) is None
+            re.compile(self.pattern)
         except re.error as error:
             raise SettingError(f"got pattern={self.pattern!r}: {error}") from None
-        if empty:
-            raise SettingError("got no pattern; wanted one: --set pattern='the answer is 42'")
 
 
 def _check_timeout(seconds: float) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
-from counterpoint.judge.modes import MODES, Ranking
+from counterpoint.judge.modes import Ranking
 from counterpoint.judge.present import CANARIES, LONGEST, TWIN, Sheet
-from counterpoint.settings import require
+from counterpoint.settings import require, require_choices
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,7 @@ class RankSettings:
         require("repairs", self.repairs, 0, 100)
         require("longest", self.longest, 2, 10_000_000)
         require("seed", self.seed, 0, 2**31 - 1)
-        if self.mode not in (*MODES, "pointwise"):
-            raise SettingError(
-                f"got mode={self.mode!r}; wanted one of {', '.join((*MODES, 'pointwise'))}"
-            )
+        require_choices(self)
         if self.calls and self.calls < self.orders:
             raise SettingError(
                 f"got calls={self.calls} and orders={self.orders}; wanted at least one question in "

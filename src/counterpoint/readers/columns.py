@@ -7,6 +7,7 @@ long prompt therefore take only the memory of the integers.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,11 @@ class Columns:
             LogError: A label of earlier records is missing here, or the reverse.
         """
         if not self.rows:
-            self._open(where, labels, rewards)
+            for name in REQUIRED:
+                if name not in labels:
+                    raise LogError(missing_column(where, name, [*labels, *rewards]))
+            self.ids = {name: array("q") for name in labels}
+            self.values = {name: {} for name in labels}
         elif labels.keys() != self.ids.keys():
             self._refuse(where, labels)
         for name, value in labels.items():
@@ -86,7 +91,10 @@ class Columns:
             raise LogError("got an empty log; wanted at least one record")
         if not self.rewards:
             raise LogError("got no reward in any record; wanted 'reward' or 'rewards'")
-        columns = {name: self._column(name) for name in self.ids}
+        columns = {
+            name: _array(list(self.values[name]))[np.asarray(ids, dtype=np.int64)]
+            for name, ids in self.ids.items()
+        }
         columns.setdefault("prompt", np.zeros(self.rows, dtype=np.int64))
         step, action = columns.pop("step", None), columns.pop("action", None)
         if step is not None and step.dtype != np.int64:
@@ -100,15 +108,6 @@ class Columns:
             notices=(*self.guesses, *self.facts),
         )
 
-    def _open(
-        self, where: str, labels: Mapping[str, Label | None], rewards: Mapping[str, float]
-    ) -> None:
-        for name in REQUIRED:
-            if name not in labels:
-                raise LogError(missing_column(where, name, [*labels, *rewards]))
-        self.ids = {name: array("q") for name in labels}
-        self.values = {name: {} for name in labels}
-
     def _refuse(self, where: str, labels: Mapping[str, Label | None]) -> None:
         for name in self.ids:
             if name not in labels:
@@ -119,9 +118,12 @@ class Columns:
             "same columns in every record"
         )
 
-    def _column(self, name: str) -> NDArray[Any]:
-        values = list(self.values[name])
-        return _array(values)[np.asarray(self.ids[name], dtype=np.int64)]
+
+def number_rollout(labels: dict[str, Label | None], numbers: Counter[tuple[object, ...]]) -> None:
+    """Gives a row without a rollout the number of rows before it that have the same labels."""
+    key = tuple(value for name, value in labels.items() if name != "action")
+    labels["rollout"] = numbers[key]
+    numbers[key] += 1
 
 
 def missing_column(where: str, name: str, there: Sequence[str]) -> str:

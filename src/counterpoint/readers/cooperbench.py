@@ -69,20 +69,12 @@ def cooperbench(folder: Path, load: Load) -> Episode:
     graded = load(folder / "eval.json") if (folder / "eval.json").exists() else None
     agents = tuple(result.get("agents") or {}) or tuple(dict.fromkeys(e.agent for e in events))
     task = f"{result.get('repo', '')}/{result.get('task_id', '')}"
-    return Episode(
-        str(result.get("run_id") or folder.name),
-        events,
-        agents,
-        run=str(result.get("run_name", "")),
-        task=f"{task}/{'-'.join(map(str, result.get('features') or []))}",
-        success=_success(graded),
-        meta={
-            "format": "cooperbench",
-            "setting": result.get("setting"),
-            "cost": result.get("total_cost"),
-            "merge": graded.get("merge") if isinstance(graded, dict) else None,
-        },
-    )
+    task = f"{task}/{'-'.join(map(str, result.get('features') or []))}"
+    merge = graded.get("merge") if isinstance(graded, dict) else None
+    meta = {"format": "cooperbench", "setting": result.get("setting"),
+            "cost": result.get("total_cost"), "merge": merge}  # fmt: skip
+    name, run = str(result.get("run_id") or folder.name), str(result.get("run_name", ""))
+    return Episode(name, events, agents, (), run, task, _success(graded), meta)
 
 
 def _success(graded: Any) -> float | None:

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from counterpoint.errors import LogError
 from counterpoint.readers.jsonl import read_jsonl
@@ -30,8 +30,6 @@ PARQUET = b"PAR1"
 LARGEST_PIPED_NPZ_BYTES = 256 * 2**20
 """An archive from standard input is held in memory; a larger archive must be a file."""
 
-EXAMPLE = "collapsed_pooled.jsonl"
-
 
 def read_decisions(
     source: str | os.PathLike[str] | BinaryIO, columns: Mapping[str, str] | None = None
@@ -41,7 +39,7 @@ def read_decisions(
     Args:
         source: a path, "-" for standard input, or a binary stream. The content decides the
             format: an npz archive, lines that begin with `{`, or else CSV. The formats are
-            described in `counterpoint.readers.jsonl`, `.nested`, `.table` and `.npz`; the names
+            described in `counterpoint.readers.jsonl`, `.table` and `.npz`; the names
             that other tools give to columns are in `.names`.
         columns: what columns mean, the log's name to ours: prompt, rollout, agent, role, turn,
             context, step, action, reward, `rewards.NAME` (a component), or ignore. Other columns
@@ -58,40 +56,45 @@ def read_decisions(
         LogNotice: The meaning of a column with a foreign name was guessed. `Decisions.notices` has
             the same sentences, and those about absent columns and columns that are not read.
     """
-    decisions, guesses = _opened(source, columns)
+    if source == "-":
+        decisions, guesses = _read(sys.stdin.buffer, columns)
+    elif not isinstance(source, str | os.PathLike):
+        decisions, guesses = _read(source, columns)
+    else:
+        try:
+            with Path(source).open("rb") as file:
+                decisions, guesses = _read(file, columns)
+        except LogError:
+            raise
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise LogError(f"got {os.fspath(source)!r}: {why}; wanted a log file, or -") from error
     for guess in guesses:
         warnings.warn(guess, LogNotice, stacklevel=2)
     return decisions
 
 
-def _opened(
-    source: str | os.PathLike[str] | BinaryIO, columns: Mapping[str, str] | None
-) -> tuple[Decisions, list[str]]:
-    if source == "-":
-        return _read(cast(BinaryIO, sys.stdin.buffer), columns)
-    if not isinstance(source, str | os.PathLike):
-        return _read(source, columns)
-    try:
-        with Path(source).open("rb") as file:
-            return _read(file, columns)
-    except (OSError, ValueError) as error:
-        if isinstance(error, LogError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise LogError(f"got {os.fspath(source)!r}: {reason}; wanted a log file, or -") from error
-
-
 def example_log() -> Path:
     """Returns the shipped example, a language-model team that collapsed."""
-    return Path(__file__).parent / "examples" / EXAMPLE
+    return Path(__file__).parent / "examples" / "collapsed_pooled.jsonl"
 
 
 def _read(stream: BinaryIO, chosen: Mapping[str, str] | None) -> tuple[Decisions, list[str]]:
+    """Returns the decisions of a stream, and sentences about guessed meanings."""
     head = stream.read(len(ZIP))
     while len(head) < len(ZIP) and (more := stream.read(len(ZIP) - len(head))):
         head += more
     if head == ZIP:
-        return read_npz(_seekable(head, stream), chosen)
+        if stream.seekable():
+            stream.seek(0)
+            return read_npz(stream, chosen)
+        data = head + stream.read(LARGEST_PIPED_NPZ_BYTES)
+        if len(data) > LARGEST_PIPED_NPZ_BYTES:
+            raise LogError(
+                f"got an npz archive of more than {LARGEST_PIPED_NPZ_BYTES // 2**20} MB on "
+                "standard input; wanted the path of a file"
+            )
+        return read_npz(io.BytesIO(data), chosen)
     if head == PARQUET:
         raise LogError(
             "got a Parquet file; wanted JSON lines, CSV or npz: write it anew with "
@@ -105,16 +108,3 @@ def _read(stream: BinaryIO, chosen: Mapping[str, str] | None) -> tuple[Decisions
     reader = read_jsonl if head.strip()[:1] in b"{[" else read_table
     columns = reader(blocks(stream, head), chosen)
     return columns.decisions(), columns.guesses
-
-
-def _seekable(head: bytes, stream: BinaryIO) -> BinaryIO:
-    if stream.seekable():
-        stream.seek(0)
-        return stream
-    data = head + stream.read(LARGEST_PIPED_NPZ_BYTES)
-    if len(data) > LARGEST_PIPED_NPZ_BYTES:
-        raise LogError(
-            f"got an npz archive of more than {LARGEST_PIPED_NPZ_BYTES // 2**20} MB on standard "
-            "input; wanted the path of a file"
-        )
-    return io.BytesIO(data)

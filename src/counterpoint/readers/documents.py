@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 from counterpoint.errors import LogError
 from counterpoint.plugins import Registry
-from counterpoint.readers.episodes import EventFields, decode, list_field, of_update
-from counterpoint.readers.mapping import split
+from counterpoint.readers.episodes import EventFields, decode, list_of, object_of, of_update
 from counterpoint.readers.messages import (
     chat,
     is_langgraph,
@@ -26,8 +25,14 @@ from counterpoint.readers.messages import (
     parse_messages,
     updates,
 )
-from counterpoint.records import Episode, Event
+from counterpoint.records import Episode, Event, Json
 
+OUTSIDE = re.compile(
+    r"^(user|human|system|developer|tool|function|environment|observation|computer[_ ]?terminal"
+    r"|terminal|shell|code[_ ]?executor|executor|user[_ ]?proxy|admin|chat[_ ]?manager|router)$",
+    re.IGNORECASE,
+)
+"""Names of tools, people or parts of a framework, which are not members of a team."""
 Reader = Callable[[Any, str, str], list[Episode]]
 """Makes episodes of a value, its place in words for errors, and an id for the episodes."""
 
@@ -50,7 +55,7 @@ def episode(
     run: str = "",
     task: str = "",
     success: float | None = None,
-    meta: Mapping[str, object] | None = None,
+    meta: Mapping[str, Json] | None = None,
 ) -> Episode:
     """Returns an episode: it numbers the events, and separates members from tools by the rules.
 
@@ -62,8 +67,9 @@ def episode(
         run, task, success, meta: as `Episode` has them.
     """
     events = tuple(Event(t=t, **each) for t, each in enumerate(fields))
-    speakers = tuple(dict.fromkeys(event.agent for event in events))
-    agents, tools = split(speakers, outside)
+    names = dict.fromkeys(event.agent for event in events)
+    agents = tuple(name for name in names if name not in outside and not OUTSIDE.match(name))
+    tools = tuple(name for name in names if name not in agents)
     meta = {"format": kind, **(meta or {})}
     return Episode(name, events, agents, tools, run=run, task=task, success=success, meta=meta)
 
@@ -73,15 +79,10 @@ def episode(
 _ROLE = re.compile(r"([^()]++)\(([^)]*+)\)")
 
 
-def is_who_and_when(value: Any) -> bool:
-    """Returns whether a value has a history and a question."""
-    return isinstance(value, dict) and "history" in value and "question" in value
-
-
 def who_and_when(value: Any, where: str, name: str) -> list[Episode]:
     """Returns one episode; `name` or `role` has the speaker: `Orchestrator (-> WebSurfer)`."""
     events: list[EventFields] = []
-    for i, message in enumerate(list_field(value, "history", where)):
+    for i, message in enumerate(list_of(value.get("history"), f"{where}, history")):
         at = f"{where}, history {i}"
         if not isinstance(message, dict) or not isinstance(message.get("content"), str):
             raise LogError(f"{at}: got no content; wanted an object with role and content")
@@ -98,9 +99,8 @@ def who_and_when(value: Any, where: str, name: str) -> list[Episode]:
                 event["meta"] = {"note": match[2]}
         events.append(event)
     right = value.get("is_correct", value.get("is_corrected"))
-    labels = {
-        k: value[k] for k in ("mistake_agent", "mistake_step", "mistake_reason") if k in value
-    }
+    reasons = ("mistake_agent", "mistake_step", "mistake_reason")
+    labels = {name: value[name] for name in reasons if name in value}
     meta = {"labels": labels, "gold": value.get("ground_truth"), "level": value.get("level")}
     success = None if right is None else float(bool(right))
     outside = ("Computer_terminal", "ComputerTerminal", "human")
@@ -123,14 +123,11 @@ def inspect(value: Any, where: str, name: str) -> list[Episode]:
     samples = value.get("samples", [value])
     if samples is None:
         return []
-    if not isinstance(samples, list):
-        raise LogError(f"{where}, samples: got {type(samples).__name__}; wanted a list")
     episodes = []
-    for i, sample in enumerate(samples):
+    for i, sample in enumerate(list_of(samples, f"{where}, samples")):
         at = f"{where}, sample {i}"
-        if not isinstance(sample, dict):
-            raise LogError(f"{at}: got {type(sample).__name__}; wanted an object")
-        messages = parse_messages(list_field(sample, "messages", at), at)
+        values = list_of(object_of(sample, at).get("messages"), f"{at}, messages")
+        messages = parse_messages(values, at)
         given = sample.get("input", "")
         task = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
         own = f"{name}-{sample.get('id', i)}-{sample.get('epoch', 1)}"
@@ -143,13 +140,9 @@ _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 
 
 def _score(scores: Any) -> float | None:
-    if isinstance(scores, dict) and scores:
-        first = next(iter(scores.values()))
-        value = first.get("value") if isinstance(first, dict) else first
-        if isinstance(value, str):
-            return _GRADES.get(value)
-        return _finite(value)
-    return None
+    first = next(iter(scores.values()), None) if isinstance(scores, dict) else None
+    value = first.get("value") if isinstance(first, dict) else first
+    return _GRADES.get(value) if isinstance(value, str) else _finite(value)
 
 
 def _finite(value: Any) -> float | None:
@@ -178,9 +171,8 @@ def autogen(value: Any, where: str, name: str) -> list[Episode]:
         who, content = message["source"], message.get("content")
         usage = message.get("models_usage") or {}
         tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-        is_count = isinstance(tokens, int) and not isinstance(tokens, bool)
         base: EventFields = {"agent": who, "kind": "message"}
-        if is_count:
+        if isinstance(tokens, int) and not isinstance(tokens, bool):
             base["tokens"] = tokens
         if target := message.get("target"):
             base["to"] = (str(target),)
@@ -215,12 +207,9 @@ def _autogen_part(part: Any, base: EventFields, at: str) -> EventFields:
 def is_crewai(value: Any) -> bool:
     """Returns whether a value is the output of a crew, or its log of tasks."""
     tasks = value.get("tasks_output") if isinstance(value, dict) else value
-    return (
-        isinstance(tasks, list)
-        and bool(tasks)
-        and all(
-            isinstance(t, dict) and "agent" in t and ("raw" in t or "output" in t) for t in tasks
-        )
+    tasks = tasks if isinstance(tasks, list) else []
+    return tasks != [] and all(
+        isinstance(t, dict) and "agent" in t and ("raw" in t or "output" in t) for t in tasks
     )
 
 
@@ -240,11 +229,6 @@ def crewai(value: Any, where: str, name: str) -> list[Episode]:
 
 
 # MAST: a trace as one text, with people's labels
-
-
-def is_mast(value: Any) -> bool:
-    """Returns whether a value is a row of the MAST data."""
-    return isinstance(value, dict) and "mas_name" in value and "trace" in value
 
 
 def mast(value: Any, where: str, name: str) -> list[Episode]:
@@ -278,26 +262,25 @@ def openai(value: Any, where: str, name: str) -> list[Episode]:
     return [chat(messages, name, "openai", task=task, success=success)]
 
 
-def is_episode(value: Any) -> bool:
-    """Returns whether a value is an episode in our own format."""
-    return isinstance(value, dict) and "schema" in value and "events" in value
-
-
-def is_update(value: Any) -> bool:
-    """Returns whether a value is a line of a trainer's episodes.jsonl."""
-    return isinstance(value, dict) and "step" in value and "episodes" in value
-
-
 FORMATS = Registry[Format](
     "counterpoint.readers",
     {
-        "counterpoint": Format(is_episode, lambda value, where, name: [decode(value, where)]),
-        "counterpoint training": Format(
-            is_update, lambda value, where, name: of_update(value, where)
+        "counterpoint": Format(
+            lambda value: isinstance(value, dict) and "schema" in value and "events" in value,
+            lambda value, where, name: [decode(value, where)],
         ),
-        "who_and_when": Format(is_who_and_when, who_and_when),
+        "counterpoint training": Format(
+            lambda value: isinstance(value, dict) and "step" in value and "episodes" in value,
+            lambda value, where, name: of_update(value, where),
+        ),
+        "who_and_when": Format(
+            lambda value: isinstance(value, dict) and "history" in value and "question" in value,
+            who_and_when,
+        ),
         "inspect_ai": Format(is_inspect, inspect),
-        "mast": Format(is_mast, mast),
+        "mast": Format(
+            lambda value: isinstance(value, dict) and "mas_name" in value and "trace" in value, mast
+        ),
         "autogen": Format(is_autogen, autogen),
         "langgraph": Format(is_langgraph, langgraph),
         "langgraph updates": Format(is_updates, updates),

@@ -13,10 +13,9 @@ from typing import Any, Required, TypedDict
 import msgspec
 
 from counterpoint.errors import LogError
-from counterpoint.records import Episode, Event
+from counterpoint.records import Episode, Event, Json
 
 SCHEMA = 1
-_encoder = msgspec.json.Encoder()
 _KEPT_IF_EMPTY = ("answer", "work", "tokens")
 _FIELDS = ("text", "to", "answer", "reward", "work", "tokens", "meta")
 
@@ -32,19 +31,16 @@ class EventFields(TypedDict, total=False):
     reward: Mapping[str, float]
     work: float | None
     tokens: int | None
-    meta: Mapping[str, object]
+    meta: Mapping[str, Json]
 
 
 def encode(episode: Episode) -> bytes:
     """Returns the episode as a line, with its line end."""
     events = []
     for event in episode.events:
-        fields: dict[str, object] = {"agent": event.agent, "kind": event.kind}
-        for name in _FIELDS:
-            value = getattr(event, name)
-            if value or (value is not None and name in _KEPT_IF_EMPTY):
-                fields[name] = value
-        events.append(fields)
+        each = {name: getattr(event, name) for name in _FIELDS}
+        each = {k: v for k, v in each.items() if v or (v is not None and k in _KEPT_IF_EMPTY)}
+        events.append({"agent": event.agent, "kind": event.kind, **each})
     whole = {
         "schema": SCHEMA,
         "id": episode.id,
@@ -56,7 +52,7 @@ def encode(episode: Episode) -> bytes:
         "meta": episode.meta,
         "events": events,
     }
-    return _encoder.encode(whole) + b"\n"
+    return msgspec.json.encode(whole) + b"\n"
 
 
 def decode(line: Any, where: str) -> Episode:
@@ -71,36 +67,26 @@ def decode(line: Any, where: str) -> Episode:
     """
     if line.get("schema") != SCHEMA:
         raise LogError(f"{where}, schema: got {line.get('schema')!r}; this version reads {SCHEMA}")
-    events = _events(line, where)
-    agents = names_field(line, "agents", where) or tuple(dict.fromkeys(e.agent for e in events))
-    tools = names_field(line, "tools", where)
+    events = events_in(line.get("events"), where)
+    agents = _names(line, "agents", where) or tuple(dict.fromkeys(e.agent for e in events))
+    tools = _names(line, "tools", where)
     success = line.get("success")
     if success is not None and (isinstance(success, bool) or not isinstance(success, int | float)):
         raise LogError(f"{where}, success: got {type(success).__name__}; wanted a number or null")
-    meta = line.get("meta") or {}
-    if not isinstance(meta, dict):
-        raise LogError(f"{where}, meta: got {type(meta).__name__}; wanted an object")
-    return Episode(
-        text_field(line, "id", where),
-        events,
-        agents,
-        tools,
-        run=text_field(line, "run", where),
-        task=text_field(line, "task", where),
-        success=None if success is None else float(success),
-        meta={"format": "counterpoint", **meta},
-    )
+    meta = object_of(line.get("meta") or {}, f"{where}, meta")
+    name, run, task = (_text(line, field, where) for field in ("id", "run", "task"))
+    success = None if success is None else float(success)
+    meta = {"format": "counterpoint", **meta}
+    return Episode(name, events, agents, tools, run, task, success, meta)
 
 
 def of_update(line: Any, where: str) -> list[Episode]:
     """Returns the episodes of one update of a trainer; an episode with a count is repeated."""
     episodes = []
     step = line.get("step")
-    for i, item in enumerate(list_field(line, "episodes", where)):
+    for i, item in enumerate(list_of(line.get("episodes"), f"{where}, episodes")):
         at = f"{where}, episode {i}"
-        if not isinstance(item, dict):
-            raise LogError(f"{at}: got {type(item).__name__}; wanted an object")
-        events = _events(item, at)
+        events = events_in(object_of(item, at).get("events"), at)
         agents = tuple(dict.fromkeys(event.agent for event in events))
         task = item.get("task", "")
         task = " ".join(map(str, task)) if isinstance(task, list) else str(task)
@@ -109,19 +95,22 @@ def of_update(line: Any, where: str) -> list[Episode]:
             raise LogError(f"{at}, count: got {count!r}; wanted a whole number from 1")
         success = float(success) if isinstance(success, int | float) else None
         meta = {"format": "counterpoint training"}
-        episode = Episode(
-            f"{step}-{i}", events, agents, run=str(step), task=task, success=success, meta=meta
-        )
-        episodes += [episode] * count
+        name, run = f"{step}-{i}", str(step)
+        episodes += [Episode(name, events, agents, (), run, task, success, meta)] * count
     return episodes
 
 
-def _events(line: Any, where: str) -> tuple[Event, ...]:
-    values = list_field(line, "events", where)
-    return tuple(event_of(value, t, f"{where}, event {t}") for t, value in enumerate(values))
+def events_in(values: Any, where: str) -> tuple[Event, ...]:
+    """Returns the events of a list in our own format.
+
+    Raises:
+        LogError: The value is no list, or one of its events is broken; the error names the place.
+    """
+    events = enumerate(list_of(values, f"{where}, events"))
+    return tuple(_event(value, t, f"{where}, event {t}") for t, value in events)
 
 
-def event_of(value: Any, t: int, where: str) -> Event:
+def _event(value: Any, t: int, where: str) -> Event:
     """Returns the event that a JSON value describes; it stands at place `t`."""
     if not isinstance(value, dict) or not isinstance(value.get("agent"), str):
         raise LogError(f'{where}: got no "agent"; wanted an object with agent, kind and text')
@@ -141,31 +130,28 @@ def event_of(value: Any, t: int, where: str) -> Event:
     if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in reward.values()):
         raise LogError(f"{where}, reward: got values that are no numbers; wanted names and numbers")
     try:
-        return Event(
-            t,
-            value["agent"],
-            value.get("kind", "message"),
-            text,
-            tuple(to),
-            value.get("answer"),
-            reward,
-            value.get("work"),
-            value.get("tokens"),
-            value.get("meta") or {},
-        )
+        return Event(t, value["agent"], value.get("kind", "message"), text, tuple(to),
+                     value.get("answer"), reward, value.get("work"), value.get("tokens"),
+                     value.get("meta") or {})  # fmt: skip
     except LogError as error:
         raise LogError(f"{where}: {error}") from None
 
 
-def list_field(line: Any, name: str, where: str) -> list[Any]:
-    """Returns a field that must be a list."""
-    value = line.get(name)
+def list_of(value: Any, at: str) -> list[Any]:
+    """Returns a value that must be a list."""
     if not isinstance(value, list):
-        raise LogError(f"{where}, {name}: got {type(value).__name__}; wanted a list")
+        raise LogError(f"{at}: got {type(value).__name__}; wanted a list")
     return value
 
 
-def names_field(line: Any, name: str, where: str) -> tuple[str, ...]:
+def object_of(value: Any, at: str) -> Mapping[str, Json]:
+    """Returns a value that must be an object."""
+    if not isinstance(value, dict):
+        raise LogError(f"{at}: got {type(value).__name__}; wanted an object")
+    return value
+
+
+def _names(line: Any, name: str, where: str) -> tuple[str, ...]:
     """Returns a field that must be a list of names; a missing field is empty."""
     value = line.get(name) or []
     if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
@@ -173,7 +159,7 @@ def names_field(line: Any, name: str, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def text_field(line: Any, name: str, where: str) -> str:
+def _text(line: Any, name: str, where: str) -> str:
     """Returns a field that must be text; a missing field is empty."""
     value = line.get(name, "")
     if value is None:

@@ -21,13 +21,13 @@ from typing import Any, BinaryIO
 
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.judge.present import Candidate, Group
+from counterpoint.readers.episodes import events_in, list_of
 from counterpoint.readers.lines import json_lines
 from counterpoint.readers.messages import events_of, members_of, parse_messages
 from counterpoint.records import Episode, Event
 
 RUNS = ("runs", "trajectories", "candidates")
 """The keys that may hold the runs of a group."""
-JsonObject = Mapping[str, object]
 TRUTHS = ("score", "success", "reward")
 _EVENT = ("agent", "kind", "text", "to", "answer", "work", "tokens")
 
@@ -67,7 +67,7 @@ def read_groups(source: str | os.PathLike[str]) -> Iterator[GroupLine]:
 
 
 def _groups(stream: BinaryIO) -> Iterator[GroupLine]:
-    waiting: list[tuple[str, JsonObject]] = []
+    waiting: list[tuple[str, Mapping[str, object]]] = []
     seen: set[str] = set()
     for _, where, line in json_lines(stream):
         if not isinstance(line, dict):
@@ -79,20 +79,21 @@ def _groups(stream: BinaryIO) -> Iterator[GroupLine]:
                 'with "group"'
             )
         if waiting and (key is not None or line["group"] != waiting[0][1]["group"]):
-            yield _group(*_gathered(waiting), seen)
+            yield _gathered(waiting, seen)
             waiting = []
         if key is None:
             waiting.append((where, line))
         else:
             yield _group(where, {**line, "runs": line[key]}, seen)
     if waiting:
-        yield _group(*_gathered(waiting), seen)
+        yield _gathered(waiting, seen)
 
 
-def _gathered(waiting: list[tuple[str, JsonObject]]) -> tuple[str, JsonObject]:
-    where, first = waiting[0]
-    runs = [run for _, run in waiting]
-    return where, {"id": str(first["group"]), "task": first.get("task", ""), "runs": runs}
+def _gathered(waiting: list[tuple[str, Mapping[str, object]]], seen: set[str]) -> GroupLine:
+    """Returns the group of runs that stood in lines of their own."""
+    (where, first), runs = waiting[0], [run for _, run in waiting]
+    name, task = str(first["group"]), first.get("task", "")
+    return _group(where, {"id": name, "task": task, "runs": runs}, seen)
 
 
 def _group(where: str, line: Any, seen: set[str]) -> GroupLine:
@@ -131,44 +132,25 @@ def _candidate(where: str, run: Any, number: int) -> Candidate:
 def _events(where: str, run: Any) -> tuple[tuple[Event, ...], tuple[str, ...], tuple[str, ...]]:
     """Returns the events of a run, its agents, and its other speakers."""
     if "events" in run:
-        events = _own(where, run["events"])
+        values = list_of(run["events"], f"{where}, events")
+        # without rewards and the other fields of a log: a judge is not shown them
+        known = [{k: v[k] for k in _EVENT if v.get(k) is not None} if isinstance(v, dict) else v
+                 for v in values]  # fmt: skip
+        events = events_in(known, where)
         names = tuple(dict.fromkeys(event.agent for event in events))
         agents = tuple(map(str, run.get("agents") or names))
         return events, agents, tuple(name for name in names if name not in agents)
     if "messages" in run or "messages_and_choices" in run:
         values = run.get("messages", run.get("messages_and_choices"))
-        if not isinstance(values, list):
-            raise LogError(f"{where}, messages: got {type(values).__name__}; wanted a list")
         # a choice of a chat completion, as ART keeps it, has its message inside
-        values = [m.get("message", m) if isinstance(m, dict) else m for m in values]
+        values = [m.get("message", m) if isinstance(m, dict) else m
+                  for m in list_of(values, f"{where}, messages")]  # fmt: skip
         messages = parse_messages(values, where)
         events = events_of(messages)
         return events, *members_of(events, messages)
     if isinstance(run.get("text"), str):
         return (Event(0, "assistant", "message", run["text"]),), ("assistant",), ()
     raise LogError(f"{where}: got no messages, events, messages_and_choices or text; wanted one")
-
-
-def _own(where: str, values: Any) -> tuple[Event, ...]:
-    """Returns the events of a run in our own format, without rewards and `meta`."""
-    if not isinstance(values, list):
-        raise LogError(f"{where}, events: got {type(values).__name__}; wanted a list")
-    events = []
-    for t, value in enumerate(values):
-        at = f"{where}, event {t}"
-        if not isinstance(value, dict) or not isinstance(value.get("agent"), str):
-            raise LogError(f'{at}: got no "agent"; wanted {{"agent", "text", "kind"?, "to"?}}')
-        fields = {key: value[key] for key in _EVENT if value.get(key) is not None}
-        fields.setdefault("kind", "message")
-        to = fields.get("to", ())
-        fields["to"] = (to,) if isinstance(to, str) else tuple(map(str, to))
-        if not isinstance(fields.get("text", ""), str):
-            raise LogError(f"{at}, text: got {type(fields['text']).__name__}; wanted text")
-        try:
-            events.append(Event(t=t, **fields))
-        except CounterpointError as error:
-            raise LogError(f"{at}: {error}") from None
-    return tuple(events)
 
 
 def _number(where: str, key: str, value: Any) -> float:

@@ -7,32 +7,51 @@ same agent (and step, turn, role, context), the record is a group of its own.
 
 A table is one update, as ms-swift writes its completions, with a list for each column:
 `{"step": ["3", ...], "prompt": [...], "completion": [...], NAME: [1.0, ...], "advantages": [...]}`.
-Other tools' names and nestings are in `counterpoint.readers.names` and `.nested`.
+Other tools' names are in `counterpoint.readers.names`.
+
+A record may also have several decisions, one for each run in a list:
+
+- ART's trajectory groups: `{"trajectories": [{"reward", "metadata", ...}]}`; each trajectory
+  is a rollout;
+- rLLM's episodes: `{"episode_id", "task_hash", "training_step", "trajectories": [{"name",
+  "reward"}]}`; each trajectory is one agent's part;
+- verifiers' episodes: `{"id", "task", "traces": [{"agent": {"name"}, "rewards"}]}`.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import Columns, Decision, printable
+from counterpoint.readers.columns import ONE_AGENT, Columns, Decision, Label, printable
 from counterpoint.readers.lines import Block, TornLogWarning
 from counterpoint.readers.names import (
     ADVANTAGES,
     LIST,
+    NO_STEP,
     TEXTS,
     excerpt,
     kind_of,
     kinds_of,
+    parse_reward,
     plan_columns,
 )
-from counterpoint.readers.nested import NestReader, nested_of
-from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Fields, RowReader, Torn, lenient
+from counterpoint.readers.rows import (
+    LONGEST_LENIENT_BYTES,
+    RowReader,
+    Torn,
+    check_label,
+    label_of,
+    lenient,
+)
 
 PEEKED_LINES = 64
 """The number of lines at the start of a log that decide what its columns mean."""
@@ -52,7 +71,7 @@ MOST_KEYS = 2**18
 _shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None) -> Columns:
+def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Columns:
     """Returns the columns of all lines; warns (`TornLogWarning`) if the last line is incomplete.
 
     Args:
@@ -66,7 +85,16 @@ def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
     first = next(stream, None)
     if first is None:
         return Columns()
-    reader = _reader(first, chosen)
+    peeked = list(_peeked(first))
+    reader: NestReader | RowReader | TableReader | None = None
+    if peeked and not chosen:
+        reader = nested_of(peeked[0])
+    if reader is None:
+        is_tabular = bool(peeked) and is_table(peeked[0])
+        rows = transposed("line 1", peeked[0]) if is_tabular else peeked
+        kinds = kinds_of({name: kind_of(value) for name, value in row.items()} for row in rows)
+        by_row = RowReader(plan_columns(kinds, chosen), kinds)
+        reader = TableReader(by_row) if is_tabular else by_row
     columns = Columns()
     for block in itertools.chain([first], stream):
         for number, line in block.lines():
@@ -75,32 +103,13 @@ def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
                 for labels, rewards in reader.decisions(where, line):
                     columns.add(where, labels, rewards)
             except Torn as torn:
-                if block.unended and columns.rows:
-                    _warn(where, columns.rows)
-                    break
-                raise LogError(str(torn)) from torn
+                if not (block.unended and columns.rows):
+                    raise LogError(str(torn)) from torn
+                lost = f"{where}: the last line is incomplete and was left out"
+                warnings.warn(f"{lost}; decisions read: {columns.rows}", TornLogWarning, 3)
+                break
     columns.guesses, columns.facts = reader.guesses, reader.facts
     return columns
-
-
-def _warn(where: str, rows: int) -> None:
-    warnings.warn(
-        f"{where}: the last line is incomplete and was left out; decisions read: {rows}",
-        TornLogWarning,
-        stacklevel=5,
-    )
-
-
-def _reader(first: Block, chosen: Mapping[str, str] | None) -> NestReader | RowReader | TableReader:
-    peeked = list(_peeked(first))
-    nested = nested_of(peeked[0]) if peeked and not chosen else None
-    if nested is not None:
-        return nested
-    is_tabular = bool(peeked) and is_table(peeked[0])
-    rows = transposed("line 1", peeked[0]) if is_tabular else peeked
-    kinds = kinds_of({name: kind_of(value) for name, value in row.items()} for row in rows)
-    reader = RowReader(Fields(plan_columns(kinds, chosen), kinds))
-    return TableReader(reader) if is_tabular else reader
 
 
 def _peeked(block: Block) -> Iterator[Mapping[str, object]]:
@@ -148,13 +157,13 @@ class TableReader:
 
     @property
     def guesses(self) -> list[str]:
-        """What was guessed, in sentences."""
+        """Returns what was guessed, in sentences."""
         tables = f"lines that are tables: {self._lines}; each position of their lists is a row"
         return [tables, *self._rows.guesses]
 
     @property
     def facts(self) -> list[str]:
-        """What is absent or not read, in sentences."""
+        """Returns what is absent or not read, in sentences."""
         return self._rows.facts
 
 
@@ -207,3 +216,213 @@ def _list(at: str, raw: Any) -> list[object]:
     except (msgspec.MsgspecError, RecursionError) as error:
         raise LogError(f"{at}: {error}; wanted a list") from error
     return items
+
+
+_Scalar = str | int | float | None
+_Raw = msgspec.Raw | UnsetType
+
+
+class Trajectory(msgspec.Struct, gc=False):
+    """One trajectory or trace; other keys are ignored."""
+
+    name: _Scalar = None
+    agent: _Raw = UNSET
+    reward: float | bool | str | UnsetType | None = UNSET
+    rewards: _Raw = UNSET
+    metadata: _Raw = UNSET
+
+
+class Nest(msgspec.Struct, gc=False):
+    """One record; other keys are ignored."""
+
+    trajectories: list[Trajectory] | UnsetType = UNSET
+    traces: list[Trajectory] | UnsetType = UNSET
+    id: _Scalar = None
+    episode_id: _Scalar = None
+    training_step: int | UnsetType | None = UNSET
+    task: _Raw = UNSET
+    task_hash: _Scalar = None
+    group: _Raw = UNSET
+
+
+def nested_of(first: Mapping[str, object]) -> NestReader | None:
+    """Returns the reader of a log with this first record; None if a line is one decision."""
+    is_list = {name for name, value in first.items() if kind_of(value) == LIST}
+    if first.keys() & {"reward", "rewards"}:
+        return None
+    if "traces" in is_list:
+        return NestReader(
+            _verifiers_episode,
+            "traces",
+            "records are read as episodes: prompt = the group's id or the task's key, rollout = "
+            "'id', agent = the trace's agent, reward components = the trace's 'rewards', each "
+            "times its weight",
+        )
+    if "trajectories" in is_list and "episode_id" in first:
+        return NestReader(
+            _rllm_episode,
+            "trajectories",
+            "records are read as episodes: prompt = 'task_hash', rollout = 'episode_id', step = "
+            "'training_step', agent = the trajectory's 'name', reward = the trajectory's 'reward'",
+        )
+    if "trajectories" in is_list:
+        return NestReader(
+            _art_group,
+            "trajectories",
+            "each record's trajectories are read as rollouts of one prompt: prompt = the number "
+            "of the record, rollout = the place among the agent's trajectories, agent = "
+            f"metadata.agent, or '{ONE_AGENT}' where there is none",
+        )
+    return None
+
+
+class NestReader:
+    """Records of one shape, each with a list of runs."""
+
+    def __init__(
+        self,
+        shape: Callable[[str, Nest, list[Trajectory], int], Iterator[Decision]],
+        runs: str,
+        guess: str,
+    ) -> None:
+        self._shape, self._runs, self.guesses, self._records = shape, runs, [guess], 0
+        self._has_step = False
+        self._decoder = msgspec.json.Decoder(Nest)
+
+    def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
+        """Yields the decisions of one line: labels, and rewards by component."""
+        nest = self._parsed(where, line)
+        runs = nest.traces if self._runs == "traces" else nest.trajectories
+        if isinstance(runs, UnsetType):
+            raise LogError(f"{where}: got no list of {self._runs}, as earlier records have")
+        for labels, rewards in self._shape(where, nest, runs, self._records):
+            self._has_step = "step" in labels
+            yield labels, rewards
+        self._records += 1
+
+    @property
+    def facts(self) -> list[str]:
+        """Returns sentences about what is absent or not read."""
+        return [] if self._has_step else [NO_STEP]
+
+    def _parsed(self, where: str, line: bytes) -> Nest:
+        try:
+            return self._decoder.decode(line)
+        except msgspec.ValidationError as error:
+            raise LogError(f"{where}: {error}; wanted records like the first") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if len(line) > LONGEST_LENIENT_BYTES:
+                raise Torn(f"{where}: {error}; wanted one JSON object a line") from error
+        try:  # NaN is no JSON: the standard library reads it, and it is written anew as null
+            return self._decoder.decode(msgspec.json.encode(lenient(where, line)))
+        except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, RecursionError) as error:
+            raise LogError(f"{where}: {error}; wanted records like the first") from error
+
+
+def _art_group(where: str, nest: Nest, runs: list[Trajectory], number: int) -> Iterator[Decision]:
+    seen: Counter[Label] = Counter()
+    for i, run in enumerate(runs):
+        at = f"{where}, trajectory {i}"
+        agent = _named(at, run, _parse(at, run.metadata))
+        yield (
+            {"prompt": number, "rollout": seen[agent], "agent": agent},
+            {"reward": _reward(at, run.reward)},
+        )
+        seen[agent] += 1
+
+
+def _rllm_episode(
+    where: str, nest: Nest, runs: list[Trajectory], number: int
+) -> Iterator[Decision]:
+    prompt = _parse(where, nest.task) if nest.task_hash is None else nest.task_hash
+    prompt = nest.episode_id if prompt is None else prompt
+    for i, (agent, rollout, run) in enumerate(_parts(where, runs, nest.episode_id)):
+        labels: dict[str, Label | None] = {
+            "prompt": _label(where, "task", prompt),
+            "rollout": rollout,
+            "agent": agent,
+        }
+        if not isinstance(nest.training_step, UnsetType):
+            labels["step"] = nest.training_step
+        yield labels, {"reward": _reward(f"{where}, trajectory {i}", run.reward)}
+
+
+def _verifiers_episode(
+    where: str, nest: Nest, runs: list[Trajectory], number: int
+) -> Iterator[Decision]:
+    group, task = _parse(where, nest.group), _parse(where, nest.task)
+    prompt = group.get("id") if isinstance(group, dict) else None
+    if prompt is None and isinstance(task, dict):
+        prompt = next((task[n] for n in ("key", "hash", "id", "idx") if task.get(n)), task)
+    elif prompt is None:
+        prompt = task
+    for i, (agent, rollout, run) in enumerate(_parts(where, runs, nest.id)):
+        yield (
+            {"prompt": _label(where, "task", prompt), "rollout": rollout, "agent": agent},
+            _weighted(f"{where}, trace {i}", run),
+        )
+
+
+def _parts(
+    where: str, runs: list[Trajectory], rollout: _Scalar
+) -> Iterator[tuple[Label, Label, Trajectory]]:
+    """Yields each run of an episode: its agent, its rollout, and the run.
+
+    An agent that runs again in the same episode gets a rollout of its own.
+    """
+    episode = _label(where, "rollout", rollout)
+    seen: Counter[Label] = Counter()
+    for i, run in enumerate(runs):
+        at = f"{where}, run {i}"
+        agent = _named(at, run, _parse(at, run.agent))
+        yield agent, f"{episode} ({seen[agent] + 1})" if seen[agent] else episode, run
+        seen[agent] += 1
+
+
+def _named(at: str, run: Trajectory, about: Any) -> Label:
+    """Returns the agent of a run: from its metadata, from its agent, or its name."""
+    name: Any = about
+    if isinstance(about, dict):
+        name = next((about[n] for n in ("agent", "agent_name", "name") if about.get(n)), None)
+    if name is None:
+        name = run.name
+    return ONE_AGENT if name is None else _label(at, "agent", name)
+
+
+def _weighted(at: str, run: Trajectory) -> dict[str, float]:
+    """Returns the rewards of a trace by name; each is a number, or a score times its weight."""
+    rewards = _parse(at, run.rewards)
+    if rewards is None and not isinstance(run.reward, UnsetType):
+        return {"reward": _reward(at, run.reward)}
+    if not isinstance(rewards, dict | None):
+        raise LogError(f"{at}, rewards: got {excerpt(rewards)}; wanted a mapping")
+    weighted = {}
+    for name, value in (rewards or {}).items():
+        weight = 1.0
+        if isinstance(value, dict):
+            if "score" in value:
+                weight = parse_reward(f"{at}, weight of {name!r}", value.get("weight", 1.0))
+            value = value.get("score", value.get("value"))
+        weighted[name] = weight * parse_reward(f"{at}, reward {name!r}", value)
+    return weighted
+
+
+def _reward(at: str, value: object) -> float:
+    return math.nan if value is UNSET else parse_reward(f"{at}, column 'reward'", value)
+
+
+def _parse(at: str, raw: _Raw) -> Any:
+    """Returns the value of a part that is still JSON text; None if the part is absent."""
+    if isinstance(raw, UnsetType):
+        return None
+    data = bytes(raw)
+    if len(data) > LONGEST_LENIENT_BYTES:
+        raise LogError(f"{at}: got {len(data)} bytes; wanted at most {LONGEST_LENIENT_BYTES}")
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise LogError(f"{at}: {error}; wanted JSON") from error
+
+
+def _label(at: str, name: str, value: object) -> Label:
+    return check_label(at, name, label_of(f"{at}, column '{name}'", value))

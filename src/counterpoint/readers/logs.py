@@ -1,6 +1,13 @@
 """Logs of teams to episodes: `read_logs` finds the format by content, and reads file by file.
 
-`noted_episodes` also collects notes on what was left out of a log.
+`noted_episodes` also collects notes on what was left out of a log. Rules say which speakers are
+members of the team, and a small TOML file overrides them (`read_mapping`):
+
+    agents = ["planner", "coder"]     # members, whatever the rules say
+    tools = ["shell"]                 # not members
+    ignore = ["logger"]               # their events are left out
+    [rename]
+    "assistant-1" = "planner"
 
 A file is one JSON value, JSON lines, or an archive of inspect_ai's. A folder is read with all its
 folders, hidden ones included. A file that is no log is skipped with a note. A broken log is an
@@ -14,7 +21,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +32,8 @@ from counterpoint.optional import needs, pip_line
 from counterpoint.readers.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.documents import FORMATS, format_of, inspect
 from counterpoint.readers.lines import TornLogWarning, json_lines, json_value
-from counterpoint.readers.mapping import Names, mapped
 from counterpoint.readers.spans import Span, episodes_of_spans, is_span, spans_of
-from counterpoint.records import Episode
+from counterpoint.records import Episode, Event
 
 LARGEST_DOCUMENT = 64 * 2**20
 """The most bytes of a file that is one JSON value; a larger log must be JSON lines."""
@@ -40,6 +46,57 @@ ZSTANDARD = 93
 """The compression method of newer archives, which this Python's zipfile does not support."""
 
 Note = Callable[[str], object]
+
+
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A user's mapping of the names in a log."""
+
+    agents: tuple[str, ...] = ()
+    """Members, even against the rules."""
+    tools: tuple[str, ...] = ()
+    """Speakers that are not members."""
+    ignore: tuple[str, ...] = ()
+    """Speakers whose events are left out."""
+    rename: dict[str, str] = {}
+    """Old name to new name; the other fields have new names."""
+
+
+def read_mapping(path: Path) -> Names:
+    """Returns the mapping in a TOML file.
+
+    Raises:
+        LogError: The file cannot be read, or has other keys or types.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Names)
+    except (OSError, ValueError) as error:
+        wanted = "a TOML file with lists agents, tools and ignore, and a table rename"
+        raise LogError(f"got mapping {path}: {error}; wanted {wanted}") from None
+
+
+def mapped(episode: Episode, mapping: Names) -> Episode:
+    """Returns the episode under the user's mapping."""
+
+    def renamed(name: str) -> str:
+        return mapping.rename.get(name, name)
+
+    kept: list[Event] = []
+    for event in episode.events:
+        agent = renamed(event.agent)
+        if agent not in mapping.ignore:
+            to = tuple(map(renamed, event.to))
+            kept.append(replace(event, t=len(kept), agent=agent, to=to))
+    names = tuple(dict.fromkeys([*map(renamed, (*episode.agents, *episode.tools)),
+                                 *(event.agent for event in kept)]))  # fmt: skip
+    were = set(map(renamed, episode.agents))
+    agents = tuple(
+        name
+        for name in names
+        if name not in mapping.ignore
+        and (name in mapping.agents or (name in were and name not in mapping.tools))
+    )
+    tools = tuple(n for n in names if n not in agents and n not in mapping.ignore)
+    return replace(episode, events=tuple(kept), agents=agents, tools=tools)
 
 
 def read_logs(
@@ -112,18 +169,13 @@ def noted_episodes(
     for warning in torn:
         notes.add(str(warning.message))
     if unnamed:
-        notes.warning = _unnamed_warning(unnamed, count)
+        notes.warning = (
+            f"Messages carry no name in {unnamed} of {count} episodes. All messages of the role "
+            "count as one member, so findings about single members are not reliable. Write names "
+            "into the messages. For LangGraph, log the list of what graph.stream(..., "
+            "stream_mode='updates') yields. If there is only one member, name it with --mapping."
+        )
         notes.lines.insert(0, notes.warning)
-
-
-def _unnamed_warning(unnamed: int, episodes: int) -> str:
-    """Returns what to do if several members may stand under one role."""
-    return (
-        f"Messages carry no name in {unnamed} of {episodes} episodes. All messages of the role "
-        "count as one member, so findings about single members are not reliable. Write names into "
-        "the messages. For LangGraph, log the list of what graph.stream(..., "
-        "stream_mode='updates') yields. If there is only one member, name it with --mapping."
-    )
 
 
 def _walk(path: Path, note: Note, top: bool = False) -> Iterator[Episode]:

@@ -10,14 +10,15 @@ message of the role `tool` is a message of the tool.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.readers.episodes import list_of, object_of
 from counterpoint.readers.names import excerpt
-from counterpoint.records import Episode, Event
+from counterpoint.records import Episode, Event, Json
 
 MEMBERS = ("assistant", "agent", "ai", "model")
 """Roles of members of the team; every other role is a tool, a system or a person."""
@@ -52,21 +53,17 @@ class LoggedMessage:
 
     @property
     def speaker(self) -> str:
-        """The name, or the role if there is no name."""
+        """Returns the name, or the role if there is no name."""
         return self.name or self.role
 
     @property
     def is_unnamed(self) -> bool:
-        """Whether a member wrote it whom only the role identifies."""
+        """Returns whether a member wrote it whom only the role identifies."""
         return self.role in MEMBERS and self.speaker == self.role
 
 
 def parse_message(value: Any, where: str) -> LoggedMessage:
-    """Returns a message of OpenAI's format.
-
-    Raises:
-        LogError: The value is no message; the error names the place.
-    """
+    """Returns a message of OpenAI's format, or raises a LogError that names the place."""
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
         raise LogError(f'{where}: got {excerpt(value)}; wanted {{"role": text, "content": text}}')
     name = value.get("name")
@@ -164,7 +161,7 @@ def chat(
     *,
     task: str = "",
     success: float | None = None,
-    meta: Mapping[str, object] | None = None,
+    meta: Mapping[str, Json] | None = None,
 ) -> Episode:
     """Returns the episode of a conversation.
 
@@ -219,12 +216,11 @@ def langgraph(value: Any, where: str, name: str) -> list[Episode]:
 
 def is_updates(value: Any) -> bool:
     """Returns whether a value is a list of what `graph.stream(stream_mode="updates")` yields."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(update, dict) and len(update) > 0 for update in value)
-        and all(part is None or isinstance(part, dict) for u in value for part in u.values())
-        and any(is_langgraph(list(_messages(part))) for u in value for part in u.values())
+    if not isinstance(value, list) or not all(isinstance(each, dict) and each for each in value):
+        return False
+    parts = [part for update in value for part in update.values()]
+    return all(part is None or isinstance(part, dict) for part in parts) and any(
+        is_langgraph(_messages(part)) for part in parts
     )
 
 
@@ -241,26 +237,21 @@ def updates(value: Any, where: str, name: str) -> list[Episode]:
     return [chat(messages, name, "langgraph updates")]
 
 
-def _messages(part: Any) -> Iterator[Any]:
-    """Yields the messages of a node's update, which has a list, one message, or none."""
+def _messages(part: Any) -> list[Any]:
+    """Returns the messages of a node's update, which has a list, one message, or none."""
     messages = part.get("messages") if isinstance(part, dict) else None
-    yield from messages if isinstance(messages, list) else [] if messages is None else [messages]
+    return messages if isinstance(messages, list) else [] if messages is None else [messages]
 
 
 def _langchain(message: Any, where: str) -> LoggedMessage:
     """Returns a message of LangChain's."""
-    if not isinstance(message, dict):
-        raise LogError(f"{where}: got {type(message).__name__}; wanted an object")
-    message = _unwrapped(message)
+    message = _unwrapped(object_of(message, where))
     role = LANGCHAIN_ROLES.get(str(message.get("type")))
     if role is None:
         raise LogError(f"{where}, type: got {message.get('type')!r}")
-    calls = message.get("tool_calls") or []
-    if not isinstance(calls, list):
-        raise LogError(f"{where}, tool_calls: got {type(calls).__name__}; wanted a list")
     calls = [
         {"id": call.get("id"), "function": str(call.get("name")), "arguments": call.get("args", "")}
-        for call in calls
+        for call in list_of(message.get("tool_calls") or [], f"{where}, tool_calls")
         if isinstance(call, dict)
     ]
     return parse_message({**message, "role": role, "tool_calls": calls}, where)

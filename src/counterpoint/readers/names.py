@@ -85,7 +85,6 @@ NO_REWARD = re.compile(
 
 _REWARD_KINDS = {NUMBER, TRUTH, FIGURE}
 NO_STEP = "no column 'step': all rows belong to one training update"
-_IGNORE = "ignore"
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,9 @@ def plan_columns(
     Raises:
         LogError: `chosen` names a column that is not there, or a meaning that we do not have.
     """
-    sources, components, ignored = _chosen(kinds, chosen or {})
-    guesses: list[str] = []
-    free = [name for name in kinds if name not in (*(chosen or {}), *ignored)]
+    chosen, guesses = chosen or {}, list[str]()
+    sources, components = _chosen(kinds, chosen)
+    free = [name for name in kinds if name not in chosen]
     for name in KNOWN:
         if name not in sources:
             guesses += _take(name, kinds, free, sources)
@@ -135,30 +134,44 @@ def plan_columns(
     is_guessed = any(not _is_component(source) for source in components.values())
     is_foreign = bool(renamed or is_guessed or chosen or any(name in kinds for name in TEXTS))
     if renamed:
-        guesses.insert(0, "columns are read as: " + _pairs(renamed))
+        pairs = [f"{printable(name)} = '{printable(source)}'" for name, source in renamed.items()]
+        guesses.insert(0, f"columns are read as: {', '.join(pairs)}")
     is_grouped = LIST in kinds.get(sources.get("rewards", ""), set())
-    guesses += _supplied(sources, is_grouped) if is_foreign else []
+    if is_foreign and "agent" not in sources:
+        guesses.append(f"no column 'agent': all rows belong to one agent, '{ONE_AGENT}'")
+    if is_foreign and "rollout" not in sources and not is_grouped:
+        guesses.append(
+            "no column 'rollout': row g of an agent in a prompt is rollout g"
+            if "agent" in sources
+            else "no column 'rollout': the rows of each prompt are numbered in the order of the log"
+        )
     unread = [name for name in kinds if name not in taken and name]
-    facts = _absent(sources, is_grouped)
-    facts += [f"columns that are not read: {list_names(unread)}"] if unread else []
+    facts = []
+    if "prompt" not in sources:
+        prompts = "each record is a prompt of its own" if is_grouped else "all rows are one prompt"
+        facts.append(f"no column 'prompt': {prompts}")
+    if "step" not in sources:
+        facts.append(NO_STEP)
+    if unread:
+        facts.append(f"columns that are not read: {list_names(unread)}")
     return ColumnPlan(sources, components, is_foreign, tuple(unread), tuple(guesses), tuple(facts))
 
 
 def _chosen(
     kinds: Mapping[str, set[str]], chosen: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str], list[str]]:
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns the columns and the components that the user's meanings name."""
     sources: dict[str, str] = {}
     components: dict[str, str] = {}
-    ignored: list[str] = []
     for source, name in chosen.items():
         head, _, component = name.partition(".")
         if source not in kinds:
             raise LogError(f"got no column {source!r} among {list_names(list(kinds))}; wanted one")
         if name == "reward" and kinds[source] & {LIST, TABLE}:
             name = "rewards"
-        if name == _IGNORE:
-            ignored.append(source)
-        elif name in (*KNOWN, "reward", "rewards") and name not in sources:
+        if name == "ignore":
+            continue
+        if name in (*KNOWN, "reward", "rewards") and name not in sources:
             sources[name] = source
         elif head in ("reward", "rewards") and component and component not in components:
             components[component] = source
@@ -169,7 +182,7 @@ def _chosen(
             )
     if bool(components) + ("reward" in sources) + ("rewards" in sources) > 1:
         raise LogError("got both reward and rewards.NAME for columns; wanted one of them")
-    return sources, components, ignored
+    return sources, components
 
 
 def _take(
@@ -237,38 +250,9 @@ def _take_reward(
     ]
 
 
-def _supplied(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
-    """Returns sentences about what a foreign log leaves out and the reader adds."""
-    guesses = []
-    if "agent" not in sources:
-        guesses.append(f"no column 'agent': all rows belong to one agent, '{ONE_AGENT}'")
-    if "rollout" not in sources and not is_grouped:
-        guesses.append(
-            "no column 'rollout': row g of an agent in a prompt is rollout g"
-            if "agent" in sources
-            else "no column 'rollout': the rows of each prompt are numbered in the order of the log"
-        )
-    return guesses
-
-
-def _absent(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
-    """Returns sentences about what is not in the log."""
-    facts = []
-    if "prompt" not in sources:
-        prompts = "each record is a prompt of its own" if is_grouped else "all rows are one prompt"
-        facts.append(f"no column 'prompt': {prompts}")
-    return facts if "step" in sources else [*facts, NO_STEP]
-
-
 def _is_component(name: str) -> bool:
     """Returns whether a column has our name of a component: `reward.NAME` or `rewards.NAME`."""
     return name.startswith(("reward.", "rewards.")) and bool(name.partition(".")[2])
-
-
-def _pairs(renamed: Mapping[str, str]) -> str:
-    return ", ".join(
-        f"{printable(name)} = '{printable(source)}'" for name, source in renamed.items()
-    )
 
 
 def kind_of(value: object) -> str:
@@ -336,7 +320,7 @@ def parse_reward(at: str, value: object) -> float:
     Raises:
         LogError: The value is no number, or infinite.
     """
-    number: float | None
+    number: float | None = None
     if value is None:
         return math.nan
     if isinstance(value, str):
@@ -346,8 +330,6 @@ def parse_reward(at: str, value: object) -> float:
             number = float(value)
         except OverflowError:
             number = math.inf
-    else:
-        number = None
     if number is None:
         raise LogError(
             f"{at}: got {excerpt(value)}; wanted a number, true or false, or null where it is "

@@ -53,7 +53,10 @@ def read_npz(
     """
     try:
         with zipfile.ZipFile(stream) as archive:
-            plan = _plan(archive, chosen)
+            # by the names alone: the kinds of the values are not known yet
+            names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
+            kinds = {name: {NUMBER} for name in names if name not in (*TEXTS, "components")}
+            plan = plan_columns(kinds, chosen)
             arrays = _columns(archive, plan)
     except _BROKEN as error:
         if isinstance(error, LogError):
@@ -88,13 +91,6 @@ def read_npz(
     return decisions, list(plan.guesses)
 
 
-def _plan(archive: zipfile.ZipFile, chosen: Mapping[str, str] | None) -> ColumnPlan:
-    """Returns the meaning of the arrays by their names alone: their kinds are not known yet."""
-    names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
-    kinds = {name: {NUMBER} for name in names if name not in (*TEXTS, "components")}
-    return plan_columns(kinds, chosen)
-
-
 def _numbered(labels: list[NDArray[Any]]) -> NDArray[np.int64]:
     """Returns [N] the number of rows with the same labels before each row."""
     # one id for each different row of labels, made column by column so that no id overflows
@@ -121,12 +117,6 @@ def _columns(archive: zipfile.ZipFile, plan: ColumnPlan) -> dict[str, NDArray[An
     if total > LARGEST_BYTES:
         raise LogError(f"npz: got columns of {total} bytes; wanted at most {LARGEST_BYTES}")
     return {name: _array(archive, name, member) for name, member in wanted}
-
-
-def _component(key: str) -> str:
-    """Returns the component in a key such as `reward.success`; empty if there is none."""
-    head, _, name = key.removesuffix(".npy").partition(".")
-    return name if head in ("reward", "rewards") else ""
 
 
 def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDArray[Any]:
@@ -161,8 +151,10 @@ def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDAr
 def _rewards(
     columns: dict[str, NDArray[Any]], there: list[str]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Returns [N, K] rewards and the names of the K components, checked."""
     single = columns.get("reward", columns.get("rewards"))
-    parts = {_component(key): columns[key] for key in columns if _component(key)}
+    parts = {key.removeprefix("reward."): column for key, column in columns.items()
+             if key.startswith("reward.")}  # fmt: skip
     if single is None and not parts:
         raise LogError(missing_column("npz", "reward", there))
     if single is not None and parts:

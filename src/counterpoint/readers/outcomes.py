@@ -73,14 +73,10 @@ def _outcome(where: str, row: Any) -> Outcome:
     budget = row.get("budget")
     answer = row.get("answer")
     try:
-        return Outcome(
-            str(row["task"]),
-            str(row["setting"]),
-            tuple(map(str, members)),
-            score,
-            None if budget in (None, "") else _number(where, "budget", budget),
-            None if answer in (None, "") else str(answer),
-        )
+        budget = None if budget in (None, "") else _number(where, "budget", budget)
+        answer = None if answer in (None, "") else str(answer)
+        return Outcome(str(row["task"]), str(row["setting"]), tuple(map(str, members)), score,
+                       budget, answer)  # fmt: skip
     except LogError as error:
         raise LogError(f"{where}: {error}") from None
 

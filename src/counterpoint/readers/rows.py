@@ -1,8 +1,8 @@
 """One JSON line to its decisions: a row of one decision, or the rewards of one agent's rollouts.
 
-`Fields` parses a line to a record with our names, and checks its labels and rewards. `RowReader`
-makes decisions of the record. The strict parser does the work. The standard library parses the
-lines that it refuses: they may have NaN or other kinds of numbers, or need an exact message.
+`RowReader` parses a line to a record with our names, checks its labels and rewards, and makes
+decisions of it. The strict parser does the work. The standard library parses the lines that it
+refuses: they may have NaN or other kinds of numbers, or need an exact message.
 """
 
 from __future__ import annotations
@@ -18,8 +18,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import ONE_AGENT, Decision, Label, missing_column, printable
+from counterpoint.readers.columns import (
+    ONE_AGENT,
+    Decision,
+    Label,
+    missing_column,
+    number_rollout,
+    printable,
+)
 from counterpoint.readers.names import LIST, TABLE, ColumnPlan, excerpt, parse_reward
+from counterpoint.records import LABELS
 
 LONGEST_LENIENT_BYTES = 2**20
 """The longest line that is parsed again if the strict parser refuses it."""
@@ -38,6 +46,7 @@ _CONTROL = re.compile(r'[\\"\x00-\x1f]')
 """Characters in a column's name that the strict parser cannot look for."""
 
 
+# a record lives for one line and holds no cycle, so the collector need not look at it
 class Record(msgspec.Struct, gc=False):
     """One line; a line may have other keys, which are ignored."""
 
@@ -55,102 +64,12 @@ class Record(msgspec.Struct, gc=False):
     rewards: msgspec.Raw | UnsetType = UNSET
 
 
-LABELS = ("prompt", "rollout", "agent", "role", "turn", "context", "step")
-"""Fields that become labels without a change."""
-
+_LABELS = (*LABELS, "step")
 _LABEL_TYPES = str | int | float
 
 
 class Torn(Exception):
     """A line is not JSON at all, as the last line of a writer that was killed."""
-
-
-class Fields:
-    """Parses lines by a plan; `record` returns objects with the attributes of `Record`."""
-
-    def __init__(self, plan: ColumnPlan, kinds: Mapping[str, set[str]]) -> None:
-        self.plan = plan
-        self.components = {name: f"component_{i}" for i, name in enumerate(plan.components)}
-        prompt = plan.sources.get("prompt", "")
-        self._is_conversation = bool(kinds.get(prompt, set()) & {LIST, TABLE})
-        self._names = {field: field for field in _FIELDS}
-        self._type: type[msgspec.Struct] = Record
-        if plan.is_foreign or plan.components or self._is_conversation:
-            self._names, self._type = self._other_names()
-        self._by_source = {source: field for field, source in self._names.items()}
-        self._decoder = msgspec.json.Decoder(self._type)
-        self._is_readable = not any(_CONTROL.search(name) for name in self._by_source)
-
-    def _other_names(self) -> tuple[dict[str, str], type[msgspec.Struct]]:
-        """Returns each field's name in the log, and a struct for them.
-
-        A field without a column gets a name that no column has.
-        """
-        names = {field: f"no column for {field}" for field in _FIELDS}
-        names.update(self.plan.sources)
-        names.update({field: self.plan.components[n] for n, field in self.components.items()})
-        types: dict[str, object] = dict.fromkeys(_FIELDS, _Label)
-        types |= {"reward": _Reward, "rewards": msgspec.Raw | UnsetType}
-        types |= {"step": int | str | UnsetType | None}
-        if self._is_conversation:
-            types["prompt"] = msgspec.Raw | UnsetType
-        types |= dict.fromkeys(self.components.values(), _Reward)
-        rename = {field: name for field, name in names.items() if not _CONTROL.search(name)}
-        fields = [(field, types[field], UNSET) for field in names]
-        return names, msgspec.defstruct("Row", fields, rename=rename, gc=False)
-
-    def record(self, where: str, line: bytes) -> Any:
-        """Returns the line as a record.
-
-        Raises:
-            LogError: A value is of a wrong kind; the message names the column.
-            Torn: The line is no JSON.
-        """
-        if not self._is_readable:
-            return self.record_of(where, lenient(where, line))
-        try:
-            record: Any = self._decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if len(line) > LONGEST_LENIENT_BYTES:
-                kind = LogError if isinstance(error, msgspec.ValidationError) else Torn
-                raise kind(f"{where}: {error}; wanted one JSON object a line") from error
-            return self.record_of(where, lenient(where, line))
-        if self._is_conversation and isinstance(record.prompt, msgspec.Raw):
-            record.prompt = _conversation(where, bytes(record.prompt))
-        if isinstance(record.step, str):
-            record.step = _step(f"{where}, column '{printable(self._names['step'])}'", record.step)
-        return record
-
-    def record_of(self, where: str, row: object) -> Any:
-        """Returns a parsed JSON value as a record."""
-        if not isinstance(row, dict):
-            raise LogError(f"{where}: got {excerpt(row)}; wanted a JSON object")
-        named = {
-            self._by_source[source]: self._field(where, source, value)
-            for source, value in row.items()
-            if source in self._by_source
-        }
-        return self._type(**named)
-
-    def _field(self, where: str, source: str, value: object) -> object:
-        """Returns a checked field of a line that the strict parser refused or did not parse."""
-        is_plain = type(value) in (int, float) or (isinstance(value, str) and value.isascii())
-        if is_plain and self._by_source[source] in _PLAIN_FIELDS:
-            return value
-        at, name = f"{where}, column '{printable(source)}'", self._by_source[source]
-        if name == "reward" or name in self.components.values():
-            return parse_reward(at, value)
-        if name == "rewards":
-            return _checked_rewards(at, value)
-        if name == "step" and value is not None:
-            return _step(at, value)
-        if name == "prompt" and self._is_conversation and isinstance(value, list | dict):
-            return json_text(at, value)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, _LABEL_TYPES)):
-            raise LogError(f"{at}: got {excerpt(value)}; wanted a number or text")
-        if isinstance(value, str):
-            _check_text(at, value)
-        return value
 
 
 _FIELDS = Record.__struct_fields__
@@ -162,12 +81,7 @@ _rollouts = msgspec.json.Decoder(list[Reward])
 
 
 def lenient(where: str, line: bytes) -> Any:
-    """Returns any JSON value, NaN and Infinity included.
-
-    Raises:
-        LogError: The value is nested too deeply.
-        Torn: The line is no JSON.
-    """
+    """Returns any JSON value, NaN and Infinity included; raises `Torn` if it is no JSON."""
     try:
         return json.loads(line)
     except RecursionError as error:
@@ -183,52 +97,31 @@ def lenient(where: str, line: bytes) -> Any:
 
 
 def rewards_in(where: str, raw: object) -> Mapping[str, Reward] | Sequence[Reward]:
-    """Returns the value of `rewards`: the reward of each component, or of each rollout.
-
-    Raises:
-        LogError: The value is neither a mapping nor a list of numbers, or too long.
-    """
+    """Returns the value of `rewards`: the reward of each component, or of each rollout."""
+    at = f"{where}, column 'rewards'"
+    if isinstance(raw, dict | list):
+        return raw
     if not isinstance(raw, msgspec.Raw):
-        if isinstance(raw, dict | list):
-            return raw
-        raise LogError(f"{where}, column 'rewards': got {excerpt(raw)}; wanted a mapping or a list")
+        raise LogError(f"{at}: got {excerpt(raw)}; wanted a mapping or a list")
     data = bytes(raw)
     if len(data) > LONGEST_REWARDS_BYTES:
         raise LogError(
-            f"{where}, column 'rewards': got {len(data)} bytes; wanted at most "
-            f"{LONGEST_REWARDS_BYTES}: write one line a rollout"
+            f"{at}: got {len(data)} bytes; wanted at most {LONGEST_REWARDS_BYTES}: write one line "
+            "a rollout"
         )
     try:
         return _components.decode(data) if data.lstrip()[:1] == b"{" else _rollouts.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if len(data) > LONGEST_LENIENT_BYTES:
-            raise LogError(f"{where}, column 'rewards': {error}; wanted numbers or null") from error
-        value = _checked_rewards(f"{where}, column 'rewards'", lenient(where, data))
-        return rewards_in(where, value)
+            raise LogError(f"{at}: {error}; wanted numbers or null") from error
+        return rewards_in(where, _checked_rewards(at, lenient(where, data)))
 
 
 def check_label(where: str, name: str, value: Label | None) -> Label:
-    """Returns a label, and checks it.
-
-    Raises:
-        LogError: The label is null or no finite number; the message names the column.
-    """
+    """Returns a label, or raises a LogError if it is null or no finite number."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         raise LogError(f"{where}, column '{name}': got {value}; wanted a number or text")
     return value
-
-
-def json_text(at: str, value: object) -> str:
-    """Returns a list or an object as one text, which identifies it.
-
-    Raises:
-        LogError: The value has half of a surrogate pair, a number that is too large, or too many
-            levels.
-    """
-    try:
-        return msgspec.json.encode(value).decode()
-    except (UnicodeEncodeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise LogError(f"{at}: got {type(error).__name__}; wanted plain JSON") from error
 
 
 def _checked_rewards(at: str, value: object) -> object:
@@ -257,94 +150,166 @@ def _check_text(at: str, text: str) -> None:
 
 
 def label_of(at: str, value: Any) -> Label | None:
-    """Returns a label: a scalar itself, a list or an object as its JSON text.
+    """Returns a label: a scalar itself; a list or an object as its JSON text, which identifies it.
 
-    Raises:
-        LogError: The value is true or false, or no plain JSON.
+    It is a LogError if the value is true or false, or cannot be written as JSON again.
     """
     if isinstance(value, list | dict):
-        return json_text(at, value)
+        try:
+            return msgspec.json.encode(value).decode()
+        except (UnicodeEncodeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+            raise LogError(f"{at}: got {type(error).__name__}; wanted plain JSON") from error
     if isinstance(value, bool):
         raise LogError(f"{at}: got {excerpt(value)}; wanted a number or text")
     label: Label | None = value
     return label
 
 
-def _conversation(where: str, data: bytes) -> Label | None:
-    """Returns a prompt, which may be a list of messages: its text then identifies it."""
-    if len(data) > LONGEST_REWARDS_BYTES:
-        raise LogError(
-            f"{where}, column 'prompt': got {len(data)} bytes; wanted at most "
-            f"{LONGEST_REWARDS_BYTES}: write an id of the prompt"
-        )
-    try:
-        value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise LogError(f"{where}, column 'prompt': {error}; wanted text or messages") from error
-    return label_of(f"{where}, column 'prompt'", value)
-
-
 class RowReader:
-    """Reads lines of one decision, or of the rewards of one agent's rollouts."""
+    """Reads lines of one decision, or of the rewards of one agent's rollouts, by a plan."""
 
-    def __init__(self, fields: Fields) -> None:
-        self._fields, self._plan = fields, fields.plan
+    def __init__(self, plan: ColumnPlan, kinds: Mapping[str, set[str]]) -> None:
+        self._plan, self.guesses = plan, list(plan.guesses)
+        self._components = {name: f"component_{i}" for i, name in enumerate(plan.components)}
+        prompt = plan.sources.get("prompt", "")
+        self._is_conversation = bool(kinds.get(prompt, set()) & {LIST, TABLE})
+        self._type: type[Any] = Record
+        names = {field: field for field in _FIELDS}
+        if plan.is_foreign or plan.components or self._is_conversation:
+            names, self._type = self._other_names()
+        self._by_source = {source: field for field, source in names.items()}
+        self._decoder = msgspec.json.Decoder(self._type)
+        self._is_readable = not any(_CONTROL.search(name) for name in self._by_source)
         self._groups: Counter[tuple[object, ...]] = Counter()
         self._numbers: Counter[tuple[object, ...]] = Counter()
         self._again = 0
-        self._is_numbered = self._plan.is_foreign and "rollout" not in self._plan.sources
-
-    @property
-    def guesses(self) -> list[str]:
-        """What was guessed, in sentences."""
-        return list(self._plan.guesses)
+        self._is_numbered = plan.is_foreign and "rollout" not in plan.sources
 
     @property
     def facts(self) -> list[str]:
-        """What is absent or not read, and prompts that occur again, in sentences."""
+        """Returns what is absent or not read, and prompts that occur again, in sentences."""
         again = (
             f"records with a prompt that came back for the same agent: {self._again}; each is a "
             "group of its own"
         )
         return [*self._plan.facts, *([again] if self._again else [])]
 
+    def _other_names(self) -> tuple[dict[str, str], type[Any]]:
+        """Returns each field's name in the log, and a struct for them.
+
+        A field without a column gets a name that no column has.
+        """
+        names = {field: f"no column for {field}" for field in _FIELDS}
+        names.update(self._plan.sources)
+        names.update({field: self._plan.components[n] for n, field in self._components.items()})
+        types: dict[str, object] = dict.fromkeys(_FIELDS, _Label)
+        types |= {"reward": _Reward, "rewards": msgspec.Raw | UnsetType}
+        types |= {"step": int | str | UnsetType | None}
+        if self._is_conversation:
+            types["prompt"] = msgspec.Raw | UnsetType
+        types |= dict.fromkeys(self._components.values(), _Reward)
+        rename = {field: name for field, name in names.items() if not _CONTROL.search(name)}
+        fields = [(field, types[field], UNSET) for field in names]
+        return names, msgspec.defstruct("Row", fields, rename=rename, gc=False)
+
     def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
-        """Yields the decisions of one line: labels, and rewards by component."""
-        yield from self.of(where, self._fields.record(where, line))
+        """Yields the decisions of one line: labels, and rewards by component.
 
-    def of_values(self, where: str, row: Mapping[str, object]) -> Iterator[Decision]:
-        """Yields the decisions of a row whose values are parsed."""
-        yield from self.of(where, self._fields.record_of(where, row))
-
-    def of(self, where: str, record: Any) -> Iterator[Decision]:
-        """Yields the decisions of one record."""
-        labels = self._labels(where, record)
-        if self._fields.components:
-            yield self._numbered(labels), self._components(where, record)
+        Raises:
+            LogError: A value is of a wrong kind; the message names the column.
+            Torn: The line is no JSON.
+        """
+        record: Any = None
+        if self._is_readable:
+            try:
+                record = self._decoder.decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                if len(line) > LONGEST_LENIENT_BYTES:
+                    kind = LogError if isinstance(error, msgspec.ValidationError) else Torn
+                    raise kind(f"{where}: {error}; wanted one JSON object a line") from error
+        if record is None:
+            yield from self.of_values(where, lenient(where, line))
             return
-        if record.rewards is UNSET:
+        if self._is_conversation and isinstance(record.prompt, msgspec.Raw):
+            at, data = f"{where}, column 'prompt'", bytes(record.prompt)
+            if len(data) > LONGEST_REWARDS_BYTES:
+                raise LogError(
+                    f"{at}: got {len(data)} bytes; wanted at most {LONGEST_REWARDS_BYTES}: write "
+                    "an id of the prompt"
+                )
+            try:
+                record.prompt = label_of(at, msgspec.json.decode(data))
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise LogError(f"{at}: {error}; wanted text or messages") from error
+        if isinstance(record.step, str):
+            record.step = _step(f"{where}, column '{self._source('step')}'", record.step)
+        yield from self._of(where, record)
+
+    def of_values(self, where: str, row: object) -> Iterator[Decision]:
+        """Yields the decisions of a row whose values are parsed."""
+        if not isinstance(row, dict):
+            raise LogError(f"{where}: got {excerpt(row)}; wanted a JSON object")
+        named = {
+            self._by_source[source]: self._field(where, source, value)
+            for source, value in row.items()
+            if source in self._by_source
+        }
+        yield from self._of(where, self._type(**named))
+
+    def _field(self, where: str, source: str, value: object) -> object:
+        """Returns a checked field of a line that the strict parser refused or did not parse."""
+        name = self._by_source[source]
+        is_plain = type(value) in (int, float) or (isinstance(value, str) and value.isascii())
+        if is_plain and name in _PLAIN_FIELDS:
+            return value
+        at = f"{where}, column '{printable(source)}'"
+        if name == "reward" or name in self._components.values():
+            return parse_reward(at, value)
+        if name == "rewards":
+            return _checked_rewards(at, value)
+        if name == "step" and value is not None:
+            return _step(at, value)
+        if name == "prompt" and self._is_conversation and isinstance(value, list | dict):
+            return label_of(at, value)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, _LABEL_TYPES)):
+            raise LogError(f"{at}: got {excerpt(value)}; wanted a number or text")
+        if isinstance(value, str):
+            _check_text(at, value)
+        return value
+
+    def _of(self, where: str, record: Any) -> Iterator[Decision]:
+        """Yields the decisions of one record, which has the attributes of `Record`."""
+        labels = self._labels(where, record)
+        rewards: dict[str, float] = {}
+        if self._components:
+            for name, field in self._components.items():
+                value = getattr(record, field)
+                at = f"{where}, column '{printable(self._plan.components[name])}'"
+                rewards[name] = math.nan if value is UNSET else parse_reward(at, value)
+        elif record.rewards is UNSET:
             if record.reward is UNSET:
                 raise LogError(self._missing(where, "reward"))
             reward = record.reward
             if type(reward) is not float:  # the place costs more than the reward: only if needed
                 reward = parse_reward(f"{where}, column '{self._source('reward')}'", reward)
-            yield self._numbered(labels), {"reward": reward}
-            return
-        if record.reward is not UNSET:
+            rewards["reward"] = reward
+        elif record.reward is not UNSET:
             raise LogError(
                 f"{where}: got both 'reward' and 'rewards'; wanted one of them: drop 'reward' to "
                 "keep the components"
             )
-        rewards = rewards_in(where, record.rewards)
-        if isinstance(rewards, Mapping):
+        else:
+            several = rewards_in(where, record.rewards)
+            if not isinstance(several, Mapping):
+                yield from self._group(where, labels, several)
+                return
             at = f"{where}, column 'rewards', component"
-            named = {
-                name: value if type(value) is float else parse_reward(f"{at} {name!r}", value)
-                for name, value in rewards.items()
-            }
-            yield self._numbered(labels), named
-            return
-        yield from self._group(where, labels, rewards)
+            for name, value in several.items():
+                paid = value if type(value) is float else parse_reward(f"{at} {name!r}", value)
+                rewards[name] = paid
+        if self._is_numbered:
+            number_rollout(labels, self._numbers)
+        yield labels, rewards
 
     def _group(
         self, where: str, labels: dict[str, Label | None], rewards: Sequence[Reward]
@@ -369,17 +334,9 @@ class RowReader:
             reward = value if type(value) is float else parse_reward(at, value)
             yield {**labels, "prompt": prompt, "rollout": position}, {"reward": reward}
 
-    def _components(self, where: str, record: Any) -> dict[str, float]:
-        rewards = {}
-        for name, field in self._fields.components.items():
-            value = getattr(record, field)
-            at = f"{where}, column '{printable(self._plan.components[name])}'"
-            rewards[name] = math.nan if value is UNSET else parse_reward(at, value)
-        return rewards
-
     def _labels(self, where: str, record: Any) -> dict[str, Label | None]:
         labels: dict[str, Label | None] = {}
-        for name in LABELS:
+        for name in _LABELS:
             value = getattr(record, name)
             if value is UNSET and name == "prompt":
                 value = record.prompt_id
@@ -395,14 +352,6 @@ class RowReader:
         action = record.answer if record.action is UNSET else record.action
         if action is not UNSET:
             labels["action"] = action
-        return labels
-
-    def _numbered(self, labels: dict[str, Label | None]) -> dict[str, Label | None]:
-        """Adds a rollout to a row without one: the number of equal rows before it."""
-        if self._is_numbered:
-            key = tuple(v for name, v in labels.items() if name not in ("action", "rollout"))
-            labels["rollout"] = self._numbers[key]
-            self._numbers[key] += 1
         return labels
 
     def _source(self, name: str) -> str:

@@ -39,11 +39,7 @@ def is_span(value: Any) -> bool:
 
 
 def spans_of(value: Any, where: str) -> Iterator[Span]:
-    """Yields the spans of a line.
-
-    Raises:
-        LogError: A part of it is of another type; the error names it.
-    """
+    """Yields the spans of a line; a part of another type is a LogError that names it."""
     if "resourceSpans" not in value:
         yield _span(value, where)
         return
@@ -110,9 +106,9 @@ def _event(span: Span) -> EventFields:
                 or facts.get("gen_ai.request.model") or span.name)  # fmt: skip
     seconds = _seconds(span.start)
     if facts.get("gen_ai.operation.name") == "execute_tool":
-        meta = {"name": str(facts.get("gen_ai.tool.name", "tool")), **seconds}
+        name = str(facts.get("gen_ai.tool.name", "tool"))
         text = _text(facts.get("gen_ai.tool.call.arguments", ""))
-        return {"agent": agent, "kind": "action", "text": text, "meta": meta}
+        return {"agent": agent, "kind": "action", "text": text, "meta": {"name": name, **seconds}}
     tokens = str(facts.get("gen_ai.usage.output_tokens") or "")
     text = _text(facts.get("gen_ai.output.messages", facts.get("gen_ai.completion", "")))
     return {"agent": agent, "kind": "message", "text": text, "meta": seconds,

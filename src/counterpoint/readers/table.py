@@ -16,7 +16,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import ONE_AGENT, REQUIRED, Columns, Label, missing_column
+from counterpoint.readers.columns import (
+    ONE_AGENT,
+    REQUIRED,
+    Columns,
+    Label,
+    missing_column,
+    number_rollout,
+)
 from counterpoint.readers.lines import Block, TornLogWarning
 from counterpoint.readers.names import ColumnPlan, as_number, kind_of_cell, kinds_of, plan_columns
 
@@ -26,7 +33,7 @@ PEEKED_ROWS = 64
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
-def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None) -> Columns:
+def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Columns:
     """Returns the columns of all lines; `chosen` has the user's meanings of columns.
 
     A file without a line end at its end may be torn. An incomplete last record is left out, a
@@ -56,11 +63,11 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
                 read = before
                 raise csv.Error(f"got {len(cells)} cells, and the header has {len(header)}")
             row = {name: _label(where, header[i], name, cells[i]) for name, i in labels.items()}
-            columns.add(
-                where,
-                _completed(row, numbers),
-                {name: _reward(where, header[i], cells[i]) for name, i in rewards.items()},
-            )
+            row.setdefault("agent", ONE_AGENT)  # in a log of ours the header has both
+            if "rollout" not in row:
+                number_rollout(row, numbers)
+            paid = {name: _reward(where, header[i], cells[i]) for name, i in rewards.items()}
+            columns.add(where, row, paid)
     except csv.Error as error:
         # only the last record can be torn: an error before it is an error of the file
         if not (lines.unended and columns.rows) or rows.line_num > read + 1:
@@ -68,8 +75,12 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
         torn = "is incomplete and was left out"
     if lines.unended and columns.rows:
         message = f"line {rows.line_num}: the last line {torn}; decisions read: {columns.rows}"
-        warnings.warn(message, TornLogWarning, stacklevel=4)
-    _as_integers(columns)
+        warnings.warn(message, TornLogWarning, stacklevel=3)
+    # a label column is of integers if every value is an integer as `str` writes it
+    for name, ids in columns.values.items():
+        texts = [text for text in ids if isinstance(text, str)]
+        if len(texts) == len(ids) and all(_INTEGER.fullmatch(text) for text in texts):
+            columns.values[name] = {int(text): ids[text] for text in texts}
     columns.guesses, columns.facts = list(plan.guesses), list(plan.facts)
     return columns
 
@@ -108,18 +119,6 @@ def _header(header: list[str], plan: ColumnPlan) -> tuple[dict[str, int], dict[s
     )
 
 
-def _completed(
-    row: dict[str, Label | None], numbers: Counter[tuple[object, ...]]
-) -> dict[str, Label | None]:
-    """Returns a row of a foreign log with what it leaves out: the agent, the rollout's number."""
-    row.setdefault("agent", ONE_AGENT)
-    if "rollout" not in row:
-        key = tuple(value for name, value in row.items() if name != "action")
-        row["rollout"] = str(numbers[key])
-        numbers[key] += 1
-    return row
-
-
 def _label(where: str, source: str, name: str, cell: str) -> Label | None:
     text = cell.strip()
     if name == "action":
@@ -145,14 +144,6 @@ def _reward(where: str, name: str, cell: str) -> float:
     if math.isinf(reward):
         raise LogError(f"{where}, column '{name}': got an infinite reward; wanted a finite number")
     return reward
-
-
-def _as_integers(columns: Columns) -> None:
-    """Makes integers of label columns if every value is an integer as `str` writes it."""
-    for name, ids in columns.values.items():
-        texts = [text for text in ids if isinstance(text, str)]
-        if len(texts) == len(ids) and all(_INTEGER.fullmatch(text) for text in texts):
-            columns.values[name] = {int(text): ids[text] for text in texts}
 
 
 class _Lines(Iterator[str]):

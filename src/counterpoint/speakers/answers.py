@@ -86,11 +86,8 @@ def read_completion(kind: str, body: bytes) -> Completion:
     except (LookupError, TypeError):
         text = 0
     if text is not None and not isinstance(text, str):
-        raise Fault(
-            "the server sent JSON of another schema: no choices[0].message.content",
-            again=True,
-            tokens=tokens,
-        )
+        why = "the server sent JSON of another schema: no choices[0].message.content"
+        raise Fault(why, again=True, tokens=tokens)
     return Completion(text or "", tokens)
 
 
@@ -151,11 +148,7 @@ def _error_message(answer: Any, body: bytes) -> str:
 
 
 def _tokens(usage: Any) -> Tokens:
-    counts = usage if isinstance(usage, dict) else {}
-    prompt, completion = (_count(counts.get(f"{n}_tokens")) for n in ("prompt", "completion"))
+    usage = usage if isinstance(usage, dict) else {}
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    prompt, completion = (n if type(n) is int and n >= 0 else None for n in counts)
     return prompt, completion
-
-
-def _count(number: Any) -> int | None:
-    whole = isinstance(number, int) and not isinstance(number, bool)
-    return number if whole and number >= 0 else None

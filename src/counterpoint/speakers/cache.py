@@ -1,25 +1,41 @@
-"""`Cached`: a speaker whose answers are kept in one SQLite file.
+"""`Cached`: a speaker whose answers are kept in one SQLite file, which `Replies` reads and writes.
 
 Only a repeatable request is kept: one at temperature 0, or one with a seed. Any other request goes
 to the speaker each time, so that many samples never collapse to one. Errors are not kept.
+
+The file maps keys to replies, each with a checksum. Every method of `Replies` opens the file anew,
+so no process holds it. A process that uses the file holds a shared lock on a second file beside it;
+a process that makes the file, or sets it aside because it is damaged, holds that lock alone.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import itertools
 import json
+import os
+import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from counterpoint.speakers.replies import Replies, StoredReply
 from counterpoint.speakers.speaker import Reply, Request, Speaker
 
+VERSION = 1
 _FORMAT = "counterpoint.reply/1"
 _COUNTING = threading.Lock()
+_CREATE = """CREATE TABLE IF NOT EXISTS replies (
+  key TEXT PRIMARY KEY, said TEXT NOT NULL, seal TEXT NOT NULL
+) WITHOUT ROWID"""
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_WAIT_SECONDS = 10.0
+Result = TypeVar("Result")
 
 
 class IdentifiedSpeaker(Speaker, Protocol):
@@ -40,14 +56,6 @@ class Cached:
         speaker: produces the answers that are not in the file.
         path: the SQLite file; it is made if it is missing.
         warn: called with one line if a damaged file is set aside, or the file cannot be used.
-
-    Several processes and threads may use one file. The file is never worth more than the answers:
-    where it cannot be used, that is said once, and everything is asked for.
-
-    Args:
-        speaker: who is asked.
-        path: the SQLite file; it is made where it is missing.
-        warn: called with a line when a damaged file is set aside, or cannot be used.
     """
 
     def __init__(
@@ -94,15 +102,12 @@ class Cached:
                 replies.append(_remembered(Reply(**asdict(known[key]))))
             else:
                 replies.append(_remembered(fresh[first[str(key)]]))
-        self._count(keys, ask)
-        return replies
-
-    def _count(self, keys: Sequence[str | None], ask: Sequence[int]) -> None:
         passed = keys.count(None)
-        with _COUNTING:
+        with _COUNTING:  # threads may share one speaker, and `+=` is no single step
             self.passed += passed
             self.misses += len(ask) - passed
             self.hits += len(keys) - len(ask)
+        return replies
 
 
 def repeats(request: Request) -> bool:
@@ -126,3 +131,147 @@ def _remembered(reply: Reply) -> Reply:
 
 def _warn(line: str) -> None:
     sys.stderr.write(f"counterpoint: {line}\n")
+
+
+@dataclass(frozen=True)
+class StoredReply:
+    """The part of a reply that is kept."""
+
+    text: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class Replies:
+    """Reads and writes stored replies; a problem goes to `warn` and never costs an answer."""
+
+    def __init__(self, path: Path, warn: Callable[[str], object]) -> None:
+        self.path = path
+        self._warn = warn
+        self._broken = False
+
+    def read(self, keys: Collection[str]) -> dict[str, StoredReply]:
+        """Returns the stored replies of these keys; a reply with a wrong checksum is deleted."""
+
+        def work(database: sqlite3.Connection) -> dict[str, StoredReply]:
+            stored, spoiled = {}, []
+            for key in keys:
+                row = database.execute(
+                    "SELECT said, seal FROM replies WHERE key = ?", (key,)
+                ).fetchone()
+                if row and row[1] == _seal(key, row[0]):
+                    stored[key] = StoredReply(**json.loads(row[0]))
+                elif row:
+                    spoiled.append((key,))
+            if spoiled:
+                with database:
+                    database.executemany("DELETE FROM replies WHERE key = ?", spoiled)
+                self._warn(f"{len(spoiled)} damaged answers in {self.path} are asked for again")
+            return stored
+
+        return self._with(work, {}) if keys else {}
+
+    def write(self, replies: Mapping[str, StoredReply]) -> None:
+        """Stores the replies; the first reply that is stored for a key stays."""
+        rows = [(key, json.dumps(asdict(reply))) for key, reply in replies.items()]
+
+        def work(database: sqlite3.Connection) -> None:
+            with database:
+                # two processes may have asked the same: from now on both must repeat one text
+                database.executemany(
+                    "INSERT OR IGNORE INTO replies VALUES (?, ?, ?)",
+                    [(key, text, _seal(key, text)) for key, text in rows],
+                )
+
+        if rows:
+            self._with(work, None)
+
+    def _with(self, work: Callable[[sqlite3.Connection], Result], without: Result) -> Result:
+        """Returns what `work` makes of the database, or `without` if the file cannot be used."""
+        if self._broken:
+            return without
+        try:
+            for _ in range(3):
+                try:
+                    # Readers and writers share the lock; only who makes the file holds it alone.
+                    with self._locked(fcntl.LOCK_SH), closing(self._open()) as database:
+                        if _version(database) == VERSION:
+                            return work(database)
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                self._make()
+            raise sqlite3.DatabaseError("it is damaged again and again")
+        except (sqlite3.Error, OSError) as error:
+            self._broken = True  # and is not tried again: each try may wait for a lock
+            self._warn(f"answers are not remembered: {self.path} cannot be used ({error})")
+            return without
+
+    def _make(self) -> None:
+        """Sets a damaged file aside, and makes a new file if there is none."""
+        with self._locked(fcntl.LOCK_EX):
+            if self.path.exists() and self._is_damaged():
+                aside = self._set_aside()
+                self._warn(f"{self.path} was damaged; it is {aside.name} now, and begun anew")
+            with closing(self._open()) as database:
+                version = _version(database)
+                if version > VERSION:
+                    raise sqlite3.OperationalError(
+                        f"a later Counterpoint wrote it (format {version})"
+                    )
+                database.execute("PRAGMA journal_mode=WAL")
+                with database:
+                    database.execute(_CREATE)
+                    database.execute(f"PRAGMA user_version={VERSION}")
+
+    def _is_damaged(self) -> bool:
+        try:
+            with closing(self._open()) as database:
+                (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+                return bool(verdict != "ok")
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            return True
+
+    def _set_aside(self) -> Path:
+        names = (self.path.with_name(f"{self.path.name}.damaged-{i}") for i in itertools.count(1))
+        aside = next(name for name in names if not name.exists())
+        self.path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        return aside
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
+        try:
+            database.text_factory = lambda data: data.decode(errors="replace")
+            database.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @contextlib.contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, how)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _version(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def _seal(key: str, text: str) -> str:
+    return hashlib.sha256(f"{key} {text}".encode()).hexdigest()

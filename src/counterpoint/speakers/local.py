@@ -60,8 +60,7 @@ class LocalSpeaker:
         return np.asarray(chances)
 
     def _reply(self, request: Request) -> Reply:
-        start = time.monotonic()
-        seed = request.seed
+        start, seed = time.monotonic(), request.seed
         rng = self._rng if seed is None else np.random.default_rng(seed)
         try:
             prefix = self._read(request, request.max_tokens)
@@ -79,14 +78,9 @@ class LocalSpeaker:
             word = min(int(np.searchsorted(weights.cumsum(), at, side="right")), len(weights) - 1)
             text, count = request.words[word], 1
         else:
-            answer = generate(
-                self.model,
-                [prefix],
-                self._adapters(request, 1),
-                [request.max_tokens],
-                rng.random((1, request.max_tokens)),
-                request.temperature,
-            )[0]
+            most, draws = request.max_tokens, rng.random((1, request.max_tokens))
+            answer = generate(self.model, [prefix], self._adapters(request, 1), [most], draws,
+                              request.temperature)[0]  # fmt: skip
             text, count = decode_answer(self.model, answer), len(answer.tokens)
         return Reply(text, read, count, 0.0, time.monotonic() - start)
 

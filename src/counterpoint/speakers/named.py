@@ -11,6 +11,7 @@ from functools import partial
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.models import SOURCES
+from counterpoint.optional import require_language
 from counterpoint.plugins import Registry
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
@@ -40,16 +41,11 @@ def open_speaker(model: str, base_url: str | None = None) -> Speaker:
 
 
 def local_speaker(model: str) -> Speaker:
-    """Returns a speaker that runs a model in this process.
-
-    Raises:
-        ModelError, MissingPackageError: as `open_speaker`.
-    """
-    from counterpoint.lm.model import open_model
-    from counterpoint.optional import require_language
+    """Returns a speaker that runs a model in this process; it raises what `open_speaker` does."""
+    require_language()
+    from counterpoint.lm.model import open_model  # torch is imported on use
     from counterpoint.speakers.local import LocalSpeaker
 
-    require_language()
     return LocalSpeaker(open_model(model))
 
 

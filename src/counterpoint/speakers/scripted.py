@@ -14,9 +14,6 @@ class Scripted:
 
     If the function raises, or its text is none of the request's words, the reply has an error. No
     tokens are read or written, and nothing is paid.
-
-    An exception of the function, or a text that is none of the request's words, is the error of
-    that reply. No tokens are read or written, and nothing is paid.
     """
 
     def __init__(self, function: Callable[[Request], str]) -> None:
@@ -58,9 +55,6 @@ class RandomWord(Scripted):
 
     The word of a request with a seed depends on that seed alone. All other words come from one
     random stream, so that they depend on the order of the requests.
-
-    A request with a seed gets the word of that seed, wherever it stands; the others draw from one
-    stream, so that they depend on their order.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,7 +1,9 @@
 """`Server`: any OpenAI-compatible chat-completions server, such as vLLM, llama.cpp or Ollama.
 
-This is the one file that imports openai. Its own retries are off: those of retries.py keep one
-deadline for each request and count every attempt. answers.py reads what the server sends.
+This is the one file that imports openai. Its own retries are off: those of `PendingRequest` keep
+one deadline for each request, and count every attempt with its tokens. How an attempt is made is an
+argument of it, so it does not depend on HTTP. answers.py reads what the server sends. A model that
+writes text also answers with one word here: `ask_for_a_word`, `legal_word`.
 """
 
 from __future__ import annotations
@@ -9,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping, Sequence
+import string
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from counterpoint.errors import SettingError
 from counterpoint.optional import needs, pip_line
@@ -21,13 +26,16 @@ from counterpoint.speakers.answers import (
     UNKNOWN,
     Completion,
     Fault,
+    Tokens,
     one_line,
     read_completion,
     read_refusal,
 )
-from counterpoint.speakers.retries import PendingRequest
 from counterpoint.speakers.server_settings import ServerSettings
-from counterpoint.speakers.speaker import Message, Reply, Request
+from counterpoint.speakers.speaker import Message, Reply, Request, sum_known
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NO_KEY = "none"
 """Sent to a server on this machine if no key is set."""
@@ -35,6 +43,13 @@ NO_KEY = "none"
 _SHORTEST_KEY = 8
 _LONGEST_ERROR = 300
 _MOST_REFUSAL_BYTES = 10_000
+Post = Callable[[Request, Sequence[Message]], Awaitable[Completion]]
+"""Makes one attempt: takes the request and the messages to send; it may raise a `Fault`."""
+
+_MOST_DOUBLINGS = 30
+
+AROUND = string.punctuation + string.whitespace + "\u00a0\u2018\u2019\u201c\u201d\u00ab\u00bb\u3002"
+"""What may stand around a word: white space, ASCII punctuation, quotation marks."""
 
 
 class Server:
@@ -79,7 +94,9 @@ class Server:
         """
         if not requests:
             return []
-        openai, key = _openai(), self._key()
+        with needs("a language server", pip_line("llm")):
+            import openai
+        key = self._key()
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -92,7 +109,7 @@ class Server:
 
         settings = self.settings
         gate = asyncio.Semaphore(settings.concurrency)
-        async with _Connection(openai, key, settings) as connection:
+        async with aclosing(_Connection(openai, key, settings)) as connection:
 
             async def reply_to(place: int, request: Request) -> Reply:
                 async with gate:
@@ -106,18 +123,14 @@ class Server:
 
     def _with_cost(self, key: str, reply: Reply) -> Reply:
         """Returns the reply with its cost, and with a short error without the key."""
-        error = reply.error
+        error, cost, prices = reply.error, None, self.settings.dollars_per_million
         if error is not None:
             error = _hide(key, error)  # before it is cut
             error = error if len(error) <= _LONGEST_ERROR else f"{error[:_LONGEST_ERROR]}..."
-        return replace(reply, cost_dollars=self._cost(reply), error=error)
-
-    def _cost(self, reply: Reply) -> float | None:
-        prices = self.settings.dollars_per_million
         prompt, completion = reply.prompt_tokens, reply.completion_tokens
-        if prices is None or prompt is None or completion is None:
-            return None
-        return (prompt * prices[0] + completion * prices[1]) / 1e6
+        if prices is not None and prompt is not None and completion is not None:
+            cost = (prompt * prices[0] + completion * prices[1]) / 1e6
+        return replace(reply, cost_dollars=cost, error=error)
 
     def _key(self) -> str:
         name = self.settings.key_variable
@@ -146,10 +159,7 @@ class _Connection:
             ),
         )
 
-    async def __aenter__(self) -> _Connection:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def aclose(self) -> None:
         await self._client.close()
 
     async def post(self, request: Request, messages: Sequence[Message]) -> Completion:
@@ -229,7 +239,115 @@ def _hide(key: str, text: str) -> str:
     return text.replace(key, "[key]")
 
 
-def _openai() -> Any:
-    with needs("a language server", pip_line("llm")):
-        import openai
-    return openai
+class PendingRequest:
+    """A request until its reply is there.
+
+    Args:
+        request: what is asked.
+        post: makes one attempt.
+        bounds: the deadline, the retries, the repairs and the pauses.
+        rng: draws the random part of the pauses.
+    """
+
+    def __init__(
+        self, request: Request, post: Post, bounds: ServerSettings, rng: np.random.Generator
+    ) -> None:
+        self._request, self._post, self._bounds, self._rng = request, post, bounds, rng
+        self._failed = 0
+        self._used: list[Tokens] = []
+        self._last = "nothing came back"
+
+    async def reply(self) -> Reply:
+        """Returns the reply, whatever happens; its cost is left open. The clock starts now."""
+        begun, text, error = time.monotonic(), "", None
+        refused = False
+        limit = self._bounds.deadline_seconds
+        self._ends = begun + limit
+        try:
+            async with asyncio.timeout(limit):
+                text = await self._text()
+        except TimeoutError:
+            tries = len(self._used)
+            error = f"no answer within {limit:g} seconds, {tries} tries; the last: {self._last}"
+        except Fault as fault:
+            error, refused = fault.why, fault.refused
+        except Exception as unexpected:  # costs this request, not its siblings
+            error = f"unexpected {type(unexpected).__name__}: {one_line(str(unexpected))}"
+        seconds = time.monotonic() - begun
+        prompt = sum_known(*(tokens[0] for tokens in self._used))
+        completion = sum_known(*(tokens[1] for tokens in self._used))
+        return Reply(text, prompt, completion, None, seconds, len(self._used), error=error,
+                     refused=refused)  # fmt: skip
+
+    async def _text(self) -> str:
+        words, messages = self._request.words, self._request.messages
+        if words is None:
+            return (await self._completion(messages)).text
+        first = prompt = ask_for_a_word(messages, words)
+        for _ in range(1 + self._bounds.repairs):
+            text = (await self._completion(prompt)).text
+            word = legal_word(text, words)
+            if word is not None:
+                return word
+            self._last = f'the answer "{one_line(text)}" is none of the words'
+            prompt = ask_again(first, text, words)
+        raise Fault(f"{self._last}, after {self._bounds.repairs} repairs", again=False)
+
+    async def _completion(self, messages: Sequence[Message]) -> Completion:
+        """Returns the first completion; `retries` counts over the whole request."""
+        while True:
+            tokens = UNKNOWN  # and so it stays where the deadline cuts the attempt short
+            try:
+                completion = await self._post(self._request, messages)
+                tokens = completion.tokens
+                return completion
+            except Fault as fault:
+                tokens, self._last = fault.tokens, fault.why
+                self._failed += 1
+                if not fault.again or self._failed > self._bounds.retries:
+                    raise
+                # the server's wish, and a random part that grows with each failure
+                longest = self._bounds.pause_seconds * 2.0 ** min(self._failed - 1, _MOST_DOUBLINGS)
+                pause = (fault.wait_seconds or 0.0) + longest * float(self._rng.uniform(0.5, 1.0))
+            finally:
+                self._used.append(tokens)
+            if time.monotonic() + pause >= self._ends:
+                raise TimeoutError  # now, instead of a wait that must end in it
+            await asyncio.sleep(pause)
+
+
+def ask_for_a_word(messages: Sequence[Message], words: Sequence[str]) -> tuple[Message, ...]:
+    """Returns the conversation with a line at its end that says which answers are legal.
+
+    The line goes into the user's last message, since not every chat template takes two messages in
+    a row, or a system message.
+    """
+    *before, last = messages
+    line = f"Answer with exactly one of these, and nothing else: {', '.join(words)}"
+    if last.role == "user":
+        return (*before, Message("user", f"{last.content}\n\n{line}"))
+    return (*messages, Message("user", line))
+
+
+def ask_again(prompt: Sequence[Message], refused: str, words: Sequence[str]) -> tuple[Message, ...]:
+    """Returns the conversation after an answer that was none of the words."""
+    if not refused.strip():
+        return tuple(prompt)
+    line = f"That is none of them. Write one of these, and nothing else: {', '.join(words)}"
+    return (*prompt, Message("assistant", refused), Message("user", line))
+
+
+def legal_word(text: str, words: Sequence[str]) -> str | None:
+    """Returns the word that a text is, or None if it is none of the words.
+
+    White space, case and punctuation at the ends do not count, unless two words differ in nothing
+    else: with the words `C` and `C++` the text `C++` is the second, and `c.` is none.
+    """
+    if text.strip() in words:
+        return text.strip()
+    alike = [word for word in words if _bare(word) == _bare(text)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _bare(text: str) -> str:
+    return (text.strip(AROUND) or text.strip()).casefold()

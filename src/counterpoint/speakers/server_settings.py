@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import math
 from dataclasses import dataclass
@@ -47,10 +48,11 @@ class ServerSettings:
             if not (isinstance(getattr(self, name), str) and getattr(self, name)):
                 raise SettingError(f"got {name} {getattr(self, name)!r}; wanted a name")
         _check_address(self.base_url)
-        for name, least in (("retries", 0), ("repairs", 0), ("pause_seed", 0)):
-            _check_whole(name, getattr(self, name), least)
-        for name in ("concurrency", "most_bytes"):
-            _check_whole(name, getattr(self, name), 1)
+        leasts = {"retries": 0, "repairs": 0, "pause_seed": 0, "concurrency": 1, "most_bytes": 1}
+        for name, least in leasts.items():
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise SettingError(f"got {name} {number!r}; wanted a whole number from {least}")
         _check_amount("pause_seconds", self.pause_seconds)
         _check_amount("deadline_seconds", self.deadline_seconds)
         if self.deadline_seconds == 0:
@@ -85,22 +87,13 @@ def _check_address(url: Any) -> None:
         raise SettingError(f"got a base_url with a user, a password or a query; {wanted}")
     if not host or not url.startswith(("https://", "http://")):
         raise SettingError(f"got base_url {url!r}; {wanted}")
-    if not url.startswith("https://") and not _is_loopback(host):
+    is_local = host == "localhost"
+    with contextlib.suppress(ValueError):  # a name is no address
+        is_local = is_local or ipaddress.ip_address(host).is_loopback
+    if not url.startswith("https://") and not is_local:
         raise SettingError(
             f"got base_url {url!r}, over which a key could be read on the way; {wanted}"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _check_whole(name: str, number: Any, least: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise SettingError(f"got {name} {number!r}; wanted a whole number from {least}")
 
 
 def _check_amount(name: str, number: Any) -> None:

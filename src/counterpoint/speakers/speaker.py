@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from counterpoint.errors import SettingError
 
+N = TypeVar("N", int, float)
 Role = Literal["system", "user", "assistant"]
 
 
@@ -61,16 +62,24 @@ class Request:
         if not (isinstance(given, tuple) and given and all(isinstance(m, Message) for m in given)):
             raise SettingError(f"got messages {given!r}; wanted a tuple of at least one Message")
         _demand_text("agent", self.agent)
-        if self.words is not None:
-            _demand_words(self.words)
-        if not _whole(self.max_tokens) or self.max_tokens < 1:
+        if self.words is not None and not (isinstance(self.words, tuple) and self.words):
+            raise SettingError(
+                f"got words {self.words!r}; wanted None or a tuple of at least one word"
+            )
+        for word in self.words or ():
+            _demand_text("a word", word)
+            if not word or word != word.strip() or not word.isprintable():
+                raise SettingError(f"got word {word!r}; wanted one line with no space around it")
+        if self.words and len(set(self.words)) < len(self.words):
+            raise SettingError(f"got words {self.words}; wanted each of them once")
+        if type(self.max_tokens) is not int or self.max_tokens < 1:
             raise SettingError(f"got max_tokens {self.max_tokens!r}; wanted a whole number from 1")
         heat = self.temperature
         if isinstance(heat, bool) or not isinstance(heat, int | float):
             raise SettingError(f"got temperature {heat!r}; wanted a number")
         if not (math.isfinite(heat) and heat >= 0):
             raise SettingError(f"got temperature {heat!r}; wanted a finite number from 0")
-        if self.seed is not None and not (_whole(self.seed) and 0 <= self.seed < 2**63):
+        if self.seed is not None and not (type(self.seed) is int and 0 <= self.seed < 2**63):
             raise SettingError(
                 f"got seed {self.seed!r}; wanted None or an int from 0 to 2**63 - 1: int(seed)"
             )
@@ -112,6 +121,12 @@ class Speaker(Protocol):
         """
 
 
+def sum_known(*counts: N | None) -> N | None:
+    """Returns the sum, or None if one of the numbers is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
 def _demand_text(what: str, text: Any) -> None:
     if not isinstance(text, str):
         raise SettingError(f"got {type(text).__name__} for {what}; wanted text")
@@ -122,18 +137,3 @@ def _demand_text(what: str, text: Any) -> None:
             f"got half a surrogate pair in {what}, at {error.start}; wanted valid Unicode: "
             "text.encode(errors='replace').decode()"
         ) from None
-
-
-def _demand_words(words: Any) -> None:
-    if not isinstance(words, tuple) or not words:
-        raise SettingError(f"got words {words!r}; wanted None or a tuple of at least one word")
-    for word in words:
-        _demand_text("a word", word)
-        if not word or word != word.strip() or not word.isprintable():
-            raise SettingError(f"got word {word!r}; wanted one line with no space around it")
-    if len(set(words)) < len(words):
-        raise SettingError(f"got words {words}; wanted each of them once")
-
-
-def _whole(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)

@@ -9,6 +9,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from counterpoint.audits.base import LONGEST_QUOTE, MOST_EVIDENCE, Audit, Row
 from counterpoint.records import (
@@ -46,7 +47,7 @@ ODD = (
 
 
 def check_audit(
-    audit: Audit,
+    audit: Audit[Any],
     planted: Sequence[Episode],
     clean: Sequence[Episode],
     *,
@@ -89,7 +90,7 @@ def check_audit(
             demand(place.episode in known, got, "an episode of the log")
 
 
-def check_description(audit: Audit) -> None:
+def check_description(audit: Audit[Any]) -> None:
     """Checks that --only and --fail-on can take the name, and that the summary is one line."""
     demand(isinstance(audit, Audit), f"{audit!r}", "a counterpoint.audits.Audit")
     name, summary = audit.name, audit.summary
@@ -99,7 +100,7 @@ def check_description(audit: Audit) -> None:
     demand(is_line, f"the summary {summary!r}", "one line of text")
 
 
-def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
+def check_purity(audit: Audit[Any], episodes: Sequence[Episode]) -> None:
     """Checks that `look` and `conclude` change nothing and give the same result twice."""
     for episode in episodes[:20]:
         before = copy.deepcopy(episode)
@@ -114,7 +115,7 @@ def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
     demand(repr(findings) == repr(again), f"{findings}, then {again}", "the same findings always")
 
 
-def _row(audit: Audit, episode: Episode) -> Row | None:
+def _row(audit: Audit[Any], episode: Episode) -> Row | None:
     """Returns what the audit sees in an episode, and checks that it is a row or None."""
     with attempt(f"look at the episode '{episode.id}'", "a row or None"):
         row = audit.look(episode)
@@ -127,7 +128,7 @@ def _row(audit: Audit, episode: Episode) -> Row | None:
 
 
 def _findings(
-    audit: Audit, episodes: Sequence[Episode], outcomes: Sequence[Outcome], what: str
+    audit: Audit[Any], episodes: Sequence[Episode], outcomes: Sequence[Outcome], what: str
 ) -> list[Finding]:
     """Returns the findings, and checks each of them."""
     rows = [row for episode in episodes if (row := _row(audit, episode)) is not None]
@@ -141,7 +142,7 @@ def _findings(
     return findings
 
 
-def _check_finding(audit: Audit, finding: Finding) -> None:
+def _check_finding(audit: Audit[Any], finding: Finding) -> None:
     """Checks that what a finding says is consistent."""
     demand(isinstance(finding, Finding), f"{type(finding).__name__}", "a Finding")
     name, value, verdict = finding.name, finding.value, finding.verdict

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from counterpoint.readers.episodes import encode
-from counterpoint.records import Episode, Event, Outcome
+from counterpoint.records import Episode, Event, Json, Outcome
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.topology.design import CHANCE, ITEMS, TopologyPlan, lay_out
 from counterpoint.topology.play import Transcript, play
@@ -49,7 +49,7 @@ def episodes(
                 text = str(turn.content[i])
             else:
                 text = world.message_text(items, turn.content, i)
-            meta: dict[str, object] = {"round": turn.round}
+            meta: dict[str, Json] = {"round": turn.round}
             if turn.failure:
                 meta["failure"] = turn.failure
             events.append(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from counterpoint.errors import SettingError
+from counterpoint.records import Json
 from counterpoint.workers.plan import LARGEST, TaskPlan
 
 
@@ -80,7 +81,7 @@ class EventRow:
     """"" if nobody in particular."""
     kind: str
     text: str
-    meta: Mapping[str, object]
+    meta: Mapping[str, Json]
 
 
 ATTEMPTS = (
