@@ -4,12 +4,14 @@ import ast
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +19,16 @@ from counterpoint import plugins as plugins_module
 from counterpoint.credit import Scheme, catalogue, entries, scheme_name, scheme_named
 from counterpoint.errors import PluginError, UnknownNameError
 from counterpoint.plugins import Plugin, PluginWarning, Registry, failure, plugins
+from counterpoint.records import Episode, Event
+from counterpoint.testing import (
+    check_audit,
+    check_exporter,
+    check_judge,
+    check_reader,
+    check_scheme,
+    check_speaker,
+    check_world,
+)
 
 ROOT = Path(__file__).parents[1]
 GROUP = "counterpoint.songs"
@@ -204,13 +216,36 @@ def definitions(source):
 
 
 def test_the_page_shows_the_example_package():
+    """The page shows a scheme, an audit and a speaker in full; it names the other parts."""
     shown = set().union(*map(definitions, re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)))
     whole = definitions((PACKAGE / "house_rules.py").read_text("utf-8"))
-    assert whole <= shown
     assert len(shown - whole) == 1  # the log in the example of an audit
+    assert len(shown & whole) == 5
     (lines,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text("utf-8"))["project"]
     assert tomllib.loads(lines)["project"]["entry-points"] == project["entry-points"]
+
+
+def test_every_part_of_the_example_package_keeps_its_promises(tmp_path):
+    parts = SimpleNamespace(**runpy.run_path(str(PACKAGE / "house_rules.py"), {}, "house_rules"))
+
+    def meetings(text):
+        events = (Event(0, "ann", "message", text),)
+        return [Episode(text, events, ("ann", "bob"))] * 20
+
+    check_scheme(parts.HOUSE)
+    check_audit(parts.SHOUTING, meetings("NOW"), meetings("Now, please."))
+    check_reader(
+        parts.MINUTES, [{"meeting": "a test", "minutes": ["ann: I wrote it.", "bob: Ok."]}]
+    )
+    check_judge(
+        lambda: parts.Brevity(parts.BrevitySettings()),
+        better="The answer is 42.",
+        worse="After a long time of thinking about it, the answer that we came to is 42.",
+    )
+    check_speaker(parts.first_option, seeded=True)
+    check_exporter(parts.CsvExporter, tmp_path)
+    check_world(parts.NIGHT_WATCH.make())
 
 
 # --- an installed package, on the command line ---------------------------------------------------

@@ -94,11 +94,6 @@ def settings_from(given: GivenSettings | None, settings: type[S], owner: str) ->
         raise SettingError(_complaint(error, values, settings, owner)) from None
 
 
-def _with_zero(value: object) -> object:
-    """Returns `.5` as `0.5`: the converter wants a digit before the point."""
-    return re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
-
-
 def _complaint(error: Exception, values: GivenSettings, settings: type, owner: str) -> str:
     """Returns which value a conversion refused, and what the field takes."""
     name = str(error).rpartition("$.")[2].rstrip("`")
