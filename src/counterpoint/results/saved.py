@@ -14,7 +14,7 @@ from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
-from counterpoint.results.parts import Result
+from counterpoint.results.parts import Document, Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
@@ -39,7 +39,7 @@ KINDS: Mapping[str, type[Result]] = {
 }
 """Schema of a document to the kind of result that it holds."""
 
-EARLIER: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+EARLIER: Mapping[str, Callable[[Document], Document]] = {
     "counterpoint.comparison/1": earlier_comparison,
 }
 """Schema to a function that gives documents of earlier versions the names of today."""
@@ -63,7 +63,7 @@ def _plain(value: object) -> object:
     raise NotImplementedError
 
 
-def read_result(document: Mapping[str, Any]) -> Result:
+def read_result(document: Document) -> Result:
     """Returns the result in a document, as `compare --json` and its like print it.
 
     Raises:

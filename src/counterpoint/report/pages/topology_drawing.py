@@ -33,9 +33,11 @@ def topology_picture(topology: Topology, key: str) -> Markup:
     turn_of = {one: t + 1 for t, turn in enumerate(topology.order) for one in turn}
     for i, (x, y) in places.items():
         decides = i in deciders
+        senders = ", ".join(str(one + 1) for one in sorted(topology.heard_by(i)))
         parts.append(
             element(
-                "circle", element("title", _about(topology, i)), cx=x, cy=y, r=NODE, class_="s1",
+                "circle", element("title", f"member {i + 1} hears {senders or 'nobody'}"),
+                cx=x, cy=y, r=NODE, class_="s1",
                 fill="var(--c)" if decides else "var(--paper)", stroke="var(--c)", stroke_width=1.5,
                 stroke_dasharray=None if i in turn_of else "2 3",
             )
@@ -54,7 +56,10 @@ def sketch(topology: Topology) -> str:
     """
     turns = " → ".join(" ".join(_named(topology, one) for one in turn) for turn in topology.order)
     rounds = f"; {topology.rounds} rounds" if topology.rounds > 1 else ""
-    return f"{turns}{rounds}; {_decision(topology)}"
+    decision = "vote" if topology.decides == "vote" else "the surest decides"
+    if topology.decider is not None:
+        decision = f"{topology.decider + 1} decides"
+    return f"{turns}{rounds}; {decision}"
 
 
 def _named(topology: Topology, member: int) -> str:
@@ -64,17 +69,6 @@ def _named(topology: Topology, member: int) -> str:
     if len(senders) == topology.members - 1 and len(senders) > 1:
         return f"{member + 1}(all)"
     return f"{member + 1}({','.join(str(one + 1) for one in sorted(senders))})"
-
-
-def _decision(topology: Topology) -> str:
-    if topology.decider is not None:
-        return f"{topology.decider + 1} decides"
-    return "vote" if topology.decides == "vote" else "the surest decides"
-
-
-def _about(topology: Topology, member: int) -> str:
-    senders = ", ".join(str(one + 1) for one in sorted(topology.heard_by(member)))
-    return f"member {member + 1} hears {senders or 'nobody'}"
 
 
 def _place(index: int, count: int) -> Point:

@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from rich.console import RenderableType
 from rich.text import Text
 
+from counterpoint.report.pages.comparison.decision_words import comparison_verdict
 from counterpoint.report.pages.comparison.page import comparison_cures
 from counterpoint.report.pages.comparison.tables import (
     reference_levels,
     return_decimals,
     seed_count,
 )
-from counterpoint.report.pages.verdicts import comparison_verdict
+from counterpoint.report.pages.definitions import WORDS
 from counterpoint.report.terminal.parts import note, remedy_parts, verdict_parts
 from counterpoint.report.terminal.tables import terminal_table
 from counterpoint.report.toolkit.numerals import ABSENT, Estimate, estimate_of
@@ -46,7 +47,7 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
     for name, value in reference_levels(result).items():
         texts = (f"  {name}", Estimate(value).shown(places), *[""] * (len(columns) + 2))
         rows.append(Row(tuple(map(_cell, texts)), "quiet"))
-    table = terminal_table(Table("", "", heads, tuple(rows), ""), narrow=True)
+    table = terminal_table(Table("", "", heads, rows), narrow=True)
     seeds = "1 seed"
     if len(result.seeds) > 1:
         seeds = f"{seed_count(result)}; 95% bootstrap intervals"
@@ -69,7 +70,7 @@ COLUMNS = {
 
 
 def _columns(result: ComparisonResult) -> tuple[str, ...]:
-    if not result.sampled:
+    if not WORDS[result.kind].sampled:
         return "Weighted", "Worst"
     schemes = result.schemes.values()
     known = {

@@ -15,8 +15,7 @@ from rich.text import Text
 from counterpoint.records import NOT_COMPUTABLE
 from counterpoint.report.pages.audit import evidence_table, finding_table
 from counterpoint.report.pages.definitions import CONDITIONS
-from counterpoint.report.pages.diagnosis.page import diagnosis_cures, diagnosis_verdict
-from counterpoint.report.pages.diagnosis.tables import health_table
+from counterpoint.report.pages.diagnosis import diagnosis_cures, diagnosis_verdict, health_table
 from counterpoint.report.pages.game import (
     equilibrium_table,
     learned_table,
@@ -39,8 +38,8 @@ from counterpoint.report.pages.topology import (
     topology_headline,
 )
 from counterpoint.report.pages.training import column
-from counterpoint.report.pages.verdicts import Verdict
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
+from counterpoint.report.toolkit.frame import Verdict
 from counterpoint.report.toolkit.numerals import counted, fixed, interval, probability, significant
 from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.report.toolkit.tables import Cure
@@ -90,7 +89,7 @@ def diagnosis_parts(result: DiagnosisResult) -> list[RenderableType]:
     """Returns the verdict, one row an agent, the conditions, and the remedies of the causes."""
     return [
         *verdict_parts(diagnosis_verdict(result)),
-        terminal_table(health_table(result, "", MEASURES)),
+        terminal_table(health_table(result, MEASURES)),
         note(_conditions(result.decoupling)),
         *remedy_parts(diagnosis_cures(result)),
     ]
@@ -121,8 +120,8 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if audit.warning:
         parts.append(Text(visible(audit.warning), style="bold"))
-    parts.append(terminal_table(finding_table(known, "")))
-    if evidence := evidence_table(known, (), "", PLACES):
+    parts.append(terminal_table(finding_table(known)))
+    if evidence := evidence_table(known, (), PLACES):
         parts.append(terminal_table(evidence))
     reasons: dict[str, list[str]] = {}
     for finding in audit.findings:
@@ -146,8 +145,8 @@ def population_parts(population: PopulationResult) -> list[RenderableType]:
     optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
     return [
         Text(population_headline(population)),
-        terminal_table(arm_table(population, "")),
-        terminal_table(budget_table(population, "")),
+        terminal_table(arm_table(population)),
+        terminal_table(budget_table(population)),
         *map(Text, meetings),
         Text(
             f"champions are interquartile means of: {population.unit}; reference {optimum}; "
@@ -177,13 +176,13 @@ def topology_parts(result: TopologyResult) -> list[RenderableType]:
         f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] {title}"
         for gap, title in ((result.gap[name], title) for name, title in AGAINST.items())
     )
-    shares = share_table(result, "")
+    shares = share_table(result)
     return [
         Text(topology_headline(result)),
         *([terminal_table(shares)] if shares else []),
-        terminal_table(score_table(result, "")),
+        terminal_table(score_table(result)),
         "the team less what it is measured against:",
-        terminal_table(gap_table(result, "")),
+        terminal_table(gap_table(result)),
         Text(
             f"the best, {best.topology} with {best.prompt}, measured on seeds on which it was not "
             f"chosen: {best.value:.3f} [{best.low:.3f}, {best.high:.3f}]; against {against}"
@@ -214,7 +213,7 @@ EQUILIBRIA_SHOWN = 20
 def game_parts(game: GameResult) -> list[RenderableType]:
     """Returns what is known, in words and tables."""
     parts: list[RenderableType] = [Text(line) for line in sentences(game)]
-    if table := equilibrium_table(game, ""):
+    if table := equilibrium_table(game):
         parts.append(terminal_table(table, EQUILIBRIA_SHOWN))
     more = len(game.equilibria) - EQUILIBRIA_SHOWN
     if more > 0:
@@ -231,9 +230,9 @@ def game_parts(game: GameResult) -> list[RenderableType]:
 
 def _learned(learned: Learned) -> list[RenderableType]:
     parts: list[RenderableType] = [f"{learned.seeds} teams of each:"]
-    parts.append(terminal_table(learned_table(learned, "")))
+    parts.append(terminal_table(learned_table(learned)))
     if learned.repeated:
-        parts += ["Repeated:", terminal_table(repeated_table(learned, ""))]
+        parts += ["Repeated:", terminal_table(repeated_table(learned))]
     if learned.basins:
         shares = ", ".join(
             f"{'none' if key == '-1' else key}: {share:.0%}"

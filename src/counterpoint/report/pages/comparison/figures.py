@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
-from counterpoint.report.pages.comparison.kinds import WORDS
+from counterpoint.report.pages.comparison.decision_words import WEIGHTED
 from counterpoint.report.pages.comparison.tables import (
     collapse_table,
     control_table,
@@ -15,6 +15,7 @@ from counterpoint.report.pages.comparison.tables import (
     reference_levels,
     seed_count,
 )
+from counterpoint.report.pages.definitions import WORDS
 from counterpoint.report.toolkit.charts import (
     Chart,
     Line,
@@ -30,7 +31,6 @@ from counterpoint.report.toolkit.tables import Exact, Figure
 from counterpoint.results.comparison import ComparisonResult, Control, Curves
 
 RETURN = "team return (unit of the world)"
-WEIGHTED = "Reward-weighted return"
 PANELS = 9
 """More agents than this are not all drawn: those that the schemes move most are."""
 
@@ -40,7 +40,7 @@ def styles(result: ComparisonResult) -> dict[str, str]:
     return {name: style_of(i) for i, name in enumerate(result.schemes)}
 
 
-def curves_figure(result: ComparisonResult, prefix: str) -> Figure:
+def curves_figure(result: ComparisonResult) -> Figure:
     """Returns team return along the training, one line a scheme with its interval."""
     style = styles(result)
     best = result.decision.recommended
@@ -55,35 +55,23 @@ def curves_figure(result: ComparisonResult, prefix: str) -> Figure:
         key="curves",
         title=f"Learning curves: team return over {result.axis}s",
         description=f"One line for each scheme with its interval band. {ends}.",
-        x_title=axis_title(result),
+        x_title=WORDS[result.kind].axis,
         y_title=RETURN,
         lines=lines,
-        references=tuple((_short(name), value) for name, value in reference_levels(result).items()),
+        references=tuple(
+            (name.removesuffix(" actions").removesuffix(" words"), value)
+            for name, value in reference_levels(result).items()
+        ),
     )
     return Figure(
         key="curves",
-        caption=f"{measured_when(result)} {interval_note(result)}",
-        file=f"{prefix}-curves.csv",
+        caption=f"{WORDS[result.kind].point} {interval_note(result)}",
         header=("scheme", result.axis, "iqm", "low", "high"),
         rows=[row for name, s in result.schemes.items() for row in _curve_rows(name, s.curves)],
         wide=wide_chart(chart),
         narrow=narrow_chart(chart),
-        table=curve_table(result, prefix),
+        table=curve_table(result),
     )
-
-
-def _short(reference: str) -> str:
-    return reference.removesuffix(" actions").removesuffix(" words")
-
-
-def axis_title(result: ComparisonResult) -> str:
-    """Returns what stands under an x axis."""
-    return WORDS[result.kind].axis
-
-
-def measured_when(result: ComparisonResult) -> str:
-    """Returns what a point of a learning curve is, for a caption."""
-    return WORDS[result.kind].point
 
 
 def _return_line(name: str, curves: Curves, style: str, *, strong: bool = False) -> Line:
@@ -98,20 +86,20 @@ def _curve_rows(name: str, curves: Curves) -> Iterator[Sequence[Exact]]:
         yield (name, *values)
 
 
-def agents_figure(result: ComparisonResult, prefix: str) -> Figure | None:
+def agents_figure(result: ComparisonResult) -> Figure | None:
     """Returns accuracy of each agent over the updates; None where the world has no accuracy."""
     style, drawn = styles(result), most_moved(result)
     charts = [_agent_chart(result, agent, f"agent-{i}", style) for i, agent in enumerate(drawn)]
     panels = [panel_chart(chart) for chart in charts if _drawable(chart)]
     if not panels:
         return None
-    fewer = len(drawn) < len(result.agents)
-    some = f" Drawn are the {len(drawn)} of {len(result.agents)} agents that the schemes move most."
     caption = f"Accuracy of each agent before each update, over {seed_count(result)}."
+    if len(drawn) < len(result.agents):
+        shown = f"{len(drawn)} of {len(result.agents)}"
+        caption += f" Drawn are the {shown} agents that the schemes move most."
     return Figure(
         key="agent-curves",
-        caption=caption + some * fewer,
-        file=f"{prefix}-agent-curves.csv",
+        caption=caption,
         header=("scheme", "agent", "update", "accuracy"),
         rows=[
             (name, agent, update, accuracy)
@@ -119,8 +107,8 @@ def agents_figure(result: ComparisonResult, prefix: str) -> Figure | None:
             for agent, one in s.curves.agents.items()
             for update, accuracy in zip(s.curves.at, one.accuracy or (), strict=False)
         ],
-        panels=tuple(panels),
-        keys=tuple((style[name], name) for name in result.ranked),
+        panels=panels,
+        keys=[(style[name], name) for name in result.ranked],
     )
 
 
@@ -157,7 +145,7 @@ def _drawable(chart: Chart) -> bool:
     return any(v is not None for line in chart.lines for v in line.y)
 
 
-def returns_figure(result: ComparisonResult, prefix: str) -> Figure:
+def returns_figure(result: ComparisonResult) -> Figure:
     """Returns the final return, the reward-weighted return and the control side by side."""
     panels = [_dots(result, "return", "Return", RETURN)]
     shown = "The return"
@@ -171,7 +159,7 @@ def returns_figure(result: ComparisonResult, prefix: str) -> Figure:
     rows: list[Sequence[Exact]] = []
     for name, s in result.ranked.items():
         rows.append((name, "return", None, *estimate_of(s.returns).exact))
-        if len(panels) > 1 or not result.sampled:
+        if len(panels) > 1 or not WORDS[result.kind].sampled:
             weighted = estimate_of(s.weighted_return)
             rows.append((name, "weighted_return", None, *weighted.exact))
     for name, apart in result.control.schemes.items() if result.control else ():
@@ -179,11 +167,11 @@ def returns_figure(result: ComparisonResult, prefix: str) -> Figure:
     return Figure(
         key="returns",
         caption=f"{shown}. {interval_note(result)}",
-        file=f"{prefix}-returns-and-control.csv",
+        file="returns-and-control",
         header=("scheme", "quantity", "update", "iqm", "low", "high"),
         rows=rows,
-        panels=tuple(panels),
-        table=control_table(result, prefix),
+        panels=panels,
+        table=control_table(result),
     )
 
 
@@ -213,7 +201,7 @@ def _control_chart(result: ComparisonResult, control: Control) -> Chart:
     )
 
 
-def collapse_figure(result: ComparisonResult, prefix: str) -> Figure | None:
+def collapse_figure(result: ComparisonResult) -> Figure | None:
     """Returns a map of agent by update for each scheme; None if collapse was not measured."""
     panels, rows, seen, span = [], list[Sequence[Exact]](), list[str](), 1.0
     for i, (name, scheme) in enumerate(result.ranked.items()):
@@ -230,26 +218,19 @@ def collapse_figure(result: ComparisonResult, prefix: str) -> Figure | None:
             rows += [(name, strip.agent, *values) for values in columns]
     if not panels:
         return None
+    joined = f" One column stands for about {span:,.0f} {result.axis}s." if span > 1 else ""
+    if WORDS[result.kind].sampled:
+        joined += " The first ten measurements together give the first verdict."
     known = [c for c in CODES if c in seen] + sorted({c for c in seen if c not in CODES})
     return Figure(
         key="collapse",
-        caption=_collapse_caption(result, span),
-        file=f"{prefix}-collapse.csv",
+        caption=f"Which agents a scheme collapses at which {result.axis}, because it keeps less "
+        "than a quarter of a signal that other statistics keep: the stronger the colour, the more "
+        f"of the {seed_count(result)}; colour and letters are the cause named most often.{joined}",
         header=("scheme", "agent", result.axis, "collapsed_seeds", "signal_kept", "cause"),
         rows=rows,
-        panels=tuple(panels),
-        codes=tuple(code_of(cause) for cause in known),
+        panels=panels,
+        codes=[code_of(cause) for cause in known],
         shaded=True,
-        table=collapse_table(result, prefix),
-    )
-
-
-def _collapse_caption(result: ComparisonResult, span: float) -> str:
-    joined = f" One column stands for about {span:,.0f} {result.axis}s." if span > 1 else ""
-    if result.sampled:
-        joined += " The first ten measurements together give the first verdict."
-    return (
-        f"Which agents a scheme collapses at which {result.axis}, because it keeps less than a "
-        "quarter of a signal that other statistics keep: the stronger the colour, the more of "
-        f"the {seed_count(result)}; colour and letters are the cause named most often.{joined}"
+        table=collapse_table(result),
     )
