@@ -18,6 +18,7 @@ from rich.text import Text
 
 from counterpoint.cli.messages import say
 from counterpoint.report.terminal.tables import sparkline, text_table
+from counterpoint.report.toolkit.numerals import with_article
 
 Row = Mapping[str, Any]
 """A row of a training's series, as `counterpoint.train.loop` writes it."""
@@ -237,5 +238,4 @@ def pace(speed: float, axis: str) -> str:
     """Returns the speed in words, `1,200 steps/s` or `2.5 s an update`; nothing for 0."""
     if speed <= 0:
         return ""
-    article = "an" if axis == "update" else "a"
-    return f"{speed:,.0f} {axis}s/s" if speed >= 1 else f"{1 / speed:.1f} s {article} {axis}"
+    return f"{speed:,.0f} {axis}s/s" if speed >= 1 else f"{1 / speed:.1f} s {with_article(axis)}"

@@ -47,16 +47,21 @@ EARLIER: Mapping[str, Callable[[Document], Document]] = {
 
 def document_of(result: Result) -> dict[str, Any]:
     """Returns the result as plain mappings, lists, numbers, text and None."""
-    document: dict[str, Any] = msgspec.to_builtins(result, enc_hook=_plain)
+    document: dict[str, Any] = plain(result)
     return document
 
 
 def encode(result: Result) -> bytes:
     """Returns the result as JSON."""
-    return msgspec.json.encode(result, enc_hook=_plain)
+    return msgspec.json.encode(result, enc_hook=_python_value)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> Any:
+    """Returns a value, or a mapping or list of values, as JSON can say it."""
+    return msgspec.to_builtins(value, enc_hook=_python_value)
+
+
+def _python_value(value: object) -> object:
     """Returns a number or text of NumPy as one of Python: records made in Python may hold them."""
     if isinstance(value, np.generic):
         return value.item()
