@@ -13,7 +13,7 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
-from counterpoint.report.pages.topology_drawing import sketch
+from counterpoint.report.pages.topology import sketch
 from counterpoint.report.terminal.parts import search_parts, topology_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.settings import settings_from, split_list, split_pairs

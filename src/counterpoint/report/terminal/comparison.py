@@ -41,12 +41,14 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
     rows = []
     for name, scheme in result.ranked.items():
         is_best = name == result.decision.recommended
-        shown = _cell(("▸ " if is_best else "  ") + _short(name))
+        short = Text(name)
+        short.truncate(NAME, overflow="ellipsis")  # by its width: some characters take two columns
+        shown = Cell(("▸ " if is_best else "  ") + short.plain)
         cells = (shown, *_scheme_cells(scheme, places, columns))
         rows.append(Row(cells, "best" if is_best else ""))
     for name, value in reference_levels(result).items():
         texts = (f"  {name}", Estimate(value).shown(places), *[""] * (len(columns) + 2))
-        rows.append(Row(tuple(map(_cell, texts)), "quiet"))
+        rows.append(Row(tuple(map(Cell, texts)), "quiet"))
     table = terminal_table(Table("", "", heads, rows), narrow=True)
     seeds = "1 seed"
     if len(result.seeds) > 1:
@@ -92,15 +94,11 @@ def _scheme_cells(scheme: SchemeResult, places: int, columns: tuple[str, ...]) -
         "Worst": _least((a.accuracy for a in agents), 3),
     }
     return (
-        _cell(f"{returns.shown(places)} {bounds}".rstrip()),
-        *(_cell(measures[name]) for name in columns),
-        _cell(_least((a.signal_kept.iqm for a in agents), 2)),
+        Cell(f"{returns.shown(places)} {bounds}".rstrip()),
+        *(Cell(measures[name]) for name in columns),
+        Cell(_least((a.signal_kept.iqm for a in agents), 2)),
         Cell("", (), lines=_collapsed(agents)),
     )
-
-
-def _cell(text: str) -> Cell:
-    return Cell(text, (text,))
 
 
 def _least(values: Iterable[float | None], places: int) -> str:
@@ -115,10 +113,3 @@ def _collapsed(agents: Iterable[AgentResult]) -> tuple[str, ...]:
         return (ABSENT,)
     causes = Counter(a.cause or "unexplained" for a in listed_agents if a.collapsed)
     return tuple(f"{count} {cause}" for cause, count in causes.items()) or ("none",)
-
-
-def _short(name: str) -> str:
-    """Returns the name in at most `NAME` columns, however wide its characters are."""
-    short = Text(name)
-    short.truncate(NAME, overflow="ellipsis")
-    return short.plain

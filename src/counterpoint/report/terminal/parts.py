@@ -45,10 +45,10 @@ from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.report.toolkit.tables import Cure
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
-from counterpoint.results.game import GameResult, Learned
-from counterpoint.results.judge_check import JudgeCheckResult, Measure
+from counterpoint.results.game import GameResult
+from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.population import PopulationArm, PopulationResult
-from counterpoint.results.ranking import RankedGroup, RankingResult
+from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import AgentSeries, TrainingResult
@@ -172,9 +172,9 @@ def _meeting(name: str, arm: PopulationArm) -> str:
 def topology_parts(result: TopologyResult) -> list[RenderableType]:
     """Returns the verdict, the shares, the scores and the gaps."""
     best = result.best
+    gaps = [(result.gap[name], title) for name, title in AGAINST.items()]
     against = ", ".join(
-        f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] {title}"
-        for gap, title in ((result.gap[name], title) for name, title in AGAINST.items())
+        f"{g.value:+.3f} [{g.low:+.3f}, {g.high:+.3f}] {title}" for g, title in gaps
     )
     shares = share_table(result)
     return [
@@ -225,20 +225,16 @@ def game_parts(game: GameResult) -> list[RenderableType]:
     if sums:
         parts.append(f"sums of payoffs in correlated equilibria: {', '.join(sums)}")
     parts += [Text(line) for line in reasons(game)]
-    return [*parts, *(_learned(game.learned) if game.learned else ())]
-
-
-def _learned(learned: Learned) -> list[RenderableType]:
-    parts: list[RenderableType] = [f"{learned.seeds} teams of each:"]
-    parts.append(terminal_table(learned_table(learned)))
-    if learned.repeated:
-        parts += ["Repeated:", terminal_table(repeated_table(learned))]
-    if learned.basins:
-        shares = ", ".join(
-            f"{'none' if key == '-1' else key}: {share:.0%}"
-            for key, share in learned.basins.shares.items()
-        )
-        parts.append(f"basins, share of starts that end at each equilibrium: {shares}")
+    if learned := game.learned:
+        parts += [f"{learned.seeds} teams of each:", terminal_table(learned_table(learned))]
+        if learned.repeated:
+            parts += ["Repeated:", terminal_table(repeated_table(learned))]
+        if learned.basins:
+            shares = ", ".join(
+                f"{'none' if key == '-1' else key}: {share:.0%}"
+                for key, share in learned.basins.shares.items()
+            )
+            parts.append(f"basins, share of starts that end at each equilibrium: {shares}")
     return parts
 
 
@@ -319,15 +315,12 @@ GROUPS_SHOWN = 20
 
 def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     """Returns the first groups, and what all of them cost."""
-    rows = [
-        (
-            _shortened(group.group, 40),
-            _shortened(f"void: {group.void}" if group.void else _order(group), 200),
-            "" if group.reliability is None else f"{group.reliability:.2f}",
-            str(group.calls),
-        )
-        for group in ranking.groups[:GROUPS_SHOWN]
-    ]
+    rows = []
+    for group in ranking.groups[:GROUPS_SHOWN]:
+        order = " > ".join(" = ".join(tied) for tied in group.ranking)
+        text = _shortened(f"void: {group.void}" if group.void else order, 200)
+        reliability = "" if group.reliability is None else f"{group.reliability:.2f}"
+        rows.append((_shortened(group.group, 40), text, reliability, str(group.calls)))
     numeric = ("reliability", "calls")
     table = text_table(("group", "ranking, best first", *numeric), rows, numeric=numeric)
     count = len(ranking.groups)
@@ -341,11 +334,6 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     ]
 
 
-def _order(group: RankedGroup) -> str:
-    """Returns the members of a group, best first."""
-    return " > ".join(" = ".join(tied) for tied in group.ranking)
-
-
 def _shortened(text: str, most: int) -> str:
     """Returns the text as it can be shown, cut where it is too long for a table."""
     start = visible(text[: most + 1])
@@ -354,16 +342,13 @@ def _shortened(text: str, most: int) -> str:
 
 def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
     """Returns the measures, how many orders it takes, and what the check has cost."""
-    rows = [
-        (
-            measure.name.replace("_", " "),
-            "" if measure.value is None else f"{measure.value:.3f}",
-            _interval(measure),
-            "" if measure.null is None else f"{measure.null:g}",
-            measure.meaning,
-        )
-        for measure in check.measures
-    ]
+    rows = []
+    for one in check.measures:
+        value = "" if one.value is None else f"{one.value:.3f}"
+        null = "" if one.null is None else f"{one.null:g}"
+        bounded = one.low is not None and one.high is not None
+        ends = f"{one.low:.3f} to {one.high:.3f}" if bounded else ""
+        rows.append((one.name.replace("_", " "), value, ends, null, one.meaning))
     titles = ("measure", "value", "95% interval", "without it", "meaning")
     reached = (
         f"a reliability of {check.wanted:g} takes {check.orders} orders of each group"
@@ -377,9 +362,3 @@ def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
         f"{check.groups} groups, {check.calls} calls, {tokens}; {check.unreadable} replies could "
         "not be read",
     ]
-
-
-def _interval(measure: Measure) -> str:
-    if measure.low is None or measure.high is None:
-        return ""
-    return f"{measure.low:.3f} to {measure.high:.3f}"

@@ -26,16 +26,12 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
     Children that are not `Markup` are escaped; attributes that are None are left out.
     """
     pairs = Markup("").join(
-        Markup(' {}="{}"').format(_attribute(key), _value(value))
+        Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), _value(value))
         for key, value in attributes.items()
         if value is not None
     )
     inside = Markup("").join(escape(child) for child in children)
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), pairs, inside)
-
-
-def _attribute(key: str) -> Markup:
-    return Markup(key.rstrip("_").replace("_", "-"))
 
 
 def _value(value: object) -> str:
