@@ -79,7 +79,7 @@ class Schemes:
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """One scheme or baseline; all of them if not said."""
+    """One scheme or baseline; default: all of them."""
     json: bool = False
     """Print as JSON alone."""
 
@@ -117,7 +117,7 @@ class Worlds:
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """One world; all of them if not said."""
+    """One world; default: all of them."""
     json: bool = False
     """Print as JSON alone."""
 

@@ -30,7 +30,7 @@ from counterpoint.worlds.registry import WORLDS
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
 EXTRAS = {
-    "torch": "networks in worlds of many steps",
+    "torch": "networks in sequential environments",
     "safetensors": "checkpoints",
     "transformers": "language models",
     "gguf": "fetching a language model",

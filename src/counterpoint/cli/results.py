@@ -80,6 +80,7 @@ def finish(
     Raises:
         OutputError: something could not be written.
     """
+    # saved before it is printed: a pipe that closes early loses no result
     page = save(document, out) if out and isinstance(document, Result) else None
     if json:
         encoded = json_.dumps(plain(document), allow_nan=False, ensure_ascii=False)

@@ -26,8 +26,8 @@ from counterpoint.train.session import Session, begin_run
 DEFAULT = Path("counterpoint-out") / "train"
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Of the world: "
-    "`counterpoint worlds NAME` lists them. Of the policies in a world of many steps: "
-    f"{', '.join(POLICY)}. Of the agents in a text world: {', '.join(LANGUAGE)}."
+    "`counterpoint worlds NAME` lists them. Of the policies in a sequential environment: "
+    f"{', '.join(POLICY)}. Of the agents in a text environment: {', '.join(LANGUAGE)}."
 )
 
 
@@ -35,7 +35,7 @@ SETTABLE = (
 class Train:
     """Train a team of networks or of language models, under one credit scheme.
 
-    Networks learn in worlds of many steps, language models in worlds of words.
+    Networks learn in sequential environments, language models in text environments.
 
     The run directory has the series, and checkpoints from which the run can go on bit for bit.
     Ctrl-C or SIGTERM stops it with a checkpoint.
@@ -47,18 +47,19 @@ class Train:
     """
 
     world: Annotated[str, tyro.conf.Positional]
-    """Name of a world of many steps or of words (`counterpoint worlds` lists them), or of your own:
-    package.module:Class."""
+    """Name of a sequential or a text environment (`counterpoint worlds` lists them), or of your
+    own: package.module:Class."""
     scheme: str = "mappo_pooled"
     """Name of a scheme (`counterpoint schemes` lists them), or `counterfactual`."""
     seed: int = 0
-    """Of everything: networks or adapters, world, actions, order."""
+    """Seed of everything: networks or adapters, environment, actions, order."""
     budget: int | None = None
-    """Steps to play, all copies together; default 100000, or 20000 of a world in Python. In a text
-    world: updates to make; default 150 of the tiny model, or 100 of another."""
+    """Steps to play, all copies together; default 100000, or 20000 if the environment runs in
+    Python. In a text environment: updates to make; default 150 of the tiny model, or 100 of
+    another."""
     policy: str | None = None
-    """In a text world: the language model whose adapters are trained. `tiny` (the default),
-    `smollm2`, or the path or name of any causal model of Hugging Face's."""
+    """In a text environment: the language model whose adapters are trained. `tiny` (the default),
+    `smollm2`, or the path or name of any causal model of Hugging Face."""
     seconds: float | None = None
     """End after so many seconds of training, if that comes first."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()

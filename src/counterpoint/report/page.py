@@ -79,7 +79,7 @@ def render(result: Result | Document) -> str:
             f"got a document of type {type(document).__name__}; wanted the mapping that "
             "'compare --json' or 'diagnose --json' prints"
         )
-    shown = read_result(safe(document))
+    shown = read_result(safe(document))  # made safe first: pictures measure what is shown
     if type(shown) not in PAGES:
         schema = document["schema"]
         raise UnknownNameError(f"got a document of schema {schema!r}, which has no page")

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
 from counterpoint.report.toolkit.scales import across, tick_text
 from counterpoint.report.toolkit.svg import area, element, label, line, picture
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, text_columns
+from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, range_cell, text_columns
 from counterpoint.results.game import Basins, GameResult, Learned
 
 WIDTH, HEIGHT, EDGE = 420.0, 320.0, 40.0
@@ -205,8 +205,7 @@ def learned_table(learned: Learned) -> Table:
         rows.append(
             Row((
                 Cell(name),
-                Cell(f"{paid.value:.4g}", (paid.value, paid.low, paid.high),
-                     below=f"{paid.low:.4g} to {paid.high:.4g}"),
+                range_cell(paid.value, paid.low, paid.high, ".4g"),
                 Cell(", ".join(f"{key}: {share:.0%}" for key, share in arm.equilibria.items())),
                 Cell(f"{arm.entropy_bits:.2f}", (arm.entropy_bits,)),
                 Cell("–" if efficiency is None else f"{efficiency:.3f}", (efficiency,)),
@@ -227,15 +226,12 @@ def repeated_table(learned: Learned) -> Table:
         Column("Punish", ("punish", "punish_low", "punish_high")),
         Column("Payoff"),
     )
-    rows = [
-        Row((
-            Cell(start),
-            *(Cell(f"{e.value:.1%}", (e.value, e.low, e.high), f"{e.low:.1%} to {e.high:.1%}")
-              for e in (arm.first_action, arm.second_action, arm.punishes)),
-            Cell(f"{arm.payoff.value:.3f}", (arm.payoff.value,)),
-        ))
-        for start, arm in (learned.repeated or {}).items()
-    ]  # fmt: skip
+    rows = []
+    for start, arm in (learned.repeated or {}).items():
+        shares = (arm.first_action, arm.second_action, arm.punishes)
+        cells = (range_cell(e.value, e.low, e.high, ".1%") for e in shares)
+        payoff = Cell(f"{arm.payoff.value:.3f}", (arm.payoff.value,))
+        rows.append(Row((Cell(start), *cells, payoff)))
     caption = "Repeated, memory of one round: shares of pairs that end there, by how they began."
     return Table("repeated", caption, columns, rows)
 

@@ -11,7 +11,7 @@ from counterpoint.errors import LogError, SettingError
 from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
 from counterpoint.report.toolkit.svg import Point, element, label, picture
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, text_columns
+from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, range_cell, text_columns
 from counterpoint.results.topology import TopologyResult, TopologyScore
 from counterpoint.topology import Topology
 
@@ -105,9 +105,7 @@ def share_table(result: TopologyResult) -> Table | None:
         Column("By chance", ("chance",)),
     )
     rows = [
-        Row((Cell(name),
-             Cell(f"{s.value:.3f}", (s.value, s.low, s.high),
-                  below=f"{s.low:.3f} to {s.high:.3f}"),
+        Row((Cell(name), range_cell(s.value, s.low, s.high, ".3f"),
              Cell(f"{s.chance:.3f}", (s.chance,))))
         for name, s in result.shares.items()
     ]  # fmt: skip
@@ -134,8 +132,7 @@ def score_table(result: TopologyResult) -> Table:
         rows.append(
             Row((
                 Cell(name),
-                Cell(f"{s.value:.3f}", (s.value, s.low, s.high),
-                     below=f"{s.low:.3f} to {s.high:.3f}"),
+                range_cell(s.value, s.low, s.high, ".3f"),
                 *(Cell(f"{s.by_prompt[p].value:.3f}", (s.by_prompt[p].value,))
                   for p in result.prompts),
                 Cell(str(s.orders), (s.orders,)),
@@ -159,15 +156,10 @@ def gap_table(result: TopologyResult) -> Table:
         *text_columns("Topology"),
         *(Column(title, (name, f"{name}_low", f"{name}_high")) for name, title in AGAINST.items()),
     )
-    rows = [
-        Row((
-            Cell(name),
-            *(Cell(f"{gap.value:+.3f}", (gap.value, gap.low, gap.high),
-                   below=f"{gap.low:+.3f} to {gap.high:+.3f}")
-              for gap in (score.gap[reference] for reference in AGAINST)),
-        ))
-        for name, score in _ranked(result)
-    ]  # fmt: skip
+    rows = []
+    for name, score in _ranked(result):
+        gaps = [score.gap[reference] for reference in AGAINST]
+        rows.append(Row((Cell(name), *(range_cell(g.value, g.low, g.high, "+.3f") for g in gaps))))
     caption = "The team less what it is measured against, on the same items; 95% over seeds."
     return Table("gaps", caption, columns, rows)
 

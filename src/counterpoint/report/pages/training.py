@@ -9,6 +9,7 @@ from counterpoint.report.pages.definitions import training_definitions
 from counterpoint.report.toolkit.charts import (
     Chart,
     Line,
+    last,
     narrow_chart,
     panel_chart,
     style_of,
@@ -143,7 +144,7 @@ def column(run: TrainingResult, name: str) -> Series:
 def verdicts(agent: AgentSeries) -> Series:
     """Returns [T] 1 where the scheme collapses the agent, else 0; None before a verdict."""
     states = [None if state is None else float(state) for state in agent.collapsed]
-    unknown = FIRST_VERDICT - 1
+    unknown = FIRST_VERDICT - 1  # a signal-to-noise ratio of fewer measurements says little
     return [states[i] if unknown <= i < len(states) else None for i in range(len(agent.step))]
 
 
@@ -158,11 +159,6 @@ def present_state(agent: AgentSeries) -> tuple[bool | None, str | None]:
     if not states or states[-1] is None:
         return None, None
     return bool(states[-1]), causes(agent)[-1] if states[-1] else None
-
-
-def last(values: Series) -> float | None:
-    """Returns the last value that is known."""
-    return next((v for v in reversed(values) if v is not None), None)
 
 
 def window_of(values: Series) -> int:

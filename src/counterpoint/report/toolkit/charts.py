@@ -116,7 +116,7 @@ def _draw(chart: Chart, frame: Frame, naming: str) -> Markup:
     y = fit([*values, *(chart.within or ())], base, frame.top, log=chart.log)
     parts: list[Markup] = [*_axes(chart, frame, x, y)]
     parts += [line((left, y(v)), (right, y(v)), "reference") for _, v in chart.references]
-    ordered = sorted(chart.lines, key=lambda ln: ln.strong)
+    ordered = sorted(chart.lines, key=lambda ln: ln.strong)  # the strong line lies on top
     for ln in ordered:
         if ln.low and ln.high:
             edges = area(_points(ln, ln.high, x, y), _points(ln, ln.low, x, y))
@@ -156,6 +156,7 @@ def _axes(chart: Chart, frame: Frame, x: Scale, y: Scale) -> Iterable[Markup]:
 
 
 def _points(ln: Line, values: Sequence[float | None], x: Scale, y: Scale) -> list[Point | None]:
+    # the last point stays whatever the stride: names stand where lines end
     stride = max(1, -(-len(ln.x) // POINTS))
     kept = sorted({*range(0, len(ln.x), stride), len(ln.x) - 1}) if ln.x else []
     points: list[Point | None] = []
@@ -182,9 +183,7 @@ def hidden(ln: Line, later: Sequence[Line]) -> bool:
 def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:
     """Returns each name at the height where its line ends, moved apart where they would overlap."""
     named = [
-        (ln.name, end, ln.style, ln.strong)
-        for ln in chart.lines
-        if (end := _last(ln.y)) is not None
+        (ln.name, end, ln.style, ln.strong) for ln in chart.lines if (end := last(ln.y)) is not None
     ]
     named += [(name, value, "", False) for name, value in chart.references]
     named = [entry for entry in named if not (chart.log and entry[1] <= 0)]
@@ -203,7 +202,7 @@ def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:
 
 def _key(chart: Chart, frame: Frame) -> list[Markup]:
     """Returns the names in two columns under the axes, highest end first."""
-    ordered = sorted(chart.lines, key=lambda ln: -(_last(ln.y) or float("-inf")))
+    ordered = sorted(chart.lines, key=lambda ln: -(last(ln.y) or float("-inf")))
     top = frame.height - frame.bottom + 54
     parts = []
     for i, ln in enumerate(ordered):
@@ -215,7 +214,8 @@ def _key(chart: Chart, frame: Frame) -> list[Markup]:
     return parts
 
 
-def _last(values: Sequence[float | None]) -> float | None:
+def last(values: Sequence[float | None]) -> float | None:
+    """Returns the last value that is known."""
     return next((v for v in reversed(values) if v is not None), None)
 
 

@@ -49,7 +49,7 @@ def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
     if abs(value) >= UNREADABLE:
         return ("+" if signed and value > 0 else "") + significant(value)
     written = f"{value:{'+' if signed else ''},.{decimals}f}"
-    if not any(c in "123456789" for c in written):
+    if not any(c in "123456789" for c in written):  # −0.00 has no sign
         written = written.lstrip("+-")
     return written.replace("-", MINUS)
 

@@ -109,6 +109,7 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Returns positions near the wanted ones, at least `gap` apart, within [low, high]."""
+    # one pass upwards moves them apart, one downwards from the edge brings them back inside
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     placed = [min(max(wanted[i], low), high) for i in order]
     gap = min(gap, (high - low) / max(1, len(placed) - 1))

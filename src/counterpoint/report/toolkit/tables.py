@@ -148,6 +148,11 @@ def estimate_cell(
     return Cell(shown, estimate.exact, estimate.bounds(decimals, signed=signed), mark)
 
 
+def range_cell(value: float, low: float, high: float, form: str) -> Cell:
+    """Returns a number over `0.1 to 0.3`, both in the given format."""
+    return Cell(f"{value:{form}}", (value, low, high), f"{low:{form}} to {high:{form}}")
+
+
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:
     """Returns the rows as CSV: full precision, empty where a value is missing.
 
