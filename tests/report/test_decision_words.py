@@ -18,7 +18,7 @@ from counterpoint.report.pages.comparison.decision_words import (
     levels,
     listed,
 )
-from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results import ComparisonResult, read_result
 from counterpoint.results.comparison import (
     AgentResult,

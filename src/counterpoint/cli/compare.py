@@ -19,7 +19,7 @@ from counterpoint.comparison.backend import Backend
 from counterpoint.comparison.run import backend_of
 from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError
-from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import split_pairs

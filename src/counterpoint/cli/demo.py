@@ -13,8 +13,7 @@ from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare, save
 from counterpoint.comparison import Plan, compare
 from counterpoint.readers import example_log
-from counterpoint.report.terminal.comparison import comparison_parts
-from counterpoint.report.terminal.parts import diagnosis_parts
+from counterpoint.report.terminal.parts import comparison_parts, diagnosis_parts
 from counterpoint.runs.executor import require_executor
 
 

@@ -21,6 +21,7 @@ from counterpoint.report import write_report
 from counterpoint.report.terminal.parts import misses, team_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.numerals import counted
+from counterpoint.report.toolkit.safe_text import cut
 from counterpoint.runs.lock import is_locked
 from counterpoint.settings import number_from, split_list, split_pairs
 from counterpoint.workers.deliver import PATCH, require_branch
@@ -211,8 +212,7 @@ class WorkersDisplay(Display):
     def _last(self, attempt: AttemptRow) -> str:
         """Returns the last line of an attempt's log, cut where it would make the row high."""
         lines = log_tail(self.state.folder, attempt.id, 200).splitlines()
-        last = lines[-1] if lines else attempt.status
-        return last if len(last) <= LONGEST_LINE else f"{last[: LONGEST_LINE - 1]}…"
+        return cut(lines[-1] if lines else attempt.status, LONGEST_LINE)
 
     def drawn(self) -> RenderableType:
         """Returns the table of the last look."""

@@ -92,10 +92,8 @@ def render(result: Result | Document) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
-    template = _environment().get_template(page.template)
-    return template.render(
-        style=Markup(sheet), policy=policy, prefix=prefix, page=page, **page.contents
-    )
+    frame = {"style": Markup(sheet), "policy": policy, "version": shown.version, "prefix": prefix}
+    return _environment().get_template(page.template).render(**frame, page=page, **page.contents)
 
 
 def write_report(result: Result | Document, directory: str | os.PathLike[str]) -> Path:

@@ -39,7 +39,6 @@ def audit_page(audit: AuditResult) -> Page:
         subject=audit.source,
         file_name=Path(audit.source).stem,
         details=[audit.format],
-        version=audit.version,
         verdict=Verdict(sentence, f"{audit.warning} {why}" if audit.warning else why, facts),
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),

@@ -92,7 +92,6 @@ def diagnosis_page(result: DiagnosisResult) -> Page:
         subject=result.source,
         file_name=Path(result.source).stem,
         details=[counted(n, noun) for n, noun in counts],
-        version=result.version,
         verdict=diagnosis_verdict(result),
         definitions=DIAGNOSIS,
         settings=[(name, value) for name, value in settings if value],

@@ -33,7 +33,6 @@ def game_page(game: GameResult) -> Page:
         kind="Game",
         subject=game.name,
         details=[game.source],
-        version=game.version,
         verdict=Verdict(first, " ".join(more), facts),
         definitions=DEFINITIONS,
         settings=setting_rows(game.config),

@@ -28,7 +28,6 @@ def population_page(population: PopulationResult) -> Page:
         kind="Population",
         subject=population.world,
         details=[population.source],
-        version=population.version,
         verdict=Verdict(
             population_headline(population),
             "Everything is charged: updates of all members, and their evaluations. What a champion "

@@ -7,6 +7,7 @@ from msgspec.structs import asdict, replace
 
 from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, counted, significant
+from counterpoint.report.toolkit.safe_text import cut
 from counterpoint.report.toolkit.svg import element, label, line, picture, shorten
 from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table, text_columns
 from counterpoint.results.team import AttemptPart, TeamResult
@@ -37,7 +38,6 @@ def team_page(whole: TeamResult) -> Page:
         kind="Team at work",
         subject=team.name,
         details=[f"{team.topology}, {size}"],
-        version=team.version,
         verdict=_verdict(team),
         definitions=DEFINITIONS,
         settings=setting_rows(settings),
@@ -174,13 +174,12 @@ def _attempts(team: TeamResult) -> Table:
 def _cells(a: AttemptPart) -> tuple[Cell, ...]:
     seconds = None if a.ended is None else a.ended - a.started
     files = ", ".join(a.files[:8]) + (f" and {len(a.files) - 8} more" if len(a.files) > 8 else "")
-    cut = len(a.note) > LONGEST_REASON
-    note = f"{a.note[: LONGEST_REASON - 1]}…" if cut else a.note
+    note = (cut(a.note, LONGEST_REASON),) if a.note else ()
     return (
         Cell(str(a.id), (a.id,), link=f"log-{a.id}" if a.log else "", name=f"attempt-{a.id}"),
         Cell(a.status), Cell(a.task), Cell(a.worker), _optional(seconds, ".1f"),
         Cell(str(a.cost), (a.cost,)), _optional(a.tokens, ",d"), _optional(a.dollars, ".3f"),
-        Cell(files or "no files", (files, a.note), lines=(note,) if note else ()),
+        Cell(files or "no files", (files, a.note), lines=note),
     )  # fmt: skip
 
 

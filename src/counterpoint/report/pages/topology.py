@@ -62,7 +62,6 @@ def topology_page(result: TopologyResult) -> Page:
         kind="Topologies",
         subject=result.world,
         details=[result.summary],
-        version=result.version,
         verdict=Verdict(topology_headline(result), why, facts),
         definitions=DEFINITIONS,
         settings=setting_rows(settings),

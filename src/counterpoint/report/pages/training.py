@@ -79,7 +79,6 @@ def training_page(run: TrainingResult) -> Page:
         kind="Training",
         subject=world,
         details=[d for d in (scheme, seed, run.status) if d],
-        version=run.version,
         verdict=training_verdict(run),
         definitions=training_definitions(spoken=talk is not None),
         settings=setting_rows({**settings, "version": run.version}),

@@ -1,10 +1,12 @@
 """Results as sentences and tables for a terminal: one `*_parts` function for each kind.
 
-A comparison of schemes has a file of its own, `comparison.py`.
+A comparison fits 80 columns. Names go through `rich.text.Text` and never through markup, so that a
+name such as `[red]` is shown as it is written.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import RenderableType
@@ -14,7 +16,14 @@ from rich.text import Text
 
 from counterpoint.records import NOT_COMPUTABLE
 from counterpoint.report.pages.audit import evidence_table, finding_table
-from counterpoint.report.pages.definitions import CONDITIONS
+from counterpoint.report.pages.comparison.decision_words import comparison_verdict
+from counterpoint.report.pages.comparison.page import comparison_cures
+from counterpoint.report.pages.comparison.tables import (
+    reference_levels,
+    return_decimals,
+    seed_count,
+)
+from counterpoint.report.pages.definitions import CONDITIONS, WORDS
 from counterpoint.report.pages.diagnosis import diagnosis_cures, diagnosis_verdict, health_table
 from counterpoint.report.pages.game import (
     equilibrium_table,
@@ -40,10 +49,21 @@ from counterpoint.report.pages.topology import (
 from counterpoint.report.pages.training import column
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
 from counterpoint.report.toolkit.frame import Verdict
-from counterpoint.report.toolkit.numerals import counted, fixed, interval, probability, significant
-from counterpoint.report.toolkit.safe_text import visible
-from counterpoint.report.toolkit.tables import Cure
+from counterpoint.report.toolkit.numerals import (
+    ABSENT,
+    Estimate,
+    counted,
+    estimate_of,
+    fixed,
+    interval,
+    probability,
+    significant,
+)
+from counterpoint.report.toolkit.safe_text import cut, visible
+from counterpoint.report.toolkit.tables import Cell, Column, Cure, Row
+from counterpoint.report.toolkit.tables import Table as PageTable
 from counterpoint.results.audit import AuditResult
+from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
@@ -79,6 +99,95 @@ def remedy_parts(cures: Iterable[Cure]) -> list[RenderableType]:
         for cure in cures
         if cure.remedy
     ]
+
+
+NAME = 22
+"""Columns for a scheme's name."""
+TEXTS = ("Scheme", "Return", "Collapsed")
+"""Columns that stand at the left."""
+
+
+def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
+    """Returns the verdict, a table with one row a scheme, and the remedies of the causes."""
+    places = min(3, return_decimals(result))
+    columns = _columns(result)
+    titles = ("Scheme", "Return", *columns, "Kept", "Collapsed")
+    heads = tuple(Column(head, (head,), numeric=head not in TEXTS) for head in titles)
+    rows = []
+    for name, scheme in result.ranked.items():
+        is_best = name == result.decision.recommended
+        short = Text(name)
+        short.truncate(NAME, overflow="ellipsis")  # by its width: some characters take two columns
+        shown = Cell(("▸ " if is_best else "  ") + short.plain)
+        cells = (shown, *_scheme_cells(scheme, places, columns))
+        rows.append(Row(cells, "best" if is_best else ""))
+    for name, value in reference_levels(result).items():
+        texts = (f"  {name}", Estimate(value).shown(places), *[""] * (len(columns) + 2))
+        rows.append(Row(tuple(map(Cell, texts)), "quiet"))
+    table = terminal_table(PageTable("", "", heads, rows), narrow=True)
+    seeds = "1 seed"
+    if len(result.seeds) > 1:
+        seeds = f"{seed_count(result)}; 95% bootstrap intervals"
+    measures = f"Return: interquartile mean over {seeds}. " + " ".join(
+        COLUMNS[c] for c in (*columns, "Kept")
+    )
+    verdict = verdict_parts(comparison_verdict(result))
+    return [*verdict, table, note(measures), *remedy_parts(comparison_cures(result))]
+
+
+COLUMNS = {
+    "Score": "Score: 0 random, 1 the reference team.",
+    "Credit": "Credit: its correlation with agents' own rewards.",
+    "Weighted": "Weighted: the return weighted by the reward paid.",
+    "Worst": "Worst: lowest accuracy of an agent.",
+    "Kept": "Kept: lowest share of an agent's signal that the scheme keeps. Collapsed: how many "
+    "agents, and why.",
+}
+"""Columns that not every kind of world has, and what the note says of them."""
+
+
+def _columns(result: ComparisonResult) -> tuple[str, ...]:
+    if not WORDS[result.kind].sampled:
+        return "Weighted", "Worst"
+    schemes = result.schemes.values()
+    known = {
+        "Score": any(s.normalized for s in schemes),
+        "Credit": any(s.credit_correlation for s in schemes),
+        "Weighted": any(s.weighted_return for s in schemes),
+    }
+    return tuple(name for name, there in known.items() if there)
+
+
+def _scheme_cells(scheme: SchemeResult, places: int, columns: tuple[str, ...]) -> tuple[Cell, ...]:
+    returns = estimate_of(scheme.returns)
+    bounds = returns.bounds(places) if returns.low is not None else ""
+    agents = scheme.agents.values()
+    measures = {
+        "Score": estimate_of(scheme.normalized).shown(3),
+        "Credit": estimate_of(scheme.credit_correlation).shown(2, signed=True),
+        "Weighted": estimate_of(scheme.weighted_return).shown(places),
+        "Worst": _least((a.accuracy for a in agents), 3),
+    }
+    return (
+        Cell(f"{returns.shown(places)} {bounds}".rstrip()),
+        *(Cell(measures[name]) for name in columns),
+        Cell(_least((a.signal_kept.iqm for a in agents), 2)),
+        Cell("", (), lines=_collapsed(agents)),
+    )
+
+
+def _least(values: Iterable[float | None], places: int) -> str:
+    known = [value for value in values if value is not None]
+    return Estimate(min(known)).shown(places) if known else ABSENT
+
+
+def _collapsed(agents: Iterable[AgentResult]) -> tuple[str, ...]:
+    """Returns how many agents are collapsed from which cause: a line each."""
+    listed_agents = list(agents)
+    if all(a.collapsed is None for a in listed_agents):
+        return (ABSENT,)
+    causes = Counter(a.cause or "unexplained" for a in listed_agents if a.collapsed)
+    return tuple(f"{count} {cause}" for cause, count in causes.items()) or ("none",)
 
 
 MEASURES = ("signal_kept", "inflation", "signal_share", "dead_rate", "net_mass")
@@ -318,9 +427,9 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     rows = []
     for group in ranking.groups[:GROUPS_SHOWN]:
         order = " > ".join(" = ".join(tied) for tied in group.ranking)
-        text = _shortened(f"void: {group.void}" if group.void else order, 200)
+        text = visible(cut(f"void: {group.void}" if group.void else order, 200))
         reliability = "" if group.reliability is None else f"{group.reliability:.2f}"
-        rows.append((_shortened(group.group, 40), text, reliability, str(group.calls)))
+        rows.append((visible(cut(group.group, 40)), text, reliability, str(group.calls)))
     numeric = ("reliability", "calls")
     table = text_table(("group", "ranking, best first", *numeric), rows, numeric=numeric)
     count = len(ranking.groups)
@@ -332,12 +441,6 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
         f"{count} groups{more}, {ranking.void} void; {ranking.calls} calls, "
         f"{ranking.asked_now} of them now; {tokens}{dollars}",
     ]
-
-
-def _shortened(text: str, most: int) -> str:
-    """Returns the text as it can be shown, cut where it is too long for a table."""
-    start = visible(text[: most + 1])
-    return start if len(text) <= most else f"{start[: most - 1]}…"
 
 
 def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:

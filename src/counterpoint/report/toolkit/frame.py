@@ -58,8 +58,6 @@ class Page:
     """What the names of its files say that it is about, if that is not the subject."""
     details: Sequence[str]
     """What stands behind the subject."""
-    version: str
-    """Version of the program that made the result."""
     verdict: Verdict
     definitions: Sequence[Definition]
     settings: Sequence[tuple[str, str]]

@@ -37,6 +37,11 @@ def visible(string: str) -> str:
     return "".join(_visible(character) for character in string)
 
 
+def cut(text: str, most: int) -> str:
+    """Returns the text in at most so many characters, with an ellipsis where something is gone."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _visible(character: str) -> str:
     code = ord(character)
     control = code < 0x20 or 0x7F <= code < 0xA0

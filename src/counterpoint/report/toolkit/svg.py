@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from markupsafe import Markup, escape
 
+from counterpoint.report.toolkit.safe_text import cut
+
 T = TypeVar("T")
 Point = tuple[float, float]
 CHARACTER = 6.1
@@ -72,8 +74,7 @@ def line(start: Point, end: Point, class_: str) -> Markup:
 
 def shorten(content: str, width: float, character: float = CHARACTER) -> str:
     """Returns the text cut to about so many pixels, with an ellipsis where something is gone."""
-    room = max(4, int(width / character))
-    return content if len(content) <= room else content[: room - 1] + "…"
+    return cut(content, max(4, int(width / character)))
 
 
 def trace(points: Iterable[Point | None]) -> str:

@@ -70,7 +70,6 @@ def comparison_page(result: ComparisonResult) -> Page:
         kind="Comparison",
         subject=result.world,
         details=[seed_count(result), *counts],
-        version=result.version,
         verdict=verdict,
         definitions=WORDS[result.kind].definitions,
         settings=setting_rows({name: value for name, value in settings.items() if value}),
