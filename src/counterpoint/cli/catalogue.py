@@ -22,7 +22,7 @@ from counterpoint.credit import (
 )
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.tables import Cell
-from counterpoint.results import plain
+from counterpoint.results import document_of
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds import FAMILIES, Kind, WorldEntry, find_world, worlds
 from counterpoint.worlds.exact.world import ExactFacts
@@ -171,9 +171,9 @@ def _scores(facts: SequentialFacts | TextFacts) -> str:
 
 def _document(entry: WorldEntry[Any], facts: WorldFacts) -> dict[str, Any]:
     """Returns the facts as `--json` prints them, with the settings of agents that speak."""
-    document: dict[str, Any] = plain(facts)
+    document: dict[str, Any] = document_of(facts)
     if entry.kind is Kind.TEXT:
-        document["language"] = plain(settings_facts(LanguageSettings))
+        document["language"] = document_of(settings_facts(LanguageSettings))
     if package := WORLDS.package(entry.name):
         document["package"] = package
     return document
@@ -213,7 +213,7 @@ def _fields(scheme: AnyScheme) -> dict[str, str | float | tuple[str, ...] | None
 def _facts_parts(facts: object) -> list[RenderableType]:
     """Returns one thing in full: a row for each fact, and for each setting of it."""
     rows = []
-    for key, value in plain(facts).items():
+    for key, value in document_of(facts).items():
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         for i, (inner, item) in enumerate(pairs):
             shown = _shown(item)

@@ -18,7 +18,7 @@ from rich.table import Table
 from counterpoint.cli.messages import escaped, printable, say
 from counterpoint.errors import LogError, OutputError, RunError
 from counterpoint.report import write_report
-from counterpoint.results import Document, Result, encode, plain
+from counterpoint.results import Document, Result, document_of, encode
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.status import RUN, read_run
@@ -83,7 +83,7 @@ def finish(
     # saved before it is printed: a pipe that closes early loses no result
     page = save(document, out) if out and isinstance(document, Result) else None
     if json:
-        encoded = json_.dumps(plain(document), allow_nan=False, ensure_ascii=False)
+        encoded = json_.dumps(document_of(document), allow_nan=False, ensure_ascii=False)
         sys.stdout.write(escaped(encoded) + "\n")
         sys.stdout.flush()
     else:

@@ -13,7 +13,7 @@ from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Document, Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
-from counterpoint.results.saved import document_of, encode, plain, read_result
+from counterpoint.results.saved import document_of, encode, read_result
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import TrainingResult
@@ -34,6 +34,5 @@ __all__ = [
     "TrainingResult",
     "document_of",
     "encode",
-    "plain",
     "read_result",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -39,29 +39,18 @@ KINDS: Mapping[str, type[Result]] = {
 }
 """Schema of a document to the kind of result that it holds."""
 
-EARLIER: Mapping[str, Callable[[Document], Document]] = {
-    "counterpoint.comparison/1": earlier_comparison,
-}
-"""Schema to a function that gives documents of earlier versions the names of today."""
 
-
-def document_of(result: Result) -> dict[str, Any]:
-    """Returns the result as plain mappings, lists, numbers, text and None."""
-    document: dict[str, Any] = plain(result)
-    return document
+def document_of(value: object) -> Any:
+    """Returns a result, or a mapping or list of results, as plain JSON in Python."""
+    return msgspec.to_builtins(value, enc_hook=_plain)
 
 
 def encode(result: Result) -> bytes:
     """Returns the result as JSON."""
-    return msgspec.json.encode(result, enc_hook=_python_value)
+    return msgspec.json.encode(result, enc_hook=_plain)
 
 
-def plain(value: object) -> Any:
-    """Returns a value, or a mapping or list of values, as JSON can say it."""
-    return msgspec.to_builtins(value, enc_hook=_python_value)
-
-
-def _python_value(value: object) -> object:
+def _plain(value: object) -> object:
     """Returns a number or text of NumPy as one of Python: records made in Python may hold them."""
     if isinstance(value, np.generic):
         return value.item()
@@ -82,8 +71,10 @@ def read_result(document: Document) -> Result:
             f"got a document of schema {schema!r}; wanted {' or '.join(KINDS)}: "
             "render a results.json of this version"
         )
+    if kind is ComparisonResult:
+        document = earlier_comparison(document)
     try:
-        return msgspec.convert(EARLIER.get(str(schema), dict)(document), kind)
+        return msgspec.convert(dict(document), kind)
     except msgspec.ValidationError as error:
         raise LogError(
             f"got a document of schema {schema} with a part missing or of another type: {error}; "
