@@ -50,18 +50,18 @@ def schemes_page() -> str:
         lines.append(f"| `{name}` | `{getattr(default, name)!r}` | {about} |")
     lines.append("")
     for name, facts in scheme_facts().items():
-        title = facts["title"][:1].upper() + facts["title"][1:]
-        lines.append(f"## {name}\n\n{title}. Source: {facts['citation']}.\n")
-        if facts.get("note"):
-            lines.append(f"Mind: {facts['note']}.\n")
-        if facts["kind"] == "baseline":
-            lines.append(f"{facts['summary']} It needs: {facts['needs']}\n")
+        title = str(facts.title)
+        lines.append(f"## {name}\n\n{title[:1].upper()}{title[1:]}. Source: {facts.citation}.\n")
+        if facts.note:
+            lines.append(f"Mind: {facts.note}.\n")
+        if facts.kind == "baseline":
+            lines.append(f"{facts.summary} It needs: {facts.needs}\n")
             continue
-        if facts["kind"] == "mix":
-            parts = " + ".join(facts["fields"].values())
+        if facts.kind == "mix":
+            parts = " + ".join(map(str, facts.fields.values()))
             lines.append(f"It is a `Mix` of two schemes:\n\n```text\n{parts}\n```\n")
             continue
-        given = ", ".join(f"{key}={value!r}" for key, value in facts["fields"].items())
+        given = ", ".join(f"{key}={value!r}" for key, value in facts.fields.items())
         lines.append(f"```python\nScheme({given})\n```\n")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from counterpoint.cli import compare as compare_command
 from counterpoint.cli.compare import Compare
 from counterpoint.cli.main import main
 from counterpoint.cli.progress import TrainingDisplay, pace
-from counterpoint.report.toolkit.settings import command
+from counterpoint.report.pages.comparison.page import command
 from counterpoint.runs.metrics import read_rows
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.series import row_from_line

@@ -16,7 +16,7 @@ from counterpoint.comparison.run import backend_of
 from counterpoint.comparison.text import random_replies
 from counterpoint.errors import RunError, SchemeError, SettingError, UnknownNameError
 from counterpoint.report import render
-from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results import document_of, read_result
 from counterpoint.worlds.text.world import Prompt
 

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from counterpoint.comparison import Plan, compare
 from counterpoint.errors import RunError, SchemeError, SettingError, UnknownNameError
 from counterpoint.report import render
-from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results import document_of, read_result
 from counterpoint.results.comparison import Band
 

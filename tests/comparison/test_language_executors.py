@@ -18,7 +18,7 @@ from counterpoint.errors import (
     UnknownNameError,
 )
 from counterpoint.report import render
-from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results import document_of
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.conventions import LewisSettings

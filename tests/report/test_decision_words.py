@@ -13,12 +13,12 @@ from counterpoint.report import render
 from counterpoint.report.pages.comparison.decision_words import (
     MOST_WORDS,
     comparison_headline,
+    comparison_verdict,
     decision_sentences,
     levels,
     listed,
 )
-from counterpoint.report.pages.verdicts import comparison_verdict
-from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results import ComparisonResult, read_result
 from counterpoint.results.comparison import (
     AgentResult,

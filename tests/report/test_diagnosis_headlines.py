@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from report_samples import diagnosis
 
-from counterpoint.report.pages.diagnosis.page import diagnosis_verdict
-from counterpoint.report.pages.verdicts import Fact, Verdict
+from counterpoint.report.pages.diagnosis import diagnosis_verdict
+from counterpoint.report.toolkit.frame import Fact, Verdict
 from counterpoint.results import DiagnosisResult, read_result
 from counterpoint.results.diagnosis import FATAL
 

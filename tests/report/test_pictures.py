@@ -11,14 +11,15 @@ from counterpoint.diagnose import CAUSES
 from counterpoint.report.toolkit.charts import (
     POINTS,
     Chart,
+    Dot,
     Line,
+    interval_panel,
     narrow_chart,
     panel_chart,
     style_of,
     wide_chart,
 )
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
-from counterpoint.report.toolkit.intervals import Dot, interval_panel
 from counterpoint.report.toolkit.svg import area, element, shorten, trace
 
 SIZES = (wide_chart, narrow_chart, panel_chart)

@@ -12,8 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from counterpoint.cli.results import print_result
-from counterpoint.report.terminal.comparison import comparison_parts
-from counterpoint.report.terminal.parts import diagnosis_parts
+from counterpoint.report.terminal.parts import comparison_parts, diagnosis_parts
 from counterpoint.results import ComparisonResult, DiagnosisResult, read_result
 
 

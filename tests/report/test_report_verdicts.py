@@ -6,7 +6,8 @@ from typing import Any
 
 from report_samples import comparison
 
-from counterpoint.report.pages.verdicts import Fact, Verdict, comparison_verdict
+from counterpoint.report.pages.comparison.decision_words import comparison_verdict
+from counterpoint.report.toolkit.frame import Fact, Verdict
 from counterpoint.results import ComparisonResult, read_result
 
 

@@ -148,7 +148,6 @@ def test_what_follows_from_the_numbers() -> None:
     result = compared(schemes, differences)
     assert list(result.ranked) == ["w", "y", "x", "z"]
     assert result.versus == "x"
-    assert result.sampled
     assert (result.decision.verdict, result.decision.recommended) == ("use", "y")
     assert result.decision.largest == "w"
     contest = result.contest

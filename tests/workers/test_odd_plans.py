@@ -109,14 +109,14 @@ def test_a_line_of_json_ends_at_a_line_feed_alone(tmp_path):
 )  # fmt: skip
 def test_budgets_that_cannot_be(told):
     with pytest.raises(SettingError, match="got"):
-        RunBudget(**read_budget(told))
+        read_budget(told)
 
 
 def test_budgets_that_can_be():
-    assert read_budget("5") == {"tries": 5}
-    assert read_budget("runs=2,seconds=1.5,dollars=0.01") == {
-        "runs": 2, "seconds": 1.5, "dollars": 0.01
-    }  # fmt: skip
+    assert read_budget("5") == RunBudget(tries=5)
+    assert read_budget("runs=2,seconds=1.5,dollars=0.01") == RunBudget(
+        seconds=1.5, runs=2, dollars=0.01
+    )
 
 
 @pytest.mark.parametrize(

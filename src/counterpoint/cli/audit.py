@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import RenderableType
 
 from counterpoint.audits import AUDITS, audit, audit_logs
 from counterpoint.cli.import_logs import NotePrinter
@@ -58,7 +56,10 @@ class Audit:
 
     def run(self) -> int:
         """Reads, audits, saves and prints; returns 1 if an audit of --fail-on found something."""
-        watched = [self._watched(name) for name in self.fail_on]
+        watched = [name.partition(".")[::2] for name in self.fail_on]
+        for name, (which, _) in zip(self.fail_on, watched, strict=True):
+            if which not in AUDITS:
+                raise SettingError(f"got --fail-on {name}; wanted one of {', '.join(AUDITS)}")
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
         printer = NotePrinter()
@@ -68,13 +69,6 @@ class Audit:
         finish(result, audit_parts, self.out, self.json)
         problems = [f for f in result.findings if f.verdict == FOUND]
         return int(any(f.audit == a and n in ("", f.name) for f in problems for a, n in watched))
-
-    def _watched(self, name: str) -> tuple[str, str]:
-        """Returns an audit and a finding of it, or all of them."""
-        which, _, metric = name.partition(".")
-        if which not in AUDITS:
-            raise SettingError(f"got --fail-on {name}; wanted one of {', '.join(AUDITS)}")
-        return which, metric
 
 
 @dataclass(frozen=True)
@@ -113,14 +107,8 @@ class Audits:
     def run(self) -> int:
         """Prints name and summary of each."""
         facts = {name: each.summary for name, each in AUDITS.items()}
-        finish(facts, _list_parts, None, self.json)
+        packages = {name: f" ({package})" for name in facts if (package := AUDITS.package(name))}
+        rows = [(name, summary + packages.get(name, "")) for name, summary in facts.items()]
+        table = text_table(("audit", "what it looks for"), rows)
+        finish(facts, lambda _: [table], None, self.json)
         return 0
-
-
-def _list_parts(facts: Mapping[str, str]) -> list[RenderableType]:
-    packages = {name: AUDITS.package(name) for name in facts}
-    rows = [
-        (name, f"{summary} ({packages[name]})" if packages[name] else summary)
-        for name, summary in facts.items()
-    ]
-    return [text_table(("audit", "what it looks for"), rows)]

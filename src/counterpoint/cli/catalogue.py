@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
-from msgspec import to_builtins
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 from rich.console import RenderableType
 
 from counterpoint.cli.results import finish
@@ -22,14 +22,50 @@ from counterpoint.credit import (
 )
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.tables import Cell
+from counterpoint.results import document_of
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds import FAMILIES, Kind, WorldEntry, find_world, worlds
-from counterpoint.worlds.kind import settings_facts
+from counterpoint.worlds.exact.world import ExactFacts
+from counterpoint.worlds.kind import WorldFacts, settings_facts
+from counterpoint.worlds.message.task_file import MessageFacts
 from counterpoint.worlds.registry import WORLDS
+from counterpoint.worlds.sequential.world import SequentialFacts
+from counterpoint.worlds.text.world import TextFacts
 
-Facts = Mapping[str, Mapping[str, Any]]
-"""Name to what is known of a scheme or a world, as `--json` prints it."""
 WHAT = "what happens there"
+TABLES = {
+    Kind.EXACT: ("Exact worlds", ("world", WHAT, "agents", "source")),
+    Kind.SEQUENTIAL: (
+        "Sequential environments", ("world", WHAT, "agents", "random, good", "source")
+    ),
+    Kind.TEXT: (
+        "Text environments, for teams of language models",
+        ("world", WHAT, "agents", "reward components", "random, good", "source"),
+    ),
+    Kind.MESSAGE: (
+        "Message environments, in which a topology has an effect",
+        ("world", WHAT, "members", "prompts", "source"),
+    ),
+}  # fmt: skip
+"""Title and columns of the table of each kind of world."""
+
+
+class SchemeFacts(Struct, frozen=True, kw_only=True):
+    """What is known of a scheme or baseline; what is unset is not printed."""
+
+    name: str | UnsetType = UNSET
+    """Set where one of them is shown alone."""
+    kind: Literal["scheme", "mix", "baseline"]
+    title: str | UnsetType = UNSET
+    citation: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+    needs: str | UnsetType = UNSET
+    summary: str | UnsetType = UNSET
+    """The effect of a baseline, and its limits."""
+    fields: dict[str, str | float | tuple[str, ...] | None] | UnsetType = UNSET
+    """Fields that differ from the default, and groupings; of a mix its parts."""
+    package: str | UnsetType = UNSET
+    """The installed package that adds it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +79,7 @@ class Schemes:
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """One scheme or baseline; all of them if not said."""
+    """One scheme or baseline; default: all of them."""
     json: bool = False
     """Print as JSON alone."""
 
@@ -51,9 +87,21 @@ class Schemes:
         """Lists them, or shows one."""
         known = scheme_facts()
         if self.name is not None:
-            finish(_facts_of_scheme(self.name, known), _facts_parts, None, self.json)
-        else:
-            finish(known, _scheme_parts, None, self.json)
+            name = self.name
+            if name not in known:  # an entry with fields that differ
+                scheme = scheme_named(name, also=baselines())
+                name = scheme_name(scheme)
+                known.setdefault(name, SchemeFacts(kind="scheme", fields=_fields(scheme)))
+            finish(replace(known[name], name=name), _facts_parts, None, self.json)
+            return 0
+        rows = []
+        for name, facts in known.items():
+            package = f" ({facts.package})" if facts.package else ""
+            rows.append((name, str(facts.title), f"{facts.citation}{package}"))
+        titles = ("scheme", "what it does", "source")
+        table = text_table(titles, rows, title="Credit schemes and baselines")
+        hint = "counterpoint schemes NAME shows one in full."
+        finish(known, lambda _: [table, hint], None, self.json)
         return 0
 
 
@@ -69,141 +117,87 @@ class Worlds:
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """One world; all of them if not said."""
+    """One world; default: all of them."""
     json: bool = False
     """Print as JSON alone."""
 
     def run(self) -> int:
         """Lists them, or shows one."""
         if self.name is not None:
-            finish(facts_of(find_world(self.name)), _facts_parts, None, self.json)
+            entry = find_world(self.name)
+            finish(_document(entry, entry.describe()), _facts_parts, None, self.json)
             return 0
-        known = {kind: {entry.name: facts_of(entry) for entry in worlds(kind)} for kind in Kind}
-        document = {name: facts for several in known.values() for name, facts in several.items()}
+        document, parts = {}, list[RenderableType]()
+        for kind, (title, columns) in TABLES.items():
+            rows = []
+            for entry in worlds(kind):
+                facts = entry.describe()
+                document[entry.name] = _document(entry, facts)
+                rows.append(_row(facts))
+            if kind is Kind.SEQUENTIAL:
+                rows += [(family.pattern, family.summary, "", "", family.source)
+                         for family in FAMILIES]  # fmt: skip
+            parts.append(text_table(columns, rows, title=title))
         document |= {family.pattern: family._asdict() for family in FAMILIES}
-        tables = [TABLES[kind](facts) for kind, facts in known.items()]
-        hint = "counterpoint worlds NAME shows its settings."
-        finish(document, lambda _: [*tables, hint], None, self.json)
+        parts.append("counterpoint worlds NAME shows its settings.")
+        finish(document, lambda _: parts, None, self.json)
         return 0
 
 
-def _scheme_parts(known: Facts) -> list[RenderableType]:
-    rows = []
-    for name, facts in known.items():
-        package = f" ({facts['package']})" if "package" in facts else ""
-        rows.append((name, facts["title"], f"{facts['citation']}{package}"))
-    titles = ("scheme", "what it does", "source")
-    return [
-        text_table(titles, rows, title="Credit schemes and baselines"),
-        "counterpoint schemes NAME shows one in full.",
-    ]
-
-
-def _exact_table(exact: Facts) -> RenderableType:
-    rows = [
-        (name, facts["summary"], str(len(facts["agents"])), facts["source"])
-        for name, facts in exact.items()
-    ]
-    return text_table(("world", WHAT, "agents", "source"), rows, title="Exact worlds")
-
-
-def _sequential_table(sequential: Facts) -> RenderableType:
-    rows: list[tuple[str | Cell, ...]] = [
-        (name, _cell(facts["summary"], f"(return: {facts['scale']})"), str(len(facts["agents"])),
-         f"{facts['random']:.4g}, {facts['reference']:.4g}", facts["source"])
-        for name, facts in sequential.items()
-    ]  # fmt: skip
-    rows += [(family.pattern, family.summary, "", "", family.source) for family in FAMILIES]
-    titles = ("world", WHAT, "agents", "random, good", "source")
-    return text_table(titles, rows, title="Sequential environments")
-
-
-def _text_table(texts: Facts) -> RenderableType:
-    rows = [
-        (name, _cell(facts["summary"], f"({facts['answers']}; success: {facts['scale']})"),
-         ", ".join(facts["agents"]), ", ".join(facts["components"]),
-         ", ".join(_score(facts[which]) for which in ("random", "reference")), facts["source"])
-        for name, facts in texts.items()
-    ]  # fmt: skip
-    titles = ("world", WHAT, "agents", "reward components", "random, good", "source")
-    return text_table(titles, rows, title="Text environments, for teams of language models")
-
-
-def _message_table(messages: Facts) -> RenderableType:
-    rows = [
-        (name, _cell(facts["summary"], f"(score: {facts['scale']})"), str(facts["members"]),
-         ", ".join(facts["prompts"]), facts["source"])
-        for name, facts in messages.items()
-    ]  # fmt: skip
-    titles = ("world", WHAT, "members", "prompts", "source")
-    return text_table(titles, rows, title="Message environments, in which a topology has an effect")
+def _row(facts: WorldFacts) -> tuple[str | Cell, ...]:
+    """Returns the row of a world in the table of its kind."""
+    if isinstance(facts, ExactFacts):
+        return facts.name, facts.summary, str(len(facts.agents)), facts.source
+    if isinstance(facts, SequentialFacts):
+        what = _cell(facts.summary, f"(return: {facts.scale})")
+        return facts.name, what, str(len(facts.agents)), _scores(facts), facts.source
+    if isinstance(facts, TextFacts):
+        what = _cell(facts.summary, f"({facts.answers}; success: {facts.scale})")
+        agents, components = ", ".join(facts.agents), ", ".join(facts.components)
+        return facts.name, what, agents, components, _scores(facts), facts.source
+    assert isinstance(facts, MessageFacts)
+    what = _cell(facts.summary, f"(score: {facts.scale})")
+    return facts.name, what, str(facts.members), ", ".join(facts.prompts), facts.source
 
 
 def _cell(summary: str, scale: str) -> Cell:
-    return Cell(summary, (summary,), lines=(scale,))
+    return Cell(summary, lines=(scale,))
 
 
-def _score(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.4g}"
+def _scores(facts: SequentialFacts | TextFacts) -> str:
+    scores = (facts.random, facts.reference)
+    return ", ".join("not known" if score is None else f"{score:.4g}" for score in scores)
 
 
-TABLES = {
-    Kind.EXACT: _exact_table,
-    Kind.SEQUENTIAL: _sequential_table,
-    Kind.TEXT: _text_table,
-    Kind.MESSAGE: _message_table,
-}
-"""The table of each kind of world."""
-
-
-def facts_of(entry: WorldEntry[Any]) -> dict[str, Any]:
-    """Returns the facts of a world, ready for JSON; with the settings of agents that speak.
-
-    Raises:
-        CounterpointError: as `WorldEntry.describe`.
-    """
-    facts: dict[str, Any] = to_builtins(entry.describe())
+def _document(entry: WorldEntry[Any], facts: WorldFacts) -> dict[str, Any]:
+    """Returns the facts as `--json` prints them, with the settings of agents that speak."""
+    document: dict[str, Any] = document_of(facts)
     if entry.kind is Kind.TEXT:
-        facts["language"] = to_builtins(settings_facts(LanguageSettings))
+        document["language"] = document_of(settings_facts(LanguageSettings))
     if package := WORLDS.package(entry.name):
-        facts["package"] = package
-    return facts
+        document["package"] = package
+    return document
 
 
-def scheme_facts() -> dict[str, dict[str, Any]]:
-    """Returns name to what is known of each scheme and baseline, ready for JSON."""
-    facts: dict[str, dict[str, Any]] = {}
-    for name, entry in entries().items():
-        facts[name] = {
-            "kind": "scheme" if isinstance(entry.scheme, Scheme) else "mix",
-            "title": entry.title,
-            "citation": entry.citation,
-            "note": entry.note,
-            "needs": entry.needs,
-            "fields": _fields(entry.scheme),
-        }
-        if package := entries().package(name):
-            facts[name]["package"] = package
-    for name, baseline in baselines().items():
-        facts[name] = {"kind": "baseline", **asdict(baseline)}
-    return facts
+def scheme_facts() -> dict[str, SchemeFacts]:
+    """Returns name to what is known of each scheme and baseline."""
+    facts = {
+        name: SchemeFacts(
+            kind="scheme" if isinstance(entry.scheme, Scheme) else "mix",
+            title=entry.title,
+            citation=entry.citation,
+            note=entry.note,
+            needs=entry.needs,
+            fields=_fields(entry.scheme),
+            package=entries().package(name) or UNSET,
+        )
+        for name, entry in entries().items()
+    }
+    known = baselines().items()
+    return facts | {name: SchemeFacts(kind="baseline", **asdict(one)) for name, one in known}
 
 
-def _facts_of_scheme(name: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Returns the facts of an entry or baseline, or of an entry with fields that differ.
-
-    Raises:
-        CounterpointError: as `scheme_named`.
-    """
-    if name not in known:
-        scheme = scheme_named(name, also=baselines())
-        name = scheme_name(scheme)
-        known = {name: {"kind": "scheme", "fields": _fields(scheme)}, **known}
-    return {"name": name, **known[name]}
-
-
-def _fields(scheme: AnyScheme) -> dict[str, Any]:
-    """Fields that differ from the default, and groupings; of a mix those of its parts."""
+def _fields(scheme: AnyScheme) -> dict[str, str | float | tuple[str, ...] | None]:
     if isinstance(scheme, Mix):
         parts = [f"{weight:g} * ({scheme_name(part)})" for weight, part in scheme.parts]
         return {f"part {place}": part for place, part in enumerate(parts, start=1)}
@@ -216,20 +210,20 @@ def _fields(scheme: AnyScheme) -> dict[str, Any]:
     }
 
 
-def _facts_parts(facts: Mapping[str, Any]) -> list[RenderableType]:
+def _facts_parts(facts: object) -> list[RenderableType]:
     """Returns one thing in full: a row for each fact, and for each setting of it."""
     rows = []
-    for key, value in facts.items():
+    for key, value in document_of(facts).items():
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         for i, (inner, item) in enumerate(pairs):
-            shown = _plain(item)
+            shown = _shown(item)
             rows.append((key if i == 0 else "", f"{inner}: {shown}" if inner else shown))
     return [text_table(("", ""), rows)]
 
 
-def _plain(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "(the whole batch)"
-    if isinstance(value, dict):
-        return f"{value['default']}. {value['about']}" if "about" in value else str(value)
+    if isinstance(value, dict) and "about" in value:
+        return f"{value['default']}. {value['about']}"
     return str(value)

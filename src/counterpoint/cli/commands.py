@@ -56,7 +56,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     },
     "Train": {
         "train": Entry("train", "Train", "train one team of networks or of language models"),
-        "resume": Entry("train", "Resume", "continue a run that was stopped or killed"),
+        "resume": Entry("resume", "Resume", "continue a run that was stopped or killed"),
         "runs": Entry("runs", "Runs", "list runs, with their status and their last return"),
         "chat": Entry("chat", "Chat", "talk to a trained team of language models"),
         "population": Entry(

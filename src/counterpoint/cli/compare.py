@@ -13,23 +13,16 @@ import tyro
 from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.progress import Bar, ComparisonDisplay
 from counterpoint.cli.results import finish, prepare
+from counterpoint.cli.train import SETTABLE
 from counterpoint.comparison import Plan, compare
 from counterpoint.comparison.backend import Backend
 from counterpoint.comparison.run import backend_of
 from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError
-from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import split_pairs
-from counterpoint.train.lora.settings import LANGUAGE
-from counterpoint.train.ppo.settings import POLICY
-
-SETTABLE = (
-    "A setting, key=value; may be repeated, and may take several pairs. Of the world: "
-    "`counterpoint worlds NAME` lists them. Of the policies in a world of many steps: "
-    f"{', '.join(POLICY)}. Of the agents in a text world: {', '.join(LANGUAGE)}."
-)
 
 
 @dataclass(frozen=True)
@@ -148,7 +141,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
     Raises:
         SettingError: the file cannot be read, is no TOML, or has keys or types of another kind.
     """
-    kinds: dict[str, Any] = {
+    kinds: Mapping[str, type] = {
         "world": str, "schemes": list, "seeds": int, "budget": int, "seconds": float,
         "policy": str, "set": dict,
     }  # fmt: skip

@@ -13,9 +13,7 @@ from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare, save
 from counterpoint.comparison import Plan, compare
 from counterpoint.readers import example_log
-from counterpoint.report.terminal.comparison import comparison_parts
-from counterpoint.report.terminal.parts import diagnosis_parts
-from counterpoint.results import document_of
+from counterpoint.report.terminal.parts import comparison_parts, diagnosis_parts
 from counterpoint.runs.executor import require_executor
 
 
@@ -45,16 +43,15 @@ class Demo:
         with Bar("comparing on regions") as report:
             comparison = compare(plan, workers=self.workers, on_progress=report)
         diagnosis = diagnosis_of(example_log(), "mappo_pooled")
-        compared, diagnosed = document_of(comparison), document_of(diagnosis)
-        pages = save(compared, self.out / "regions"), save(diagnosed, self.out / "example-log")
+        pages = save(comparison, self.out / "regions"), save(diagnosis, self.out / "example-log")
         parts = (
             Rule("1. A team of four in two regions", align="left"),
             *comparison_parts(comparison),
             Rule("2. The reward log of two language models", align="left"),
             *diagnosis_parts(diagnosis),
         )
-        document = {"comparison": compared, "diagnosis": diagnosed}
-        finish(document, lambda _: parts, None, self.json)
+        results = {"comparison": comparison, "diagnosis": diagnosis}
+        finish(results, lambda _: parts, None, self.json)
         for page in pages:
             say(f"report: {page}")
         return 0

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from rich.console import RenderableType
 from rich.text import Text
 
 from counterpoint import __version__
@@ -32,7 +30,7 @@ from counterpoint.worlds.registry import WORLDS
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
 EXTRAS = {
-    "torch": "networks in worlds of many steps",
+    "torch": "networks in sequential environments",
     "safetensors": "checkpoints",
     "transformers": "language models",
     "gguf": "fetching a language model",
@@ -73,56 +71,46 @@ class Doctor:
         """Looks and prints; returns 2 if the core is incomplete."""
         packages = {name: _version(name) for name in (*CORE, *EXTRAS)}
         ready = all(packages[name] for name in CORE)
-        added = plugin_facts()
+        added, memory, loose = plugin_facts(), memory_gb(), not_enforced()
+        chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+        why_not = why_no_sandbox()
+        problems = {name: model_problem(name) for name in SOURCES}
         facts = {
             "ready": ready,
             "counterpoint": __version__,
             "python": platform.python_version(),
             "processors": available_workers(),
-            "memory_gb": memory_gb(),
+            "memory_gb": memory,
             "packages": packages,
-            "chromium": next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None),
-            "sandbox": why_no_sandbox() is None,
-            "sandbox_not_enforced": not_enforced(),
-            "models": {name: model_problem(name) is None for name in SOURCES},
+            "chromium": chromium,
+            "sandbox": why_not is None,
+            "sandbox_not_enforced": loose,
+            "models": {name: problem is None for name, problem in problems.items()},
             "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
             "plugins": added,
         }
-        finish(facts, _parts, None, self.json)
+        rows = [
+            ("Counterpoint", __version__, ""),
+            ("Python", platform.python_version(), "at least 3.11"),
+            ("processors", str(available_workers()), "one worker on each"),
+            ("memory", "not known" if memory is None else f"{memory:.1f} GB available", MEMORY),
+            *((name, version or "not installed", EXTRAS.get(name, "the core"))
+              for name, version in packages.items()),
+            ("model tiny", "made where it is needed", "teams of language models"),
+            *((f"model {name}", problem or str(models_folder() / name),
+               "the same, with a model that knows English")
+              for name, problem in problems.items()),
+            ("sandbox", why_not or "ready", "teams at work: counterpoint team run"),
+            ("sandbox totals",
+             f"not enforced: {', '.join(loose)}; no control group" if loose else "enforced",
+             "memory and processes of a sandbox together"),
+            ("Chromium", chromium or "not found", "tests of the report"),
+            *((f"plug-in {plugin['name']}", plugin["problem"] or plugin["package"], plugin["group"])
+              for plugin in added),
+        ]  # fmt: skip
+        table = text_table(("what", "state", "needed for"), rows, title="This machine")
+        finish(facts, lambda _: [table, *map(Text, words(packages))], None, self.json)
         return 0 if ready else 2
-
-
-def _parts(facts: Mapping[str, Any]) -> list[RenderableType]:
-    """Returns a row for everything that was looked for, and what this machine can run."""
-    packages, memory = facts["packages"], facts["memory_gb"]
-    loose = facts["sandbox_not_enforced"]
-    rows = [
-        ("Counterpoint", __version__, ""),
-        ("Python", facts["python"], "at least 3.11"),
-        ("processors", str(facts["processors"]), "one worker on each"),
-        ("memory", "not known" if memory is None else f"{memory:.1f} GB available", MEMORY),
-        *(
-            (name, version or "not installed", EXTRAS.get(name, "the core"))
-            for name, version in packages.items()
-        ),
-        ("model tiny", "made where it is needed", "teams of language models"),
-        *(
-            (f"model {name}", model_problem(name) or str(models_folder() / name),
-             "the same, with a model that knows English")
-            for name in SOURCES
-        ),
-        ("sandbox", why_no_sandbox() or "ready", "teams at work: counterpoint team run"),
-        ("sandbox totals",
-         f"not enforced: {', '.join(loose)}; no control group" if loose else "enforced",
-         "memory and processes of a sandbox together"),
-        ("Chromium", facts["chromium"] or "not found", "tests of the report"),
-        *(
-            (f"plug-in {plugin['name']}", plugin["problem"] or plugin["package"], plugin["group"])
-            for plugin in facts["plugins"]
-        ),
-    ]  # fmt: skip
-    table = text_table(("what", "state", "needed for"), rows, title="This machine")
-    return [table, *map(Text, words(packages))]
 
 
 def plugin_facts() -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.text import Text
@@ -77,10 +77,11 @@ class Import:
         finally:
             with suppress(OSError):
                 temporary.unlink()
-        document: dict[str, Any] = {
+        names_of_formats = ", ".join(sorted(formats))
+        document = {
             "schema": "counterpoint.import/1",
             "version": __version__,
-            "format": ", ".join(sorted(formats)),
+            "format": names_of_formats,
             "formats": dict(formats),
             "episodes": formats.total(),
             "events": events,
@@ -90,7 +91,7 @@ class Import:
         if notes.warning:
             say(f"counterpoint: {notes.warning}")
         sentence = Text(
-            f"{document['episodes']} episodes ({document['format']}), {events} events, "
+            f"{formats.total()} episodes ({names_of_formats}), {events} events, "
             f"{len(agents)} agents: {self.output}"
         )
         finish(document, lambda _: [sentence], None, self.json)

@@ -81,8 +81,8 @@ class JudgeCommand:
             raise SettingError(
                 "got --judge human; wanted a judge that can be asked hundreds of times"
             )
-        given: dict[str, Any] = {**split_pairs(self.set, "--set")}
-        given |= {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
+        given = {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
+        given = split_pairs(self.set, "--set") | given
         judge, settings = judge_and_settings(self.judge, given)
         with warnings.catch_warnings(record=True) as met:
             warnings.simplefilter("always", TornLogWarning)
@@ -180,7 +180,7 @@ class Rank:
         Raises:
             UnknownNameError, SettingError: a judge, a setting or a value that is none.
         """
-        given: dict[str, Any] = {**split_pairs(self.set, "--set")}
+        given: dict[str, object] = {**split_pairs(self.set, "--set")}
         for name in ("mode", "calls", "orders", "seed", "criteria", "model", "base_url"):
             value = getattr(self, name)
             if value is not None and str(given.setdefault(name, value)) != str(value):

@@ -31,7 +31,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its status: 143 if SIGTERM ended it."""
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     warnings.formatwarning = _shown
     sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
 
@@ -89,10 +89,6 @@ def _shown(
     return _format(message, category, filename, lineno, line)
 
 
-def _terminated(number: int, frame: object) -> None:
-    sys.exit(128 + number)
-
-
 def spread_settings(words: Sequence[str]) -> list[str]:
     """Returns `--set a=1 b=2` and a bare `c=3` as one `--set` a pair, as the parser takes them."""
     spread: list[str] = []
@@ -143,14 +139,10 @@ def complaint(box: str, command: str) -> str:
     Below a rule it may say what was meant, and how to get help.
     """
     lines = [_ANSI.sub("", line).strip(" │|") for line in box.splitlines()[1:]]
-    parts = [
-        " ".join(inside) for has_words, inside in groupby(lines, key=_has_words) if has_words
-    ] or ["it could not be read"]
+    blocks = groupby(lines, key=lambda line: re.search(r"\w", line) is not None)
+    parts = [" ".join(block) for has_words, block in blocks if has_words]
+    parts = parts or ["it could not be read"]
     similar = [re.search(r"--[\w-]+", part) for part in parts if part.startswith("Perhaps")]
     meant = "".join(f"; did you mean {flag[0]}?" for flag in similar if flag)
     first = parts[0].rstrip(".")
     return f"{first[:1].lower()}{first[1:]}; see {command} --help{meant}"
-
-
-def _has_words(line: str) -> bool:
-    return re.search(r"\w", line) is not None

@@ -28,7 +28,7 @@ def escaped(encoded: str) -> str:
 
 
 def say(message: str) -> None:
-    """Returns one line on standard error."""
+    """Prints one line on standard error."""
     sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
 

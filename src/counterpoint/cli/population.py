@@ -22,14 +22,14 @@ class PopulationCommand:
     """Is a population better than one learner with the same budget, and from which budget on?
 
     One learner, the best of several, and population-based training, all charged for everything:
-    the updates of all members and their evaluations. Champions are measured exactly, or in a world
-    of many steps on other episodes than those for which they were chosen; the crossover is the
-    budget at which the best population overtakes the single learner.
+    the updates of all members and their evaluations. Champions are measured exactly, or in a
+    sequential environment on other episodes than those for which they were chosen. The crossover is
+    the budget at which the best population overtakes the single learner.
 
-    WORLD is a game (`counterpoint games` lists them), `smooth`, which has one peak: the control, or
-    a world of many steps, in which each member is a team of networks. In a duel, where one wins
-    what the other loses, members play themselves, and there are also the average of a learner's
-    selves, one that meets its past selves, and a league of a main learner and its exploiters; a
+    WORLD is a game (`counterpoint games` lists them), `smooth` (the control, which has one peak),
+    or a sequential environment, in which each member is a team of networks. In a duel one player
+    wins what the other loses, so members play themselves. There are also the average of a learner's
+    selves, one that meets its past selves, and a league of a main learner and its exploiters. A
     champion is worth what it can be held to.
 
     With --out, what is done is kept: the same command goes on where it was killed.
@@ -43,7 +43,7 @@ class PopulationCommand:
     """
 
     world: Annotated[str, tyro.conf.Positional]
-    """A game, smooth, or a world of many steps."""
+    """A game, smooth, or a sequential environment."""
     members: str = "1,4,16"
     """Sizes of populations with commas between; 1 is the single learner."""
     budget: int = 6400
@@ -52,8 +52,8 @@ class PopulationCommand:
     """Independent populations of each arm."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A setting of the members: start (wide, narrow), batch, lr, evaluations, rounds, diverse
-    (start, hyper, scheme); in a world of many steps one of the world or its policies, pbt_rounds or
-    diverse; may be repeated."""
+    (start, hyper, scheme); in a sequential environment one of the environment or its policies,
+    pbt_rounds or diverse; may be repeated."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json."""
     workers: int | None = None

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from counterpoint.cli.messages import say
 from counterpoint.report.terminal.tables import sparkline, text_table
+from counterpoint.report.toolkit.numerals import with_article
 from counterpoint.train.series import Row, TrainingProgress
 
 READ_AT_ONCE = 10_000
@@ -239,5 +240,4 @@ def pace(speed: float, axis: str) -> str:
     """Returns the speed in words, `1,200 steps/s` or `2.5 s an update`; nothing for 0."""
     if speed <= 0:
         return ""
-    article = "an" if axis == "update" else "a"
-    return f"{speed:,.0f} {axis}s/s" if speed >= 1 else f"{1 / speed:.1f} s {article} {axis}"
+    return f"{speed:,.0f} {axis}s/s" if speed >= 1 else f"{1 / speed:.1f} s {with_article(axis)}"

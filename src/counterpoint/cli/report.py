@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.text import Text
 
 from counterpoint.cli.results import PAGE, RESULTS, finish, load
 from counterpoint.report import render
-from counterpoint.results import TrainingResult
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.status import RUN
 from counterpoint.train.result import training_result
@@ -39,19 +38,9 @@ class Report:
         """Loads, draws and writes."""
         folder = self.results if self.results.is_dir() else self.results.parent
         target = self.out or folder / PAGE
-        write_atomically(target, render(load_result(self.results)))
+        is_run = (self.results / RUN).is_file() and not (self.results / RESULTS).exists()
+        result = training_result(self.results) if is_run else load(self.results)
+        write_atomically(target, render(result))
         sentence = Text(f"report: {target}")
         finish({"report": str(target)}, lambda _: [sentence], None, self.json)
         return 0
-
-
-def load_result(path: Path) -> TrainingResult | dict[str, Any]:
-    """Returns the training in a run directory, or else the document that a folder or a file holds.
-
-    Raises:
-        LogError: there is neither.
-        RunError: the run's run.json is damaged.
-    """
-    if (path / RUN).is_file() and not (path / RESULTS).exists():
-        return training_result(path)
-    return load(path)

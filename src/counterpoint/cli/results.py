@@ -5,9 +5,9 @@ from __future__ import annotations
 import json as json_
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -18,7 +18,7 @@ from rich.table import Table
 from counterpoint.cli.messages import escaped, printable, say
 from counterpoint.errors import LogError, OutputError, RunError
 from counterpoint.report import write_report
-from counterpoint.results import Result, document_of
+from counterpoint.results import Document, Result, document_of, encode
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.status import RUN, read_run
@@ -48,7 +48,7 @@ def prepare(folder: Path) -> None:
         ) from error
 
 
-def save(document: Mapping[str, Any], folder: Path) -> Path:
+def save(result: Result, folder: Path) -> Path:
     """Writes report.html, results.json and run.json to `folder`; returns the path of the page.
 
     Raises:
@@ -56,9 +56,9 @@ def save(document: Mapping[str, Any], folder: Path) -> Path:
             were there are whole.
     """
     _spare_a_run(folder)
-    page = write_report(document, folder)
-    write_atomically(folder / RUN, provenance(document.get("config", {})).encode())
-    write_atomically(folder / RESULTS, msgspec.json.encode(document))
+    page = write_report(result, folder)
+    write_atomically(folder / RUN, provenance(getattr(result, "config", {})).encode())
+    write_atomically(folder / RESULTS, encode(result))
     return page
 
 
@@ -71,7 +71,7 @@ def finish(
     """Saves a result where `--out` says so, and prints it; a list of things is only printed.
 
     Args:
-        document: a result, or what `--json` prints.
+        document: a result, or what `--json` prints of a list of things.
         parts: what a terminal shows of it.
         out: folder for the page, the result and what is needed to do it again; None saves nothing.
         json: print the document as JSON alone.
@@ -79,18 +79,16 @@ def finish(
     Raises:
         OutputError: something could not be written.
     """
-    encoded = document_of(document) if isinstance(document, Result) else document
-    page = save(encoded, out) if out and isinstance(encoded, Mapping) else None
-    print_json(encoded) if json else print_result(*parts(document))
+    # saved before it is printed: a pipe that closes early loses no result
+    page = save(document, out) if out and isinstance(document, Result) else None
+    if json:
+        encoded = json_.dumps(document_of(document), allow_nan=False, ensure_ascii=False)
+        sys.stdout.write(escaped(encoded) + "\n")
+        sys.stdout.flush()
+    else:
+        print_result(*parts(document))
     if page:
         say(f"report: {page}")
-
-
-def print_json(document: Any) -> None:
-    """Prints the document as JSON on standard output, and nothing else there."""
-    encoded = json_.dumps(document, allow_nan=False, ensure_ascii=False)
-    sys.stdout.write(escaped(encoded) + "\n")
-    sys.stdout.flush()
 
 
 def print_result(*parts: RenderableType) -> None:
@@ -127,7 +125,7 @@ def _spare_a_run(folder: Path) -> None:
     raise OutputError(f"{folder} holds a training run; choose another folder with --out")
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> Document:
     """Returns the document saved in a folder, or in a results.json itself.
 
     Raises:
@@ -135,7 +133,7 @@ def load(path: Path) -> dict[str, Any]:
     """
     file = path / RESULTS if path.is_dir() else path
     try:
-        document: dict[str, Any] = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        document: Document = msgspec.json.decode(file.read_bytes(), type=dict)
     except (OSError, msgspec.MsgspecError) as error:
         within = [f.parent.name for f in sorted(path.glob(f"*/{RESULTS}"))] if path.is_dir() else []
         hint = f": it has {', '.join(within)}" if within else ""

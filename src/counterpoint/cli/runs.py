@@ -51,7 +51,12 @@ class Runs:
         index = Index()
         if self.prune:
             say(f"forgotten: {index.prune()}")
-        runs = [run for run in self._all(index) if self._wanted(run)]
+        wanted = {"world": self.world, "scheme": self.scheme, "status": self.status}
+        runs = [
+            run
+            for run in self._all(index)
+            if all(value in (None, getattr(run, name)) for name, value in wanted.items())
+        ]
         finish(msgspec.to_builtins(runs), lambda _: [_table(runs)], None, self.json)
         return 0
 
@@ -67,10 +72,6 @@ class Runs:
             say(f"counterpoint: {error}")
         return read_all(folders)
 
-    def _wanted(self, run: RunFacts) -> bool:
-        pairs = ((self.world, run.world), (self.scheme, run.scheme), (self.status, run.status))
-        return all(wanted in (None, value) for wanted, value in pairs)
-
 
 def _table(runs: list[RunFacts]) -> RenderableType:
     if not runs:
@@ -85,15 +86,10 @@ def _row(run: RunFacts) -> list[str]:
     done += f" {run.axis}s" if done and run.axis else ""
     numbers = ("" if x is None else f"{x:.3f}" for x in (run.returned, run.normalized))
     updated = (run.updated or "")[:16].replace("T", " ")
-    cells = (run.world, run.scheme, run.seed, run.status, done, *numbers, updated, _short(run.path))
+    path = run.path.removeprefix(os.getcwd() + os.sep)  # short where it lies below this folder
+    cells = (run.world, run.scheme, run.seed, run.status, done, *numbers, updated, path)
     return [_text(cell) for cell in cells]
 
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def _short(path: str) -> str:
-    """Returns the path from here where it lies below, else in full."""
-    here = os.getcwd() + os.sep
-    return path.removeprefix(here)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import RenderableType
@@ -21,12 +21,13 @@ from counterpoint.report import write_report
 from counterpoint.report.terminal.parts import misses, team_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.numerals import counted
-from counterpoint.results import TeamResult
+from counterpoint.report.toolkit.safe_text import cut
 from counterpoint.runs.lock import is_locked
 from counterpoint.settings import number_from, split_list, split_pairs
 from counterpoint.workers.loop import EPISODES, Progress, run_team
 from counterpoint.workers.memory import log_tail
 from counterpoint.workers.plan import TopologyName, read_plan
+from counterpoint.workers.queue.budget import RunBudget
 from counterpoint.workers.queue.rows import AttemptRow
 from counterpoint.workers.results import PATCH, require_branch, result_of
 from counterpoint.workers.sandbox.sandbox import require_ready
@@ -109,7 +110,7 @@ class TeamCommand:
         folder = self.out or DEFAULT_OUT / f"{self.topology}-{workers}"
         plan = read_plan(self.where)
         state = TeamState(folder, plan, self.topology, workers, seed=self.seed,
-                          branch=self.branch, **read_budget(self.budget))  # fmt: skip
+                          branch=self.branch, **asdict(read_budget(self.budget)))  # fmt: skip
         if self.branch:
             require_branch(plan.source, self.branch)
         require_ready()
@@ -138,32 +139,29 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
             say(f"patch: {folder / PATCH}; git am applies it")
         say(f"result: git fetch {shlex.quote(result.repository)} main")
         if result.branch:
-            say(f"branch: {_branch(result, folder)}")
+            say(
+                f"branch: {result.branch}, in your repository; git merge takes it over"
+                if result.over
+                else f"branch: {result.branch} is made when the run is over; counterpoint resume "
+                f"{shlex.quote(str(folder))} continues it"
+            )
     return 0 if result.verdict == "done" else 1
 
 
-def _branch(result: TeamResult, folder: Path) -> str:
-    """Returns which branch has the result, or what makes it."""
-    if result.over:
-        return f"{result.branch}, in your repository; git merge takes it over"
-    return (f"{result.branch} is made when the run is over; counterpoint resume "
-            f"{shlex.quote(str(folder))} continues it")  # fmt: skip
-
-
-def read_budget(text: str) -> dict[str, Any]:
-    """Returns `tries=100,seconds=5` as a mapping.
+def read_budget(text: str) -> RunBudget:
+    """Returns the limits in `tries=100,seconds=5`.
 
     Raises:
-        SettingError: a part has an unknown name, or no number.
+        SettingError: a part has an unknown name or no number, or a limit allows nothing.
     """
     words = (word if "=" in word else f"tries={word}" for word in split_list(text))
-    limits: dict[str, Any] = {}
+    limits = {}
     for name, value in split_pairs(words, "--budget").items():
         if name not in LIMITS:
             raise SettingError(f"got budget {name!r}; wanted one of {', '.join(LIMITS)}")
         # 30 digits are beyond every limit, and no longer number becomes a float
         limits[name] = number_from(f"budget of {name}", value[:30], LIMITS[name])
-    return limits
+    return RunBudget(**limits)
 
 
 class TeamDisplay(Display):
@@ -213,8 +211,7 @@ class WorkersDisplay(Display):
     def _last(self, attempt: AttemptRow) -> str:
         """Returns the last line of an attempt's log, cut where it would make the row high."""
         lines = log_tail(self.state.folder, attempt.id, 200).splitlines()
-        last = lines[-1] if lines else attempt.status
-        return last if len(last) <= LONGEST_LINE else f"{last[: LONGEST_LINE - 1]}…"
+        return cut(lines[-1] if lines else attempt.status, LONGEST_LINE)
 
     def drawn(self) -> RenderableType:
         """Returns the table of the last look."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from msgspec.structs import replace
-from rich.console import RenderableType
 
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
-from counterpoint.report.pages.topology_drawing import sketch
+from counterpoint.report.pages.topology import sketch
 from counterpoint.report.terminal.parts import search_parts, topology_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.settings import settings_from, split_list, split_pairs
@@ -92,7 +90,12 @@ class TopologyCommand:
         """Plays, saves and prints."""
         plan = self.plan()
         if self.search is not None:
-            return self._search(plan, self.search)
+            if self.out:
+                raise SettingError("got --out with --search, which has no page; wanted one of them")
+            with Bar("halving") as report:
+                winner = search_topologies(plan, self.search, on_progress=report)
+            finish(winner, search_parts, None, self.json)
+            return 0
         if self.out:
             prepare(self.out)
         with Bar(f"playing {plan.world}") as report:
@@ -107,23 +110,14 @@ class TopologyCommand:
 
     def plan(self) -> TopologyPlan:
         """Returns what to compare."""
-        settings: dict[str, Any] = {**split_pairs(self.set, "--set")}
-        if self.members is not None:
-            settings["members"] = self.members
+        members = {} if self.members is None else {"members": self.members}
+        settings = {**split_pairs(self.set, "--set"), **members}
         topologies, prompts = split_list(self.topologies), split_list(self.prompts)
         guards = split_pairs((w if "=" in w else f"{w}=true" for w in self.guard), "--guard")
         return TopologyPlan(
             self.world, topologies, prompts, self.seeds, self.items, self.orders, settings,
             settings_from(guards, Guards, "--guard"), self.model, self.base_url,
         )  # fmt: skip
-
-    def _search(self, plan: TopologyPlan, budget: int) -> int:
-        if self.out:
-            raise SettingError("got --out with --search, which has no page; wanted one of them")
-        with Bar("halving") as report:
-            result = search_topologies(plan, budget, on_progress=report)
-        finish(result, search_parts, None, self.json)
-        return 0
 
 
 @dataclass(frozen=True)
@@ -142,30 +136,24 @@ class Topologies:
 
     def run(self) -> int:
         """Lists them."""
-        made = {name: make_topology(name, self.members) for name in TOPOLOGIES}
-        facts = {
-            name: {
+        facts, rows = {}, []
+        for name, entry in TOPOLOGIES.items():
+            topology = make_topology(name, self.members)
+            order, known = sketch(topology), measures(topology)
+            facts[name] = {
                 "summary": entry.summary, "source": entry.source,
-                "options": ["rounds", *entry.options], "order": sketch(made[name]),
-                **asdict(measures(made[name])),
-            }
-            for name, entry in TOPOLOGIES.items()
-        }  # fmt: skip
+                "options": ["rounds", *entry.options], "order": order, **asdict(known),
+            }  # fmt: skip
+            path = "–" if known.path is None else f"{known.path:g}"
+            numbers = (f"{known.density:.2f}", str(known.messages), str(known.depth), path)
+            rows.append((name, entry.summary, order, *numbers, entry.source))
+        columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
+                   "depth", "path", "source")  # fmt: skip
         title = f"Topologies of {self.members} members"
-        finish(facts, lambda facts: _list_parts(facts, title), None, self.json)
+        table = text_table(columns, rows, title=title, numeric=columns[3:7])
+        note = (
+            "depth: turns that wait for each other; path: messages from the first member to those "
+            "who decide."
+        )
+        finish(facts, lambda _: [table, note], None, self.json)
         return 0
-
-
-def _list_parts(facts: Mapping[str, Mapping[str, Any]], title: str) -> list[RenderableType]:
-    columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
-               "depth", "path", "source")  # fmt: skip
-    rows = []
-    for name, row in facts.items():
-        path = "–" if row["path"] is None else f"{row['path']:g}"
-        numbers = (f"{row['density']:.2f}", str(row["messages"]), str(row["depth"]), path)
-        rows.append((name, row["summary"], row["order"], *numbers, row["source"]))
-    return [
-        text_table(columns, rows, title=title, numeric=columns[3:7]),
-        "depth: turns that wait for each other; path: messages from the first member to those who "
-        "decide.",
-    ]

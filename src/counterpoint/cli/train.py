@@ -1,4 +1,4 @@
-"""`counterpoint train` and `counterpoint resume`: one team, one scheme, one seed, in a folder."""
+"""`counterpoint train`: one team, one scheme, one seed, in a run directory."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import tyro
 
-from counterpoint.cli.compare import SETTABLE
 from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.results import finish
-from counterpoint.cli.team import work_on
-from counterpoint.optional import require_torch
 from counterpoint.report.terminal.parts import training_parts
 from counterpoint.runs.files import run_folder
-from counterpoint.runs.status import RUN, axis_of, read_run
+from counterpoint.runs.status import RUN
 from counterpoint.settings import split_pairs
+from counterpoint.train.lora.settings import LANGUAGE
+from counterpoint.train.ppo.settings import POLICY
 from counterpoint.train.result import training_result, training_summary
-from counterpoint.train.session import Session, begin_run, plan_of, resume_run
-from counterpoint.workers.state import TEAM
+from counterpoint.train.session import Session, begin_run, plan_of
 
 DEFAULT = Path("counterpoint-out") / "train"
+SETTABLE = (
+    "A setting, key=value; may be repeated, and may take several pairs. Of the world: "
+    "`counterpoint worlds NAME` lists them. Of the policies in a sequential environment: "
+    f"{', '.join(POLICY)}. Of the agents in a text environment: {', '.join(LANGUAGE)}."
+)
 
 
 @dataclass(frozen=True)
 class Train:
     """Train a team of networks or of language models, under one credit scheme.
 
-    Networks learn in worlds of many steps, language models in worlds of words.
+    Networks learn in sequential environments, language models in text environments.
 
     The run directory has the series, and checkpoints from which the run can go on bit for bit.
     Ctrl-C or SIGTERM stops it with a checkpoint.
@@ -44,18 +46,19 @@ class Train:
     """
 
     world: Annotated[str, tyro.conf.Positional]
-    """Name of a world of many steps or of words (`counterpoint worlds` lists them), or of your own:
-    package.module:Class."""
+    """Name of a sequential or a text environment (`counterpoint worlds` lists them), or of your
+    own: package.module:Class."""
     scheme: str = "mappo_pooled"
     """Name of a scheme (`counterpoint schemes` lists them), or `counterfactual`."""
     seed: int = 0
-    """Of everything: networks or adapters, world, actions, order."""
+    """Seed of everything: networks or adapters, environment, actions, order."""
     budget: int | None = None
-    """Steps to play, all copies together; default 100000, or 20000 of a world in Python. In a text
-    world: updates to make; default 150 of the tiny model, or 100 of another."""
+    """Steps to play, all copies together; default 100000, or 20000 if the environment runs in
+    Python. In a text environment: updates to make; default 150 of the tiny model, or 100 of
+    another."""
     policy: str | None = None
-    """In a text world: the language model whose adapters are trained. `tiny` (the default),
-    `smollm2`, or the path or name of any causal model of Hugging Face's."""
+    """In a text environment: the language model whose adapters are trained. `tiny` (the default),
+    `smollm2`, or the path or name of any causal model of Hugging Face."""
     seconds: float | None = None
     """End after so many seconds of training, if that comes first."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
@@ -92,8 +95,7 @@ def end_session(session: Session, json: bool) -> int:
         say(f"counterpoint: {note}")
     path = session.path
     if json or session.trained is not None:
-        summary = msgspec.to_builtins(training_summary(path))
-        finish(summary, lambda _: training_parts(training_result(path)), None, json)
+        finish(training_summary(path), lambda _: training_parts(training_result(path)), None, json)
     if session.message:
         say(session.message)
     elif not json:
@@ -110,39 +112,3 @@ def resumable(path: Path) -> Iterator[None]:
         if (path / RUN).exists():
             say(f"go on with: counterpoint resume {path}")
         raise
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Go on with a run where it was stopped or killed, bit for bit.
-
-    It goes on from its newest intact checkpoint, or from the start where it has none. A run that
-    is finished stays as it is. A team at work continues too: tasks of workers that died are open
-    again, and nothing that was merged is done again. If its folder comes from elsewhere and its
-    plan reads folders of this machine, uses its network, sends files and a key to a model, or
-    raises the limits of the sandbox, this is listed and refused unless --trust allows it.
-
-    Examples:
-      counterpoint resume counterpoint-out/train/spread-mappo_pooled-0
-      counterpoint resume counterpoint-out/team/planner_workers-4
-    """
-
-    run_directory: Annotated[Path, tyro.conf.Positional]
-    """A folder that `counterpoint train` (`counterpoint runs` lists them) or `team run` wrote."""
-    trust: bool = False
-    """Allow a team that was not started here what its plan takes from this machine."""
-    json: bool = False
-    """Print the summary as JSON alone."""
-
-    def run(self) -> int:
-        """Continues, saves and prints."""
-        if (self.run_directory / TEAM).is_file():
-            return work_on(self.run_directory, self.json, self.trust)
-        config = read_run(self.run_directory).config
-        axis = axis_of(config)
-        require_torch()
-        title = f"{config.get('scheme')} on {config.get('world')}"
-        shown = TrainingDisplay(title, config.get("budget") or 1, axis)
-        with resumable(self.run_directory), shown:
-            session = resume_run(self.run_directory, shown.add)
-        return end_session(session, self.json)

@@ -15,25 +15,26 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
-from counterpoint.report.pages.diagnosis.page import diagnosis_page
+from counterpoint.report.pages.diagnosis import diagnosis_page
 from counterpoint.report.pages.game import game_page
 from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training import training_page
+from counterpoint.report.toolkit.frame import Page
 from counterpoint.report.toolkit.safe_text import safe
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
     DiagnosisResult,
+    Document,
     GameResult,
     PopulationResult,
     Result,
@@ -45,8 +46,23 @@ from counterpoint.results import (
 )
 from counterpoint.runs.files import write_atomically
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-def render(result: Result | Mapping[str, Any]) -> str:
+PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
+    AuditResult: audit_page,
+    ComparisonResult: comparison_page,
+    DiagnosisResult: diagnosis_page,
+    GameResult: game_page,
+    PopulationResult: population_page,
+    TeamResult: team_page,
+    TopologyResult: topology_page,
+    TrainingResult: training_page,
+}
+"""Kind of a result to the function that makes its page."""
+
+
+def render(result: Result | Document) -> str:
     """Returns the page of a result, as self-contained HTML.
 
     Args:
@@ -63,38 +79,24 @@ def render(result: Result | Mapping[str, Any]) -> str:
             f"got a document of type {type(document).__name__}; wanted the mapping that "
             "'compare --json' or 'diagnose --json' prints"
         )
-    shown = read_result(safe(document))
-    page = PAGES.get(type(shown))
-    if page is None:
+    shown = read_result(safe(document))  # made safe first: pictures measure what is shown
+    if type(shown) not in PAGES:
         schema = document["schema"]
         raise UnknownNameError(f"got a document of schema {schema!r}, which has no page")
-    return _fill(page.template, page.fill(shown, f"counterpoint-{slug(page.subject(shown))}"))
+    page = PAGES[type(shown)](shown)
+    sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    # the policy allows this style sheet alone: a script that got into the page would not run
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
+    frame = {"style": Markup(sheet), "policy": policy, "version": shown.version, "prefix": prefix}
+    return _environment().get_template(page.template).render(**frame, page=page, **page.contents)
 
 
-class Page(NamedTuple):
-    """How the page of one kind of result is drawn."""
-
-    template: str
-    fill: Callable[[Any, str], dict[str, Any]]
-    """Takes the result and what the names of its files begin with; returns what fills the
-    template."""
-    subject: Callable[[Any], str]
-    """Takes the result and returns what it is about, for the names of its files."""
-
-
-PAGES: Mapping[type[Result], Page] = {
-    AuditResult: Page("audit.html", audit_page, lambda one: Path(one.source).stem),
-    ComparisonResult: Page("comparison.html", comparison_page, lambda one: one.world),
-    DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
-    GameResult: Page("game.html", game_page, lambda one: one.name),
-    PopulationResult: Page("population.html", population_page, lambda one: one.world),
-    TeamResult: Page("team.html", team_page, lambda one: one.name),
-    TopologyResult: Page("topology.html", topology_page, lambda one: one.world),
-    TrainingResult: Page("training.html", training_page, lambda one: one.world or ""),
-}
-
-
-def write_report(result: Result | Mapping[str, Any], directory: str | os.PathLike[str]) -> Path:
+def write_report(result: Result | Document, directory: str | os.PathLike[str]) -> Path:
     """Writes `report.html` into the directory, whole or not at all, and returns its path.
 
     Raises:
@@ -113,6 +115,8 @@ def slug(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # `--help` needs no templates
+
     environment = Environment(
         loader=PackageLoader("counterpoint.report"),
         autoescape=True,
@@ -120,8 +124,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = breakable
-    environment.filters["unbroken"] = unbroken
+    environment.filters |= {"breakable": breakable, "unbroken": unbroken}
     return environment
 
 
@@ -135,20 +138,3 @@ def breakable(name: str) -> Markup:
     if len(name) <= 20:
         return escape(name)
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
-
-
-@cache
-def _style() -> tuple[Markup, str]:
-    """Returns the style sheet, and the policy that allows this sheet alone."""
-    sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return Markup(sheet), policy
-
-
-def _fill(template: str, page: dict[str, Any]) -> str:
-    style, policy = _style()
-    return _environment().get_template(template).render(style=style, policy=policy, **page)

@@ -10,7 +10,7 @@ from counterpoint.results.comparison import ComparisonResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
-from counterpoint.results.parts import Result
+from counterpoint.results.parts import Document, Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
 from counterpoint.results.saved import document_of, encode, read_result
@@ -22,6 +22,7 @@ __all__ = [
     "AuditResult",
     "ComparisonResult",
     "DiagnosisResult",
+    "Document",
     "GameResult",
     "JudgeCheckResult",
     "PopulationResult",

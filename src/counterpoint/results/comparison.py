@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import field
 
-from counterpoint.results.parts import Part, Result, SeedMean, Settings, expect
+from counterpoint.results.parts import Document, Part, Result, SeedMean, Settings, expect
 from counterpoint.stats.decision import Contrast, Decision, decide
 
 UNKNOWN = SeedMean(iqm=None, low=None, high=None)
@@ -264,11 +264,6 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
             expect(one, f"{path}.versus", "one reference, a name of $.schemes")
 
     @property
-    def sampled(self) -> bool:
-        """Whether teams were evaluated by sampled episodes; returns are exact otherwise."""
-        return self.kind != "exact"
-
-    @property
     def ranked(self) -> dict[str, SchemeResult]:
         """The schemes, highest return first; those without a return last."""
         values = {name: scheme.returns.iqm for name, scheme in self.schemes.items()}
@@ -306,23 +301,21 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
         return Contest(reference, decision.arm, returns.reversed, weighted.reversed, behind)
 
 
-def earlier_comparison(document: Mapping[str, Any]) -> dict[str, Any]:
+def earlier_comparison(document: Document) -> Document:
     """Returns a document of an earlier version with the names that its parts have today.
 
     The reward-weighted return was called `price`. Curves without an `axis` run along updates, and
     without a `kind` of the world the axis tells which kind it is.
     """
     axis = document.get("axis", "update")
-    kind = "steps" if axis == "step" else "exact"
     renamed = {
-        part: {name: _weighted(entry) for name, entry in document[part].items()}
+        part: {
+            name: {"weighted_return": entry["price"], **entry}
+            if isinstance(entry, Mapping) and "price" in entry
+            else entry
+            for name, entry in document[part].items()
+        }
         for part in ("schemes", "differences")
         if isinstance(document.get(part), Mapping)
     }
-    return {"kind": kind, "axis": axis, **document, **renamed}
-
-
-def _weighted(entry: Any) -> Any:
-    if not isinstance(entry, Mapping) or "price" not in entry:
-        return entry
-    return {"weighted_return": entry["price"], **entry}
+    return {"kind": "steps" if axis == "step" else "exact", "axis": axis, **document, **renamed}

@@ -6,12 +6,16 @@ A result is a frozen value. Its JSON is its encoding: the keys are the names of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
 Settings = dict[str, Any]
 """Settings by name, as somebody gave them: the one part of a result that has no fixed shape."""
+
+Document = Mapping[str, Any]
+"""A result as plain JSON, before its fields are checked: it may hold anything."""
 
 
 class Part(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
-from counterpoint.results.parts import Result
+from counterpoint.results.parts import Document, Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
@@ -39,16 +39,10 @@ KINDS: Mapping[str, type[Result]] = {
 }
 """Schema of a document to the kind of result that it holds."""
 
-EARLIER: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    "counterpoint.comparison/1": earlier_comparison,
-}
-"""Schema to a function that gives documents of earlier versions the names of today."""
 
-
-def document_of(result: Result) -> dict[str, Any]:
-    """Returns the result as plain mappings, lists, numbers, text and None."""
-    document: dict[str, Any] = msgspec.to_builtins(result, enc_hook=_plain)
-    return document
+def document_of(value: object) -> Any:
+    """Returns a result, or a mapping or list of results, as plain JSON in Python."""
+    return msgspec.to_builtins(value, enc_hook=_plain)
 
 
 def encode(result: Result) -> bytes:
@@ -63,7 +57,7 @@ def _plain(value: object) -> object:
     raise NotImplementedError
 
 
-def read_result(document: Mapping[str, Any]) -> Result:
+def read_result(document: Document) -> Result:
     """Returns the result in a document, as `compare --json` and its like print it.
 
     Raises:
@@ -77,8 +71,10 @@ def read_result(document: Mapping[str, Any]) -> Result:
             f"got a document of schema {schema!r}; wanted {' or '.join(KINDS)}: "
             "render a results.json of this version"
         )
+    if kind is ComparisonResult:
+        document = earlier_comparison(document)
     try:
-        return msgspec.convert(EARLIER.get(str(schema), dict)(document), kind)
+        return msgspec.convert(dict(document), kind)
     except msgspec.ValidationError as error:
         raise LogError(
             f"got a document of schema {schema} with a part missing or of another type: {error}; "

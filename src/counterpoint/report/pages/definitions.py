@@ -2,193 +2,124 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-
-@dataclass(frozen=True)
-class Definition:
-    """One quantity; `key` is where the heads of the tables link to."""
-
-    key: str
-    term: str
-    text: str
-
+from counterpoint.report.toolkit.frame import Definition
 
 _SHARED = {
-    "inflation": Definition(
-        "inflation",
-        "Inflation",
+    "inflation": Definition("inflation", "Inflation",
         "1 + (μₖ − μ)² / σₖ²: the factor by which an agent’s gradient loses signal-to-noise to "
         "the offset between its own mean reward μₖ and the mean μ that was subtracted. 1 is no "
-        "loss.",
-    ),
-    "signal_share": Definition(
-        "signal_share",
-        "Signal share",
-        "σₖ² / σ²: how much of the scale that divides the advantages is the agent’s own "
-        "variance. Near 0, other agents’ noise sets its step size (DROWNED, a variance mismatch).",
-    ),
-    "dead_rate": Definition(
-        "dead_rate",
-        "Dead rate",
+        "loss."),
+    "signal_share": Definition("signal_share", "Signal share",
+        "σₖ² / σ²: how much of the scale that divides the advantages is the agent’s own variance. "
+        "Near 0, other agents’ noise sets its step size (DROWNED, a variance mismatch)."),
+    "dead_rate": Definition("dead_rate", "Dead rate",
         "The share of the agent’s decisions without an advantage: all rewards of the group were "
         "equal, the group was too small, or the reward is missing. The agent learns nothing from "
         "such decisions. An agent that has finished learning has a high dead rate too, so read it "
-        "beside the return.",
-    ),
-    "cause": Definition(
-        "cause",
-        "Cause",
+        "beside the return."),
+    "cause": Definition("cause", "Cause",
         "Why an agent’s signal is lost under the scheme: dead groups (DEAD), a variance mismatch "
         "(DROWNED), a baseline offset (OFFSET), credit noise (DILUTED), advantage spikes (SPIKY) "
         "or no exploration (LAZY). A cause is named only if the evidence passes a calibrated "
-        "threshold. The remedy is often not decoupling.",
-    ),
-    "kept": Definition(
-        "kept",
-        "Signal kept",
-        "The signal-to-noise ratio (in power) of the agent’s gradient under the scheme, divided by "
-        "the best ratio that other statistics get from the same samples: pooled, per agent, per "
-        "prompt, or per prompt and agent. 1 means that nothing is lost, and 0 that everything is; "
-        "at a quarter, four times the rollouts would be needed. Both ratios are sums over all "
+        "threshold. The remedy is often not decoupling."),
+    "kept": Definition("kept", "Signal kept",
+        "The signal-to-noise ratio (in power) of the agent’s gradient under the scheme, divided "
+        "by the best ratio that other statistics get from the same samples: pooled, per agent, "
+        "per prompt, or per prompt and agent. 1 means that nothing is lost, and 0 that everything "
+        "is; at a quarter, four times the rollouts would be needed. Both ratios are sums over all "
         "updates at which the agent could still improve, since one update alone says little. The "
         "best statistics are chosen on one half of the updates and evaluated on the other. If "
         "agents share parameters, the noise is at least the mean noise of an agent. The number is "
-        "unknown if no statistics show a signal.",
-    ),
-    "noise": Definition(
-        "noise",
-        "Task noise",
+        "unknown if no statistics show a signal."),
+    "noise": Definition("noise", "Task noise",
         "The share of the gradient’s power that is noise under the best of those statistics. No "
         "normalization removes it. Larger batches lower it, and so does better credit (a reward "
-        "component for each agent, difference rewards, a counterfactual baseline).",
-    ),
-    "difficulty": Definition(
-        "difficulty",
-        "Difficulty",
+        "component for each agent, difference rewards, a counterfactual baseline)."),
+    "difficulty": Definition("difficulty", "Difficulty",
         "Credit noise (DILUTED): the agent’s own choices explain less than an eighth of the "
         "variance of its reward, under every normalization. This is no collapse: the agent may "
-        "learn, but slowly.",
-    ),
-}
+        "learn, but slowly."),
+}  # fmt: skip
 
 COMPARISON = (
-    Definition(
-        "return",
-        "Return",
-        "The team’s return in the world’s own unit, computed exactly from the policies after "
-        "the last update, without sampling noise. Shown is the interquartile mean over seeds "
-        "(the mean of the middle half) with a 95% bootstrap interval.",
-    ),
-    Definition(
-        "weighted",
-        "Reward-weighted return",
+    Definition("return", "Return",
+        "The team’s return in the world’s own unit, computed exactly from the policies after the "
+        "last update, without sampling noise. Shown is the interquartile mean over seeds (the "
+        "mean of the middle half) with a 95% bootstrap interval."),
+    Definition("weighted", "Reward-weighted return",
         "The return of the same policies with each part weighted by the reward that is paid for "
-        "it, so that parts with large rewards count for more. Higher is better. A scheme may raise "
-        "the return and lower this number: the loss is the cost of the scheme.",
-    ),
-    Definition(
-        "difference",
-        "Difference",
+        "it, so that parts with large rewards count for more. Higher is better. A scheme may "
+        "raise the return and lower this number: the loss is the cost of the scheme."),
+    Definition("difference", "Difference",
         "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
         "contexts, targets and noise. If the interval contains 0, the difference is not "
         "statistically significant. “Ahead in” is the share of seeds on which the scheme beats "
-        "the reference, and ties count half.",
-    ),
-    Definition(
-        "accuracy",
-        "Accuracy",
-        "The probability that an agent takes its best action, exact, averaged over contexts. "
-        "The worst agent is shown beside the team because a mean hides it.",
-    ),
+        "the reference, and ties count half."),
+    Definition("accuracy", "Accuracy",
+        "The probability that an agent takes its best action, exact, averaged over contexts. The "
+        "worst agent is shown beside the team because a mean hides it."),
     _SHARED["kept"],
-    Definition(
-        "collapsed",
-        "Collapsed",
+    Definition("collapsed", "Collapsed",
         "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal while "
         "the agent could still improve. The whole 95% interval of that share must lie below a "
-        "quarter. A gradient that is indistinguishable from 0 in one update is no collapse.",
-    ),
+        "quarter. A gradient that is indistinguishable from 0 in one update is no collapse."),
     _SHARED["noise"],
     _SHARED["difficulty"],
     _SHARED["cause"],
     _SHARED["inflation"],
     _SHARED["signal_share"],
     _SHARED["dead_rate"],
-    Definition(
-        "snr",
-        "Gradient signal-to-noise",
+    Definition("snr", "Gradient signal-to-noise",
         "Power of the signal over power of the noise in the agent’s batch gradient, from the "
         "spread between micro-batches. 0 is pure noise; estimates scatter around it and may be "
-        "negative.",
-    ),
-    Definition(
-        "control",
-        "Control",
+        "negative."),
+    Definition("control", "Control",
         "The same comparison with everybody present and one shared reward. There decoupling by "
-        "agent must change nothing, by arithmetic; if this row moved, the comparison itself "
-        "would be wrong.",
-    ),
-)
+        "agent must change nothing, by arithmetic; if this row moved, the comparison itself would "
+        "be wrong."),
+)  # fmt: skip
 
 NETWORK_COMPARISON = (
-    Definition(
-        "return",
-        "Return",
+    Definition("return", "Return",
         "The sum of all agents’ own rewards over an episode, in the world’s own unit: the mean of "
-        "fresh episodes of the trained team, with sampled actions. Shown is the interquartile mean "
-        "over seeds (the mean of the middle half) with a 95% bootstrap interval.",
-    ),
-    Definition(
-        "weighted",
-        "Reward-weighted return",
-        "The return of the same episodes with each agent’s part weighted by its stakes (weights of "
-        "mean 1). Higher is better. With equal stakes, or a common reward, it is the return itself "
-        "and is not shown.",
-    ),
-    Definition(
-        "normalized",
-        "Normalized",
+        "fresh episodes of the trained team, with sampled actions. Shown is the interquartile "
+        "mean over seeds (the mean of the middle half) with a 95% bootstrap interval."),
+    Definition("weighted", "Reward-weighted return",
+        "The return of the same episodes with each agent’s part weighted by its stakes (weights "
+        "of mean 1). Higher is better. With equal stakes, or a common reward, it is the return "
+        "itself and is not shown."),
+    Definition("normalized", "Normalized",
         "(return − random) / (reference − random): 0 is a team that chooses uniformly, 1 the "
-        "reference team. It may be above 1.",
-    ),
-    Definition(
-        "difference",
-        "Difference",
+        "reference team. It may be above 1."),
+    Definition("difference", "Difference",
         "Scheme minus reference, seed by seed: the same seed gives every scheme the same networks "
         "to begin with, and the same worlds. If the interval contains 0, the difference is not "
         "statistically significant. “Ahead in” is the share of seeds on which the scheme beats "
-        "the reference, and ties count half.",
-    ),
-    Definition(
-        "credit",
-        "Credit",
-        "Under a common reward: the correlation of each agent’s advantages with its own discounted "
-        "rewards from there on, within equal steps of the episode, averaged over agents and "
-        "measured updates. 0 means that credit is independent of the agent’s own reward. More is "
-        "not always better, since the number ignores what an agent does for others.",
-    ),
+        "the reference, and ties count half."),
+    Definition("credit", "Credit",
+        "Under a common reward: the correlation of each agent’s advantages with its own "
+        "discounted rewards from there on, within equal steps of the episode, averaged over "
+        "agents and measured updates. 0 means that credit is independent of the agent’s own "
+        "reward. More is not always better, since the number ignores what an agent does for "
+        "others."),
     _SHARED["kept"],
-    Definition(
-        "collapsed",
-        "Collapsed",
+    Definition("collapsed", "Collapsed",
         "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal while "
         "the team could still improve. The whole 95% interval of that share must lie below a "
-        "quarter. A map or a live view judges the last ten measurements; before the tenth there is "
-        "no verdict.",
-    ),
+        "quarter. A map or a live view judges the last ten measurements; before the tenth there "
+        "is no verdict."),
     _SHARED["noise"],
     _SHARED["difficulty"],
     _SHARED["cause"],
     *(d for d in COMPARISON if d.key in ("inflation", "signal_share", "dead_rate", "snr")),
-    Definition(
-        "control",
-        "Control",
+    Definition("control", "Control",
         "One common reward, normalized before any value is estimated, on the untrained team’s "
         "batches. There decoupling by agent must change no advantage, by arithmetic; if it did, "
-        "the comparison itself would be wrong.",
-    ),
-)
+        "the comparison itself would be wrong."),
+)  # fmt: skip
 """The definitions of a comparison in which networks were trained."""
 
 _TEXT = {
@@ -214,86 +145,105 @@ LANGUAGE_COMPARISON = tuple(
 """The definitions of a comparison in which language models were trained."""
 
 
+@dataclass(frozen=True)
+class KindWords:
+    """The words of one kind of world."""
+
+    axis: str
+    """What stands under an x axis."""
+    point: str
+    """What a point of a learning curve is, for a caption."""
+    sampled: bool
+    """Whether teams were evaluated by sampled episodes; returns are exact otherwise."""
+    random: str
+    """What a random team chooses."""
+    unweighted: str
+    """Why there is no reward-weighted return, where there is none."""
+    definitions: tuple[Definition, ...]
+    """What the numbers of a comparison mean."""
+
+
+WORDS: Mapping[str, KindWords] = {
+    "exact": KindWords(
+        axis="update",
+        point="Team return before each update.",
+        sampled=False,
+        random="random actions",
+        unweighted="",
+        definitions=COMPARISON,
+    ),
+    "steps": KindWords(
+        axis="steps played, all copies together",
+        point="Mean team return of the episodes that ended in each batch, as the team learned.",
+        sampled=True,
+        random="random actions",
+        unweighted="the return is the reward actually paid",
+        definitions=NETWORK_COMPARISON,
+    ),
+    "text": KindWords(
+        axis="update",
+        point="The team’s success, mean of the episodes of each batch, as it learned.",
+        sampled=True,
+        random="random words",
+        unweighted="the return is the team’s success, not what agents are paid",
+        definitions=LANGUAGE_COMPARISON,
+    ),
+}
+"""What a comparison says differently in each kind of world, by the name of the kind there."""
+
+
 DIAGNOSIS = (
-    Definition(
-        "signal_kept",
-        "Signal kept",
+    Definition("signal_kept", "Signal kept",
         "How well the agent’s advantages carry the differences of its own reward, divided by the "
         "same number under the best of four groupings (pooled, by agent, by prompt, by prompt and "
         "agent). It is an upper bound from rewards alone: gradients may show less. 1 means that "
-        "no grouping keeps more.",
-    ),
+        "no grouping keeps more."),
     _SHARED["inflation"],
     _SHARED["signal_share"],
-    Definition(
-        "norm_inflation",
-        "Norm inflation",
-        "(σₖ² + (μₖ − μ)²) / σ²: the mean square of the agent’s advantages. It is bounded by "
-        "one over the agent’s share of the samples, and blind to the commonest collapse.",
-    ),
+    Definition("norm_inflation", "Norm inflation",
+        "(σₖ² + (μₖ − μ)²) / σ²: the mean square of the agent’s advantages. It is bounded by one "
+        "over the agent’s share of the samples, and blind to the commonest collapse."),
     _SHARED["dead_rate"],
-    Definition(
-        "net_mass",
-        "Net mass",
+    Definition("net_mass", "Net mass",
         "The mean advantage over the agent’s decisions. 0 is sound; anything else pushes every "
-        "action it took up or down together.",
-    ),
-    Definition(
-        "participation",
-        "Participation",
-        "The share of rollouts in which the agent acted at all.",
-    ),
-    Definition(
-        "resolution",
-        "Resolution",
+        "action it took up or down together."),
+    Definition("participation", "Participation",
+        "The share of rollouts in which the agent acted at all."),
+    Definition("resolution", "Resolution",
         "How many different advantages the agent is given in one prompt and update, on average. "
-        "At 1, none of its decisions there is preferred to another.",
-    ),
-    Definition(
-        "reward",
-        "Reward",
-        "Mean and standard deviation of the rewards on the rows where the agent acted.",
-    ),
-    Definition(
-        "conditions",
-        "Conditions C1 to C7",
+        "At 1, none of its decisions there is preferred to another."),
+    Definition("reward", "Reward",
+        "Mean and standard deviation of the rewards on the rows where the agent acted."),
+    Definition("conditions", "Conditions C1 to C7",
         "Decoupling by agent can change the advantages only where one of these holds. p is the "
         "chance of an effect at least as large when rollouts or prompts are shuffled, q is p "
         "corrected for the number of tests (Benjamini–Hochberg), and the effect is a correlation "
         "with the reward. C3 is read off the log: its effect is the share of rollouts in which "
-        "the agents’ rewards differ.",
-    ),
+        "the agents’ rewards differ."),
     _SHARED["cause"],
-)
+)  # fmt: skip
 
 TRAINING = (
-    Definition(
-        "return",
-        "Return",
+    Definition("return", "Return",
         "The sum of all agents’ own rewards over an episode, in the world’s own unit; normalized, "
-        "0 is a team that chooses uniformly and 1 the reference team.",
-    ),
+        "0 is a team that chooses uniformly and 1 the reference team."),
     *(
         d
         for d in NETWORK_COMPARISON
         if d.key in ("kept", "collapsed", "noise", "cause", "snr", "inflation")
     ),
-    Definition(
-        "cosine",
-        "Cosine",
+    Definition("cosine", "Cosine",
         "Between the agent’s gradients in two halves of the batch: 1 is a gradient without noise, "
-        "around 0 it is indistinguishable from noise.",
-    ),
-    Definition(
-        "share",
-        "Share of gradient",
-        "The agent’s part in the sum of all agents’ squared gradient norms.",
-    ),
-    Definition("entropy", "Entropy", "How much choice the agent’s policy leaves: 0 is none."),
+        "around 0 it is indistinguishable from noise."),
+    Definition("share", "Share of gradient",
+        "The agent’s part in the sum of all agents’ squared gradient norms."),
+    Definition("entropy", "Entropy",
+        "How much choice the agent’s policy leaves: 0 is none."),
     *(d for d in NETWORK_COMPARISON if d.key in ("signal_share", "dead_rate")),
-    Definition("participation", "Participation", "The share of steps in which the agent decided."),
+    Definition("participation", "Participation",
+        "The share of steps in which the agent decided."),
     *(d for d in NETWORK_COMPARISON if d.key == "credit"),
-)
+)  # fmt: skip
 
 _TRAINING_TEXT = {
     "return": "The team’s success in an episode, in the unit that the world names; normalized, 0 "

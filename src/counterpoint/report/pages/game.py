@@ -4,40 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from markupsafe import Markup
 
-from counterpoint.report.pages.definitions import Definition
-from counterpoint.report.pages.verdicts import Fact, Verdict
+from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
 from counterpoint.report.toolkit.scales import across, tick_text
-from counterpoint.report.toolkit.settings import flatten, short_first
 from counterpoint.report.toolkit.svg import area, element, label, line, picture
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
-from counterpoint.results.game import Basins, GameResult, Learned, Sustained
+from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, range_cell, text_columns
+from counterpoint.results.game import Basins, GameResult, Learned
 
 WIDTH, HEIGHT, EDGE = 420.0, 320.0, 40.0
 
 
-def game_page(game: GameResult, prefix: str) -> dict[str, Any]:
-    """Returns what the template `game.html` is filled with."""
+def game_page(game: GameResult) -> Page:
+    """Returns the page of a game."""
     learned = game.learned
-    return {
-        "title": f"{game.name}: a game",
-        "kind": "Game",
-        "subject": game.name,
-        "details": [game.source],
-        "version": game.version,
-        "verdict": _verdict(game),
-        "drawing": _drawing(game),
-        "equilibria": equilibrium_table(game, prefix),
-        "learned": learned_table(learned, prefix) if learned else None,
-        "repeated": repeated_table(learned, prefix) if learned and learned.repeated else None,
-        "basins": _basins(learned.basins) if learned and learned.basins else None,
-        "why": reasons(game),
-        "definitions": DEFINITIONS,
-        "settings": short_first(list(flatten(game.config).items())),
-    }
+    first, *more = sentences(game)
+    if learned:
+        more.append(_first_arm(learned))
+    facts = tuple(
+        Fact(key.replace("_", " ").capitalize(), f"{value:.4g}", "sum of payoffs")
+        for key, value in game.sums.items()
+        if value is not None
+    )
+    return Page(
+        template="game.html",
+        title=f"{game.name}: a game",
+        kind="Game",
+        subject=game.name,
+        details=[game.source],
+        verdict=Verdict(first, " ".join(more), facts),
+        definitions=DEFINITIONS,
+        settings=setting_rows(game.config),
+        contents={
+            "drawing": _drawing(game),
+            "equilibria": equilibrium_table(game),
+            "learned": learned_table(learned) if learned else None,
+            "repeated": repeated_table(learned) if learned and learned.repeated else None,
+            "basins": _basins(learned.basins) if learned and learned.basins else None,
+            "why": reasons(game),
+        },
+    )
 
 
 def reasons(game: GameResult) -> list[str]:
@@ -57,7 +64,16 @@ def sentences(game: GameResult) -> list[str]:
         held = ", ".join(f"{name} to {value:.4g}" for name, value in pairs)
         lines.append(f"The others can hold {held}.")
     if game.sustained:
-        lines.append(_sustained(game, game.sustained))
+        profile = zip(game.actions, game.sustained.profile, strict=True)
+        names = ", ".join(actions[action] for actions, action in profile)
+        delta = game.sustained.discount
+        if delta is None:
+            how = "Repetition cannot sustain it by reversion to an equilibrium."
+        elif delta == 0:
+            how = "It is an equilibrium of one round."
+        else:
+            how = f"Repetition sustains it from a discount factor of {delta:.4g} on."
+        lines.append(f"({names}) pays most in all. {how}")
     if game.price_of_anarchy is not None:
         lines.append(
             f"The best sum is {game.optimum:.4g}: {game.price_of_anarchy:.4g} times "
@@ -65,31 +81,6 @@ def sentences(game: GameResult) -> list[str]:
             "the best."
         )
     return lines
-
-
-def _sustained(game: GameResult, sustained: Sustained) -> str:
-    """Returns whether repetition sustains the profile that pays most in all."""
-    names = [game.actions[i][action] for i, action in enumerate(sustained.profile)]
-    delta = sustained.discount
-    if delta is None:
-        how = "Repetition cannot sustain it by reversion to an equilibrium."
-    elif delta == 0:
-        how = "It is an equilibrium of one round."
-    else:
-        how = f"Repetition sustains it from a discount factor of {delta:.4g} on."
-    return f"({', '.join(names)}) pays most in all. {how}"
-
-
-def _verdict(game: GameResult) -> Verdict:
-    first, *more = sentences(game)
-    if game.learned:
-        more.append(_first_arm(game.learned))
-    sums = {key: value for key, value in game.sums.items() if value is not None}
-    facts = tuple(
-        Fact(key.replace("_", " ").capitalize(), f"{value:.4g}", "sum of payoffs")
-        for key, value in sums.items()
-    )
-    return Verdict(first, " ".join(more), facts)
 
 
 def _first_arm(learned: Learned) -> str:
@@ -105,7 +96,7 @@ def _first_arm(learned: Learned) -> str:
 
 
 def _drawing(game: GameResult) -> Markup | None:
-    """Payoffs of two players: profiles, what is feasible and rational, equilibria."""
+    """Returns the payoffs of two players: profiles, what is feasible and rational, equilibria."""
     if game.payoffs is None or len(game.players) != 2:
         return None
     points = [(float(p[0]), float(p[1])) for row in game.payoffs for p in row]
@@ -164,31 +155,26 @@ def _basins(basins: Basins) -> Markup:
     return picture("basins", (WIDTH, HEIGHT), "Basins", summary, *parts)
 
 
-def equilibrium_table(game: GameResult, prefix: str) -> Table | None:
-    rows = [
-        Row((
-            Cell(str(i), (i,)),
-            *(Cell(mix(names, strategy), (mix(names, strategy),))
-              for names, strategy in zip(game.actions, one.exact, strict=True)),
-            Cell(", ".join(f"{value:.4g}" for value in one.payoffs), tuple(one.payoffs)),
-        ))
-        for i, one in enumerate(game.equilibria[:200])
-    ]  # fmt: skip
-    if not rows:
+def equilibrium_table(game: GameResult) -> Table | None:
+    """Returns a row for each of the first equilibria; None if there is none."""
+    if not game.equilibria:
         return None
-    players = game.players
+    rows = []
+    for i, one in enumerate(game.equilibria[:200]):
+        strategies = zip(game.actions, one.exact, strict=True)
+        paid = ", ".join(f"{value:.4g}" for value in one.payoffs)
+        mixes = (Cell(mix(names, strategy)) for names, strategy in strategies)
+        rows.append(Row((Cell(str(i), (i,)), *mixes, Cell(paid, tuple(one.payoffs)))))
     columns = (
-        Column("Number", ("number",)),
-        *(Column(name, (name,), numeric=False) for name in players),
-        Column("Payoffs", tuple(f"payoff of {name}" for name in players)),
+        Column("Number"),
+        *(Column(name, (name,), numeric=False) for name in game.players),
+        Column("Payoffs", tuple(f"payoff of {name}" for name in game.players)),
     )
-    precision = (
-        "exact"
-        if game.equilibria_are != "all pure ones, mixed ones by search"
-        else ("those in fractions exact, those in decimals found to nine digits")
-    )
+    precision = "exact"
+    if game.equilibria_are == "all pure ones, mixed ones by search":
+        precision = "those in fractions exact, those in decimals found to nine digits"
     caption = f"Equilibria, {game.equilibria_are}; {precision}."
-    return Table("equilibria", caption, columns, tuple(rows), f"{prefix}-equilibria.csv")
+    return Table("equilibria", caption, columns, rows)
 
 
 def mix(names: Sequence[str], strategy: Sequence[str]) -> str:
@@ -201,9 +187,10 @@ def mix(names: Sequence[str], strategy: Sequence[str]) -> str:
     return ", ".join(f"{p} {name}" for p, name in played)
 
 
-def learned_table(learned: Learned, prefix: str) -> Table:
+def learned_table(learned: Learned) -> Table:
+    """Returns a row for each arm of learners: what it gets, and where it lands."""
     columns = (
-        Column("Learners", ("learners",), numeric=False),
+        *text_columns("Learners"),
         Column("Payoff", ("payoff", "low", "high")),
         Column("Where they land", ("equilibria",), numeric=False),
         Column("Entropy, bits", ("entropy",)),
@@ -213,14 +200,12 @@ def learned_table(learned: Learned, prefix: str) -> Table:
     )
     rows = []
     for name, arm in learned.arms.items():
-        where = ", ".join(f"{key}: {share:.0%}" for key, share in arm.equilibria.items())
         efficiency, cross, paid = arm.selection_efficiency, arm.cross_play, arm.payoff
         rows.append(
             Row((
-                Cell(name, (name,)),
-                Cell(f"{paid.value:.4g}", (paid.value, paid.low, paid.high),
-                     below=f"{paid.low:.4g} to {paid.high:.4g}"),
-                Cell(where, (where,)),
+                Cell(name),
+                range_cell(paid.value, paid.low, paid.high, ".4g"),
+                Cell(", ".join(f"{key}: {share:.0%}" for key, share in arm.equilibria.items())),
                 Cell(f"{arm.entropy_bits:.2f}", (arm.entropy_bits,)),
                 Cell("–" if efficiency is None else f"{efficiency:.3f}", (efficiency,)),
                 Cell("–" if cross is None else f"{cross:.3f}", (cross,)),
@@ -228,46 +213,49 @@ def learned_table(learned: Learned, prefix: str) -> Table:
             ))
         )  # fmt: skip
     caption = f"{learned.seeds} teams each; numbers are those of the equilibria above."
-    return Table("learned", caption, columns, tuple(rows), f"{prefix}-learned.csv")
+    return Table("learned", caption, columns, rows)
 
 
-def repeated_table(learned: Learned, prefix: str) -> Table:
+def repeated_table(learned: Learned) -> Table:
+    """Returns a row for each kind of start: what pairs with a memory of one round end at."""
     columns = (
-        Column("Start", ("start",), numeric=False),
+        *text_columns("Start"),
         Column("First action", ("first", "first_low", "first_high")),
         Column("Second action", ("second", "second_low", "second_high")),
         Column("Punish", ("punish", "punish_low", "punish_high")),
-        Column("Payoff", ("payoff",)),
+        Column("Payoff"),
     )
-    rows = [
-        Row((
-            Cell(start, (start,)),
-            *(Cell(f"{e.value:.1%}", (e.value, e.low, e.high), f"{e.low:.1%} to {e.high:.1%}")
-              for e in (arm.first_action, arm.second_action, arm.punishes)),
-            Cell(f"{arm.payoff.value:.3f}", (arm.payoff.value,)),
-        ))
-        for start, arm in (learned.repeated or {}).items()
-    ]  # fmt: skip
+    rows = []
+    for start, arm in (learned.repeated or {}).items():
+        shares = (arm.first_action, arm.second_action, arm.punishes)
+        cells = (range_cell(e.value, e.low, e.high, ".1%") for e in shares)
+        payoff = Cell(f"{arm.payoff.value:.3f}", (arm.payoff.value,))
+        rows.append(Row((Cell(start), *cells, payoff)))
     caption = "Repeated, memory of one round: shares of pairs that end there, by how they began."
-    return Table("repeated", caption, columns, tuple(rows), f"{prefix}-repeated.csv")
+    return Table("repeated", caption, columns, rows)
 
 
 DEFINITIONS = (
-    Definition("equilibrium", "Equilibrium", "Nobody gains by another strategy while the others "
-               "keep theirs. Of two players all extreme ones are found, in fractions."),
-    Definition("rational", "Feasible and rational", "Means of payoffs of profiles that give each "
-               "player at least its minmax value: what repetition can sustain among the patient."),
-    Definition("minmax", "Minmax value", "The least to which the others can hold a player who "
-               "answers them as well as it can."),
-    Definition("correlated", "Correlated, coarse", "Best and worst sum of payoffs where a device "
-               "tells each what to do and nobody gains by disobeying, or by not listening at all."),
-    Definition("entropy", "Entropy", "Of which equilibrium teams land at, in bits: 0 is always the "
-               "same."),
-    Definition("gains", "Deviation gains", "The most that one player of a team could still gain by "
-               "another strategy."),
-    Definition("efficiency", "Selection efficiency", "(mean payoff - worst equilibrium) / (best "
-               "payoff - worst equilibrium)."),
-    Definition("cross", "Cross-play", "Mean payoff where players of different seeds meet."),
-    Definition("punish", "Punish", "Both make the other regret a single deviation from the first "
-               "action, and play it otherwise."),
+    Definition("equilibrium", "Equilibrium",
+        "Nobody gains by another strategy while the others keep theirs. Of two players all "
+        "extreme ones are found, in fractions."),
+    Definition("rational", "Feasible and rational",
+        "Means of payoffs of profiles that give each player at least its minmax value: what "
+        "repetition can sustain among the patient."),
+    Definition("minmax", "Minmax value",
+        "The least to which the others can hold a player who answers them as well as it can."),
+    Definition("correlated", "Correlated, coarse",
+        "Best and worst sum of payoffs where a device tells each what to do and nobody gains by "
+        "disobeying, or by not listening at all."),
+    Definition("entropy", "Entropy",
+        "Of which equilibrium teams land at, in bits: 0 is always the same."),
+    Definition("gains", "Deviation gains",
+        "The most that one player of a team could still gain by another strategy."),
+    Definition("efficiency", "Selection efficiency",
+        "(mean payoff - worst equilibrium) / (best payoff - worst equilibrium)."),
+    Definition("cross", "Cross-play",
+        "Mean payoff where players of different seeds meet."),
+    Definition("punish", "Punish",
+        "Both make the other regret a single deviation from the first action, and play it "
+        "otherwise."),
 )  # fmt: skip

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from counterpoint.report.pages.definitions import Definition
-from counterpoint.report.pages.verdicts import Fact, Verdict
 from counterpoint.report.toolkit.charts import Chart, Line, narrow_chart, style_of, wide_chart
+from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval
-from counterpoint.report.toolkit.settings import flatten, short_first
-from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table
+from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table, text_columns
 from counterpoint.results.population import PopulationArm, PopulationResult
 
 SHOWN = 16
 """Members that the table of meetings shows."""
 
 
-def population_page(population: PopulationResult, prefix: str) -> dict[str, Any]:
-    """Returns what the template `population.html` is filled with."""
+def population_page(population: PopulationResult) -> Page:
+    """Returns the page of a population."""
     optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
     worth = (
         "exact, and not the estimate for which it was chosen."
@@ -26,13 +22,13 @@ def population_page(population: PopulationResult, prefix: str) -> dict[str, Any]
     )
     members = [arm.members for arm in population.arms.values()]
     settings = {**population.settings, "members": members, "repeats": population.repeats}
-    return {
-        "title": f"{population.world}: a population at a fixed budget",
-        "kind": "Population",
-        "subject": population.world,
-        "details": [population.source],
-        "version": population.version,
-        "verdict": Verdict(
+    return Page(
+        template="population.html",
+        title=f"{population.world}: a population at a fixed budget",
+        kind="Population",
+        subject=population.world,
+        details=[population.source],
+        verdict=Verdict(
             population_headline(population),
             "Everything is charged: updates of all members, and their evaluations. What a champion "
             f"is worth is {worth}",
@@ -42,12 +38,14 @@ def population_page(population: PopulationResult, prefix: str) -> dict[str, Any]
                 Fact("Repeats", str(population.repeats), "populations of each arm"),
             ),
         ),
-        "figure": _figure(population, prefix),
-        "arms": arm_table(population, prefix),
-        "meetings": _meetings(population, prefix),
-        "definitions": DEFINITIONS,
-        "settings": short_first(list(flatten(settings).items())),
-    }
+        definitions=DEFINITIONS,
+        settings=setting_rows(settings),
+        contents={
+            "figure": _figure(population),
+            "arms": arm_table(population),
+            "meetings": _meetings(population),
+        },
+    )
 
 
 def population_headline(population: PopulationResult) -> str:
@@ -89,18 +87,15 @@ def _interval(arm: PopulationArm) -> str:
     return f"{fixed(champion.iqm, 3)} {interval(champion.low, champion.high, 3)}"
 
 
-def _figure(population: PopulationResult, prefix: str) -> Figure:
+def _figure(population: PopulationResult) -> Figure:
     lines = tuple(
         Line(
-            name,
-            [float(point.budget) for point in arm.curve],
-            [point.iqm for point in arm.curve],
-            style_of(i),
-            [point.low for point in arm.curve],
-            [point.high for point in arm.curve],
+            name, [float(point.budget) for point in arm.curve],
+            [point.iqm for point in arm.curve], style_of(i),
+            [point.low for point in arm.curve], [point.high for point in arm.curve],
         )
         for i, (name, arm) in enumerate(population.arms.items())
-    )
+    )  # fmt: skip
     optimum = population.optimum
     chart = Chart(
         key="champions",
@@ -114,7 +109,6 @@ def _figure(population: PopulationResult, prefix: str) -> Figure:
     return Figure(
         key="champions",
         caption="Interquartile means over repeats with 95% intervals.",
-        file=f"{prefix}-champions.csv",
         header=("arm", "budget", "spent", "iqm", "low", "high"),
         rows=[
             (name, point.budget, point.spent, point.iqm, point.low, point.high)
@@ -123,51 +117,46 @@ def _figure(population: PopulationResult, prefix: str) -> Figure:
         ],
         wide=wide_chart(chart),
         narrow=narrow_chart(chart),
-        table=budget_table(population, prefix),
+        table=budget_table(population),
     )
 
 
-def budget_table(population: PopulationResult, prefix: str) -> Table:
+def budget_table(population: PopulationResult) -> Table:
     """Returns one row a budget, one column an arm: what the champion is worth."""
     worth = [{point.budget: point.iqm for point in arm.curve} for arm in population.arms.values()]
     columns = (
-        Column("Budget", ("budget",)),
+        Column("Budget"),
         *(Column(n, (n,), missing="the budget is too small") for n in population.arms),
     )
     rows = []
     for budget in sorted({budget for curve in worth for budget in curve}):
-        values = [curve.get(budget) for curve in worth]
+        values = (curve.get(budget) for curve in worth)
         cells = (Cell(fixed(value, 3), (value,)) for value in values)
         rows.append(Row((Cell(str(budget), (budget,)), *cells)))
     caption = "What the champion of each arm is worth, by budget."
-    return Table("budgets", caption, columns, tuple(rows), f"{prefix}-budgets.csv")
+    return Table("budgets", caption, columns, rows)
 
 
-def arm_table(population: PopulationResult, prefix: str) -> Table:
+def arm_table(population: PopulationResult) -> Table:
     """Returns one row an arm: its champion, and what it was believed to be worth."""
     columns = (
-        Column("Arm", ("arm",), numeric=False),
+        *text_columns("Arm"),
         Column("Champion", ("iqm", "low", "high")),
-        Column(
-            "Mean difference to single",
-            ("difference", "low", "high"),
-            missing="this is the single learner",
-        ),
-        Column("Believed", ("believed",)),
+        Column("Mean difference to single", ("difference", "low", "high"),
+               missing="this is the single learner"),
+        Column("Believed"),
         Column("Winner's curse", ("curse", "low", "high")),
         Column("Charged", ("spent",)),
         Column("Different members", ("diversity",), missing="not known of networks"),
-    )
-    rows = []
+    )  # fmt: skip
+    rows, missing = [], Cell(ABSENT, (None,) * 3)
     for name, arm in population.arms.items():
         champion, curse = arm.champion, arm.curse
         gap = (population.against_single or {}).get(name)
         cells = (
-            Cell(name, (name,)),
+            Cell(name),
             _with_ends(champion.iqm, champion.low, champion.high),
-            Cell(ABSENT, (None,) * 3)
-            if gap is None
-            else _with_ends(gap.value, gap.low, gap.high, signed=True),
+            _with_ends(gap.value, gap.low, gap.high, signed=True) if gap else missing,
             Cell(fixed(arm.believed.iqm, 3), (arm.believed.iqm,)),
             _with_ends(curse.value, curse.low, curse.high, signed=True),
             Cell(str(arm.spent), (arm.spent,)),
@@ -178,7 +167,7 @@ def arm_table(population: PopulationResult, prefix: str) -> Table:
         f"At {population.budget} updates in all; champions are interquartile means, differences "
         "are means over the same repeats, so that they are not those of the first column."
     )
-    return Table("arms", caption, columns, tuple(rows), f"{prefix}-arms.csv")
+    return Table("arms", caption, columns, rows)
 
 
 def _with_ends(value: float, low: float, high: float, *, signed: bool = False) -> Cell:
@@ -187,7 +176,7 @@ def _with_ends(value: float, low: float, high: float, *, signed: bool = False) -
     return Cell(shown, (value, low, high), below=" to ".join(ends))
 
 
-def _meetings(population: PopulationResult, prefix: str) -> Table | None:
+def _meetings(population: PopulationResult) -> Table | None:
     """Returns who meets whom, in the largest population in which members can."""
     meetings = {name: arm.against for name, arm in population.arms.items() if arm.against}
     if not meetings:
@@ -195,22 +184,20 @@ def _meetings(population: PopulationResult, prefix: str) -> Table | None:
     name = max(meetings, key=lambda one: len(meetings[one]))
     met, ratings = meetings[name][:SHOWN], population.arms[name].elo
     columns = (
-        Column("Member", ("member",), numeric=False),
-        *([Column("Elo", ("elo",))] if ratings else []),
+        *text_columns("Member"),
+        *([Column("Elo")] if ratings else []),
         *(Column(str(i + 1), (f"against_{i + 1}",)) for i in range(len(met))),
     )
-    rows = tuple(
+    rows = [
         Row((
             Cell(str(i + 1), (i + 1,)),
             *([Cell(fixed(ratings[i], 0, signed=True), (ratings[i],))] if ratings else []),
             *(Cell(fixed(value, 2), (value,)) for value in line[:SHOWN]),
         ))
         for i, line in enumerate(met)
-    )  # fmt: skip
-    caption = (
-        f"{name}: mean pay of each member (row) where it meets each (column), {order_of(name)}."
-    )
-    return Table("meetings", caption, columns, rows, f"{prefix}-meetings.csv")
+    ]  # fmt: skip
+    pay = "mean pay of each member (row) where it meets each (column)"
+    return Table("meetings", f"{name}: {pay}, {order_of(name)}.", columns, rows)
 
 
 def order_of(arm: str) -> str:
@@ -219,18 +206,25 @@ def order_of(arm: str) -> str:
 
 
 DEFINITIONS = (
-    Definition("champion", "Champion", "The member that did best in the last evaluation; of "
-               "average, past selves and league the even mixture of the learner's selves."),
-    Definition("held", "What it can be held to", "Of a duel: the mean, over seats, of the expected "
-               "payoff against whoever answers best. The reference is what an equilibrium gets."),
-    Definition("elo", "Elo", "One number a member, of a duel, under which expected scores are as "
-               "observed; it cannot tell of cycles, in which all rate alike."),
-    Definition("curse", "Winner's curse", "The estimate for which the champion was chosen, less "
-               "what it is worth."),
-    Definition("believed", "Believed", "The estimate for which the champion was chosen."),
-    Definition("charged", "Charged", "Updates that one repeat cost, evaluations included."),
-    Definition("crossover", "Crossover", "The budget from which on the best population stays ahead "
-               "of the single learner, between those measured, on a logarithmic scale."),
-    Definition("diversity", "Different members", "Effective number of different teams in the end: "
-               "the exponential of the entropy of their likeliest profiles."),
+    Definition("champion", "Champion",
+        "The member that did best in the last evaluation; of average, past selves and league the "
+        "even mixture of the learner's selves."),
+    Definition("held", "What it can be held to",
+        "Of a duel: the mean, over seats, of the expected payoff against whoever answers best. "
+        "The reference is what an equilibrium gets."),
+    Definition("elo", "Elo",
+        "One number a member, of a duel, under which expected scores are as observed; it cannot "
+        "tell of cycles, in which all rate alike."),
+    Definition("curse", "Winner's curse",
+        "The estimate for which the champion was chosen, less what it is worth."),
+    Definition("believed", "Believed",
+        "The estimate for which the champion was chosen."),
+    Definition("charged", "Charged",
+        "Updates that one repeat cost, evaluations included."),
+    Definition("crossover", "Crossover",
+        "The budget from which on the best population stays ahead of the single learner, between "
+        "those measured, on a logarithmic scale."),
+    Definition("diversity", "Different members",
+        "Effective number of different teams in the end: the exponential of the entropy of their "
+        "likeliest profiles."),
 )  # fmt: skip

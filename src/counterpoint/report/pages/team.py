@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from markupsafe import Markup
 from msgspec.structs import asdict, replace
 
-from counterpoint.report.pages.definitions import Definition
-from counterpoint.report.pages.verdicts import Fact, Verdict
+from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, counted, significant
-from counterpoint.report.toolkit.settings import flatten, short_first
-from counterpoint.report.toolkit.svg import Point, element, label, line, picture, shorten
-from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table
+from counterpoint.report.toolkit.safe_text import cut
+from counterpoint.report.toolkit.svg import element, label, line, picture, shorten
+from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table, text_columns
 from counterpoint.results.team import AttemptPart, TeamResult
 
 STYLES = {"merged": "s2", "needless": "s2", "failed": "s3", "conflict": "s1", "lost": "s4"}
@@ -26,28 +22,37 @@ MOST_LOGS = 100
 """Logs on the page: those of the newest attempts."""
 
 
-def team_page(whole: TeamResult, prefix: str) -> dict[str, Any]:
-    """Returns what the template `team.html` is filled with."""
+def team_page(whole: TeamResult) -> Page:
+    """Returns the page of a team, with the logs of its newest attempts."""
     team, without = newest_logs(whole)
-    return {
-        "title": f"{team.name}: {counted(team.workers, 'worker')}, {team.topology}",
-        "kind": "Team at work",
-        "subject": team.name,
-        "details": [f"{team.topology}, {counted(team.workers, 'worker')}"],
-        "version": team.version,
-        "verdict": Verdict(team_headline(team), _why(team), _facts(team)),
-        "figure": _figure(team, prefix),
-        "tasks": _tasks(team, prefix),
-        "attempts": _attempts(team, prefix),
-        "logs": [(f"log-{a.id}", f"Attempt {a.id}, {a.task}, {a.worker}", "\n".join(a.log))
-                 for a in team.history if a.log],
-        "without": counted(without, "earlier attempt") if without else "",
-        "definitions": DEFINITIONS,
-        "settings": short_first(list(flatten(
-            {"topology": team.topology, "workers": team.workers, "seed": team.seed,
-             **_budgets(team), "repository of the result": team.repository,
-             "commit of the result": team.head}).items())),
+    size = f"{counted(team.workers, 'worker')}"
+    limits = {f"budget of {name}": value for name, value in asdict(team.budget).items() if value}
+    settings = {
+        "topology": team.topology, "workers": team.workers, "seed": team.seed,
+        **(limits or {"budget": "no limit"}),
+        "repository of the result": team.repository, "commit of the result": team.head,
     }  # fmt: skip
+    return Page(
+        template="team.html",
+        title=f"{team.name}: {size}, {team.topology}",
+        kind="Team at work",
+        subject=team.name,
+        details=[f"{team.topology}, {size}"],
+        verdict=_verdict(team),
+        definitions=DEFINITIONS,
+        settings=setting_rows(settings),
+        contents={
+            "figure": _figure(team),
+            "tasks": _tasks(team),
+            "attempts": _attempts(team),
+            "logs": [
+                (f"log-{a.id}", f"Attempt {a.id}, {a.task}, {a.worker}", "\n".join(a.log))
+                for a in team.history
+                if a.log
+            ],
+            "without": counted(without, "earlier attempt") if without else "",
+        },
+    )
 
 
 def newest_logs(team: TeamResult) -> tuple[TeamResult, int]:
@@ -71,36 +76,30 @@ def team_headline(team: TeamResult) -> str:
     return f"{share}: {team.verdict.partition(': ')[0]}."
 
 
-def _why(team: TeamResult) -> str:
+def _verdict(team: TeamResult) -> Verdict:
     lost = [counted(number, name) for number, name in (
         (team.conflicts, "conflict"), (team.failed, "failed attempt"), (team.lost, "lost attempt"),
     ) if number]  # fmt: skip
     bad = ", ".join(lost) or "no failed attempt, conflict or lost attempt"
     reason = team.verdict.partition(": ")[2]
-    return (
+    why = (
         f"{counted(team.attempts, 'attempt')} in {team.seconds:.0f} s, with {bad}. "
         + (f"The reason was: {reason}. " if reason else "")
         + "All merged work passes the test of its task and every test that passed before."
     )
-
-
-def _budgets(team: TeamResult) -> dict[str, float | str]:
-    limits = {f"budget of {name}": value for name, value in asdict(team.budget).items() if value}
-    return {**limits} if limits else {"budget": "no limit"}
-
-
-def _facts(team: TeamResult) -> tuple[Fact, ...]:
     unknown = team.unknown.dollars
     below = f"{counted(unknown, 'attempt')} did not report it" if unknown else "as reported"
     dollars = ABSENT if team.dollars is None else f"${team.dollars:.2f}"
-    return (
+    tokens = ABSENT if team.tokens is None else f"{team.tokens:,}"
+    facts = (
         Fact("Tries", f"{team.tries:,}", "edits, replies or runs of a command"),
-        Fact("Tokens", ABSENT if team.tokens is None else f"{team.tokens:,}", "read and written"),
+        Fact("Tokens", tokens, "read and written"),
         Fact("Cost", dollars, below),
     )
+    return Verdict(team_headline(team), why, facts)
 
 
-def _figure(team: TeamResult, prefix: str) -> Figure:
+def _figure(team: TeamResult) -> Figure:
     """Returns who worked when: a row for each worker, a bar for each attempt."""
     rows = [(a.worker, a.id, a.task, a.status, a.started, a.ended) for a in team.history]
     used = list(dict.fromkeys(STYLES.get(a.status, "s0") for a in team.history))
@@ -110,10 +109,9 @@ def _figure(team: TeamResult, prefix: str) -> Figure:
     if team.topology == "planner_workers":
         caption += " Bars of a worker overlap while the merger has its earlier work."
     return Figure(
-        "timeline", caption,
-        f"{prefix}-timeline.csv", ("worker", "attempt", "task", "status", "started", "ended"), rows,
+        "timeline", caption, ("worker", "attempt", "task", "status", "started", "ended"), rows,
         _timeline(team, 900.0, "wide"), _timeline(team, 340.0, "narrow"),
-        keys=tuple((style, names[style]) for style in used),
+        keys=[(style, names[style]) for style in used],
     )  # fmt: skip
 
 
@@ -125,9 +123,8 @@ def _timeline(team: TeamResult, width: float, key: str) -> Markup:
     def x(seconds: float) -> float:
         return LEFT + (width - LEFT - 12) * seconds / end
 
-    parts = []
-    for i, worker in enumerate(workers):
-        parts.append(label(shorten(worker, LEFT - 6), 0, TOP + ROW * i + 14, "tick"))
+    places = {worker: TOP + ROW * i for i, worker in enumerate(workers)}
+    parts = [label(shorten(w, LEFT - 6), 0, top + 14, "tick") for w, top in places.items()]
     for share in (0.0, 0.5, 1.0):
         base = height - 26
         parts.append(line((x(share * end), TOP), (x(share * end), base), "grid"))
@@ -136,97 +133,75 @@ def _timeline(team: TeamResult, width: float, key: str) -> Markup:
         parts.append(label(text, x(share * end), base + 16, "tick", anchor))
     for attempt in team.history:
         start, stop = x(attempt.started), x(attempt.ended or end)
-        corner: Point = (start, TOP + ROW * workers.index(attempt.worker) + 3)
+        class_ = f"cell {STYLES.get(attempt.status, 's0')}"
         bar = element("rect", element("title", f"{attempt.id}: {attempt.task}, {attempt.status}"),
-                      x=corner[0], y=corner[1], width=max(1.5, stop - start - 1), height=ROW - 6,
-                      class_=f"cell {STYLES.get(attempt.status, 's0')}")  # fmt: skip
+                      x=start, y=places[attempt.worker] + 3, width=max(1.5, stop - start - 1),
+                      height=ROW - 6, class_=class_)  # fmt: skip
         parts.append(element("a", bar, href=f"#attempt-{attempt.id}"))
     description = f"{counted(len(team.history), 'attempt')} of {counted(len(workers), 'worker')}."
     return picture(f"timeline-{key}", (width, height), "Who worked when", description, *parts)
 
 
-def _tasks(team: TeamResult, prefix: str) -> Table:
+def _tasks(team: TeamResult) -> Table:
     reasons = {row.task: row.reason for row in team.unfinished}
-    columns = (
-        Column("Task", ("task",), numeric=False), Column("State", ("state",), numeric=False),
-        Column("Attempts", ("attempts",)),
-        Column("Why it is not done", ("reason",), numeric=False),
-    )  # fmt: skip
-    known = list(dict.fromkeys([*(row.task for row in team.unfinished),
-                                *(a.task for a in team.history)]))  # fmt: skip
+    columns = (*text_columns("Task", "State"), Column("Attempts"))
+    if reasons:
+        columns = (*columns, Column("Why it is not done", ("reason",), numeric=False))
     rows = []
-    for task in known:
+    for task in dict.fromkeys((*reasons, *(a.task for a in team.history))):
         tried = sum(a.task == task for a in team.history)
-        state, reason = ("not done", reasons[task]) if task in reasons else ("done", "")
-        cells = (Cell(task, (task,)), Cell(state, (state,)), Cell(str(tried), (tried,)),
-                 Cell(reason, (reason,)))  # fmt: skip
-        rows.append(Row(cells if reasons else cells[:-1]))
-    return Table("tasks", "All tasks. Those that are not done come first.",
-                 columns if reasons else columns[:-1], tuple(rows),
-                 f"{prefix}-tasks.csv")  # fmt: skip
+        state = "not done" if task in reasons else "done"
+        cells = (Cell(task), Cell(state), Cell(str(tried), (tried,)), Cell(reasons.get(task, "")))
+        rows.append(Row(cells[: len(columns)]))
+    return Table("tasks", "All tasks. Those that are not done come first.", columns, rows)
 
 
-def _attempts(team: TeamResult, prefix: str) -> Table:
+def _attempts(team: TeamResult) -> Table:
     columns = (
-        *(Column(name, (name.lower(),), numeric=False)
-          for name in ("Attempt", "Status", "Task", "Worker")),
-        Column("Seconds", ("seconds",), missing="the attempt is under way"),
-        Column("Tries", ("tries",)),
-        Column("Tokens", ("tokens",), missing="not reported"),
-        Column("Dollars", ("dollars",), missing="not reported"),
+        *text_columns("Attempt", "Status", "Task", "Worker"),
+        Column("Seconds", missing="the attempt is under way"),
+        Column("Tries"),
+        Column("Tokens", missing="not reported"),
+        Column("Dollars", missing="not reported"),
         Column("Files and reason", ("files", "note"), numeric=False),
-    )  # fmt: skip
-    rows = tuple(Row(_cells(a), "quiet" if a.status in ("failed", "lost") else "")
-                 for a in team.history)  # fmt: skip
+    )
+    rows = [Row(_cells(a), "quiet" if a.status in ("failed", "lost") else "")
+            for a in team.history]  # fmt: skip
     caption = "All attempts, by their start. The number of an attempt leads to its log."
-    return Table("attempts", caption, columns, rows, f"{prefix}-attempts.csv")
+    return Table("attempts", caption, columns, rows)
 
 
 def _cells(a: AttemptPart) -> tuple[Cell, ...]:
     seconds = None if a.ended is None else a.ended - a.started
     files = ", ".join(a.files[:8]) + (f" and {len(a.files) - 8} more" if len(a.files) > 8 else "")
+    note = (cut(a.note, LONGEST_REASON),) if a.note else ()
     return (
         Cell(str(a.id), (a.id,), link=f"log-{a.id}" if a.log else "", name=f"attempt-{a.id}"),
-        Cell(a.status, (a.status,)), Cell(a.task, (a.task,)), Cell(a.worker, (a.worker,)),
-        _optional(seconds, ".1f"), Cell(str(a.cost), (a.cost,)), _optional(a.tokens, ",d"),
-        _optional(a.dollars, ".3f"),
-        Cell(files or "no files", (files, a.note), lines=(_short(a.note),) if a.note else ()),
+        Cell(a.status), Cell(a.task), Cell(a.worker), _optional(seconds, ".1f"),
+        Cell(str(a.cost), (a.cost,)), _optional(a.tokens, ",d"), _optional(a.dollars, ".3f"),
+        Cell(files or "no files", (files, a.note), lines=note),
     )  # fmt: skip
-
-
-def _short(reason: str) -> str:
-    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
 
 
 def _optional(value: float | int | None, form: str) -> Cell:
     return Cell(ABSENT if value is None else f"{value:{form}}", (value,))
 
 
-DEFINITIONS: Sequence[Definition] = (
-    Definition(
-        "merged", "Merged",
+DEFINITIONS = (
+    Definition("merged", "Merged",
         "The attempt is part of the result: the test of its task passes, and so does every test "
-        "that passed before.",
-    ),
-    Definition(
-        "needless", "Needless",
-        "The test of the task passed already when the attempt began, so no work was done.",
-    ),
-    Definition(
-        "failed", "Failed",
+        "that passed before."),
+    Definition("needless", "Needless",
+        "The test of the task passed already when the attempt began, so no work was done."),
+    Definition("failed", "Failed",
         "The attempt changed nothing, the test of its task still fails, or a test that passed now "
-        "fails.",
-    ),
-    Definition(
-        "conflict", "Conflict",
+        "fails."),
+    Definition("conflict", "Conflict",
         "Another worker changed the same files or lines first. The task is open again, and this "
-        "does not count against it.",
-    ),
-    Definition(
-        "lost", "Lost", "The worker was killed, or its lease expired. Its task is open again."
-    ),
-    Definition(
-        "tries", "Tries", "Edits that a search tried, replies of a model, or runs of a command."
-    ),
+        "does not count against it."),
+    Definition("lost", "Lost",
+        "The worker was killed, or its lease expired. Its task is open again."),
+    Definition("tries", "Tries",
+        "Edits that a search tried, replies of a model, or runs of a command."),
 )  # fmt: skip
 """What the words of the page mean."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import cos, hypot, pi, sin
 
+from markupsafe import Markup
 from msgspec.structs import asdict
 
 from counterpoint.errors import LogError, SettingError
-from counterpoint.report.pages.definitions import Definition
-from counterpoint.report.pages.topology_drawing import topology_picture
-from counterpoint.report.pages.verdicts import Fact, Verdict
-from counterpoint.report.toolkit.intervals import Dot, interval_panel
-from counterpoint.report.toolkit.settings import flatten, short_first
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
-from counterpoint.results.topology import TopologyPart, TopologyResult, TopologyScore
-from counterpoint.topology.topology import Topology
+from counterpoint.report.toolkit.charts import Dot, interval_panel
+from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
+from counterpoint.report.toolkit.svg import Point, element, label, picture
+from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, range_cell, text_columns
+from counterpoint.results.topology import TopologyResult, TopologyScore
+from counterpoint.topology import Topology
 
+SIZE, RADIUS, NODE, TIP = 170.0, 58.0, 12.0, 6.0
+"""Pixels: of the picture, of the circle, of a member, of an arrow's head."""
+MOST_DRAWN = 24
+"""Members of a drawing; more would be a blot."""
 AGAINST = {
     "mean": "mean member alone",
     "best_member": "best member alone",
@@ -25,50 +28,56 @@ AGAINST = {
 """What a team is measured against, as the page calls it."""
 
 
-def topology_page(result: TopologyResult, prefix: str) -> dict[str, Any]:
-    """Returns what the template `topology.html` is filled with."""
+def topology_page(result: TopologyResult) -> Page:
+    """Returns the page of a comparison of topologies.
+
+    Raises:
+        LogError: edges, turns and decision of a topology do not fit together.
+    """
+    best, gap = result.best, result.gap
+    facts = tuple(
+        Fact(f"Against {title}", f"{gap[name].value:+.3f}",
+             f"{gap[name].low:+.3f} to {gap[name].high:+.3f}")
+        for name, title in AGAINST.items()
+    )  # fmt: skip
+    why = (
+        f"The best is {best.topology} with {best.prompt}: {best.value:.3f} "
+        f"[{best.low:.3f}, {best.high:.3f}], chosen on one half of the seeds and measured on "
+        "the other. The share depends on which topologies and prompts are compared."
+    )
     dots = [Dot(name, score.value, score.low, score.high, "s1", f"{score.value:.3f}")
             for name, score in _ranked(result)]  # fmt: skip
-    return {
-        "title": f"{result.world}: who hears whom",
-        "kind": "Topologies",
-        "subject": result.world,
-        "details": [result.summary],
-        "version": result.version,
-        "verdict": _verdict(result),
-        "shares": share_table(result, prefix),
-        "drawings": [
-            (name, topology_picture(_topology(score.shape.topology), f"topology-{i}"))
+    try:
+        drawings = [
+            (name, topology_picture(Topology(**asdict(score.shape.topology)), f"topology-{i}"))
             for i, (name, score) in enumerate(result.scores.items())
-        ],
-        "panel": interval_panel("scores-panel", "Score by topology", result.scale, dots),
-        "scores": score_table(result, prefix),
-        "gaps": gap_table(result, prefix),
-        "definitions": DEFINITIONS,
-        "settings": short_first(
-            list(
-                flatten({"settings": result.settings, "guards": result.guards,
-                         "prompts": result.prompts, "ways": result.ways}).items()
-            )
-        ),
-    }  # fmt: skip
+        ]
+    except SettingError as error:
+        raise LogError(f"got a result with a topology that cannot be: {error}") from None
+    settings = {"settings": result.settings, "guards": result.guards, "prompts": result.prompts,
+                "ways": result.ways}  # fmt: skip
+    return Page(
+        template="topology.html",
+        title=f"{result.world}: who hears whom",
+        kind="Topologies",
+        subject=result.world,
+        details=[result.summary],
+        verdict=Verdict(topology_headline(result), why, facts),
+        definitions=DEFINITIONS,
+        settings=setting_rows(settings),
+        contents={
+            "shares": share_table(result),
+            "drawings": drawings,
+            "panel": interval_panel("scores-panel", "Score by topology", result.scale, dots),
+            "scores": score_table(result),
+            "gaps": gap_table(result),
+        },
+    )
 
 
 def _ranked(result: TopologyResult) -> list[tuple[str, TopologyScore]]:
     """Returns the topologies, the best first."""
     return sorted(result.scores.items(), key=lambda item: -item[1].value)
-
-
-def _topology(part: TopologyPart) -> Topology:
-    """Returns the topology of a result.
-
-    Raises:
-        LogError: its edges, turns and decision do not fit together.
-    """
-    try:
-        return Topology(**asdict(part))
-    except SettingError as error:
-        raise LogError(f"got a result with a topology that cannot be: {error}") from None
 
 
 def topology_headline(result: TopologyResult) -> str:
@@ -85,22 +94,7 @@ def topology_headline(result: TopologyResult) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}, {sure} {named[second]} ({b.value:.0%})."
 
 
-def _verdict(result: TopologyResult) -> Verdict:
-    best, gap = result.best, result.gap
-    facts = tuple(
-        Fact(f"Against {title}", f"{gap[name].value:+.3f}",
-             f"{gap[name].low:+.3f} to {gap[name].high:+.3f}")
-        for name, title in AGAINST.items()
-    )  # fmt: skip
-    why = (
-        f"The best is {best.topology} with {best.prompt}: {best.value:.3f} "
-        f"[{best.low:.3f}, {best.high:.3f}], chosen on one half of the seeds and measured on "
-        "the other. The share depends on which topologies and prompts are compared."
-    )
-    return Verdict(topology_headline(result), why, facts)
-
-
-def share_table(result: TopologyResult, prefix: str) -> Table | None:
+def share_table(result: TopologyResult) -> Table | None:
     """Returns a row for each source of variance, or None if the shares are not computable."""
     if result.shares is None:
         return None
@@ -110,27 +104,25 @@ def share_table(result: TopologyResult, prefix: str) -> Table | None:
         Column("By chance", ("chance",)),
     )
     rows = [
-        Row((Cell(name, (name,)),
-             Cell(f"{s.value:.3f}", (s.value, s.low, s.high),
-                  below=f"{s.low:.3f} to {s.high:.3f}"),
+        Row((Cell(name), range_cell(s.value, s.low, s.high, ".3f"),
              Cell(f"{s.chance:.3f}", (s.chance,))))
         for name, s in result.shares.items()
     ]  # fmt: skip
     caption = f"Sums of squares over their total; intervals over {result.seeds} seeds."
-    return Table("shares", caption, columns, tuple(rows), f"{prefix}-shares.csv")
+    return Table("shares", caption, columns, rows)
 
 
-def score_table(result: TopologyResult, prefix: str) -> Table:
+def score_table(result: TopologyResult) -> Table:
     """Returns a row for each topology, the best first."""
     columns = (
-        Column("Topology", ("topology",), numeric=False),
+        *text_columns("Topology"),
         Column("Score", ("iqm", "low", "high")),
         *(Column(prompt, (prompt,)) for prompt in result.prompts),
-        Column("Orders", ("orders",)),
+        Column("Orders"),
         Column("Worst to best order", ("worst", "best")),
-        Column("Calls", ("calls",)),
-        Column("Depth", ("depth",)),
-        Column("Path", ("path",), missing="what the first member knows cannot get to who decides"),
+        Column("Calls"),
+        Column("Depth"),
+        Column("Path", missing="what the first member knows cannot get to who decides"),
     )
     rows = []
     for name, s in _ranked(result):
@@ -138,9 +130,8 @@ def score_table(result: TopologyResult, prefix: str) -> Table:
         path = s.shape.path
         rows.append(
             Row((
-                Cell(name, (name,)),
-                Cell(f"{s.value:.3f}", (s.value, s.low, s.high),
-                     below=f"{s.low:.3f} to {s.high:.3f}"),
+                Cell(name),
+                range_cell(s.value, s.low, s.high, ".3f"),
                 *(Cell(f"{s.by_prompt[p].value:.3f}", (s.by_prompt[p].value,))
                   for p in result.prompts),
                 Cell(str(s.orders), (s.orders,)),
@@ -155,43 +146,116 @@ def score_table(result: TopologyResult, prefix: str) -> Table:
         "an item; depth is turns that wait for each other; path is messages from the first member "
         "to those who decide."
     )
-    return Table("scores", caption, columns, tuple(rows), f"{prefix}-scores.csv")
+    return Table("scores", caption, columns, rows)
 
 
-def gap_table(result: TopologyResult, prefix: str) -> Table:
+def gap_table(result: TopologyResult) -> Table:
     """Returns a row for each topology, the best first, with what it gains over each reference."""
     columns = (
-        Column("Topology", ("topology",), numeric=False),
+        *text_columns("Topology"),
         *(Column(title, (name, f"{name}_low", f"{name}_high")) for name, title in AGAINST.items()),
     )
-    rows = [
-        Row((
-            Cell(name, (name,)),
-            *(Cell(f"{gap.value:+.3f}", (gap.value, gap.low, gap.high),
-                   below=f"{gap.low:+.3f} to {gap.high:+.3f}")
-              for gap in (score.gap[reference] for reference in AGAINST)),
-        ))
-        for name, score in _ranked(result)
-    ]  # fmt: skip
+    rows = []
+    for name, score in _ranked(result):
+        gaps = [score.gap[reference] for reference in AGAINST]
+        rows.append(Row((Cell(name), *(range_cell(g.value, g.low, g.high, "+.3f") for g in gaps))))
     caption = "The team less what it is measured against, on the same items; 95% over seeds."
-    return Table("gaps", caption, columns, tuple(rows), f"{prefix}-gaps.csv")
+    return Table("gaps", caption, columns, rows)
+
+
+def topology_picture(topology: Topology, key: str) -> Markup:
+    """Returns a drawing: the deciding member is filled, a silent one dashed, with its turn inside.
+
+    Args:
+        topology: of at most `MOST_DRAWN` members; of a larger one the first are drawn.
+        key: unique in the page.
+    """
+    shown = range(min(topology.members, MOST_DRAWN))
+    places = {i: _place(i, len(shown)) for i in shown}
+    edges = set(topology.edges)
+    parts: list[Markup] = []
+    for a, b in topology.edges:
+        if a in places and b in places:
+            parts += _arrow(places[a], places[b], apart=(b, a) in edges)
+    deciders = set(topology.deciders)
+    turn_of = {one: t + 1 for t, turn in enumerate(topology.order) for one in turn}
+    for i, (x, y) in places.items():
+        decides = i in deciders
+        senders = ", ".join(str(one + 1) for one in sorted(topology.heard_by(i)))
+        parts.append(
+            element(
+                "circle", element("title", f"member {i + 1} hears {senders or 'nobody'}"),
+                cx=x, cy=y, r=NODE, class_="s1",
+                fill="var(--c)" if decides else "var(--paper)", stroke="var(--c)", stroke_width=1.5,
+                stroke_dasharray=None if i in turn_of else "2 3",
+            )
+        )  # fmt: skip
+        parts.append(label(str(i + 1), x, y + 4, "within" if decides else "name", "middle"))
+        if len(topology.order) > 1 and i in turn_of:
+            dx, dy = (x - SIZE / 2) / RADIUS, (y - SIZE / 2) / RADIUS
+            parts.append(label(f"t{turn_of[i]}", x + 20 * dx, y + 20 * dy + 4, "tick", "middle"))
+    return picture(key, (SIZE, SIZE), topology.name, sketch(topology), *parts)
+
+
+def sketch(topology: Topology) -> str:
+    """Returns the topology in one line, members numbered from 1: `1 2 3 → 4, 2 rounds; 4 decides`.
+
+    Turns stand one behind the other; behind a member in brackets is whom it hears.
+    """
+    turns = " → ".join(" ".join(_named(topology, one) for one in turn) for turn in topology.order)
+    rounds = f"; {topology.rounds} rounds" if topology.rounds > 1 else ""
+    decision = "vote" if topology.decides == "vote" else "the surest decides"
+    if topology.decider is not None:
+        decision = f"{topology.decider + 1} decides"
+    return f"{turns}{rounds}; {decision}"
+
+
+def _named(topology: Topology, member: int) -> str:
+    senders = topology.heard_by(member)
+    if not senders:
+        return f"{member + 1}"
+    if len(senders) == topology.members - 1 and len(senders) > 1:
+        return f"{member + 1}(all)"
+    return f"{member + 1}({','.join(str(one + 1) for one in sorted(senders))})"
+
+
+def _place(index: int, count: int) -> Point:
+    if count == 1:
+        return SIZE / 2, SIZE / 2
+    angle = 2 * pi * index / count - pi / 2
+    return SIZE / 2 + RADIUS * cos(angle), SIZE / 2 + RADIUS * sin(angle)
+
+
+def _arrow(start: Point, end: Point, apart: bool) -> list[Markup]:
+    """Returns a line with a head; two that run in opposite directions lie side by side."""
+    length = hypot(end[0] - start[0], end[1] - start[1])
+    ux, uy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
+    side = 3.0 if apart else 0.0
+    x1, y1 = start[0] + NODE * ux - side * uy, start[1] + NODE * uy + side * ux
+    x2, y2 = end[0] - (NODE + 1) * ux - side * uy, end[1] - (NODE + 1) * uy + side * ux
+    back = (x2 - TIP * ux, y2 - TIP * uy)
+    points = " ".join(
+        f"{x:.1f},{y:.1f}"
+        for x, y in (
+            (x2, y2),
+            (back[0] - TIP / 2 * uy, back[1] + TIP / 2 * ux),
+            (back[0] + TIP / 2 * uy, back[1] - TIP / 2 * ux),
+        )
+    )
+    shaft = element("line", x1=x1, y1=y1, x2=back[0], y2=back[1], class_="s6",
+                    stroke="var(--c)", stroke_width=1)  # fmt: skip
+    return [shaft, element("polygon", points=points, class_="s6", fill="var(--c)")]
 
 
 DEFINITIONS = (
-    Definition(
-        "share", "Share of the variance",
+    Definition("share", "Share of the variance",
         "Sum of squares of a factor over the total, in a balanced design of topology and prompt; "
         "order is a factor within each topology that has several. It says what mattered among the "
-        "topologies and prompts that were compared, and nothing of others.",
-    ),
-    Definition(
-        "chance", "By chance",
-        "The mean share where scores are shuffled over the cells of each seed.",
-    ),
-    Definition(
-        "gap", "Synergy gap",
-        "Score of the team less that of its members alone (on average; the best of them, chosen on "
-        "other items; whoever was right, item by item), and less that of one agent that has all "
-        "that the team has, and as many calls.",
-    ),
+        "topologies and prompts that were compared, and nothing of others."),
+    Definition("chance", "By chance",
+        "The mean share where scores are shuffled over the cells of each seed."),
+    Definition("gap", "Synergy gap",
+        "Score of the team less that of its members alone (on average; the best of them, chosen "
+        "on other items; whoever was right, item by item), and less that of one agent that has "
+        "all that the team has, and as many calls."),
 )  # fmt: skip

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from counterpoint.diagnose import REMEDIES
 from counterpoint.report.pages.definitions import training_definitions
-from counterpoint.report.pages.verdicts import Fact, Verdict
 from counterpoint.report.toolkit.charts import (
     Chart,
     Line,
+    last,
     narrow_chart,
     panel_chart,
     style_of,
     wide_chart,
 )
+from counterpoint.report.toolkit.frame import Fact, Page, Verdict, flatten, setting_rows
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, heat_map
-from counterpoint.report.toolkit.numerals import ABSENT, fixed, percent, significant
-from counterpoint.report.toolkit.settings import flatten, short_first
-from counterpoint.report.toolkit.tables import Cell, Column, Cure, Exact, Figure, Row, Table
-from counterpoint.results.training import (
-    AgentSeries,
-    EpisodeSample,
-    Moment,
-    Series,
-    Talk,
-    TrainingResult,
-    Utterance,
-    WordCounts,
+from counterpoint.report.toolkit.numerals import ABSENT, fixed, percent, significant, with_article
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Cure,
+    Exact,
+    Figure,
+    Row,
+    Table,
+    text_columns,
 )
+from counterpoint.results.training import AgentSeries, Series, Talk, TrainingResult
 
 NAMELESS = ("c-none", "", "no cause named")
 UNMEASURED = "not measured, or undefined"
@@ -68,38 +67,42 @@ FIRST_VERDICT = 10
 """Measurements that together give the first verdict on collapse."""
 
 
-def training_page(run: TrainingResult, prefix: str) -> dict[str, Any]:
-    """Returns what the template `training.html` is filled with."""
-    world, scheme = run.world or "", run.scheme or ""
+def training_page(run: TrainingResult) -> Page:
+    """Returns the page of a training, as far as it has come."""
+    world, scheme, talk = run.world or "", run.scheme or "", run.talk
     seed = "" if run.seed is None else f"seed {run.seed}"
-    settings = [(n, v) for n, v in flatten(run.config).items() if v and v != "null"]
-    return {
-        "title": f"{scheme} on {world}: a training",
-        "kind": "Training",
-        "subject": world,
-        "details": [d for d in (scheme, seed, run.status) if d],
-        "version": run.version,
-        "verdict": training_verdict(run),
-        "axis": run.axis,
-        "curve": curve_figure(run, prefix),
-        "talk": run.talk,
-        "said": said_table(run.talk, prefix) if run.talk else None,
-        "words": words_table(run.talk, prefix) if run.talk else None,
-        "collapse": collapse_figure(run, prefix),
-        "agents": agent_table(run, prefix) if run.agents else None,
-        "losses": loss_figure(run, prefix),
-        "cures": training_cures(run),
-        "definitions": training_definitions(spoken=run.axis == "update"),
-        "settings": short_first([*settings, ("version", run.version)]),
-    }
+    settings = {n: v for n, v in flatten(run.config).items() if v and v != "null"}
+    reason = talk.words_reason if talk else None
+    return Page(
+        template="training.html",
+        title=f"{scheme} on {world}: a training",
+        kind="Training",
+        subject=world,
+        details=[d for d in (scheme, seed, run.status) if d],
+        verdict=training_verdict(run),
+        definitions=training_definitions(spoken=talk is not None),
+        settings=setting_rows({**settings, "version": run.version}),
+        contents={
+            "curve": curve_figure(run),
+            "no_words": f"There is no table of words: {reason or 'none was chosen'}."
+            if talk
+            else None,
+            "said": said_table(talk) if talk else None,
+            "words": words_table(talk) if talk else None,
+            "collapse": collapse_figure(run),
+            "agents": agent_table(run) if run.agents else None,
+            "losses": loss_figure(run),
+            "cures": training_cures(run),
+        },
+    )
 
 
 def training_verdict(run: TrainingResult) -> Verdict:
     """Returns what the team returns, how far it has come, and how many agents are collapsed."""
     returned = column(run, "return")
-    level = (
-        run.returned if run.returned is not None else last(smoothed(returned, window_of(returned)))
-    )
+    level = run.returned
+    if level is None:
+        level = last(smoothed(returned, window_of(returned)))
     returns = f"returns {significant(level, 4)}" if level is not None else "has no return yet"
     going = run.status != "finished" and run.budget is not None
     of = f" of {run.budget:,}" if going else ""
@@ -108,20 +111,17 @@ def training_verdict(run: TrainingResult) -> Verdict:
     sentence = f"Under {run.scheme or ''} the team {returns} {when} {run.step:,}{of} {run.axis}s."
     how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
     score = f"normalized {run.normalized:.3f}" if run.normalized is not None else how
+    pace = ""
+    if run.seconds and run.step:
+        speed = run.step / run.seconds
+        slow = f"{significant(1 / speed)} seconds {with_article(run.axis)}"
+        pace = f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
     facts = (
         Fact("Return", significant(level, 4), score, how if score != how else ""),
-        Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", _pace(run)),
+        Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace),
         _collapsed_fact(run),
     )
     return Verdict(sentence, "", facts)
-
-
-def _pace(run: TrainingResult) -> str:
-    if not run.seconds or not run.step:
-        return ""
-    speed = run.step / run.seconds
-    slow = f"{significant(1 / speed)} seconds {'an' if run.axis == 'update' else 'a'} {run.axis}"
-    return f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
 
 
 def _collapsed_fact(run: TrainingResult) -> Fact:
@@ -143,7 +143,7 @@ def column(run: TrainingResult, name: str) -> Series:
 def verdicts(agent: AgentSeries) -> Series:
     """Returns [T] 1 where the scheme collapses the agent, else 0; None before a verdict."""
     states = [None if state is None else float(state) for state in agent.collapsed]
-    unknown = FIRST_VERDICT - 1
+    unknown = FIRST_VERDICT - 1  # a signal-to-noise ratio of fewer measurements says little
     return [states[i] if unknown <= i < len(states) else None for i in range(len(agent.step))]
 
 
@@ -160,11 +160,6 @@ def present_state(agent: AgentSeries) -> tuple[bool | None, str | None]:
     return bool(states[-1]), causes(agent)[-1] if states[-1] else None
 
 
-def last(values: Series) -> float | None:
-    """Returns the last value that is known."""
-    return next((v for v in reversed(values) if v is not None), None)
-
-
 def window_of(values: Series) -> int:
     """Returns over how many updates the second line is averaged."""
     return max(1, min(SMOOTHED, len(values) // SMOOTHED))
@@ -179,7 +174,7 @@ def smoothed(values: Series, window: int) -> Series:
     return out
 
 
-def curve_figure(run: TrainingResult, prefix: str) -> Figure:
+def curve_figure(run: TrainingResult) -> Figure:
     """Returns return of each batch, and the mean of the last of them."""
     steps, returned = run.curve["step"], column(run, "return")
     window = window_of(returned)
@@ -202,7 +197,6 @@ def curve_figure(run: TrainingResult, prefix: str) -> Figure:
     return Figure(
         key="curve",
         caption="Mean team return of the episodes that ended in each batch, while it learned.",
-        file=f"{prefix}-curve.csv",
         header=(run.axis, "return", "smoothed"),
         rows=rows,
         wide=wide_chart(chart),
@@ -210,7 +204,7 @@ def curve_figure(run: TrainingResult, prefix: str) -> Figure:
     )
 
 
-def collapse_figure(run: TrainingResult, prefix: str) -> Figure | None:
+def collapse_figure(run: TrainingResult) -> Figure | None:
     """Returns a map of agent by measured update; None where there is no verdict."""
     strips = [Strip(name, verdicts(a), causes(a)) for name, a in run.agents.items()]
     steps = next((a.step for a in run.agents.values()), [])
@@ -226,7 +220,6 @@ def collapse_figure(run: TrainingResult, prefix: str) -> Figure | None:
         key="collapse",
         caption="Which agents the scheme collapses at which measured update, and why. The first "
         "ten measurements together give the first verdict.",
-        file=f"{prefix}-collapse.csv",
         header=("agent", run.axis, "collapsed", "cause"),
         rows=rows,
         panels=(heat_map("map", f"Agent by {run.axis}", run.axis, known, strips),),
@@ -234,7 +227,7 @@ def collapse_figure(run: TrainingResult, prefix: str) -> Figure | None:
     )
 
 
-def agent_table(run: TrainingResult, prefix: str) -> Table:
+def agent_table(run: TrainingResult) -> Table:
     """Returns one row an agent: whether the scheme collapses it, and its last numbers."""
     shown = [
         measure
@@ -242,35 +235,30 @@ def agent_table(run: TrainingResult, prefix: str) -> Table:
         if any(last(getattr(agent, measure)) is not None for agent in run.agents.values())
     ]
     columns = (
-        Column("Agent", ("agent",), numeric=False),
+        *text_columns("Agent"),
         Column("Collapsed now", ("collapsed",), define="collapsed",
                missing="too few measurements for a verdict"),
         Column("Cause now", ("cause",), numeric=False, define="cause"),
         *(Column(HEADS[m], (m,), define=DEFINED.get(m, m), missing=UNMEASURED) for m in shown),
     )  # fmt: skip
-    rows = tuple(_agent_row(name, agent, shown) for name, agent in run.agents.items())
+    rows = []
+    for name, agent in run.agents.items():
+        state, cause = present_state(agent)
+        codes = (code_of(cause),) if cause else ()
+        now = ABSENT if state is None else "none"
+        numbers = [last(getattr(agent, measure)) for measure in shown]
+        collapsed = Cell("yes" if state else "no", (float(state),)) if state is not None else None
+        rows.append(Row((
+            Cell(name),
+            collapsed or Cell(ABSENT, (None,)),
+            Cell("" if codes else now, (cause or now,), codes=codes),
+            *(Cell(significant(value), (value,)) for value in numbers),
+        )))  # fmt: skip
     caption = "The last numbers; signal kept and task noise are of the last ten measurements."
-    return Table("agents", caption, columns, rows, f"{prefix}-agents.csv")
+    return Table("agents", caption, columns, rows)
 
 
-def _agent_row(name: str, agent: AgentSeries, shown: Sequence[str]) -> Row:
-    state, cause = present_state(agent)
-    now = ABSENT if state is None else "none"
-    codes = (code_of(cause),) if cause else ()
-    numbers = [last(getattr(agent, measure)) for measure in shown]
-    cells = (
-        Cell(name, (name,)),
-        Cell(
-            ABSENT if state is None else "yes" if state else "no",
-            (None if state is None else float(state),),
-        ),
-        Cell("" if codes else now, (cause or now,), codes=codes),
-        *(Cell(significant(value), (value,)) for value in numbers),
-    )
-    return Row(cells)
-
-
-def loss_figure(run: TrainingResult, prefix: str) -> Figure | None:
+def loss_figure(run: TrainingResult) -> Figure | None:
     """Returns what was measured of each update, a panel each; None before there was one."""
     steps = run.curve["step"]
     if not steps:
@@ -280,28 +268,22 @@ def loss_figure(run: TrainingResult, prefix: str) -> Figure | None:
     for i, (name, values) in enumerate(losses.items()):
         gradient = f"Gradient of {name.removeprefix(LENGTH)}", "length, before it is clipped"
         heading, unit = gradient if name.startswith(LENGTH) else PANELS.get(name, (name, ""))
-        panels.append(
-            panel_chart(
-                Chart(
-                    key=f"loss-{i}",
-                    title=f"{heading} over {run.axis}s",
-                    description=f"It ends at {significant(last(values))}.",
-                    x_title=run.axis,
-                    y_title=unit,
-                    lines=(Line(heading, steps, values, style_of(0)),),
-                    heading=heading,
-                )
-            )
+        chart = Chart(
+            key=f"loss-{i}",
+            title=f"{heading} over {run.axis}s",
+            description=f"It ends at {significant(last(values))}.",
+            x_title=run.axis,
+            y_title=unit,
+            lines=(Line(heading, steps, values, style_of(0)),),
+            heading=heading,
         )
-    columns = zip(steps, *losses.values(), strict=True)
-    spoken = run.axis == "update"
+        panels.append(panel_chart(chart))
     return Figure(
         key="losses",
-        caption="Of each update." if spoken else "Means over the passes of each update.",
-        file=f"{prefix}-losses.csv",
+        caption="Of each update." if run.talk else "Means over the passes of each update.",
         header=(run.axis, *losses),
-        rows=list(columns),
-        panels=tuple(panels),
+        rows=list(zip(steps, *losses.values(), strict=True)),
+        panels=panels,
     )
 
 
@@ -315,71 +297,58 @@ def training_cures(run: TrainingResult) -> list[Cure]:
     return [Cure(code_of(c), REMEDIES.get(c, ""), tuple(who)) for c, who in struck.items()]
 
 
-def said_table(talk: Talk, prefix: str) -> Table | None:
+def said_table(talk: Talk) -> Table | None:
     """Returns the commonest episodes of the first, a middle and the last update."""
     columns = (
-        Column("Update", ("update",), numeric=False),
-        Column("Task", ("task",), numeric=False),
+        *text_columns("Update", "Task"),
         Column("Who said what to whom", ("said",), numeric=False),
         Column("Episodes", ("episodes", "of")),
-        Column("Success", ("success",)),
+        Column("Success"),
     )
-    rows = tuple(
-        _sample_row(moment, sample, first=i == 0)
-        for moment in talk.moments
-        for i, sample in enumerate(moment.shown)
-    )
+    rows = []
+    for moment in talk.moments:
+        for i, sample in enumerate(moment.shown):
+            of = "" if sample.of is None else f" of {fixed(sample.of, 0)}"
+            lines = tuple(
+                f"{event.agent}{f' to {event.to}' if event.to else ''}: {event.text}"
+                for event in sample.events
+            )
+            rows.append(Row((
+                Cell("" if i else fixed(moment.update, 0), (moment.update,)),
+                Cell(sample.task),
+                Cell("", (" | ".join(lines),), lines=lines or ("nothing",)),
+                Cell(f"{fixed(sample.count, 0)}{of}", (sample.count, sample.of)),
+                Cell(significant(sample.success), (sample.success,)),
+            )))  # fmt: skip
     caption = (
         "The commonest ways in which episodes of a few tasks went, in the first, a middle and the "
         "last update. Episodes: how many of those with the same task in the same update went so."
     )
-    return Table("said", caption, columns, rows, f"{prefix}-said.csv") if rows else None
+    return Table("said", caption, columns, rows) if rows else None
 
 
-def _sample_row(moment: Moment, sample: EpisodeSample, *, first: bool) -> Row:
-    of = "" if sample.of is None else f" of {fixed(sample.of, 0)}"
-    lines = tuple(map(_line, sample.events))
-    cells = (
-        Cell(fixed(moment.update, 0) if first else "", (moment.update,)),
-        Cell(sample.task, (sample.task,)),
-        Cell("", (" | ".join(lines),), lines=lines or ("nothing",)),
-        Cell(f"{fixed(sample.count, 0)}{of}", (sample.count, sample.of)),
-        Cell(significant(sample.success), (sample.success,)),
-    )
-    return Row(cells)
-
-
-def _line(event: Utterance) -> str:
-    """Returns a text with its speaker: `speaker to listener: red`."""
-    return f"{event.agent}{f' to {event.to}' if event.to else ''}: {event.text}"
-
-
-def words_table(talk: Talk, prefix: str) -> Table | None:
+def words_table(talk: Talk) -> Table | None:
     """Returns one row an agent and prompt: its word, and how surely; None without any."""
     columns = (
-        Column("Agent", ("agent",), numeric=False),
+        *text_columns("Agent"),
         Column("What it was shown", ("shown",), numeric=False),
         Column("Says", ("word",), numeric=False),
-        Column("Share", ("share",)),
-        Column("Times", ("times",)),
+        Column("Share"),
+        Column("Times"),
         Column("Otherwise", ("others",), numeric=False),
     )
-    rows = tuple(_words_row(counts) for counts in talk.words if counts.said)
+    rows = []
+    for counts in [counts for counts in talk.words if counts.said]:
+        (word, count), *rest = sorted(counts.said.items(), key=lambda pair: -pair[1])
+        times = sum(counts.said.values())
+        share = count / times if times else None
+        rows.append(Row((
+            Cell(counts.agent),
+            Cell(counts.shown),
+            Cell(word),
+            Cell(percent(share), (share,)),
+            Cell(fixed(times, 0), (times,)),
+            Cell(", ".join(f"{other} {fixed(number, 0)}" for other, number in rest)),
+        )))  # fmt: skip
     caption = "What agents said in the last update, answers sampled, to each thing they were shown."
-    return Table("words", caption, columns, rows, f"{prefix}-words.csv") if rows else None
-
-
-def _words_row(counts: WordCounts) -> Row:
-    (word, count), *rest = sorted(counts.said.items(), key=lambda pair: -pair[1])
-    times = sum(counts.said.values())
-    share = count / times if times else None
-    others = ", ".join(f"{other} {fixed(number, 0)}" for other, number in rest)
-    cells = (
-        Cell(counts.agent, (counts.agent,)),
-        Cell(counts.shown, (counts.shown,)),
-        Cell(word, (word,)),
-        Cell(percent(share), (share,)),
-        Cell(fixed(times, 0), (times,)),
-        Cell(others, (others,)),
-    )
-    return Row(cells)
+    return Table("words", caption, columns, rows) if rows else None

@@ -1,10 +1,12 @@
 """Results as sentences and tables for a terminal: one `*_parts` function for each kind.
 
-A comparison of schemes has a file of its own, `comparison.py`.
+A comparison fits 80 columns. Names go through `rich.text.Text` and never through markup, so that a
+name such as `[red]` is shown as it is written.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import RenderableType
@@ -14,9 +16,15 @@ from rich.text import Text
 
 from counterpoint.records import NOT_COMPUTABLE
 from counterpoint.report.pages.audit import evidence_table, finding_table
-from counterpoint.report.pages.definitions import CONDITIONS
-from counterpoint.report.pages.diagnosis.page import diagnosis_cures, diagnosis_verdict
-from counterpoint.report.pages.diagnosis.tables import health_table
+from counterpoint.report.pages.comparison.decision_words import comparison_verdict
+from counterpoint.report.pages.comparison.page import comparison_cures
+from counterpoint.report.pages.comparison.tables import (
+    reference_levels,
+    return_decimals,
+    seed_count,
+)
+from counterpoint.report.pages.definitions import CONDITIONS, WORDS
+from counterpoint.report.pages.diagnosis import diagnosis_cures, diagnosis_verdict, health_table
 from counterpoint.report.pages.game import (
     equilibrium_table,
     learned_table,
@@ -39,17 +47,28 @@ from counterpoint.report.pages.topology import (
     topology_headline,
 )
 from counterpoint.report.pages.training import column
-from counterpoint.report.pages.verdicts import Verdict
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
-from counterpoint.report.toolkit.numerals import counted, fixed, interval, probability, significant
-from counterpoint.report.toolkit.safe_text import visible
-from counterpoint.report.toolkit.tables import Cure
+from counterpoint.report.toolkit.frame import Verdict
+from counterpoint.report.toolkit.numerals import (
+    ABSENT,
+    Estimate,
+    counted,
+    estimate_of,
+    fixed,
+    interval,
+    probability,
+    significant,
+)
+from counterpoint.report.toolkit.safe_text import cut, visible
+from counterpoint.report.toolkit.tables import Cell, Column, Cure, Row
+from counterpoint.report.toolkit.tables import Table as PageTable
 from counterpoint.results.audit import AuditResult
+from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
-from counterpoint.results.game import GameResult, Learned
-from counterpoint.results.judge_check import JudgeCheckResult, Measure
+from counterpoint.results.game import GameResult
+from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.population import PopulationArm, PopulationResult
-from counterpoint.results.ranking import RankedGroup, RankingResult
+from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import AgentSeries, TrainingResult
@@ -82,6 +101,95 @@ def remedy_parts(cures: Iterable[Cure]) -> list[RenderableType]:
     ]
 
 
+NAME = 22
+"""Columns for a scheme's name."""
+TEXTS = ("Scheme", "Return", "Collapsed")
+"""Columns that stand at the left."""
+
+
+def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
+    """Returns the verdict, a table with one row a scheme, and the remedies of the causes."""
+    places = min(3, return_decimals(result))
+    columns = _columns(result)
+    titles = ("Scheme", "Return", *columns, "Kept", "Collapsed")
+    heads = tuple(Column(head, (head,), numeric=head not in TEXTS) for head in titles)
+    rows = []
+    for name, scheme in result.ranked.items():
+        is_best = name == result.decision.recommended
+        short = Text(name)
+        short.truncate(NAME, overflow="ellipsis")  # by its width: some characters take two columns
+        shown = Cell(("▸ " if is_best else "  ") + short.plain)
+        cells = (shown, *_scheme_cells(scheme, places, columns))
+        rows.append(Row(cells, "best" if is_best else ""))
+    for name, value in reference_levels(result).items():
+        texts = (f"  {name}", Estimate(value).shown(places), *[""] * (len(columns) + 2))
+        rows.append(Row(tuple(map(Cell, texts)), "quiet"))
+    table = terminal_table(PageTable("", "", heads, rows), narrow=True)
+    seeds = "1 seed"
+    if len(result.seeds) > 1:
+        seeds = f"{seed_count(result)}; 95% bootstrap intervals"
+    measures = f"Return: interquartile mean over {seeds}. " + " ".join(
+        COLUMNS[c] for c in (*columns, "Kept")
+    )
+    verdict = verdict_parts(comparison_verdict(result))
+    return [*verdict, table, note(measures), *remedy_parts(comparison_cures(result))]
+
+
+COLUMNS = {
+    "Score": "Score: 0 random, 1 the reference team.",
+    "Credit": "Credit: its correlation with agents' own rewards.",
+    "Weighted": "Weighted: the return weighted by the reward paid.",
+    "Worst": "Worst: lowest accuracy of an agent.",
+    "Kept": "Kept: lowest share of an agent's signal that the scheme keeps. Collapsed: how many "
+    "agents, and why.",
+}
+"""Columns that not every kind of world has, and what the note says of them."""
+
+
+def _columns(result: ComparisonResult) -> tuple[str, ...]:
+    if not WORDS[result.kind].sampled:
+        return "Weighted", "Worst"
+    schemes = result.schemes.values()
+    known = {
+        "Score": any(s.normalized for s in schemes),
+        "Credit": any(s.credit_correlation for s in schemes),
+        "Weighted": any(s.weighted_return for s in schemes),
+    }
+    return tuple(name for name, there in known.items() if there)
+
+
+def _scheme_cells(scheme: SchemeResult, places: int, columns: tuple[str, ...]) -> tuple[Cell, ...]:
+    returns = estimate_of(scheme.returns)
+    bounds = returns.bounds(places) if returns.low is not None else ""
+    agents = scheme.agents.values()
+    measures = {
+        "Score": estimate_of(scheme.normalized).shown(3),
+        "Credit": estimate_of(scheme.credit_correlation).shown(2, signed=True),
+        "Weighted": estimate_of(scheme.weighted_return).shown(places),
+        "Worst": _least((a.accuracy for a in agents), 3),
+    }
+    return (
+        Cell(f"{returns.shown(places)} {bounds}".rstrip()),
+        *(Cell(measures[name]) for name in columns),
+        Cell(_least((a.signal_kept.iqm for a in agents), 2)),
+        Cell("", (), lines=_collapsed(agents)),
+    )
+
+
+def _least(values: Iterable[float | None], places: int) -> str:
+    known = [value for value in values if value is not None]
+    return Estimate(min(known)).shown(places) if known else ABSENT
+
+
+def _collapsed(agents: Iterable[AgentResult]) -> tuple[str, ...]:
+    """Returns how many agents are collapsed from which cause: a line each."""
+    listed_agents = list(agents)
+    if all(a.collapsed is None for a in listed_agents):
+        return (ABSENT,)
+    causes = Counter(a.cause or "unexplained" for a in listed_agents if a.collapsed)
+    return tuple(f"{count} {cause}" for cause, count in causes.items()) or ("none",)
+
+
 MEASURES = ("signal_kept", "inflation", "signal_share", "dead_rate", "net_mass")
 """What fits into 80 columns."""
 
@@ -90,7 +198,7 @@ def diagnosis_parts(result: DiagnosisResult) -> list[RenderableType]:
     """Returns the verdict, one row an agent, the conditions, and the remedies of the causes."""
     return [
         *verdict_parts(diagnosis_verdict(result)),
-        terminal_table(health_table(result, "", MEASURES)),
+        terminal_table(health_table(result, MEASURES)),
         note(_conditions(result.decoupling)),
         *remedy_parts(diagnosis_cures(result)),
     ]
@@ -121,8 +229,8 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if audit.warning:
         parts.append(Text(visible(audit.warning), style="bold"))
-    parts.append(terminal_table(finding_table(known, "")))
-    if evidence := evidence_table(known, (), "", PLACES):
+    parts.append(terminal_table(finding_table(known)))
+    if evidence := evidence_table(known, (), PLACES):
         parts.append(terminal_table(evidence))
     reasons: dict[str, list[str]] = {}
     for finding in audit.findings:
@@ -146,8 +254,8 @@ def population_parts(population: PopulationResult) -> list[RenderableType]:
     optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
     return [
         Text(population_headline(population)),
-        terminal_table(arm_table(population, "")),
-        terminal_table(budget_table(population, "")),
+        terminal_table(arm_table(population)),
+        terminal_table(budget_table(population)),
         *map(Text, meetings),
         Text(
             f"champions are interquartile means of: {population.unit}; reference {optimum}; "
@@ -173,17 +281,17 @@ def _meeting(name: str, arm: PopulationArm) -> str:
 def topology_parts(result: TopologyResult) -> list[RenderableType]:
     """Returns the verdict, the shares, the scores and the gaps."""
     best = result.best
+    gaps = [(result.gap[name], title) for name, title in AGAINST.items()]
     against = ", ".join(
-        f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] {title}"
-        for gap, title in ((result.gap[name], title) for name, title in AGAINST.items())
+        f"{g.value:+.3f} [{g.low:+.3f}, {g.high:+.3f}] {title}" for g, title in gaps
     )
-    shares = share_table(result, "")
+    shares = share_table(result)
     return [
         Text(topology_headline(result)),
         *([terminal_table(shares)] if shares else []),
-        terminal_table(score_table(result, "")),
+        terminal_table(score_table(result)),
         "the team less what it is measured against:",
-        terminal_table(gap_table(result, "")),
+        terminal_table(gap_table(result)),
         Text(
             f"the best, {best.topology} with {best.prompt}, measured on seeds on which it was not "
             f"chosen: {best.value:.3f} [{best.low:.3f}, {best.high:.3f}]; against {against}"
@@ -214,7 +322,7 @@ EQUILIBRIA_SHOWN = 20
 def game_parts(game: GameResult) -> list[RenderableType]:
     """Returns what is known, in words and tables."""
     parts: list[RenderableType] = [Text(line) for line in sentences(game)]
-    if table := equilibrium_table(game, ""):
+    if table := equilibrium_table(game):
         parts.append(terminal_table(table, EQUILIBRIA_SHOWN))
     more = len(game.equilibria) - EQUILIBRIA_SHOWN
     if more > 0:
@@ -226,20 +334,16 @@ def game_parts(game: GameResult) -> list[RenderableType]:
     if sums:
         parts.append(f"sums of payoffs in correlated equilibria: {', '.join(sums)}")
     parts += [Text(line) for line in reasons(game)]
-    return [*parts, *(_learned(game.learned) if game.learned else ())]
-
-
-def _learned(learned: Learned) -> list[RenderableType]:
-    parts: list[RenderableType] = [f"{learned.seeds} teams of each:"]
-    parts.append(terminal_table(learned_table(learned, "")))
-    if learned.repeated:
-        parts += ["Repeated:", terminal_table(repeated_table(learned, ""))]
-    if learned.basins:
-        shares = ", ".join(
-            f"{'none' if key == '-1' else key}: {share:.0%}"
-            for key, share in learned.basins.shares.items()
-        )
-        parts.append(f"basins, share of starts that end at each equilibrium: {shares}")
+    if learned := game.learned:
+        parts += [f"{learned.seeds} teams of each:", terminal_table(learned_table(learned))]
+        if learned.repeated:
+            parts += ["Repeated:", terminal_table(repeated_table(learned))]
+        if learned.basins:
+            shares = ", ".join(
+                f"{'none' if key == '-1' else key}: {share:.0%}"
+                for key, share in learned.basins.shares.items()
+            )
+            parts.append(f"basins, share of starts that end at each equilibrium: {shares}")
     return parts
 
 
@@ -320,15 +424,12 @@ GROUPS_SHOWN = 20
 
 def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     """Returns the first groups, and what all of them cost."""
-    rows = [
-        (
-            _shortened(group.group, 40),
-            _shortened(f"void: {group.void}" if group.void else _order(group), 200),
-            "" if group.reliability is None else f"{group.reliability:.2f}",
-            str(group.calls),
-        )
-        for group in ranking.groups[:GROUPS_SHOWN]
-    ]
+    rows = []
+    for group in ranking.groups[:GROUPS_SHOWN]:
+        order = " > ".join(" = ".join(tied) for tied in group.ranking)
+        text = visible(cut(f"void: {group.void}" if group.void else order, 200))
+        reliability = "" if group.reliability is None else f"{group.reliability:.2f}"
+        rows.append((visible(cut(group.group, 40)), text, reliability, str(group.calls)))
     numeric = ("reliability", "calls")
     table = text_table(("group", "ranking, best first", *numeric), rows, numeric=numeric)
     count = len(ranking.groups)
@@ -342,29 +443,15 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     ]
 
 
-def _order(group: RankedGroup) -> str:
-    """Returns the members of a group, best first."""
-    return " > ".join(" = ".join(tied) for tied in group.ranking)
-
-
-def _shortened(text: str, most: int) -> str:
-    """Returns the text as it can be shown, cut where it is too long for a table."""
-    start = visible(text[: most + 1])
-    return start if len(text) <= most else f"{start[: most - 1]}…"
-
-
 def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
     """Returns the measures, how many orders it takes, and what the check has cost."""
-    rows = [
-        (
-            measure.name.replace("_", " "),
-            "" if measure.value is None else f"{measure.value:.3f}",
-            _interval(measure),
-            "" if measure.null is None else f"{measure.null:g}",
-            measure.meaning,
-        )
-        for measure in check.measures
-    ]
+    rows = []
+    for one in check.measures:
+        value = "" if one.value is None else f"{one.value:.3f}"
+        null = "" if one.null is None else f"{one.null:g}"
+        bounded = one.low is not None and one.high is not None
+        ends = f"{one.low:.3f} to {one.high:.3f}" if bounded else ""
+        rows.append((one.name.replace("_", " "), value, ends, null, one.meaning))
     titles = ("measure", "value", "95% interval", "without it", "meaning")
     reached = (
         f"a reliability of {check.wanted:g} takes {check.orders} orders of each group"
@@ -378,9 +465,3 @@ def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
         f"{check.groups} groups, {check.calls} calls, {tokens}; {check.unreadable} replies could "
         "not be read",
     ]
-
-
-def _interval(measure: Measure) -> str:
-    if measure.low is None or measure.high is None:
-        return ""
-    return f"{measure.low:.3f} to {measure.high:.3f}"

@@ -67,9 +67,9 @@ def text_table(
         title: what stands above the table.
         numeric: titles of the columns whose texts stand at the right.
     """
-    columns = tuple(Column(name, (name,), numeric=name in numeric) for name in titles)
-    cells = (tuple(c if isinstance(c, Cell) else Cell(c, (c,)) for c in row) for row in rows)
-    return terminal_table(Table("", "", columns, tuple(map(Row, cells)), ""), title=title)
+    columns = tuple(Column(name, numeric=name in numeric) for name in titles)
+    cells = (tuple(c if isinstance(c, Cell) else Cell(c) for c in row) for row in rows)
+    return terminal_table(Table("", "", columns, list(map(Row, cells))), title=title)
 
 
 def _text(cell: Cell, column: Column) -> Text:

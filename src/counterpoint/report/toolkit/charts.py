@@ -1,8 +1,9 @@
-"""Curves: lines with interval bands, labelled where they end.
+"""Curves with interval bands, labelled where they end, and dots with their intervals.
 
 `line_chart` draws one set of axes. On a wide page every line carries its name at its right end; on
 a phone, where there is no room beside the axes, the names stand under them in the order in which
 the lines end. Small panels carry no names: the page shows one key for all of them.
+`interval_panel` draws final numbers beside their uncertainty, one row each.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from counterpoint.report.toolkit.svg import (
 
 POINTS = 240
 """More points than this along one line are thinned in the picture, never in the numbers."""
-
-
 COLOURS = 7
+PANEL, ROW, TOP = 300.0, 30.0, 26.0
+"""Pixels of a panel of intervals: its width, the height of a row, the place of the first row."""
 
 
 def style_of(index: int) -> str:
@@ -105,35 +106,36 @@ def panel_chart(chart: Chart) -> Markup:
 
 
 def _draw(chart: Chart, frame: Frame, naming: str) -> Markup:
-    x = _x_scale(chart, frame)
-    y = _y_scale(chart, frame)
+    known = [v for ln in chart.lines for v in ln.x if v is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    left, right, base = frame.left, frame.width - frame.right, frame.height - frame.bottom
+    x = across(low, high, left, right)
+    values: list[float | None] = [v for _, v in chart.references]
+    for ln in chart.lines:
+        values += [*ln.y, *ln.low, *ln.high]
+    y = fit([*values, *(chart.within or ())], base, frame.top, log=chart.log)
     parts: list[Markup] = [*_axes(chart, frame, x, y)]
-    parts += [_reference(value, frame, y) for _, value in chart.references]
-    ordered = sorted(chart.lines, key=lambda ln: ln.strong)
-    parts += [_band(ln, x, y) for ln in ordered if ln.low and ln.high]
-    parts += [_curve(ln, x, y, hidden(ln, ordered[i + 1 :])) for i, ln in enumerate(ordered)]
+    parts += [line((left, y(v)), (right, y(v)), "reference") for _, v in chart.references]
+    ordered = sorted(chart.lines, key=lambda ln: ln.strong)  # the strong line lies on top
+    for ln in ordered:
+        if ln.low and ln.high:
+            edges = area(_points(ln, ln.high, x, y), _points(ln, ln.low, x, y))
+            parts.append(element("path", d=edges, class_=f"band {ln.style}"))
+    for i, ln in enumerate(ordered):
+        # a line that another one covers is wide and pale, to show beside it
+        weight = " strong" if ln.strong else ""
+        weight = " under" if hidden(ln, ordered[i + 1 :]) else weight
+        curve = trace(_points(ln, ln.y, x, y))
+        parts.append(element("path", d=curve, class_=f"curve {ln.style}{weight}"))
     if naming == "end":
         parts += _names_at_end(chart, frame, y)
     else:
-        parts += [_reference_name(name, v, frame, y) for name, v in chart.references]
+        for name, value in chart.references:
+            parts.append(label(name, right - 2, y(value) - 4, "note clear", "end"))
     if naming == "key":
         parts += _key(chart, frame)
     size = (frame.width, frame.height)
     return picture(f"{chart.key}-{naming}", size, chart.title, chart.description, *parts)
-
-
-def _x_scale(chart: Chart, frame: Frame) -> Scale:
-    known = [v for ln in chart.lines for v in ln.x if v is not None]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    return across(low, high, frame.left, frame.width - frame.right)
-
-
-def _y_scale(chart: Chart, frame: Frame) -> Scale:
-    values: list[float | None] = [v for _, v in chart.references]
-    for ln in chart.lines:
-        values += [*ln.y, *ln.low, *ln.high]
-    values += list(chart.within or ())
-    return fit(values, frame.height - frame.bottom, frame.top, log=chart.log)
 
 
 def _axes(chart: Chart, frame: Frame, x: Scale, y: Scale) -> Iterable[Markup]:
@@ -154,52 +156,34 @@ def _axes(chart: Chart, frame: Frame, x: Scale, y: Scale) -> Iterable[Markup]:
 
 
 def _points(ln: Line, values: Sequence[float | None], x: Scale, y: Scale) -> list[Point | None]:
+    # the last point stays whatever the stride: names stand where lines end
     stride = max(1, -(-len(ln.x) // POINTS))
     kept = sorted({*range(0, len(ln.x), stride), len(ln.x) - 1}) if ln.x else []
-    return [_point(ln.x[i], values[i], x, y) if i < len(values) else None for i in kept]
-
-
-def _point(at: float | None, value: float | None, x: Scale, y: Scale) -> Point | None:
-    if at is None or value is None or (y.log and value <= 0):
-        return None
-    return x(at), y(value)
-
-
-def _band(ln: Line, x: Scale, y: Scale) -> Markup:
-    edges = area(_points(ln, ln.high, x, y), _points(ln, ln.low, x, y))
-    return element("path", d=edges, class_=f"band {ln.style}")
+    points: list[Point | None] = []
+    for i in kept:
+        at, value = ln.x[i], values[i] if i < len(values) else None
+        if at is None or value is None or (y.log and value <= 0):
+            points.append(None)
+        else:
+            points.append((x(at), y(value)))
+    return points
 
 
 def hidden(ln: Line, later: Sequence[Line]) -> bool:
     """Returns whether a line drawn later goes through the same points and would cover this one."""
-    return any(len(other.y) == len(ln.y) and all(map(_same, ln.y, other.y)) for other in later)
 
+    def same(a: float | None, b: float | None) -> bool:
+        if a is None or b is None:
+            return a is b
+        return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
 
-def _same(a: float | None, b: float | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
-
-
-def _curve(ln: Line, x: Scale, y: Scale, covered: bool) -> Markup:
-    """Returns the line; a covered line is wide and pale, to show beside the other."""
-    weight = " under" if covered else " strong" if ln.strong else ""
-    return element("path", d=trace(_points(ln, ln.y, x, y)), class_=f"curve {ln.style}{weight}")
-
-
-def _reference(value: float, frame: Frame, y: Scale) -> Markup:
-    return line((frame.left, y(value)), (frame.width - frame.right, y(value)), "reference")
-
-
-def _reference_name(name: str, value: float, frame: Frame, y: Scale) -> Markup:
-    return label(name, frame.width - frame.right - 2, y(value) - 4, "note clear", "end")
+    return any(len(other.y) == len(ln.y) and all(map(same, ln.y, other.y)) for other in later)
 
 
 def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:
     """Returns each name at the height where its line ends, moved apart where they would overlap."""
-    ends = [(ln.name, _last(ln.y), ln.style, ln.strong) for ln in chart.lines]
     named = [
-        (name, value, style, strong) for name, value, style, strong in ends if value is not None
+        (ln.name, end, ln.style, ln.strong) for ln in chart.lines if (end := last(ln.y)) is not None
     ]
     named += [(name, value, "", False) for name, value in chart.references]
     named = [entry for entry in named if not (chart.log and entry[1] <= 0)]
@@ -218,9 +202,7 @@ def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:
 
 def _key(chart: Chart, frame: Frame) -> list[Markup]:
     """Returns the names in two columns under the axes, highest end first."""
-    bottomless = float("-inf")
-    ends = {id(ln): _last(ln.y) for ln in chart.lines}
-    ordered = sorted(chart.lines, key=lambda ln: -(ends[id(ln)] or bottomless))
+    ordered = sorted(chart.lines, key=lambda ln: -(last(ln.y) or float("-inf")))
     top = frame.height - frame.bottom + 54
     parts = []
     for i, ln in enumerate(ordered):
@@ -232,5 +214,63 @@ def _key(chart: Chart, frame: Frame) -> list[Markup]:
     return parts
 
 
-def _last(values: Sequence[float | None]) -> float | None:
+def last(values: Sequence[float | None]) -> float | None:
+    """Returns the last value that is known."""
     return next((v for v in reversed(values) if v is not None), None)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One row; the interval is absent where an end is None."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    style: str
+    shown: str
+    """The value as the table writes it."""
+    strong: bool = False
+
+
+def interval_panel(key: str, heading: str, axis: str, dots: Sequence[Dot]) -> Markup:
+    """Returns a panel of rows, each a name over a dot with its interval.
+
+    Args:
+        key: unique in the page.
+        heading: what the panel shows.
+        axis: the quantity and its unit.
+    """
+    base = TOP + ROW * len(dots)
+    x = fit([v for d in dots for v in (d.value, d.low, d.high)], 2, PANEL - 8)
+    parts = [label(shorten(heading, PANEL, HEADING), 0, 12, "heading"), *_dot_axis(x, base, axis)]
+    for i, dot in enumerate(dots):
+        parts += _dot_row(dot, x, TOP + ROW * i)
+    values_text = "; ".join(f"{d.name} {d.shown}" for d in dots)
+    return picture(key, (PANEL, base + 40), heading, f"{axis}. {values_text}.", *parts)
+
+
+def _dot_axis(x: Scale, base: float, title: str) -> list[Markup]:
+    ticks = x.ticks(4)
+    parts = [line((x(v), TOP - 4), (x(v), base), "grid") for v in ticks]
+    parts.append(line((x.start, base), (x.end, base), "rule"))
+    for value in ticks:
+        anchor = "start" if x(value) < 12 else "end" if x(value) > PANEL - 14 else "middle"
+        parts.append(label(tick_text(value, ticks), x(value), base + 14, "tick", anchor))
+    parts.append(label(title, x.end, base + 30, "axis", "end"))
+    return parts
+
+
+def _dot_row(dot: Dot, x: Scale, top: float) -> list[Markup]:
+    class_ = "name clear strong" if dot.strong else "name clear"
+    parts = [
+        label(shorten(dot.name, PANEL - 60), 2, top + 8, class_),
+        label(dot.shown, PANEL - 8, top + 8, class_, "end"),
+    ]
+    middle = top + 18
+    if dot.low is not None and dot.high is not None:
+        parts.append(line((x(dot.low), middle), (x(dot.high), middle), f"whisker {dot.style}"))
+    if dot.value is not None:
+        centre = {"cx": x(dot.value), "cy": middle}
+        parts.append(element("circle", **centre, r=4.5, class_=f"dot {dot.style}"))
+    return parts

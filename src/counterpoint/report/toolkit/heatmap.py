@@ -88,6 +88,7 @@ def _cells(
     width, box = x.end - x.start, {"x": x.start, "y": top, "height": height}
     parts = [element("rect", **box, width=width, class_="ground")]
     cells = [(a, b, mean(strip.shares[a:b]), commonest(strip.causes[a:b])) for a, b in columns]
+    # one rectangle with a gradient for a whole row: a rectangle a cell would be a large page
     if any(share > 0 for _, _, share, _ in cells):
         parts.append(element("linearGradient", *_stops(cells), id=key))
         parts.append(element("rect", **box, width=width, fill=f"url(#{key})"))

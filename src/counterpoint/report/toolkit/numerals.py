@@ -24,6 +24,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def with_article(noun: str) -> str:
+    """Returns `a step`, `an update`."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
 def significant(value: float | None, digits: int = 3) -> str:
     """Returns the number to some significant digits: `12.4`, `1,480`, `3.30e−16`."""
     if value is None:
@@ -44,7 +49,7 @@ def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
     if abs(value) >= UNREADABLE:
         return ("+" if signed and value > 0 else "") + significant(value)
     written = f"{value:{'+' if signed else ''},.{decimals}f}"
-    if not any(c in "123456789" for c in written):
+    if not any(c in "123456789" for c in written):  # −0.00 has no sign
         written = written.lstrip("+-")
     return written.replace("-", MINUS)
 

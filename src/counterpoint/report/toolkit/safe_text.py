@@ -6,35 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from counterpoint.results.parts import Document
+
 # Characters that change the direction of the text after them, or that are drawn as nothing.
 _INVISIBLE = frozenset("\u200b\u200e\u200f\u2028\u2029\u2060\ufeff\ufffe\uffff") | frozenset(
     chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 )
 
 
-def safe(document: Mapping[str, Any]) -> dict[str, Any]:
+def safe(document: Document) -> Document:
     """Returns the document with every string, keys included, made safe to show.
 
     A number that is infinite or undefined becomes None, as in a JSON file.
     """
     return {visible(str(key)): _safe(item) for key, item in document.items()}
-
-
-def visible(string: str) -> str:
-    """Returns the string with control, direction and surrogate characters written as escapes."""
-    return "".join(_escape(c) if _hidden(c) else c for c in string)
-
-
-def _hidden(character: str) -> bool:
-    code = ord(character)
-    control = code < 0x20 or 0x7F <= code < 0xA0
-    return control or 0xD800 <= code <= 0xDFFF or character in _INVISIBLE
-
-
-def _escape(character: str) -> str:
-    if character in "\n\t\r":
-        return " "
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _safe(value: Any) -> Any:
@@ -44,6 +29,22 @@ def _safe(value: Any) -> Any:
         return safe(value)
     if isinstance(value, Sequence):
         return [_safe(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def visible(string: str) -> str:
+    """Returns the string with control, direction and surrogate characters written as escapes."""
+    return "".join(_visible(character) for character in string)
+
+
+def cut(text: str, most: int) -> str:
+    """Returns the text in at most so many characters, with an ellipsis where something is gone."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    control = code < 0x20 or 0x7F <= code < 0xA0
+    if not (control or 0xD800 <= code <= 0xDFFF or character in _INVISIBLE):
+        return character
+    return " " if character in "\n\t\r" else character.encode("unicode_escape").decode("ascii")

@@ -33,18 +33,17 @@ class Scale:
     """Whether equal distances are equal ratios."""
 
     def __call__(self, value: float) -> float:
-        return self.start + (self.end - self.start) * self._share(_drawable(value))
-
-    def _share(self, value: float) -> float:
+        value = _drawable(value)
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.start + (self.end - self.start) * share
 
     def ticks(self, count: int = 5) -> list[float]:
         """Returns about so many round values inside the axis."""
-        if self.log:
-            return log_ticks(self.low, self.high, count)
-        return linear_ticks(self.low, self.high, count)
+        ticks = log_ticks if self.log else linear_ticks
+        return ticks(self.low, self.high, count)
 
 
 def spans_decades(values: Iterable[float | None]) -> bool:
@@ -80,14 +79,14 @@ def across(low: float, high: float, start: float, end: float) -> Scale:
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten within [low, high]."""
+    """Returns multiples of 1, 2 or 5 times a power of ten within [low, high]."""
     step = _round_step(high - low, count)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
 
 def log_ticks(low: float, high: float, count: int) -> list[float]:
-    """Powers of ten within [low, high], thinned to about so many."""
+    """Returns powers of ten within [low, high], thinned to about so many."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     stride = max(1, math.ceil((last - first + 1) / count))
     return [10.0**power for power in range(first, last + 1, stride)]
@@ -109,7 +108,8 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions as near to the wanted ones as at least `gap` apart within [low, high] allows."""
+    """Returns positions near the wanted ones, at least `gap` apart, within [low, high]."""
+    # one pass upwards moves them apart, one downwards from the edge brings them back inside
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     placed = [min(max(wanted[i], low), high) for i in order]
     gap = min(gap, (high - low) / max(1, len(placed) - 1))
@@ -119,10 +119,8 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
         placed[-1] = high
         for i in range(len(placed) - 2, -1, -1):
             placed[i] = min(placed[i], placed[i + 1] - gap)
-    result = [0.0] * len(wanted)
-    for i, position in zip(order, placed, strict=True):
-        result[i] = position
-    return result
+    position = dict(zip(order, placed, strict=True))
+    return [position[i] for i in range(len(wanted))]
 
 
 def _drawable(value: float) -> float:

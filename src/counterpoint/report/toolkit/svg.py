@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from markupsafe import Markup, escape
 
+from counterpoint.report.toolkit.safe_text import cut
+
 T = TypeVar("T")
 Point = tuple[float, float]
 CHARACTER = 6.1
@@ -26,16 +28,12 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
     Children that are not `Markup` are escaped; attributes that are None are left out.
     """
     pairs = Markup("").join(
-        Markup(' {}="{}"').format(_attribute(key), _value(value))
+        Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), _value(value))
         for key, value in attributes.items()
         if value is not None
     )
     inside = Markup("").join(escape(child) for child in children)
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), pairs, inside)
-
-
-def _attribute(key: str) -> Markup:
-    return Markup(key.rstrip("_").replace("_", "-"))
 
 
 def _value(value: object) -> str:
@@ -76,8 +74,7 @@ def line(start: Point, end: Point, class_: str) -> Markup:
 
 def shorten(content: str, width: float, character: float = CHARACTER) -> str:
     """Returns the text cut to about so many pixels, with an ellipsis where something is gone."""
-    room = max(4, int(width / character))
-    return content if len(content) <= room else content[: room - 1] + "…"
+    return cut(content, max(4, int(width / character)))
 
 
 def trace(points: Iterable[Point | None]) -> str:

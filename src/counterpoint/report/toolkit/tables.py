@@ -24,8 +24,9 @@ class Column:
     """One column of a table."""
 
     title: str
-    fields: tuple[str, ...]
-    """Names of its columns in the CSV file, one for each exact value of its cells."""
+    fields: tuple[str, ...] = ()
+    """Names of its columns in the CSV file, one for each exact value of its cells; the title in
+    small letters if there are none."""
     numeric: bool = True
     define: str = ""
     """Key of the definition that its head links to."""
@@ -33,12 +34,18 @@ class Column:
     """Why a cell may be empty; shown under the table where one is."""
 
 
+def text_columns(*titles: str) -> tuple[Column, ...]:
+    """Returns columns of text that are named in the CSV file as in the table."""
+    return tuple(Column(title, numeric=False) for title in titles)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell: what is shown, and what the CSV file gets."""
 
     shown: str
-    exact: tuple[Exact, ...]
+    exact: tuple[Exact, ...] | None = None
+    """None if the CSV file gets what is shown."""
     below: str = ""
     """A second, quieter line: an interval, or a full title."""
     mark: str = ""
@@ -51,6 +58,11 @@ class Cell:
     """Name of a place on the page that the text leads to."""
     name: str = ""
     """Name of this cell on the page, for what leads to it."""
+
+    @property
+    def values(self) -> tuple[Exact, ...]:
+        """What the CSV file gets."""
+        return (self.shown,) if self.exact is None else self.exact
 
 
 @dataclass(frozen=True)
@@ -66,32 +78,25 @@ class Table:
     """One table with its caption and its file."""
 
     key: str
+    """Its name on the page, and in the name of its CSV file."""
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    file: str
-    """Name of the CSV file."""
-    notes: tuple[str, ...] = ()
+    columns: Sequence[Column]
+    rows: Sequence[Row]
 
     @property
     def link(self) -> str:
         """The table as a CSV file inside an address."""
-        header = [name for column in self.columns for name in column.fields]
-        return csv_link(header, [[v for c in row.cells for v in c.exact] for row in self.rows])
+        header = [name for c in self.columns for name in c.fields or (c.title.lower(),)]
+        return csv_link(header, [[v for c in row.cells for v in c.values] for row in self.rows])
 
     @property
-    def footnotes(self) -> tuple[str, ...]:
-        """The notes, and for every column with an empty cell the reason."""
+    def footnotes(self) -> list[str]:
+        """For every column with an empty cell the reason."""
         columns: dict[str, list[str]] = {}
         for i, column in enumerate(self.columns):
-            if column.missing and any(self._empty(row.cells[i]) for row in self.rows):
+            if column.missing and any(row.cells[i].values[:1] == (None,) for row in self.rows):
                 columns.setdefault(column.missing, []).append(f"“{column.title}”")
-        reasons = [f"– in {' and '.join(names)}: {why}" for why, names in columns.items()]
-        return (*self.notes, *reasons)
-
-    @staticmethod
-    def _empty(cell: Cell) -> bool:
-        return bool(cell.exact) and cell.exact[0] is None
+        return [f"– in {' and '.join(names)}: {why}" for why, names in columns.items()]
 
 
 @dataclass(frozen=True)
@@ -99,22 +104,24 @@ class Figure:
     """One figure: a wide and a narrow drawing of the same thing, or a grid of panels."""
 
     key: str
+    """Its name on the page."""
     caption: str
-    file: str
     header: tuple[str, ...]
     """Columns of its CSV file."""
     rows: Sequence[Sequence[Exact]] = field(repr=False)
     wide: Markup | None = None
     narrow: Markup | None = None
-    panels: tuple[Markup, ...] = ()
-    keys: tuple[tuple[str, str], ...] = ()
+    panels: Sequence[Markup] = ()
+    keys: Sequence[tuple[str, str]] = ()
     """(style, name) of the lines, where the panels carry no names."""
-    codes: tuple[tuple[str, str, str], ...] = ()
+    codes: Sequence[tuple[str, str, str]] = ()
     """Causes as (class, two letters, name), for the legend of a heat map."""
     shaded: bool = False
     """Whether the strength of a colour is a share of the seeds."""
     table: Table | None = None
     """The same numbers as a table, folded away."""
+    file: str = ""
+    """What the name of its CSV file says; `key` if it is empty."""
 
     @property
     def link(self) -> str:
@@ -139,6 +146,11 @@ def estimate_cell(
     """Returns a number over its interval; where there is none, the line below says so."""
     shown = estimate.shown(decimals, signed=signed)
     return Cell(shown, estimate.exact, estimate.bounds(decimals, signed=signed), mark)
+
+
+def range_cell(value: float, low: float, high: float, form: str) -> Cell:
+    """Returns a number over `0.1 to 0.3`, both in the given format."""
+    return Cell(f"{value:{form}}", (value, low, high), f"{low:{form}} to {high:{form}}")
 
 
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:

@@ -1,15 +1,28 @@
-"""A decision in words: a headline of at most 15 words, and sentences from which it follows.
+"""The verdict of a comparison in words: start at `comparison_verdict`.
 
 `comparison_headline` stands at the top of the page, of the terminal and of `--json`, and
 `decision_sentences` below it. Both read the one `Decision` of a comparison, so they cannot say
-different things.
+different things. A win is never shown without its reward-weighted return and its control: the
+verdict has all three facts, and says so where one was not measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from counterpoint.report.toolkit.numerals import counted, decimals_for, fixed, interval, significant
+from counterpoint.report.pages.definitions import WORDS
+from counterpoint.report.toolkit.frame import Fact, Verdict
+from counterpoint.report.toolkit.numerals import (
+    ABSENT,
+    Estimate,
+    counted,
+    decimals_for,
+    estimate_of,
+    fixed,
+    interval,
+    percent,
+    significant,
+)
 from counterpoint.results.comparison import ComparisonResult, Contest, SchemeResult
 from counterpoint.stats.decision import ENOUGH, LEVEL, Contrast, Decision, Standing, standing
 
@@ -18,7 +31,81 @@ MOST_SEEDS = 1000
 """A larger estimate of seeds is not printed: the difference is close to 0."""
 NOT_THE_SCHEMES = ("DILUTED", "LAZY")
 """Causes that no normalization makes: credit noise, and no exploration."""
+WEIGHTED = "Reward-weighted return"
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def comparison_verdict(result: ComparisonResult) -> Verdict:
+    """Returns the scheme to use, its effect and its cost, and the result of the control."""
+    saved = result.verdict
+    why = saved.why if saved.decision else " ".join(decision_sentences(result))
+    facts = (_gain(result), _weighted(result), _control(result))
+    return Verdict(comparison_headline(result), why, facts)
+
+
+def _gain(result: ComparisonResult) -> Fact:
+    contest, decision = result.contest, result.decision
+    if contest is None:
+        return Fact("Return", ABSENT, "nothing to compare with")
+    p = contest.p_improvement
+    ahead = f"Ahead in {percent(p)} of the seeds." if p is not None else ""
+    ours, theirs = (estimate_of(result.schemes[n].returns) for n in (contest.ours, contest.theirs))
+    return _change("Return", contest.returns, (ours, theirs), contest.theirs, decision, ahead)
+
+
+def _weighted(result: ComparisonResult) -> Fact:
+    contest = result.contest
+    if contest is None:
+        return Fact(WEIGHTED, ABSENT, "nothing to compare with")
+    ours, theirs = (
+        estimate_of(result.schemes[name].weighted_return) for name in (contest.ours, contest.theirs)
+    )
+    unweighted = WORDS[result.kind].unweighted
+    if ours.value is None and unweighted:
+        return Fact(WEIGHTED, "none", unweighted)
+    change = contest.weighted_returns
+    return _change(WEIGHTED, change, (ours, theirs), contest.theirs, result.decision)
+
+
+def _control(result: ComparisonResult) -> Fact:
+    title, control = "Control", result.control
+    if control is None:
+        return Fact(title, ABSENT, "not run for this comparison")
+    largest = {
+        "advantages": control.max_advantage_difference,
+        "learning curves": control.max_curve_difference,
+    }
+    known = {name: significant(v, 2) for name, v in largest.items() if v is not None}
+    parts = [f"{name} differ by at most {value}" for name, value in known.items()]
+    sentence = f"With {control.setting or 'all agents present'}, {' and '.join(parts)}."
+    return Fact(title, control.decoupling or ABSENT, sentence if parts else "")
+
+
+def _change(
+    title: str,
+    change: Contrast,
+    levels: tuple[Estimate, Estimate],
+    other: str,
+    decision: Decision,
+    extra: str = "",
+) -> Fact:
+    """Returns a difference as a fact, with the numbers of the rule and the two levels around it."""
+    known = [e for e in levels if e.value is not None]
+    places = decimals_for([e.value for e in known] or [change.value])
+    against = f"{' against '.join(e.shown(places) for e in known)} for {other}"
+    if change.value is None:
+        return Fact(title, ABSENT, "not measured", f"{against}." if len(known) == 2 else "")
+    difference = Estimate(change.value, change.low, change.high, decision.seeds)
+    below = difference.bounds(places, signed=True)
+    if change.low is not None:
+        below = f"95% interval {below}"
+    if change.p is not None:
+        arms = counted(decision.compared, "arm")
+        below += f", p {p_value(change.p)} (to be below {decision.level:.2g}: {arms} compared)"
+    meaning = reading(change, decision)
+    meaning = f"{meaning[:1].upper()}{meaning[1:]}"
+    note = f"{meaning}: {against}." if len(known) == 2 else f"{meaning}."
+    return Fact(title, difference.shown(places, signed=True), below, f"{note} {extra}".strip())
 
 
 def comparison_headline(result: ComparisonResult) -> str:
@@ -43,7 +130,11 @@ def _use(result: ComparisonResult, ours: str, theirs: str) -> str:
     low, high = levels(reference, best)
     if not before or after >= before:
         return f"{ours} returns {high} against {low} for {theirs}: use {ours}."
-    struck = f"{_of_agents(before, len(reference.agents))} under {theirs}"
+    total, verb = len(reference.agents), "stops" if before == 1 else "stop"
+    who = f"{_number(before).capitalize()} of {_number(total)} agents"
+    if before == total:
+        who = "The only agent" if total == 1 else f"All {_number(total)} agents"
+    struck = f"{who} {verb} learning under {theirs}"
     if after:
         return f"{struck}, {_number(after)} under {ours}: {low} to {high}."
     return f"{struck}; {ours} fixes it: {low} to {high}."
@@ -52,12 +143,13 @@ def _use(result: ComparisonResult, ours: str, theirs: str) -> str:
 def _cannot_tell(result: ComparisonResult, decision: Decision, contest: Contest) -> str:
     needed = decision.seeds_needed
     if decision.seeds < ENOUGH:
-        count = f"{_number(decision.seeds).capitalize()} {_plural('seed', decision.seeds)}"
-        verb = "is" if decision.seeds == 1 else "are"
+        noun, verb = ("seed", "is") if decision.seeds == 1 else ("seeds", "are")
+        count = f"{_number(decision.seeds).capitalize()} {noun}"
         known = needed is not None and needed <= MOST_SEEDS
         enough = f"about {needed} would do" if known else f"take at least {ENOUGH}"
         return f"{count} {verb} too few to choose a scheme; {enough}."
-    if decision.largest is not None and _is_larger(result, decision):
+    undecided = abs(decision.contrast.value or 0.0)
+    if decision.largest and abs(result.differences[decision.largest].iqm) > undecided:
         large, reference = result.schemes[decision.largest], result.schemes[decision.reference]
         value, other = levels(large, reference)
         return (
@@ -71,12 +163,6 @@ def _cannot_tell(result: ComparisonResult, decision: Decision, contest: Contest)
         f"{decision.seeds:,} seeds cannot distinguish {contest.ours} from {contest.theirs}; "
         f"about {needed:,} would do."
     )
-
-
-def _is_larger(result: ComparisonResult, decision: Decision) -> bool:
-    """Returns whether the largest significant difference exceeds the undecided one."""
-    largest = result.differences[decision.largest or ""].iqm
-    return abs(largest) > abs(decision.contrast.value or 0.0)
 
 
 def stopped(scheme: SchemeResult) -> int:
@@ -96,20 +182,15 @@ def levels(one: SchemeResult, other: SchemeResult) -> tuple[str, str]:
 
 def decision_sentences(result: ComparisonResult) -> tuple[str, ...]:
     """Returns the rule with its numbers, the other arms, and how many seeds to take."""
-    decision = result.decision
+    decision, contrast = result.decision, result.decision.contrast
     if decision.arm is None:
         return ("No scheme was compared with another over the same seeds.",)
-    return tuple(
-        sentence
-        for sentence in (
-            _evidence(decision),
-            _others(decision),
-            rule(decision),
-            _advice(decision),
-            _cost(result),
-        )
-        if sentence
+    evidence = (
+        f"{decision.arm} minus {decision.reference} is {numbers(contrast)} in return over "
+        f"{counted(decision.seeds, 'seed')}: {reading(contrast, decision)}."
     )
+    sentences = (evidence, _others(decision), rule(decision), _advice(decision), _cost(result))
+    return tuple(filter(None, sentences))
 
 
 def rule(decision: Decision) -> str:
@@ -121,15 +202,6 @@ def rule(decision: Decision) -> str:
         f"{ENOUGH} seeds, a 95% interval of the paired difference that excludes 0, and a paired "
         f"t-test with p below {LEVEL:g} / {decision.compared} = {decision.level:.2g}, since {arms} "
         f"{verb} compared with it."
-    )
-
-
-def _evidence(decision: Decision) -> str:
-    contrast, arm = decision.contrast, decision.arm or ""
-    meaning = reading(contrast, decision)
-    return (
-        f"{arm} minus {decision.reference} is {numbers(contrast)} in return over "
-        f"{counted(decision.seeds, 'seed')}: {meaning}."
     )
 
 
@@ -219,21 +291,8 @@ def _cost(result: ComparisonResult) -> str:
     )
 
 
-def _of_agents(count: int, total: int) -> str:
-    """Returns `Two of four agents stop learning`."""
-    verb = "stops" if count == 1 else "stop"
-    if count == total:
-        who = "The only agent" if total == 1 else f"All {_number(total)} agents"
-        return f"{who} {verb} learning"
-    return f"{_number(count).capitalize()} of {_number(total)} agents {verb} learning"
-
-
 def _number(count: int) -> str:
     return NUMBERS[count] if 0 <= count < len(NUMBERS) else f"{count:,}"
-
-
-def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"
 
 
 def listed(names: Iterable[str]) -> str:

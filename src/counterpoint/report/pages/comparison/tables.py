@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from itertools import compress
 
 from counterpoint.report.pages.comparison.decision_words import reading
-from counterpoint.report.pages.comparison.kinds import WORDS
+from counterpoint.report.pages.definitions import WORDS
 from counterpoint.report.toolkit.heatmap import code_of
 from counterpoint.report.toolkit.numerals import (
     ABSENT,
@@ -17,11 +17,9 @@ from counterpoint.report.toolkit.numerals import (
     fixed,
     significant,
 )
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, estimate_cell
+from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, estimate_cell, text_columns
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.stats.decision import Contrast
-
-Part = TypeVar("Part")
 
 MEASURES = ("inflation", "signal_share", "dead_rate", "snr", "credit_correlation")
 """Numbers of an agent that the file has beside those that are shown."""
@@ -40,15 +38,19 @@ REASONS = {
 }
 
 
-def scheme_table(result: ComparisonResult, prefix: str) -> Table:
+def scheme_table(result: ComparisonResult) -> Table:
     """Returns one row a scheme: returns, difference, worst agent, collapse and causes.
 
-    Where networks were trained there is no accuracy, and a reward-weighted return
-    only with unequal stakes: the
-    normalized return stands there, and how credit goes with the agents' own rewards, where known.
+    The worst accuracy is shown in exact worlds alone. The reward-weighted return, the normalized
+    return, and how credit goes with the agents' own rewards are shown where they were measured.
     """
+    schemes, sampled = result.schemes.values(), WORDS[result.kind].sampled
+    weighted = not sampled or any(s.weighted_return is not None for s in schemes)
+    scored = sampled and any(s.normalized is not None for s in schemes)
+    credited = any(s.credit_correlation is not None for s in schemes)
+    # which of the columns below this kind of world has
+    shown = (True, True, scored, weighted, True, not sampled, credited, True, True, True)
     change = f"Return − {result.versus}" if result.versus else "Difference"
-    shown = _shown(result)
     columns = (
         Column("Scheme", ("scheme", "title", "kind"), numeric=False),
         estimates_column("Return", "return", "return"),
@@ -67,29 +69,18 @@ def scheme_table(result: ComparisonResult, prefix: str) -> Table:
     )  # fmt: skip
     places = return_decimals(result)
     rows = [_scheme_row(result, name, scheme, places) for name, scheme in result.ranked.items()]
-    rows += _reference_rows(result, places)
-    weighted = "Reward-weighted is the return weighted by the reward paid. "
-    when = "Fresh episodes of the trained teams" if result.sampled else "After the last update"
+    for name, value in reference_levels(result).items():
+        level = Cell(fixed(value, places), (value, None, None))
+        rest = (Cell("", ("",) * n) for n in (3, 3, 3, 2, 3, 4, 1, 1))
+        rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
     caption = (
-        f"{when}. {interval_note(result)} {weighted if _shown(result)[3] else ''}"
+        f"{'Fresh episodes of the trained teams' if sampled else 'After the last update'}. "
+        f"{interval_note(result)} "
+        f"{'Reward-weighted is the return weighted by the reward paid. ' if weighted else ''}"
         "Signal kept is the lowest of all agents."
     )
-    kept = [Row(tuple(_only(row.cells, shown)), row.tone) for row in rows]
-    file = f"{prefix}-schemes.csv"
-    return Table("schemes", caption, tuple(_only(columns, shown)), tuple(kept), file)
-
-
-def _shown(result: ComparisonResult) -> tuple[bool, ...]:
-    """Returns which of the columns of `scheme_table` this kind of world has."""
-    exact, schemes = not result.sampled, result.schemes.values()
-    weighted = exact or any(s.weighted_return is not None for s in schemes)
-    scored = result.sampled and any(s.normalized is not None for s in schemes)
-    credited = any(s.credit_correlation is not None for s in schemes)
-    return (True, True, scored, weighted, True, exact, credited, True, True, True)
-
-
-def _only(parts: Iterable[Part], shown: tuple[bool, ...]) -> list[Part]:
-    return [part for part, wanted in zip(parts, shown, strict=True) if wanted]
+    kept = [Row(tuple(compress(row.cells, shown)), row.tone) for row in rows]
+    return Table("schemes", caption, tuple(compress(columns, shown)), kept)
 
 
 def return_decimals(result: ComparisonResult) -> int:
@@ -121,6 +112,7 @@ def interval_note(result: ComparisonResult) -> str:
 
 
 def estimates_column(title: str, field: str, define: str) -> Column:
+    """Returns a column of numbers with their intervals."""
     fields = tuple(f"{field}_{end}" for end in ("iqm", "low", "high"))
     return Column(title, fields, define=define, missing=REASONS.get(define, "not measured"))
 
@@ -133,26 +125,23 @@ def _scheme_row(result: ComparisonResult, name: str, scheme: SchemeResult, place
     difference = result.differences.get(name)
     change = difference.contrast if difference else Contrast()
     shown = Estimate(change.value, change.low, change.high, scheme.returns.n)
+    mark = ""  # `higher`, `lower`, or why the difference is undecided
+    if change.value is not None:
+        mark = reading(change, result.decision).removeprefix("significantly ").split(",")[0]
+    causes = list(dict.fromkeys(a.cause for a in scheme.agents.values() if a.cause))
     cells = (
         Cell(name, exact, below, "use this" if best else ""),
         estimate_cell(estimate_of(scheme.returns), places),
         estimate_cell(estimate_of(scheme.normalized), 3),
         estimate_cell(estimate_of(scheme.weighted_return), places),
-        estimate_cell(shown, places, signed=True, mark=_mark(change, result)),
+        estimate_cell(shown, places, signed=True, mark=mark),
         _worst(scheme.agents),
         estimate_cell(estimate_of(scheme.credit_correlation), 3),
         _lowest_kept(scheme.agents),
         _collapsed(scheme.agents.values()),
-        _causes(scheme.agents.values()),
+        Cell("" if causes else "none", (" ".join(causes),), codes=tuple(map(code_of, causes))),
     )
     return Row(cells, "best" if best else "")
-
-
-def _mark(change: Contrast, result: ComparisonResult) -> str:
-    """Returns `higher`, `lower`, or why the difference is undecided."""
-    if change.value is None:
-        return ""
-    return reading(change, result.decision).removeprefix("significantly ").split(",")[0]
 
 
 def _worst(agents: dict[str, AgentResult]) -> Cell:
@@ -182,71 +171,50 @@ def _collapsed(agents: Iterable[AgentResult]) -> Cell:
     return Cell(f"{sum(known)} of {len(every)}", (sum(known),), below)
 
 
-def _causes(agents: Iterable[AgentResult]) -> Cell:
-    causes = list(dict.fromkeys(a.cause for a in agents if a.cause))
-    codes = tuple(code_of(cause) for cause in causes)
-    return Cell("" if causes else "none", (" ".join(causes),), codes=codes)
-
-
-def _reference_rows(result: ComparisonResult, places: int) -> list[Row]:
-    rows = []
-    for name, value in reference_levels(result).items():
-        level = Cell(fixed(value, places), (value, None, None))
-        rest = tuple(Cell("", ("",) * n) for n in (3, 3, 3, 2, 3, 4, 1, 1))
-        rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
-    return rows
-
-
-def agent_table(result: ComparisonResult, prefix: str) -> Table:
+def agent_table(result: ComparisonResult) -> Table:
     """Returns one row an agent, one column a scheme.
 
     A cell has the accuracy (if there is one), the signal kept, the task noise and the cause."""
-    known = () if result.sampled else ("accuracy", "accuracy_low", "accuracy_high")
+    sampled, ranked = WORDS[result.kind].sampled, result.ranked
+    known = () if sampled else ("accuracy", "accuracy_low", "accuracy_high")
     fields = (*known, *PARTS, "cause", "difficulty", *MEASURES)
-    columns, ranked = [Column("Agent", ("agent",), numeric=False)], result.ranked
-    missing = REASONS["kept" if result.sampled else "accuracy"]
-    for name in ranked:
-        named = tuple(f"{name}.{field}" for field in fields)
-        columns.append(Column(name, named, missing=missing))
-    rows = [
-        Row((
-            Cell(name, (name,)),
-            *(_agent_cell(result, s.agents[name]) for s in ranked.values()),
-        ))
-        for name in result.agents
-    ]  # fmt: skip
+    missing = REASONS["kept" if sampled else "accuracy"]
+    columns = (
+        *text_columns("Agent"),
+        *(Column(name, tuple(f"{name}.{field}" for field in fields), missing=missing)
+          for name in ranked),
+    )  # fmt: skip
+    rows = []
+    for name in result.agents:
+        cells = (_agent_cell(scheme.agents[name], sampled) for scheme in ranked.values())
+        rows.append(Row((Cell(name), *cells)))
     rest = "inflation, signal share, dead rate and gradient signal-to-noise"
     caption = (
         "Accuracy of each agent after the last update; below it its interval, the share of its "
         "signal that the scheme keeps, the share of its gradient that is noise under the best "
         f"statistics, and the cause of a collapse. The file also has {rest}."
     )
-    if result.sampled:
+    if sampled:
         caption = (
             "The share of each agent's signal that the scheme keeps; below it its interval, the "
             "share of its gradient that is noise under the best statistics, and the cause of a "
             f"collapse. The file also has {rest}, and how its credit goes with its own reward."
         )
-    return Table("agents", caption, tuple(columns), tuple(rows), f"{prefix}-agents.csv")
+    return Table("agents", caption, columns, rows)
 
 
-def _agent_cell(result: ComparisonResult, agent: AgentResult) -> Cell:
+def _agent_cell(agent: AgentResult, sampled: bool) -> Cell:
     codes = tuple(code_of(code) for code in (agent.cause, agent.difficulty) if code)
     share, noisy = estimate_of(agent.signal_kept), estimate_of(agent.task_noise)
     measures = [getattr(agent, name) for name in MEASURES]
     rest = (*share.exact, *noisy.exact, agent.cause, agent.difficulty, *measures)
     noise = f"noise {noisy.shown(2)}" if noisy.value is not None else ""
-    if result.sampled:
+    if sampled:
         return Cell(share.shown(2), rest, share.bounds(2), noise, codes)
     kept = f"kept {share.shown(2)}" if share.value is not None else ""
     accuracy = Estimate(agent.accuracy, agent.accuracy_low, agent.accuracy_high)
-    return Cell(
-        accuracy.shown(3),
-        (*accuracy.exact, *rest),
-        accuracy.bounds(3),
-        ", ".join(part for part in (kept, noise) if part),
-        codes,
-    )
+    mark = ", ".join(part for part in (kept, noise) if part)
+    return Cell(accuracy.shown(3), (*accuracy.exact, *rest), accuracy.bounds(3), mark, codes)
 
 
 PARTS = tuple(
@@ -255,24 +223,22 @@ PARTS = tuple(
 """Columns of a file for the two numbers of an agent."""
 
 
-def curve_table(result: ComparisonResult, prefix: str) -> Table:
+def curve_table(result: ComparisonResult) -> Table:
     """Returns the return of every scheme at a few points of its curve."""
     ranked = result.ranked
-    columns = [Column(result.axis.capitalize(), (result.axis,))]
-    columns += [estimates_column(name, name, "return") for name in ranked]
+    columns = (
+        Column(result.axis.capitalize()),
+        *(estimates_column(name, name, "return") for name in ranked),
+    )
     longest = max((s.curves.at for s in ranked.values()), key=len)
     last = len(longest) - 1
     picked = sorted({round(i * last / (SAMPLES - 1)) for i in range(SAMPLES)}) if last > 0 else []
-    rows = [
-        Row((
-            Cell(significant(longest[i]), (longest[i],)),
-            *(estimate_cell(_at(s, i), 3) for s in ranked.values()),
-        ))
-        for i in picked
-    ]  # fmt: skip
+    rows = []
+    for i in picked:
+        cells = (estimate_cell(_at(scheme, i), 3) for scheme in ranked.values())
+        rows.append(Row((Cell(significant(longest[i]), (longest[i],)), *cells)))
     caption = f"Team return at a few {result.axis}s; the file under the picture has them all."
-    file = f"{prefix}-curve-samples.csv"
-    return Table("curve-samples", caption, tuple(columns), tuple(rows), file)
+    return Table("curve-samples", caption, columns, rows)
 
 
 def _at(scheme: SchemeResult, i: int) -> Estimate:
@@ -283,54 +249,50 @@ def _at(scheme: SchemeResult, i: int) -> Estimate:
     return Estimate(band.iqm[i], low, high, scheme.returns.n)
 
 
-def control_table(result: ComparisonResult, prefix: str) -> Table | None:
+def control_table(result: ComparisonResult) -> Table | None:
     """Returns the control beside the comparison; None without a control."""
     if result.control is None or not result.control.schemes:
         return None
     columns = (
-        Column("Scheme", ("scheme",), numeric=False),
+        *text_columns("Scheme"),
         estimates_column("Everybody present", "control", "control"),
         estimates_column("As compared", "return", "return"),
     )
     rows = []
     for name, scheme in result.control.schemes.items():
         compared = result.schemes[name].returns if name in result.schemes else None
-        means = (scheme.returns, compared)
-        rows.append(Row((Cell(name, (name,)), *(estimate_cell(estimate_of(m), 3) for m in means))))
+        cells = (estimate_cell(estimate_of(m), 3) for m in (scheme.returns, compared))
+        rows.append(Row((Cell(name), *cells)))
     setting = f" ({result.control.setting})" if result.control.setting else ""
     caption = f"Team return in the control{setting} and in the comparison."
-    return Table("control", caption, columns, tuple(rows), f"{prefix}-control.csv")
+    return Table("control", caption, columns, rows)
 
 
-def source_table(result: ComparisonResult, prefix: str) -> Table:
+def source_table(result: ComparisonResult) -> Table:
     """Returns what was compared: each scheme's title and source."""
     columns = (
-        Column("Scheme", ("scheme",), numeric=False),
+        *text_columns("Scheme"),
         Column("What it is", ("title", "kind"), numeric=False),
         Column("Source", ("citation",), numeric=False),
     )
-    rows = []
-    for name, s in result.schemes.items():
-        what = Cell(s.title, (s.title, s.kind), s.kind)
-        rows.append(Row((Cell(name, (name,)), what, Cell(s.citation, (s.citation,)))))
-    return Table("sources", "What was compared.", columns, tuple(rows), f"{prefix}-sources.csv")
+    rows = [
+        Row((Cell(name), Cell(s.title, (s.title, s.kind), s.kind), Cell(s.citation)))
+        for name, s in result.schemes.items()
+    ]
+    return Table("sources", "What was compared.", columns, rows)
 
 
-def collapse_table(result: ComparisonResult, prefix: str) -> Table:
+def collapse_table(result: ComparisonResult) -> Table:
     """Returns one row a scheme and agent: signal kept, task noise, collapsed from when, and why."""
     columns = (
-        Column("Scheme", ("scheme",), numeric=False),
-        Column("Agent", ("agent",), numeric=False),
+        *text_columns("Scheme", "Agent"),
         estimates_column("Signal kept", "signal_kept", "kept"),
         estimates_column("Task noise", "task_noise", "noise"),
-        Column(
-            f"First {result.axis}",
-            (f"first_{result.axis}",),
-            missing="half of the seeds were never collapsed",
-        ),
-        Column("Cause", ("cause",), numeric=False, define="cause"),
-        Column("Difficulty", ("difficulty",), numeric=False, define="difficulty"),
-    )
+        Column(f"First {result.axis}", (f"first_{result.axis}",),
+               missing="half of the seeds were never collapsed"),
+        Column("Cause", numeric=False, define="cause"),
+        Column("Difficulty", numeric=False, define="difficulty"),
+    )  # fmt: skip
     rows = [
         _collapse_row(scheme_name, scheme, agent)
         for scheme_name, scheme in result.ranked.items()
@@ -340,8 +302,7 @@ def collapse_table(result: ComparisonResult, prefix: str) -> Table:
         "How much of each agent's signal the scheme keeps, how much noise the best statistics "
         "leave, and from when it was collapsed in half of the seeds."
     )
-    file = f"{prefix}-collapse-summary.csv"
-    return Table("collapse-summary", caption, columns, tuple(rows), file)
+    return Table("collapse-summary", caption, columns, rows)
 
 
 def _collapse_row(scheme_name: str, scheme: SchemeResult, name: str) -> Row:
@@ -350,8 +311,8 @@ def _collapse_row(scheme_name: str, scheme: SchemeResult, name: str) -> Row:
     pairs = zip(curves.at, shares, strict=False)
     first = next((update for update, share in pairs if share is not None and share >= 0.5), None)
     return Row((
-        Cell(scheme_name, (scheme_name,)),
-        Cell(name, (name,)),
+        Cell(scheme_name),
+        Cell(name),
         estimate_cell(estimate_of(agent.signal_kept), 2),
         estimate_cell(estimate_of(agent.task_noise), 2),
         Cell(significant(first), (first,)),

@@ -1,0 +1,53 @@
+"""`counterpoint resume`: continue a training or a team at work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from counterpoint.cli.progress import TrainingDisplay
+from counterpoint.cli.team import work_on
+from counterpoint.cli.train import end_session, resumable
+from counterpoint.optional import require_torch
+from counterpoint.runs.status import axis_of, read_run
+from counterpoint.train.session import resume_run
+from counterpoint.workers.state import TEAM
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run where it was stopped or killed, bit for bit.
+
+    It goes on from its newest intact checkpoint, or from the start where it has none. A run that
+    is finished stays as it is. A team at work continues too: tasks of workers that died are open
+    again, and nothing that was merged is done again. If its folder comes from elsewhere and its
+    plan reads folders of this machine, uses its network, sends files and a key to a model, or
+    raises the limits of the sandbox, this is listed and refused unless --trust allows it.
+
+    Examples:
+      counterpoint resume counterpoint-out/train/spread-mappo_pooled-0
+      counterpoint resume counterpoint-out/team/planner_workers-4
+    """
+
+    run_directory: Annotated[Path, tyro.conf.Positional]
+    """A folder that `counterpoint train` (`counterpoint runs` lists them) or `team run` wrote."""
+    trust: bool = False
+    """Allow a team that was not started here what its plan takes from this machine."""
+    json: bool = False
+    """Print the summary as JSON alone."""
+
+    def run(self) -> int:
+        """Continues, saves and prints."""
+        if (self.run_directory / TEAM).is_file():
+            return work_on(self.run_directory, self.json, self.trust)
+        config = read_run(self.run_directory).config
+        axis = axis_of(config)
+        require_torch()
+        title = f"{config.get('scheme')} on {config.get('world')}"
+        shown = TrainingDisplay(title, config.get("budget") or 1, axis)
+        with resumable(self.run_directory), shown:
+            session = resume_run(self.run_directory, shown.add)
+        return end_session(session, self.json)

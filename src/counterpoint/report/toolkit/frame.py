@@ -1,0 +1,92 @@
+"""What every page has: its heading, its verdict, its definitions and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from counterpoint.report.toolkit.tables import Cure, Figure, Table
+from counterpoint.results.parts import Settings
+
+LONG = 24
+"""A value of more characters than this gets a line of its own."""
+Content = Table | Figure | str | Sequence[str | Cure | tuple[str | Table | None, ...]] | None
+"""What a template is filled with: tables, figures, drawings, sentences, and lists of them."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One quantity; `key` is where the heads of the tables link to."""
+
+    key: str
+    term: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One of the numbers that stand beside the verdict."""
+
+    title: str
+    value: str
+    below: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to conclude."""
+
+    sentence: str
+    why: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What one page shows."""
+
+    template: str
+    """Name of its file."""
+    title: str
+    kind: str
+    """What kind of result it shows, in a word."""
+    subject: str
+    """What the result is about."""
+    file_name: str = ""
+    """What the names of its files say that it is about, if that is not the subject."""
+    details: Sequence[str]
+    """What stands behind the subject."""
+    verdict: Verdict
+    definitions: Sequence[Definition]
+    settings: Sequence[tuple[str, str]]
+    contents: Mapping[str, Content]
+    """What stands between the verdict and the definitions, by its name in the template."""
+
+
+def flatten(config: Settings) -> dict[str, str]:
+    """Returns every setting by its own name, however deep it lies, in the order of the document."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(dict(value))
+        else:
+            flat[key] = written(value)
+    return flat
+
+
+def setting_rows(config: Settings) -> list[tuple[str, str]]:
+    """Returns names and values of settings, those last that need a line of their own."""
+    return sorted(flatten(config).items(), key=lambda setting: len(setting[1]) > LONG)
+
+
+def written(value: Any) -> str:
+    """Returns the value of a setting as a command line has it."""
+    if isinstance(value, list):
+        return ", ".join(map(written, value))
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
