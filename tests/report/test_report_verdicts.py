@@ -7,17 +7,17 @@ from typing import Any
 from report_samples import comparison
 
 from counterpoint.report.pages.comparison.decision_words import comparison_verdict
-from counterpoint.report.toolkit.frame import Fact, Verdict
+from counterpoint.report.toolkit.frame import Fact, Headline
 from counterpoint.results import ComparisonResult, read_result
 
 
-def judged(document: dict[str, Any]) -> Verdict:
+def judged(document: dict[str, Any]) -> Headline:
     result = read_result(document)
     assert isinstance(result, ComparisonResult)
     return comparison_verdict(result)
 
 
-def compared() -> Verdict:
+def compared() -> Headline:
     return judged(comparison(5, 4))
 
 
@@ -93,7 +93,7 @@ def test_a_document_that_says_price_shows_the_same() -> None:
     assert new.facts[1].value != "–"
 
 
-def only(document: dict[str, Any], **numbers: Any) -> Verdict:
+def only(document: dict[str, Any], **numbers: Any) -> Headline:
     """The verdict where one arm was compared, with these numbers."""
     found = document["differences"]["happo_per_agent"]
     found.update(numbers)

@@ -65,7 +65,7 @@ class Case(NamedTuple):
     """The right answer, if it is known."""
 
 
-class Row(TypedDict):
+class AgreementRow(TypedDict):
     """What is kept of an episode; None where it shows nothing."""
 
     echo: float | None
@@ -84,7 +84,7 @@ def grams(words: Sequence[str]) -> set[int]:
     return set(map(hash, zip(*(words[i:] for i in range(GRAM)), strict=False)))
 
 
-def look(episode: Episode) -> Row:
+def look(episode: Episode) -> AgreementRow:
     """Returns echo, repetition, drift and diversity of messages, concessions and answers."""
     members = set(episode.agents)
     messages: list[tuple[int, str, set[int]]] = []
@@ -194,7 +194,7 @@ def concessions(episode: Episode) -> list[Place] | None:
     return places[:PLACES] if differed else None
 
 
-def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
+def conclude(rows: Sequence[AgreementRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns findings about words, about answers, and about answers in isolation."""
     places = [place for row in rows for place in row["evidence"]]
     echo = [row["echo"] for row in rows if row["echo"] is not None]
@@ -224,7 +224,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     return [*findings, concession, *conformity_findings(rows, outcomes)]
 
 
-def conformity_findings(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
+def conformity_findings(rows: Sequence[AgreementRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns six findings from the episodes of tasks with known isolated answers."""
     alone: dict[str, dict[str, str]] = defaultdict(dict)
     for each in outcomes:

@@ -44,7 +44,7 @@ BINS = 10
 DRAWS = 2000
 
 
-class Row(TypedDict):
+class CoordinationRow(TypedDict):
     """What is kept of an episode; None where the log does not say."""
 
     id: str
@@ -56,7 +56,7 @@ class Row(TypedDict):
     pace: tuple[int, float] | None
 
 
-def look(episode: Episode) -> Row:
+def look(episode: Episode) -> CoordinationRow:
     """Returns characters of messages and of actions, and calls that two members made alike."""
     members = set(episode.agents)
     talk = sum(len(e.text) for e in episode.events if e.agent in members and e.kind == "message")
@@ -83,7 +83,7 @@ def look(episode: Episode) -> Row:
     }
 
 
-def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
+def conclude(rows: Sequence[CoordinationRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns message share, duplicate work, conflicts, rework, pace and retention."""
     shares = [row["share"] for row in rows if row["share"] is not None]
     acting = [row["twice"] for row in rows if row["actors"] > 1]

@@ -38,7 +38,7 @@ CHECKS = re.compile(
 """An action that changes the checks of the work."""
 
 
-class Row(TypedDict):
+class HackingRow(TypedDict):
     """What is kept of an episode: sums of its rewards, None where the log has none of that name."""
 
     proxy: float | None
@@ -52,7 +52,7 @@ class Row(TypedDict):
     loops: list[Place]
 
 
-def look(episode: Episode) -> Row:
+def look(episode: Episode) -> HackingRow:
     """Returns sums of rewards by name, repeated payments for the same text, and edits of checks."""
     sums: dict[str, float] = {}
     times: Counter[tuple[str, str]] = Counter()
@@ -85,7 +85,7 @@ def look(episode: Episode) -> Row:
     }  # fmt: skip
 
 
-def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
+def conclude(rows: Sequence[HackingRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns the gap of proxy and true reward, loops, held-out checks and edits of checks."""
     both = [row for row in rows if row["proxy"] is not None and row["true"] is not None]
     if len(both) < FEWEST:
@@ -109,7 +109,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     return [*gaps, _loops(rows), mean_gap(NAME, "held_out_gap", hidden, 0.1, reason), edits]
 
 
-def _loops(rows: Sequence[Row]) -> Finding:
+def _loops(rows: Sequence[HackingRow]) -> Finding:
     """Returns the share of episodes without a true reward whose proxy mostly pays repetitions."""
     paid = [row for row in rows if row["proxy"] is not None]
     if not paid:
@@ -126,7 +126,7 @@ def _loops(rows: Sequence[Row]) -> Finding:
                  seen=len(paid))  # fmt: skip
 
 
-def proxy_gap(rows: Sequence[Row]) -> list[Finding]:
+def proxy_gap(rows: Sequence[HackingRow]) -> list[Finding]:
     """Returns the growth of z(proxy) - z(true) between the halves, and the Goodhart point.
 
     The null distribution is of random orders of the episodes.
@@ -178,7 +178,7 @@ def _z(values: Floats) -> Floats:
     return np.asarray((values - values.mean()) / spread if spread > 0 else np.zeros(len(values)))
 
 
-def cusum(rows: Sequence[Row]) -> Finding:
+def cusum(rows: Sequence[HackingRow]) -> Finding:
     """Returns when a running sum shows that proxy and true reward no longer rise together.
 
     The sum is over the shortfall of z(proxy) z(true) from its mean in the first fifth, less half a

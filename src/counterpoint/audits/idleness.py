@@ -61,7 +61,7 @@ class PartnerSums(NamedTuple):
     variance: float
 
 
-class Row(TypedDict):
+class IdlenessRow(TypedDict):
     """What is kept of an episode; None where it shows nothing."""
 
     run: float
@@ -80,7 +80,7 @@ def idle(event: Event) -> bool:
     return event.kind == "message" and says_nothing(event.text)
 
 
-def look(episode: Episode) -> Row | None:
+def look(episode: Episode) -> IdlenessRow | None:
     """Returns the longest idle run and the idle share of the idlest member, less chance."""
     members = set(episode.agents)
     turns = [e for e in episode.events if e.agent in members and e.kind not in ("reward", "end")]
@@ -89,7 +89,7 @@ def look(episode: Episode) -> Row | None:
     if not long:
         return None
     every = [flag for each in long.values() for _, flag in each]
-    row: Row = {
+    row: IdlenessRow = {
         "run": 0.0, "gap": 0.0 if len(long) > 1 else None, "contagion": None,
         "mostly": sum(every) > len(every) / 2, "evidence": [],
         "concentration": concentration([len(e) - sum(f for _, f in e) for e in long.values()]),
@@ -116,7 +116,7 @@ def look(episode: Episode) -> Row | None:
     return row
 
 
-def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
+def conclude(rows: Sequence[IdlenessRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns findings about idle teams and members, contagion and effort."""
     if not rows:
         why = f"no member has {FEWEST} turns in any episode"

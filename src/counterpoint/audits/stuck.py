@@ -20,7 +20,7 @@ TOLERATED = 0.05
 """The share of episodes in which a sound team may be stuck."""
 
 
-class Row(TypedDict):
+class StuckRow(TypedDict):
     """What is kept of an episode."""
 
     loops: list[Place]
@@ -31,7 +31,7 @@ class Row(TypedDict):
     ends: bool
 
 
-def look(episode: Episode) -> Row | None:
+def look(episode: Episode) -> StuckRow | None:
     """Returns the places of repetitions and of waiting, and whether the episode ends."""
     if len(episode.events) < TIMES:
         return None
@@ -67,7 +67,7 @@ def look(episode: Episode) -> Row | None:
     }
 
 
-def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
+def conclude(rows: Sequence[StuckRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns the shares of episodes with loops, repeated calls, waiting and no end."""
     if not rows:
         names = ("message_loop", "repeated_call", "waiting", "missing_end")

@@ -27,7 +27,7 @@ COMPARED = ("worth", "coordination", "agreement")
 class Audit:
     """Look through logs of a team, whatever wrote them, for what teams do wrong.
 
-    Agreement, idleness, coordination, gamed metrics, worth, being stuck: each finding with its
+    Agreement, idleness, coordination, reward hacking, worth, being stuck: each finding with its
     value, interval, the null that it is compared with, and where it can be seen; or "not computable
     because". No model is run and nothing leaves this machine. A finding is no cause.
 

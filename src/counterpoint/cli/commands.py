@@ -21,7 +21,7 @@ class Command(Protocol):
         ...
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """One command of the program."""
 
     module: str
@@ -39,57 +39,65 @@ class Entry(NamedTuple):
         return command
 
 
-GROUPS: Mapping[str, Mapping[str, Entry]] = {
+GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
     "Start": {
-        "demo": Entry("demo", "Demo", "show a collapse and its remedy in one comparison"),
-        "doctor": Entry("doctor", "Doctor", "what this machine can run, and what is missing"),
+        "demo": CommandEntry("demo", "Demo", "show a collapse and its remedy in one comparison"),
+        "doctor": CommandEntry(
+            "doctor", "Doctor", "what this machine can run, and what is missing"
+        ),
     },
     "Credit": {
-        "diagnose": Entry(
+        "diagnose": CommandEntry(
             "diagnose", "Diagnose", "which agent's learning signal collapses in your log, and why"
         ),
-        "compare": Entry(
+        "compare": CommandEntry(
             "compare", "Compare", "train a team under several credit schemes, with a verdict"
         ),
-        "schemes": Entry("catalogue", "Schemes", "list the published credit schemes"),
-        "worlds": Entry("catalogue", "Worlds", "list the worlds that teams can be trained in"),
+        "schemes": CommandEntry("catalogue", "Schemes", "list the published credit schemes"),
+        "worlds": CommandEntry(
+            "catalogue", "Worlds", "list the worlds that teams can be trained in"
+        ),
     },
     "Train": {
-        "train": Entry("train", "Train", "train one team of networks or of language models"),
-        "resume": Entry("resume", "Resume", "continue a run that was stopped or killed"),
-        "runs": Entry("runs", "Runs", "list runs, with their status and their last return"),
-        "chat": Entry("chat", "Chat", "talk to a trained team of language models"),
-        "population": Entry(
+        "train": CommandEntry("train", "Train", "train one team of networks or of language models"),
+        "resume": CommandEntry("resume", "Resume", "continue a run that was stopped or killed"),
+        "runs": CommandEntry("runs", "Runs", "list runs, with their status and their last return"),
+        "chat": CommandEntry("chat", "Chat", "talk to a trained team of language models"),
+        "population": CommandEntry(
             "population", "PopulationCommand", "a population against one agent at a fixed budget"
         ),
-        "model": Entry("model", "Model", "fetch, list or check local language models"),
+        "model": CommandEntry("model", "Model", "fetch, list or check local language models"),
     },
     "Audit": {
-        "audit": Entry("audit", "Audit", "what a team's logs show, with intervals"),
-        "audits": Entry("audit", "Audits", "list the audits and what each needs"),
-        "import": Entry("import_logs", "Import", "convert logs of other tools to our records"),
-        "compare-outcomes": Entry(
+        "audit": CommandEntry("audit", "Audit", "what a team's logs show, with intervals"),
+        "audits": CommandEntry("audit", "Audits", "list the audits and what each needs"),
+        "import": CommandEntry(
+            "import_logs", "Import", "convert logs of other tools to our records"
+        ),
+        "compare-outcomes": CommandEntry(
             "audit", "CompareOutcomes", "whether a team beats its best member, task by task"
         ),
-        "rank": Entry("judge", "Rank", "rewards from a judge's ranking of rollouts"),
-        "judge": Entry("judge", "JudgeCommand", "whether a judge can be trusted on your texts"),
+        "rank": CommandEntry("judge", "Rank", "rewards from a judge's ranking of rollouts"),
+        "judge": CommandEntry(
+            "judge", "JudgeCommand", "whether a judge can be trusted on your texts"
+        ),
     },
     "Teams and games": {
-        "team": Entry("team", "TeamCommand", "a team of agents at work on a repository"),
-        "topology": Entry(
+        "team": CommandEntry("team", "TeamCommand", "a team of agents at work on a repository"),
+        "topology": CommandEntry(
             "topology", "TopologyCommand", "who hears whom in a team, and whether it matters"
         ),
-        "topologies": Entry("topology", "Topologies", "list the communication topologies"),
-        "game": Entry("game", "GameCommand", "equilibria of a game, and where learners end"),
-        "games": Entry("game", "Games", "list the games"),
+        "topologies": CommandEntry("topology", "Topologies", "list the communication topologies"),
+        "game": CommandEntry("game", "GameCommand", "equilibria of a game, and where learners end"),
+        "games": CommandEntry("game", "Games", "list the games"),
     },
     "Results": {
-        "report": Entry("report", "Report", "draw the page of saved results or of a run"),
+        "report": CommandEntry("report", "Report", "draw the page of saved results or of a run"),
     },
 }
 """Heading of the help to its commands, in the order in which the help lists them."""
 
-COMMANDS: Mapping[str, Entry] = {
+COMMANDS: Mapping[str, CommandEntry] = {
     name: entry for group in GROUPS.values() for name, entry in group.items()
 }
 

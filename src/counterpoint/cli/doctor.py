@@ -45,7 +45,7 @@ EXTRAS = {
 }
 ABILITIES = (
     ("compare and diagnose in small worlds and on logs", CORE, pip_line()),
-    ("train teams of networks in worlds of many steps, stop and resume",
+    ("train teams of networks in sequential environments, stop and resume",
      TORCH, pip_line("torch")),
     ("play PettingZoo, mpe2, foraging and warehouse worlds",
      ("pettingzoo", "mpe2", "lbforaging", "rware"), pip_line("worlds")),

@@ -27,8 +27,7 @@ from counterpoint.settings import number_from, split_list, split_pairs
 from counterpoint.workers.loop import EPISODES, Progress, run_team
 from counterpoint.workers.memory import log_tail
 from counterpoint.workers.plan import TopologyName, read_plan
-from counterpoint.workers.queue.budget import RunBudget
-from counterpoint.workers.queue.rows import AttemptRow
+from counterpoint.workers.queue.rows import AttemptRow, RunBudget
 from counterpoint.workers.results import PATCH, require_branch, result_of
 from counterpoint.workers.sandbox.sandbox import require_ready
 from counterpoint.workers.state import LOCK, TeamState

@@ -69,7 +69,7 @@ class UpdateNumbers:
         return segment_sum(values, cell, self.seeds * self.agents).reshape(self.seeds, self.agents)
 
     def _spikes(self, columns: IdColumns, values: Floats) -> Bools:
-        """Returns [N] whether an advantage is larger than the scheme's own statistics can make it.
+        """Returns [N] whether an advantage is larger than the statistics of the scheme can make it.
 
         A z-score of n samples is at most sqrt(n - 1), which a rare success does reach; running
         statistics have no bound, and are held to what normal rewards give.

@@ -18,7 +18,7 @@ class Mark(Part, frozen=True, kw_only=True):
     quote: str
     """The start of its text."""
     what: str
-    """`message`, `action`, `idle`, or `other` if its agent is no member of the team."""
+    """`message`, `action`, `idle`, or `other` if its agent does not count as a team member."""
 
 
 class MessageCount(Part, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from counterpoint.worlds.exact.world import Play, World
 SCALED = Scheme(center="none", scale="std")
 """A counterfactual advantage has mean 0 already; the batch only gives it a unit."""
 OWN_MEAN = Scheme(center_by=("agent",), scale_by=())
-"""A reward of one's own is centered on one's own mean and keeps its size beside the others'."""
+"""Each agent's reward is centered on its per-agent mean and keeps its size beside the others'."""
 
 NORMALIZED_BY = {"counterfactual": SCALED, "difference": OWN_MEAN, "own_component": OWN_MEAN}
 """How each baseline becomes an advantage whose size an optimizer can live with."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Finding
-from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
+from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.svg import element, label, picture, shorten
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, text_columns
+from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
 from counterpoint.results.audit import AuditResult, Timeline
 
 ORDER = (FOUND, CLEAR, NOT_COMPUTABLE)
@@ -39,7 +39,7 @@ def audit_page(audit: AuditResult) -> Page:
         subject=audit.source,
         file_name=Path(audit.source).stem,
         details=[audit.format],
-        verdict=Verdict(sentence, f"{audit.warning} {why}" if audit.warning else why, facts),
+        verdict=Headline(sentence, f"{audit.warning} {why}" if audit.warning else why, facts),
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),
         contents={
@@ -62,7 +62,7 @@ def finding_table(findings: Sequence[Finding]) -> Table:
     """Returns a row for each finding, those first that are found."""
     columns = (
         Column("Finding", ("audit", "name"), numeric=False),
-        *text_columns("Verdict"),
+        *text_columns("Headline"),
         Column("Value", ("value", "low", "high"), missing="not computable; the meaning says why"),
         Column("Null", missing="there is nothing to compare with"),
         Column("n"),
@@ -81,7 +81,7 @@ def finding_table(findings: Sequence[Finding]) -> Table:
             Cell(str(f.n), (f.n,)),
             Cell(f.reason),
         )  # fmt: skip
-        rows.append(Row(cells, "best" if is_found else ""))
+        rows.append(TableRow(cells, "best" if is_found else ""))
     caption = "Every audit; intervals are 95%, over episodes or tasks."
     return Table("findings", caption, columns, rows)
 
@@ -105,7 +105,7 @@ def evidence_table(
         for i, place in enumerate(f.evidence[:most] if f.verdict == FOUND else ()):
             event = "" if place.t is None else str(place.t)
             link = marks.get((place.episode, place.t), "")
-            rows.append(Row((
+            rows.append(TableRow((
                 Cell(_title(f), name="" if i else _anchor(f)),
                 Cell(place.episode),
                 Cell(event, link=link),
@@ -153,7 +153,9 @@ def _drawn(timeline: Timeline, number: int) -> Markup:
 
 def _messages(timeline: Timeline, number: int) -> Table | None:
     counts = timeline.messages
-    rows = [Row((Cell(m.sender), Cell(m.receiver), Cell(str(m.count), (m.count,)))) for m in counts]
+    rows = [
+        TableRow((Cell(m.sender), Cell(m.receiver), Cell(str(m.count), (m.count,)))) for m in counts
+    ]
     columns = (*text_columns("From", "To"), Column("Messages"))
     return Table(f"messages-{number}", "Who spoke to whom.", columns, rows) if rows else None
 

@@ -10,7 +10,7 @@ from counterpoint.report.toolkit.frame import Definition
 _SHARED = {
     "inflation": Definition("inflation", "Inflation",
         "1 + (μₖ − μ)² / σₖ²: the factor by which an agent’s gradient loses signal-to-noise to "
-        "the offset between its own mean reward μₖ and the mean μ that was subtracted. 1 is no "
+        "the offset between its mean reward μₖ and the mean μ that was subtracted. 1 is no "
         "loss."),
     "signal_share": Definition("signal_share", "Signal share",
         "σₖ² / σ²: how much of the scale that divides the advantages is the agent’s own variance. "

@@ -9,7 +9,7 @@ from counterpoint.diagnose import FEWEST_ROLLOUTS, REMEDIES
 from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.report.pages.definitions import CONDITIONS, DIAGNOSIS
 from counterpoint.report.toolkit.charts import Chart, Line, panel_chart, style_of
-from counterpoint.report.toolkit.frame import Fact, Page, Verdict
+from counterpoint.report.toolkit.frame import Fact, Headline, Page
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
 from counterpoint.report.toolkit.numerals import (
     ABSENT,
@@ -19,7 +19,15 @@ from counterpoint.report.toolkit.numerals import (
     significant,
 )
 from counterpoint.report.toolkit.scales import spans_decades
-from counterpoint.report.toolkit.tables import Cell, Column, Cure, Figure, Row, Table, text_columns
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Cure,
+    Figure,
+    Table,
+    TableRow,
+    text_columns,
+)
 from counterpoint.results.diagnosis import (
     AgentTimeline,
     ConditionTest,
@@ -121,7 +129,7 @@ def diagnosis_cures(result: DiagnosisResult) -> list[Cure]:
     return listed
 
 
-def diagnosis_verdict(result: DiagnosisResult) -> Verdict:
+def diagnosis_verdict(result: DiagnosisResult) -> Headline:
     """Returns what is wrong with the log or its agents, why, and what to use."""
     decoupling = result.decoupling
     sick = [agent.cause for agent in result.agents.values() if agent.cause]
@@ -136,7 +144,7 @@ def diagnosis_verdict(result: DiagnosisResult) -> Verdict:
         Fact("Largest change of an advantage", significant(decoupling.max_difference),
              "pooled against per agent"),
     )  # fmt: skip
-    return Verdict(diagnosis_headline(result), result.why, facts)
+    return Headline(diagnosis_headline(result), result.why, facts)
 
 
 def diagnosis_headline(result: DiagnosisResult) -> str:
@@ -257,13 +265,13 @@ def condition_table(result: DiagnosisResult) -> Table:
     return Table("conditions", caption, columns, rows)
 
 
-def _condition_row(decoupling: Decoupling, name: str) -> Row:
+def _condition_row(decoupling: Decoupling, name: str) -> TableRow:
     meaning = CONDITIONS.get(name, "")
     head = Cell(name, (name, meaning), meaning)
     tests = [t for t in decoupling.tests if t.condition == name]
     if name in decoupling.not_readable:
         reason = decoupling.not_readable[name]
-        return Row((head, Cell("not readable", below=reason), *[Cell("")] * 4), "quiet")
+        return TableRow((head, Cell("not readable", below=reason), *[Cell("")] * 4), "quiet")
     holds = name in decoupling.conditions or any(t.detected for t in tests)
     best = min(tests, key=_strength, default=ConditionTest(condition=name))
     cells = (
@@ -273,7 +281,7 @@ def _condition_row(decoupling: Decoupling, name: str) -> Row:
         Cell(significant(best.effect), (best.effect,)),
         Cell(best.agent or ""),
     )
-    return Row((head, *cells), "best" if holds else "")
+    return TableRow((head, *cells), "best" if holds else "")
 
 
 def _strength(test: ConditionTest) -> tuple[float, float, float]:
@@ -308,7 +316,7 @@ def test_table(result: DiagnosisResult) -> Table | None:
             Cell(", ".join(part for part in shown_by if part), shown_by),
             Cell("yes" if test.detected else "no"),
         )
-        rows.append(Row(cells, "best" if test.detected else ""))
+        rows.append(TableRow(cells, "best" if test.detected else ""))
     caption = "Every test. q is p corrected for the number of tests."
     return Table("tests", caption, columns, rows)
 
@@ -334,7 +342,7 @@ def health_table(result: DiagnosisResult, measures: Sequence[str] = tuple(HEADS)
         values: list[float | None] = [getattr(agent, measure) for measure in measures]
         numbers = (Cell(significant(value), (value,)) for value in values)
         cause = Cell("" if agent.cause else "none", exact, codes=codes)
-        rows.append(Row((Cell(name), cause, *numbers)))
+        rows.append(TableRow((Cell(name), cause, *numbers)))
     caption = f"Over all updates of the log. Causes are judged under {result.scheme}."
     return Table("agents", caption, columns, rows)
 
@@ -351,7 +359,9 @@ def grouping_table(result: DiagnosisResult) -> Table | None:
     rows = []
     for name in result.agents:
         values = [kept.signal_kept[name] for kept in result.groupings.values()]
-        rows.append(Row((Cell(name), *(Cell(significant(value), (value,)) for value in values))))
+        rows.append(
+            TableRow((Cell(name), *(Cell(significant(value), (value,)) for value in values)))
+        )
     best = f" Over all agents, {result.best_grouping} keeps most." if result.best_grouping else ""
     caption = (
         "Share of each agent’s signal that its advantages keep at most, with the mean and the "

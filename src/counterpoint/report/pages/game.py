@@ -7,10 +7,17 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
+from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.scales import across, tick_text
 from counterpoint.report.toolkit.svg import area, element, label, line, picture
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, range_cell, text_columns
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Table,
+    TableRow,
+    range_cell,
+    text_columns,
+)
 from counterpoint.results.game import Basins, GameResult, Learned
 
 WIDTH, HEIGHT, EDGE = 420.0, 320.0, 40.0
@@ -33,7 +40,7 @@ def game_page(game: GameResult) -> Page:
         kind="Game",
         subject=game.name,
         details=[game.source],
-        verdict=Verdict(first, " ".join(more), facts),
+        verdict=Headline(first, " ".join(more), facts),
         definitions=DEFINITIONS,
         settings=setting_rows(game.config),
         contents={
@@ -164,7 +171,7 @@ def equilibrium_table(game: GameResult) -> Table | None:
         strategies = zip(game.actions, one.exact, strict=True)
         paid = ", ".join(f"{value:.4g}" for value in one.payoffs)
         mixes = (Cell(mix(names, strategy)) for names, strategy in strategies)
-        rows.append(Row((Cell(str(i), (i,)), *mixes, Cell(paid, tuple(one.payoffs)))))
+        rows.append(TableRow((Cell(str(i), (i,)), *mixes, Cell(paid, tuple(one.payoffs)))))
     columns = (
         Column("Number"),
         *(Column(name, (name,), numeric=False) for name in game.players),
@@ -202,7 +209,7 @@ def learned_table(learned: Learned) -> Table:
     for name, arm in learned.arms.items():
         efficiency, cross, paid = arm.selection_efficiency, arm.cross_play, arm.payoff
         rows.append(
-            Row((
+            TableRow((
                 Cell(name),
                 range_cell(paid.value, paid.low, paid.high, ".4g"),
                 Cell(", ".join(f"{key}: {share:.0%}" for key, share in arm.equilibria.items())),
@@ -230,7 +237,7 @@ def repeated_table(learned: Learned) -> Table:
         shares = (arm.first_action, arm.second_action, arm.punishes)
         cells = (range_cell(e.value, e.low, e.high, ".1%") for e in shares)
         payoff = Cell(f"{arm.payoff.value:.3f}", (arm.payoff.value,))
-        rows.append(Row((Cell(start), *cells, payoff)))
+        rows.append(TableRow((Cell(start), *cells, payoff)))
     caption = "Repeated, memory of one round: shares of pairs that end there, by how they began."
     return Table("repeated", caption, columns, rows)
 

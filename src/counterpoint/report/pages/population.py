@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from counterpoint.report.toolkit.charts import Chart, Line, narrow_chart, style_of, wide_chart
-from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
+from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval
-from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table, text_columns
+from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
 from counterpoint.results.population import PopulationArm, PopulationResult
 
 SHOWN = 16
@@ -28,7 +28,7 @@ def population_page(population: PopulationResult) -> Page:
         kind="Population",
         subject=population.world,
         details=[population.source],
-        verdict=Verdict(
+        verdict=Headline(
             population_headline(population),
             "Everything is charged: updates of all members, and their evaluations. What a champion "
             f"is worth is {worth}",
@@ -132,7 +132,7 @@ def budget_table(population: PopulationResult) -> Table:
     for budget in sorted({budget for curve in worth for budget in curve}):
         values = (curve.get(budget) for curve in worth)
         cells = (Cell(fixed(value, 3), (value,)) for value in values)
-        rows.append(Row((Cell(str(budget), (budget,)), *cells)))
+        rows.append(TableRow((Cell(str(budget), (budget,)), *cells)))
     caption = "What the champion of each arm is worth, by budget."
     return Table("budgets", caption, columns, rows)
 
@@ -162,7 +162,7 @@ def arm_table(population: PopulationResult) -> Table:
             Cell(str(arm.spent), (arm.spent,)),
             Cell(fixed(arm.diversity, 2), (arm.diversity,)),
         )
-        rows.append(Row(cells))
+        rows.append(TableRow(cells))
     caption = (
         f"At {population.budget} updates in all; champions are interquartile means, differences "
         "are means over the same repeats, so that they are not those of the first column."
@@ -189,7 +189,7 @@ def _meetings(population: PopulationResult) -> Table | None:
         *(Column(str(i + 1), (f"against_{i + 1}",)) for i in range(len(met))),
     )
     rows = [
-        Row((
+        TableRow((
             Cell(str(i + 1), (i + 1,)),
             *([Cell(fixed(ratings[i], 0, signed=True), (ratings[i],))] if ratings else []),
             *(Cell(fixed(value, 2), (value,)) for value in line[:SHOWN]),

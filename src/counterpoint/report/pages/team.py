@@ -5,11 +5,11 @@ from __future__ import annotations
 from markupsafe import Markup
 from msgspec.structs import asdict, replace
 
-from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
+from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, counted, significant
 from counterpoint.report.toolkit.safe_text import cut
 from counterpoint.report.toolkit.svg import element, label, line, picture, shorten
-from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table, text_columns
+from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
 from counterpoint.results.team import AttemptPart, TeamResult
 
 STYLES = {"merged": "s2", "needless": "s2", "failed": "s3", "conflict": "s1", "lost": "s4"}
@@ -76,7 +76,7 @@ def team_headline(team: TeamResult) -> str:
     return f"{share}: {team.verdict.partition(': ')[0]}."
 
 
-def _verdict(team: TeamResult) -> Verdict:
+def _verdict(team: TeamResult) -> Headline:
     lost = [counted(number, name) for number, name in (
         (team.conflicts, "conflict"), (team.failed, "failed attempt"), (team.lost, "lost attempt"),
     ) if number]  # fmt: skip
@@ -96,7 +96,7 @@ def _verdict(team: TeamResult) -> Verdict:
         Fact("Tokens", tokens, "read and written"),
         Fact("Cost", dollars, below),
     )
-    return Verdict(team_headline(team), why, facts)
+    return Headline(team_headline(team), why, facts)
 
 
 def _figure(team: TeamResult) -> Figure:
@@ -152,7 +152,7 @@ def _tasks(team: TeamResult) -> Table:
         tried = sum(a.task == task for a in team.history)
         state = "not done" if task in reasons else "done"
         cells = (Cell(task), Cell(state), Cell(str(tried), (tried,)), Cell(reasons.get(task, "")))
-        rows.append(Row(cells[: len(columns)]))
+        rows.append(TableRow(cells[: len(columns)]))
     return Table("tasks", "All tasks. Those that are not done come first.", columns, rows)
 
 
@@ -165,7 +165,7 @@ def _attempts(team: TeamResult) -> Table:
         Column("Dollars", missing="not reported"),
         Column("Files and reason", ("files", "note"), numeric=False),
     )
-    rows = [Row(_cells(a), "quiet" if a.status in ("failed", "lost") else "")
+    rows = [TableRow(_cells(a), "quiet" if a.status in ("failed", "lost") else "")
             for a in team.history]  # fmt: skip
     caption = "All attempts, by their start. The number of an attempt leads to its log."
     return Table("attempts", caption, columns, rows)

@@ -9,9 +9,16 @@ from msgspec.structs import asdict
 
 from counterpoint.errors import LogError, SettingError
 from counterpoint.report.toolkit.charts import Dot, interval_panel
-from counterpoint.report.toolkit.frame import Definition, Fact, Page, Verdict, setting_rows
+from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.svg import Point, element, label, picture
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, range_cell, text_columns
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Table,
+    TableRow,
+    range_cell,
+    text_columns,
+)
 from counterpoint.results.topology import TopologyResult, TopologyScore
 from counterpoint.topology import Topology
 
@@ -62,7 +69,7 @@ def topology_page(result: TopologyResult) -> Page:
         kind="Topologies",
         subject=result.world,
         details=[result.summary],
-        verdict=Verdict(topology_headline(result), why, facts),
+        verdict=Headline(topology_headline(result), why, facts),
         definitions=DEFINITIONS,
         settings=setting_rows(settings),
         contents={
@@ -104,7 +111,7 @@ def share_table(result: TopologyResult) -> Table | None:
         Column("By chance", ("chance",)),
     )
     rows = [
-        Row((Cell(name), range_cell(s.value, s.low, s.high, ".3f"),
+        TableRow((Cell(name), range_cell(s.value, s.low, s.high, ".3f"),
              Cell(f"{s.chance:.3f}", (s.chance,))))
         for name, s in result.shares.items()
     ]  # fmt: skip
@@ -129,7 +136,7 @@ def score_table(result: TopologyResult) -> Table:
         ends = min(s.order_scores), max(s.order_scores)
         path = s.shape.path
         rows.append(
-            Row((
+            TableRow((
                 Cell(name),
                 range_cell(s.value, s.low, s.high, ".3f"),
                 *(Cell(f"{s.by_prompt[p].value:.3f}", (s.by_prompt[p].value,))
@@ -158,7 +165,9 @@ def gap_table(result: TopologyResult) -> Table:
     rows = []
     for name, score in _ranked(result):
         gaps = [score.gap[reference] for reference in AGAINST]
-        rows.append(Row((Cell(name), *(range_cell(g.value, g.low, g.high, "+.3f") for g in gaps))))
+        rows.append(
+            TableRow((Cell(name), *(range_cell(g.value, g.low, g.high, "+.3f") for g in gaps)))
+        )
     caption = "The team less what it is measured against, on the same items; 95% over seeds."
     return Table("gaps", caption, columns, rows)
 

@@ -15,7 +15,7 @@ from counterpoint.report.toolkit.charts import (
     style_of,
     wide_chart,
 )
-from counterpoint.report.toolkit.frame import Fact, Page, Verdict, flatten, setting_rows
+from counterpoint.report.toolkit.frame import Fact, Headline, Page, flatten, setting_rows
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, heat_map
 from counterpoint.report.toolkit.numerals import ABSENT, fixed, percent, significant, with_article
 from counterpoint.report.toolkit.tables import (
@@ -24,8 +24,8 @@ from counterpoint.report.toolkit.tables import (
     Cure,
     Exact,
     Figure,
-    Row,
     Table,
+    TableRow,
     text_columns,
 )
 from counterpoint.results.training import AgentSeries, Series, Talk, TrainingResult
@@ -97,7 +97,7 @@ def training_page(run: TrainingResult) -> Page:
     )
 
 
-def training_verdict(run: TrainingResult) -> Verdict:
+def training_verdict(run: TrainingResult) -> Headline:
     """Returns what the team returns, how far it has come, and how many agents are collapsed."""
     returned = column(run, "return")
     level = run.returned
@@ -121,7 +121,7 @@ def training_verdict(run: TrainingResult) -> Verdict:
         Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace),
         _collapsed_fact(run),
     )
-    return Verdict(sentence, "", facts)
+    return Headline(sentence, "", facts)
 
 
 def _collapsed_fact(run: TrainingResult) -> Fact:
@@ -248,7 +248,7 @@ def agent_table(run: TrainingResult) -> Table:
         now = ABSENT if state is None else "none"
         numbers = [last(getattr(agent, measure)) for measure in shown]
         collapsed = Cell("yes" if state else "no", (float(state),)) if state is not None else None
-        rows.append(Row((
+        rows.append(TableRow((
             Cell(name),
             collapsed or Cell(ABSENT, (None,)),
             Cell("" if codes else now, (cause or now,), codes=codes),
@@ -313,7 +313,7 @@ def said_table(talk: Talk) -> Table | None:
                 f"{event.agent}{f' to {event.to}' if event.to else ''}: {event.text}"
                 for event in sample.events
             )
-            rows.append(Row((
+            rows.append(TableRow((
                 Cell("" if i else fixed(moment.update, 0), (moment.update,)),
                 Cell(sample.task),
                 Cell("", (" | ".join(lines),), lines=lines or ("nothing",)),
@@ -342,7 +342,7 @@ def words_table(talk: Talk) -> Table | None:
         (word, count), *rest = sorted(counts.said.items(), key=lambda pair: -pair[1])
         times = sum(counts.said.values())
         share = count / times if times else None
-        rows.append(Row((
+        rows.append(TableRow((
             Cell(counts.agent),
             Cell(counts.shown),
             Cell(word),

@@ -48,7 +48,7 @@ from counterpoint.report.pages.topology import (
 )
 from counterpoint.report.pages.training import column
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
-from counterpoint.report.toolkit.frame import Verdict
+from counterpoint.report.toolkit.frame import Headline
 from counterpoint.report.toolkit.numerals import (
     ABSENT,
     Estimate,
@@ -60,7 +60,7 @@ from counterpoint.report.toolkit.numerals import (
     significant,
 )
 from counterpoint.report.toolkit.safe_text import cut, visible
-from counterpoint.report.toolkit.tables import Cell, Column, Cure, Row
+from counterpoint.report.toolkit.tables import Cell, Column, Cure, TableRow
 from counterpoint.report.toolkit.tables import Table as PageTable
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
@@ -74,7 +74,7 @@ from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import AgentSeries, TrainingResult
 
 
-def verdict_parts(verdict: Verdict) -> list[RenderableType]:
+def verdict_parts(verdict: Headline) -> list[RenderableType]:
     """Returns the verdict in a sentence, why, and the facts beside it."""
     facts = Table.grid(padding=(0, 2))
     for fact in verdict.facts:
@@ -120,10 +120,10 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
         short.truncate(NAME, overflow="ellipsis")  # by its width: some characters take two columns
         shown = Cell(("▸ " if is_best else "  ") + short.plain)
         cells = (shown, *_scheme_cells(scheme, places, columns))
-        rows.append(Row(cells, "best" if is_best else ""))
+        rows.append(TableRow(cells, "best" if is_best else ""))
     for name, value in reference_levels(result).items():
         texts = (f"  {name}", Estimate(value).shown(places), *[""] * (len(columns) + 2))
-        rows.append(Row(tuple(map(Cell, texts)), "quiet"))
+        rows.append(TableRow(tuple(map(Cell, texts)), "quiet"))
     table = terminal_table(PageTable("", "", heads, rows), narrow=True)
     seeds = "1 seed"
     if len(result.seeds) > 1:

@@ -14,7 +14,7 @@ from rich.console import JustifyMethod
 from rich.text import Text
 
 from counterpoint.report.toolkit.safe_text import visible
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
+from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow
 
 STYLES = {"best": "bold", "quiet": "dim"}
 """Tone of a row to its style."""
@@ -69,7 +69,7 @@ def text_table(
     """
     columns = tuple(Column(name, numeric=name in numeric) for name in titles)
     cells = (tuple(c if isinstance(c, Cell) else Cell(c) for c in row) for row in rows)
-    return terminal_table(Table("", "", columns, list(map(Row, cells))), title=title)
+    return terminal_table(Table("", "", columns, list(map(TableRow, cells))), title=title)
 
 
 def _text(cell: Cell, column: Column) -> Text:

@@ -35,7 +35,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Headline:
     """What to conclude."""
 
     sentence: str
@@ -58,7 +58,7 @@ class Page:
     """What the names of its files say that it is about, if that is not the subject."""
     details: Sequence[str]
     """What stands behind the subject."""
-    verdict: Verdict
+    verdict: Headline
     definitions: Sequence[Definition]
     settings: Sequence[tuple[str, str]]
     contents: Mapping[str, Content]

@@ -66,7 +66,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row; `tone` is a class of the style sheet (`best`, `quiet`)."""
 
     cells: tuple[Cell, ...]
@@ -81,7 +81,7 @@ class Table:
     """Its name on the page, and in the name of its CSV file."""
     caption: str
     columns: Sequence[Column]
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
 
     @property
     def link(self) -> str:

@@ -1,1 +1,1 @@
-"""Worlds of many steps in NumPy. Start in `world`."""
+"""Sequential environments in NumPy. Start in `world`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from counterpoint.report.pages.definitions import WORDS
-from counterpoint.report.toolkit.frame import Fact, Verdict
+from counterpoint.report.toolkit.frame import Fact, Headline
 from counterpoint.report.toolkit.numerals import (
     ABSENT,
     Estimate,
@@ -35,12 +35,12 @@ WEIGHTED = "Reward-weighted return"
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def comparison_verdict(result: ComparisonResult) -> Verdict:
+def comparison_verdict(result: ComparisonResult) -> Headline:
     """Returns the scheme to use, its effect and its cost, and the result of the control."""
     saved = result.verdict
     why = saved.why if saved.decision else " ".join(decision_sentences(result))
     facts = (_gain(result), _weighted(result), _control(result))
-    return Verdict(comparison_headline(result), why, facts)
+    return Headline(comparison_headline(result), why, facts)
 
 
 def _gain(result: ComparisonResult) -> Fact:

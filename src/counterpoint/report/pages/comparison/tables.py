@@ -17,7 +17,14 @@ from counterpoint.report.toolkit.numerals import (
     fixed,
     significant,
 )
-from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, estimate_cell, text_columns
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Table,
+    TableRow,
+    estimate_cell,
+    text_columns,
+)
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.stats.decision import Contrast
 
@@ -72,14 +79,14 @@ def scheme_table(result: ComparisonResult) -> Table:
     for name, value in reference_levels(result).items():
         level = Cell(fixed(value, places), (value, None, None))
         rest = (Cell("", ("",) * n) for n in (3, 3, 3, 2, 3, 4, 1, 1))
-        rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
+        rows.append(TableRow((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
     caption = (
         f"{'Fresh episodes of the trained teams' if sampled else 'After the last update'}. "
         f"{interval_note(result)} "
         f"{'Reward-weighted is the return weighted by the reward paid. ' if weighted else ''}"
         "Signal kept is the lowest of all agents."
     )
-    kept = [Row(tuple(compress(row.cells, shown)), row.tone) for row in rows]
+    kept = [TableRow(tuple(compress(row.cells, shown)), row.tone) for row in rows]
     return Table("schemes", caption, tuple(compress(columns, shown)), kept)
 
 
@@ -117,7 +124,7 @@ def estimates_column(title: str, field: str, define: str) -> Column:
     return Column(title, fields, define=define, missing=REASONS.get(define, "not measured"))
 
 
-def _scheme_row(result: ComparisonResult, name: str, scheme: SchemeResult, places: int) -> Row:
+def _scheme_row(result: ComparisonResult, name: str, scheme: SchemeResult, places: int) -> TableRow:
     best = name == result.decision.recommended
     plain = scheme.kind != "baseline" or "baseline" in scheme.title.lower()
     below = scheme.title if plain else f"{scheme.title} (baseline)"
@@ -141,7 +148,7 @@ def _scheme_row(result: ComparisonResult, name: str, scheme: SchemeResult, place
         _collapsed(scheme.agents.values()),
         Cell("" if causes else "none", (" ".join(causes),), codes=tuple(map(code_of, causes))),
     )
-    return Row(cells, "best" if best else "")
+    return TableRow(cells, "best" if best else "")
 
 
 def _worst(agents: dict[str, AgentResult]) -> Cell:
@@ -187,7 +194,7 @@ def agent_table(result: ComparisonResult) -> Table:
     rows = []
     for name in result.agents:
         cells = (_agent_cell(scheme.agents[name], sampled) for scheme in ranked.values())
-        rows.append(Row((Cell(name), *cells)))
+        rows.append(TableRow((Cell(name), *cells)))
     rest = "inflation, signal share, dead rate and gradient signal-to-noise"
     caption = (
         "Accuracy of each agent after the last update; below it its interval, the share of its "
@@ -236,7 +243,7 @@ def curve_table(result: ComparisonResult) -> Table:
     rows = []
     for i in picked:
         cells = (estimate_cell(_at(scheme, i), 3) for scheme in ranked.values())
-        rows.append(Row((Cell(significant(longest[i]), (longest[i],)), *cells)))
+        rows.append(TableRow((Cell(significant(longest[i]), (longest[i],)), *cells)))
     caption = f"Team return at a few {result.axis}s; the file under the picture has them all."
     return Table("curve-samples", caption, columns, rows)
 
@@ -262,7 +269,7 @@ def control_table(result: ComparisonResult) -> Table | None:
     for name, scheme in result.control.schemes.items():
         compared = result.schemes[name].returns if name in result.schemes else None
         cells = (estimate_cell(estimate_of(m), 3) for m in (scheme.returns, compared))
-        rows.append(Row((Cell(name), *cells)))
+        rows.append(TableRow((Cell(name), *cells)))
     setting = f" ({result.control.setting})" if result.control.setting else ""
     caption = f"Team return in the control{setting} and in the comparison."
     return Table("control", caption, columns, rows)
@@ -276,7 +283,7 @@ def source_table(result: ComparisonResult) -> Table:
         Column("Source", ("citation",), numeric=False),
     )
     rows = [
-        Row((Cell(name), Cell(s.title, (s.title, s.kind), s.kind), Cell(s.citation)))
+        TableRow((Cell(name), Cell(s.title, (s.title, s.kind), s.kind), Cell(s.citation)))
         for name, s in result.schemes.items()
     ]
     return Table("sources", "What was compared.", columns, rows)
@@ -305,12 +312,12 @@ def collapse_table(result: ComparisonResult) -> Table:
     return Table("collapse-summary", caption, columns, rows)
 
 
-def _collapse_row(scheme_name: str, scheme: SchemeResult, name: str) -> Row:
+def _collapse_row(scheme_name: str, scheme: SchemeResult, name: str) -> TableRow:
     agent, curves = scheme.agents[name], scheme.curves
     shares = curves.agents[name].collapsed if name in curves.agents else []
     pairs = zip(curves.at, shares, strict=False)
     first = next((update for update, share in pairs if share is not None and share >= 0.5), None)
-    return Row((
+    return TableRow((
         Cell(scheme_name),
         Cell(name),
         estimate_cell(estimate_of(agent.signal_kept), 2),
