@@ -22,7 +22,7 @@ BANNED = {
     r"(is|are) no members?\b": "is not counted as a team member",
     r"taken for dead": "a worker whose lease has expired",
     r"\bgamed metric": "proxy gap",
-    r"(?<![.\d-])\b1 (equilibria|agents|seeds|updates|episodes|members|rollouts)\b": "singular",
+    r"(?<![.\d-])\b1 (equilibria|agents|seeds|updates|episodes|members)\b": "singular",
 }
 """Pattern to what is written instead."""
 MINUS = re.compile(r"(?<![\w`.,/)\]−–:=-])-(?=\d)")

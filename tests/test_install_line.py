@@ -1,6 +1,7 @@
 """The line that installs an extra is right for where the package came from."""
 
 import json
+from importlib import metadata
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -22,7 +23,7 @@ class Installed:
 @pytest.fixture
 def installed_from(monkeypatch):
     def set_origin(url):
-        monkeypatch.setattr(optional, "distribution", lambda name: Installed(url))
+        monkeypatch.setattr(metadata, "distribution", lambda name: Installed(url))
         optional._origin.cache_clear()
 
     yield set_origin
@@ -50,7 +51,7 @@ def test_without_metadata_the_name_is_used(monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(optional, "distribution", missing)
+    monkeypatch.setattr(metadata, "distribution", missing)
     optional._origin.cache_clear()
     assert optional.pip_line() == "pip install counterpoint-rl"
     optional._origin.cache_clear()

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,8 @@ def _origin() -> str:
 
     pip records a source that is no index in `direct_url.json` (PEP 610).
     """
+    from importlib.metadata import PackageNotFoundError, distribution  # a start needs no search
+
     try:
         record = distribution(DISTRIBUTION).read_text("direct_url.json")
     except PackageNotFoundError:
