@@ -57,8 +57,11 @@ def _origin() -> str:
 
 
 def missing_package(purpose: str, package: str, install: str) -> MissingPackageError:
-    """Returns the error for a package that `purpose` needs and that is not installed."""
-    return MissingPackageError(f"{purpose} needs {package}, which is not installed; do {install}")
+    """Returns the error for a package, or several, that `purpose` needs and that is missing."""
+    verb = "are" if " and " in package else "is"
+    return MissingPackageError(
+        f"{purpose} needs {package}, which {verb} not installed; do {install}"
+    )
 
 
 @contextmanager

@@ -14,6 +14,8 @@ pytest.importorskip("transformers")
 from counterpoint.cli.chat import addressed, converse, show
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
+from counterpoint.train.lora.chat import AgentAnswer, PlayedEpisode
+from counterpoint.train.series import Spoken
 
 TRAIN = ["train", "lewis", "--budget", "10", "prompts=4", "rollouts=4"]
 QUESTION = "speaker: You see a key. Which word do you send: red, blue, green, yellow?"
@@ -140,13 +142,12 @@ class Parrot:
         return [("a", "b"), ("c",)]
 
     def episode(self):
-        event = {"agent": "parrot", "to": "", "text": "hello"}
-        return {"task": ["a"], "events": [event], "success": 0.5}
+        return PlayedEpisode(("a",), 0.5, (Spoken(t=0, agent="parrot", to="", text="hello"),))
 
     def ask(self, agent, text):
         if agent != "parrot":
             raise SettingError(f"got {agent}; wanted parrot")
-        return {"agent": agent, "text": text, "words": {}}
+        return AgentAnswer(agent, text, {})
 
 
 def test_a_conversation_goes_on_after_what_it_does_not_understand(monkeypatch, capsys):

@@ -336,6 +336,6 @@ def test_compare_refuses_a_run_whose_series_was_lost(tmp_path, capsys):
 def test_doctor_says_what_the_machine_can_do(capsys):
     assert main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["can"]["train teams of networks in worlds of many steps, stop and resume"]
+    assert told["can"]["train teams of networks in sequential environments, stop and resume"]
     assert words({**told["packages"], "ray": None})[3].startswith("It cannot run tasks")
     assert pip_line("ray") in words({**told["packages"], "ray": None})[3]

@@ -8,12 +8,12 @@ import pytest
 from report_samples import diagnosis
 
 from counterpoint.report.pages.diagnosis import diagnosis_verdict
-from counterpoint.report.toolkit.frame import Fact, Verdict
+from counterpoint.report.toolkit.frame import Fact, Headline
 from counterpoint.results import DiagnosisResult, read_result
 from counterpoint.results.diagnosis import FATAL
 
 
-def diagnosed(**parts: Any) -> Verdict:
+def diagnosed(**parts: Any) -> Headline:
     result = read_result({**diagnosis(4), **parts})
     assert isinstance(result, DiagnosisResult)
     return diagnosis_verdict(result)

@@ -34,7 +34,7 @@ def test_an_unknown_name_and_a_missing_package_are_errors(tmp_path, monkeypatch)
     with pytest.raises(UnknownNameError, match="got exporter 'mlflow'; wanted one of tensorboard"):
         exporter("mlflow", tmp_path)
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
-    with pytest.raises(MissingPackageError, match=r"counterpoint-rl\[tensorboard\]"):
+    with pytest.raises(MissingPackageError, match=r"pip install .*\[tensorboard\]"):
         exporter("tensorboard", tmp_path)
     assert list(EXPORTERS) == ["tensorboard"]
 

@@ -18,7 +18,7 @@ WALKS = [Walks(seed) for seed in range(6)]
 
 def test_without_ray_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingPackageError, match=r"counterpoint-rl\[ray\]"):
+    with pytest.raises(MissingPackageError, match=r"pip install .*\[ray\]"):
         run_tasks(WALKS, executor="ray")
 
 

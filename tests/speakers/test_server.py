@@ -261,5 +261,5 @@ def test_openai_is_asked_for_late_and_by_name(monkeypatch):
     assert done.stdout.strip() == b"False"
     monkeypatch.setitem(sys.modules, "openai", None)
     server = Server(ServerSettings("m", "http://localhost/v1"))
-    with pytest.raises(MissingPackageError, match=r"counterpoint-rl\[llm\]"):
+    with pytest.raises(MissingPackageError, match=r"pip install .*\[llm\]"):
         server.answer([Request(ASK)])
