@@ -1,6 +1,7 @@
-"""Write the documentation's pages of results from a folder that `make bench` has filled.
+"""Write all tables of a folder that `make bench` has filled as Markdown.
 
-`python bench/pages.py counterpoint-out/bench` writes docs/discussion/results.md and calibration.md.
+`python bench/pages.py counterpoint-out/bench` writes results.md and calibration.md into that folder.
+docs/discussion/ keeps the rows that a reader of the documentation asks for.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).parents[1] / "docs" / "discussion"
 INTRODUCTION = """# Results of every recipe
 
 Written by `make bench` and `bench/pages.py`. Interquartile means over seeds with bootstrap 95%
 intervals. Below a number, in brackets, what an earlier laboratory version of the experiment gave,
-where there is one. [LOG.md](../../LOG.md) says where the two differ, and why.
+where there is one. LOG.md in the repository says where the two differ, and why.
 """
 
 
@@ -57,15 +57,14 @@ def shown(cell: Mapping[str, Any]) -> str:
 
 
 def main(folder: Path) -> None:
-    """Reads the folder, and writes the pages."""
-    DOCS.mkdir(exist_ok=True)
+    """Reads the folder, and writes both pages into it."""
     documents = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
     recipes = [document for document in documents if "recipe" in document]
-    (DOCS / "results.md").write_text(results_page(recipes), encoding="utf-8")
+    (folder / "results.md").write_text(results_page(recipes), encoding="utf-8")
     parts = [folder / name for name in ("calibrate.md", "battery.md")]
     if all(part.exists() for part in parts):
         text = "\n".join(part.read_text(encoding="utf-8") for part in parts)
-        (DOCS / "calibration.md").write_text(text, encoding="utf-8")
+        (folder / "calibration.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
