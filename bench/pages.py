@@ -1,6 +1,6 @@
 """Write all tables of a folder that `make bench` has filled as Markdown.
 
-`python bench/pages.py counterpoint-out/bench` writes results.md and calibration.md into that folder.
+`python bench/pages.py counterpoint-out/bench` writes results.md and calibration.md into the folder;
 docs/discussion/ keeps the rows that a reader of the documentation asks for.
 """
 
