@@ -1,7 +1,7 @@
 """`LanguageSettings`: how a team of language-model agents is built and trained.
 
-Learning rate and entropy were swept for each model: the table is in
-docs/discussion/language-results.md. Settings of the world stand in the world's own class.
+Learning rate and entropy were swept for each model: bench/language_results.py prints the tables.
+Settings of the world stand in the world's own class.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`PolicySettings`: how a team of neural policies is built and trained, and how to split settings.
 
 The defaults run on two cores. Learning rate and entropy were swept once over the worlds that ship
-with Counterpoint: the table is in docs/discussion/training-results.md. The world's own settings are
+with Counterpoint: bench/tune.py prints the table. The world's own settings are
 in the class of the world; `split_settings` tells them apart.
 """
 
