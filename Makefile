@@ -38,9 +38,12 @@ check: .venv/.dev  ## what people, hooks and CI run before the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/words.py
 
-docs: .venv/.dev  ## regenerate what is generated from the code: command help, catalogue
+docs: .venv/.dev  ## regenerate what the code knows (help, catalogue, headline), and build the site
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/headline.py
+	$(BIN)/python docs/site.py
 
 bench: .venv/.dev  ## the experiments behind every number in the docs, with intervals
 	$(BIN)/python bench/run.py --out counterpoint-out/bench
@@ -66,4 +69,4 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/cooperation.py --out counterpoint-out/bench/cooperation.csv
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist site

@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 os.environ |= {"COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb"}
@@ -97,11 +98,28 @@ def api_pages() -> dict[str, str]:
         for file in (ROOT.parent / "src/counterpoint/integrations").glob("*.py")
         if (ROOT / "integrations" / f"{file.stem.replace('_', '-')}.md").exists()
     )
-    modules = [*API, *(f"integrations.{name}" for name in adapters)]
     return {
-        f"api/{name}.md": f"{HEAD}\n# counterpoint.{name}\n\n::: counterpoint.{name}\n"
-        for name in modules
+        f"api/{name}.md": _api_page(name)
+        for name in [*API, *(f"integrations.{n}" for n in adapters)]
     }
+
+
+def _api_page(name: str) -> str:
+    """Returns the page of a module; names that a module of the package hides stand below it.
+
+    Those are functions with the name of their module, and classes that are made when their trainer
+    is there.
+    """
+    file = ROOT.parent / "src/counterpoint" / name.replace(".", "/")
+    hidden = [
+        f"{name}.{one}.{one}\n    options:\n      show_root_heading: true"
+        for one in getattr(import_module(f"counterpoint.{name}"), "__all__", ())
+        if (file / f"{one}.py").exists()
+    ]
+    if file.with_name(f"{file.name}_classes.py").exists():
+        hidden.append(f"{name}_classes")
+    blocks = "\n\n".join(f"::: counterpoint.{one}" for one in (name, *hidden))
+    return f"{HEAD}\n# counterpoint.{name}\n\n{blocks}\n"
 
 
 def run(check: bool) -> int:

@@ -167,7 +167,7 @@ def to_numbers(evidence: Evidence, k: int) -> dict[str, list[float]]:
 
 
 def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Number]]]], agents: int) -> Evidence:
-    """Returns the evidence [S, T, V, A] of rows [S][T][A]; NaN if nothing was measured."""
+    """Returns the evidence [S, T, V, A] of rows `[S][T][A]`; NaN if nothing was measured."""
     measured = [n.get("kept.signal") for one in rows for row in one for n in row]
     candidates = max((len(one) for one in measured if isinstance(one, list) and one), default=1)
     known = any("kept.power" in n for one in rows for row in one for n in row)

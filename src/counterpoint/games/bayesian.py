@@ -42,9 +42,9 @@ class BayesianGame:
     players: tuple[str, ...] = ()
     """[A] names."""
     types: tuple[tuple[str, ...], ...] = ()
-    """[A][T_i] names."""
+    """`[A][T_i]` names."""
     actions: tuple[tuple[str, ...], ...] = ()
-    """[A][M_i] names."""
+    """`[A][M_i]` names."""
     source: str = ""
     """Where it comes from."""
 
@@ -209,7 +209,7 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _lists(values: Any) -> tuple[tuple[str, ...], ...]:
-    """Returns names, [A][n]; empty if there are none."""
+    """Returns names, `[A][n]`; empty if there are none."""
     if not isinstance(values, list | None):
         raise SettingError(f"got names {values!r}; wanted a list of lists of texts")
     return tuple(_texts(one if one is not None else []) for one in values or ())

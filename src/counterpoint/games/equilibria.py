@@ -42,7 +42,7 @@ class Equilibrium:
     """One equilibrium, in fractions."""
 
     strategies: tuple[Rational, ...]
-    """[A][M_i] the probabilities with which each player takes its actions."""
+    """`[A][M_i]` the probabilities with which each player takes its actions."""
     payoffs: Rational
     """[A] what it pays."""
     exact: bool = True
@@ -55,7 +55,7 @@ class Equilibrium:
         return all(max(strategy) == 1 for strategy in self.strategies)
 
     def floats(self) -> list[Floats]:
-        """Returns the probabilities as floating-point numbers, [A][M_i]."""
+        """Returns the probabilities as floating-point numbers, `[A][M_i]`."""
         return [np.array([float(p) for p in strategy]) for strategy in self.strategies]
 
 

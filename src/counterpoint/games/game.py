@@ -33,7 +33,7 @@ class Game:
     players: tuple[str, ...] = ()
     """[A] names."""
     actions: tuple[tuple[str, ...], ...] = ()
-    """[A][M_i] names."""
+    """`[A][M_i]` names."""
     source: str = ""
     """Where it comes from."""
     fractions: Mapping[tuple[int, ...], tuple[Fraction, ...]] | None = None
@@ -98,7 +98,7 @@ class Game:
         return np.asarray(value)
 
     def deviations(self, strategies: Sequence[Floats]) -> list[Floats]:
-        """Returns what each action of each player pays against what the others do, [A][M_i]."""
+        """Returns what each action of each player pays against what the others do, `[A][M_i]`."""
         values = []
         for player in range(self.count):
             value = np.moveaxis(self.payoffs[..., player], player, -1)

@@ -37,7 +37,7 @@ class SplitRewards:
     def __init__(self, function: Callable[..., Sequence[float]]) -> None:
         self.function = function
         self.calls: list[list[float]] = []
-        """[calls][A] rewards of the training calls since the last update."""
+        """`[calls][A]` rewards of the training calls since the last update."""
         self.listening = True
 
     def __call__(self, *texts: Any, batch_items: Any = None) -> list[float]:

@@ -21,7 +21,7 @@ Texts = Sequence[str]
 def rank_rewards(
     judge: Judge, groups: Sequence[tuple[str, Texts]], settings: RankSettings | None = None
 ) -> list[list[float | None]]:
-    """Returns [P][n] rewards of the answers to each task, None if the group is void.
+    """Returns `[P][n]` rewards of the answers to each task, None if the group is void.
 
     Args:
         judge: the judge.

@@ -181,10 +181,10 @@ class TeamCredit:
     def by_group(
         self, rewards: Sequence[Sequence[float | None]], labels: Columns, *, learning: bool = True
     ) -> list[list[float]]:
-        """Returns the advantages of ragged groups [P][n]; without a row nothing is an update.
+        """Returns the advantages of ragged groups `[P][n]`; without a row nothing is an update.
 
         Args:
-            rewards: [P][n] the reward of each row of each group; None or NaN is missing.
+            rewards: `[P][n]` the reward of each row of each group; None or NaN is missing.
             labels: name to values [N] of the rows of all groups, one group after the other.
             learning: as in a call.
 

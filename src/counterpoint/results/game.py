@@ -16,9 +16,9 @@ class EquilibriumPart(Part, frozen=True, kw_only=True):
     """One equilibrium: a strategy for each player."""
 
     strategies: list[list[float]]
-    """[players][actions] probabilities."""
+    """`[players][actions]` probabilities."""
     exact: list[list[str]]
-    """[players][actions] the same as text: fractions where they are known exactly."""
+    """`[players][actions]` the same as text: fractions where they are known exactly."""
     payoffs: list[float]
     """[players]"""
     is_exact: bool = True
@@ -71,7 +71,7 @@ class Basins(Part, frozen=True, kw_only=True):
     starts: list[float]
     """[n] probabilities of the first action."""
     ends: list[list[int]]
-    """[n][n] number of the equilibrium; -1 where none is reached."""
+    """`[n][n]` number of the equilibrium; -1 where none is reached."""
     shares: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,9 +95,9 @@ class GameResult(Result, frozen=True, kw_only=True, tag="counterpoint.game/1"):
     source: str
     players: list[str]
     actions: list[list[str]]
-    """[players][actions]"""
+    """`[players][actions]`"""
     payoffs: list[Any] | None = None
-    """[actions of player 1][...][players]"""
+    """`[actions of player 1][...][players]`."""
     minmax: list[float] | None = None
     """[players]"""
     equilibria: list[EquilibriumPart]

@@ -41,7 +41,7 @@ class PopulationArm(Part, frozen=True, kw_only=True):
     diversity: float | None = None
     """Effective number of different members in the end; None if it is not known."""
     against: list[list[float]] | None = None
-    """[members][members] mean pay of each (row) where it meets each (column)."""
+    """`[members][members]` mean pay of each (row) where it meets each (column)."""
     elo: list[float] | None = None
     """[members] ratings in a game in which one wins what the other loses."""
     curve: list[BudgetPoint]

@@ -39,7 +39,7 @@ class TopologyPart(Part, frozen=True, kw_only=True):
     edges: tuple[tuple[int, int], ...]
     """(from, to)"""
     order: tuple[tuple[int, ...], ...]
-    """[turns][members who speak in it]"""
+    """`[turns][members who speak in it]`"""
     rounds: int
     decides: Literal["member", "vote", "best"]
     decider: int | None = None
@@ -148,7 +148,7 @@ class Winner(Part, frozen=True, kw_only=True):
     topology: str
     prompt: str
     order: list[list[int]]
-    """[turns][members who speak in it]"""
+    """`[turns][members who speak in it]`"""
 
 
 class SearchRound(Part, frozen=True, kw_only=True):

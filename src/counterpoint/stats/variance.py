@@ -42,7 +42,7 @@ def variance_shares(
     another. With one order each that is a two-way analysis of variance, and a share is eta squared.
 
     Args:
-        scores: [T][P, O_t, S] for each topology: prompts, orders of that topology, seeds.
+        scores: `[T][P, O_t, S]` for each topology: prompts, orders of that topology, seeds.
         rng: resampling of seeds, and shuffling.
         resamples: of the seeds.
         shuffles: for what chance gives.

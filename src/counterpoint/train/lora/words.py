@@ -70,7 +70,7 @@ class WordTeam:
         """Prompt to its row of `log_probs`."""
         self.parts: list[Tensor] = []
         self.probs: list[Floats] = []
-        """[U][W] probabilities of each row's words."""
+        """`[U][W]` probabilities of each row's words."""
 
     @property
     def entropies(self) -> Floats:

@@ -111,8 +111,8 @@ def affine_evidence(
     Args:
         micro: [M, A, D] gradients of micro-batches under the scheme.
         plain: [M, A, D] those of log pi with every advantage 1.
-        advantages: [A][n] of each agent's decisions.
-        given: [A][n] what the scheme was given for them; None where that is no advantage.
+        advantages: `[A][n]` of each agent's decisions.
+        given: `[A][n]` what the scheme was given for them; None where that is no advantage.
         together: the agents of each parameter set.
         entropy: weight of the entropy bonus.
     """

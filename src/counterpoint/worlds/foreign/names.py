@@ -57,6 +57,7 @@ FAMILIES = (
            "your own: a PettingZoo environment, whose arguments are its settings, or a TextWorld",
            "yours"),
 )  # fmt: skip
+"""The environments of other packages that a name finds."""
 
 
 def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:

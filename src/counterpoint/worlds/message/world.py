@@ -49,7 +49,7 @@ class Observation:
     received: tuple[ReceivedMessage, ...] = ()
     """What it heard, in order."""
     own: tuple[MessageContent, ...] = ()
-    """[turns][B, ...] what it said before."""
+    """`[turns][B, ...]` what it said before."""
     share: float = 1.0
     """This turn's share of all that the team may spend."""
     dissents: bool = False

@@ -63,7 +63,7 @@ class Ending:
     success: float
     """The team's success, in the unit of the world's return."""
     rewards: tuple[tuple[float, ...], ...]
-    """[decisions][K] what each decision was paid, component by component."""
+    """`[decisions][K]` what each decision was paid, component by component."""
 
 
 @dataclass(frozen=True, kw_only=True)
