@@ -87,11 +87,13 @@ def test_scrolling_tables_can_be_reached_and_are_named(page: Page) -> None:
 
 def test_the_verdict_comes_first_and_the_sections_follow_in_order(page: Page) -> None:
     heads = [str(a["id"]) for tag, a in page.elements if tag in {"h1", "h2"}]
+    heads = [head for head in heads if head != "h-next"]
     compared = ["results", "curves", "weighted", "collapse", "remedies", "method", "settings"]
+    without_accuracy = [head for head in compared if head != "curves"]
     diagnosed = ["conditions", "agents", "remedies", "timeline", "method", "settings"]
-    trained = ["curve", "collapse", "remedies", "updates", "method", "settings"]
-    talked = ["curve", "said", *trained[1:]]
-    orders = (compared, diagnosed, trained, talked)
+    trained = ["collapse", "remedies", "updates", "method", "settings"]
+    talked = ["said", *trained]
+    orders = (compared, without_accuracy, diagnosed, trained, talked)
     assert heads in (["verdict", *(f"h-{n}" for n in o)] for o in orders)
 
 
@@ -251,7 +253,8 @@ def test_settings_are_shown_by_their_own_names_with_a_command_safe_to_paste() ->
         "--set scale=10 'drawn=$(rm -rf ~); x' clip=null" in text
     )
     assert "--no-control" in render({**document, "config": {**config, "control": False}})
-    assert "counterpoint compare" not in render(comparison(3, 4))  # its parts are not all known
+    settings_of = render(comparison(3, 4)).partition('id="h-settings"')[2]
+    assert "counterpoint compare" not in settings_of  # its parts are not all known
 
 
 def test_many_agents_and_schemes_stay_one_page() -> None:

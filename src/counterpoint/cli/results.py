@@ -18,6 +18,7 @@ from rich.table import Table
 from counterpoint.cli.messages import escaped, printable, say
 from counterpoint.errors import LogError, OutputError, RunError
 from counterpoint.report import write_report
+from counterpoint.report.next_steps import next_steps
 from counterpoint.results import Document, Result, document_of, encode
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
@@ -89,6 +90,9 @@ def finish(
         print_result(*parts(document))
     if page:
         say(f"report: {page}")
+    if isinstance(document, Result) and not json:
+        for step in next_steps(document)[:1]:
+            say(f"next: {step.line}")
 
 
 def print_result(*parts: RenderableType) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.report.next_steps import next_steps
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
@@ -93,7 +94,11 @@ def render(result: Result | Document) -> str:
     )
     prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
     frame = {"style": Markup(sheet), "policy": policy, "version": shown.version, "prefix": prefix}
-    return _environment().get_template(page.template).render(**frame, page=page, **page.contents)
+    return (
+        _environment()
+        .get_template(page.template)
+        .render(**frame, page=page, steps=next_steps(shown), **page.contents)
+    )
 
 
 def write_report(result: Result | Document, directory: str | os.PathLike[str]) -> Path:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Finding
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
+from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.svg import element, label, picture, shorten
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
 from counterpoint.results.audit import AuditResult, Timeline
@@ -20,11 +21,18 @@ CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 """What an event was to the class of its colour; idle ones are hollow."""
 
 
+SHOWN = 4
+"""Findings that the headline names."""
+
+
 def audit_page(audit: AuditResult) -> Page:
     """Returns the page of an audit."""
     problems = [f for f in audit.findings if f.verdict == FOUND]
-    names = ", ".join(dict.fromkeys(_title(f) for f in problems))
-    sentence = f"Found: {names}." if names else "Nothing was found in what could be computed."
+    names = list(dict.fromkeys(f.name.replace("_", " ") for f in problems))
+    sentence = "Nothing was found in what could be computed."
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        sentence = f"{counted(len(names), 'finding')}: {', '.join(names[:SHOWN])}{more}."
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
@@ -62,7 +70,7 @@ def finding_table(findings: Sequence[Finding]) -> Table:
     """Returns a row for each finding, those first that are found."""
     columns = (
         Column("Finding", ("audit", "name"), numeric=False),
-        *text_columns("Headline"),
+        *text_columns("Verdict"),
         Column("Value", ("value", "low", "high"), missing="not computable; the meaning says why"),
         Column("Null", missing="there is nothing to compare with"),
         Column("n"),

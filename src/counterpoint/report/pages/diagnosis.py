@@ -103,6 +103,7 @@ def diagnosis_page(result: DiagnosisResult) -> Page:
         verdict=diagnosis_verdict(result),
         definitions=DIAGNOSIS,
         settings=[(name, value) for name, value in settings if value],
+        picture="causes",
         contents={
             "conditions": condition_table(result),
             "tests": test_table(result),

@@ -20,7 +20,7 @@ from counterpoint.report.toolkit.tables import (
 )
 from counterpoint.results.game import Basins, GameResult, Learned
 
-WIDTH, HEIGHT, EDGE = 420.0, 320.0, 40.0
+WIDTH, HEIGHT, EDGE, TOP = 360.0, 300.0, 40.0, 28.0
 
 
 def game_page(game: GameResult) -> Page:
@@ -43,6 +43,8 @@ def game_page(game: GameResult) -> Page:
         verdict=Headline(first, " ".join(more), facts),
         definitions=DEFINITIONS,
         settings=setting_rows(game.config),
+        picture="drawing",
+        caption="Profiles are dots, equilibria ringed, what is feasible and rational shaded.",
         contents={
             "drawing": _drawing(game),
             "equilibria": equilibrium_table(game),
@@ -64,8 +66,7 @@ def sentences(game: GameResult) -> list[str]:
     count = len(game.equilibria)
     pure = sum(all(max(s) == 1 for s in one.strategies) for one in game.equilibria)
     more = " (degenerate: there are more between them)" if game.degenerate else ""
-    noun = "equilibrium" if count == 1 else "equilibria"
-    lines = [f"{count} {noun}, {game.equilibria_are}, {pure} of them pure{more}."]
+    lines = [_count(game, count, pure, more)]
     if game.minmax:
         pairs = zip(game.players, game.minmax, strict=True)
         held = ", ".join(f"{name} to {value:.4g}" for name, value in pairs)
@@ -90,6 +91,20 @@ def sentences(game: GameResult) -> list[str]:
     return lines
 
 
+def _count(game: GameResult, count: int, pure: int, more: str) -> str:
+    """Returns how many equilibria there are, or which one if there is one."""
+    kind = {"all extreme ones": "", "all pure ones": "pure "}.get(game.equilibria_are)
+    if count == 0:
+        return f"No {kind or ''}equilibrium is known; listed are {game.equilibria_are}."
+    if count == 1:
+        pairs = zip(game.actions, game.equilibria[0].exact, strict=True)
+        which = f"({', '.join(mix(*pair) for pair in pairs)})"
+        start = "One equilibrium was found" if kind is None else f"The only {kind}equilibrium is"
+        return f"{start}{':' if kind is None else ''} {which}{more}."
+    share = "" if kind == "pure " else f", {pure} of them pure"
+    return f"{count} {kind or ''}equilibria{' were found' if kind is None else ''}{share}{more}."
+
+
 def _first_arm(learned: Learned) -> str:
     """Returns where the learners of the first arm end, in a sentence."""
     name, arm = next(iter(learned.arms.items()), ("", None))
@@ -109,20 +124,20 @@ def _drawing(game: GameResult) -> Markup | None:
     points = [(float(p[0]), float(p[1])) for row in game.payoffs for p in row]
     rational = [(float(a), float(b)) for a, b in game.feasible_rational or ()]
     x = across(min(p[0] for p in points), max(p[0] for p in points), EDGE, WIDTH - 12)
-    y = across(min(p[1] for p in points), max(p[1] for p in points), HEIGHT - EDGE, 12)
+    y = across(min(p[1] for p in points), max(p[1] for p in points), HEIGHT - EDGE, TOP)
     parts: list[Markup] = []
     for scale, upright in ((x, True), (y, False)):
         ticks = scale.ticks(5)
         for value in ticks:
             at = scale(value)
-            ends = (((at, 12.0), (at, HEIGHT - EDGE)) if upright
+            ends = (((at, TOP), (at, HEIGHT - EDGE)) if upright
                     else ((EDGE, at), (WIDTH - 12, at)))  # fmt: skip
             parts.append(line(*ends, "grid"))
             place = (at, HEIGHT - EDGE + 14) if upright else (EDGE - 6, at + 4)
             anchor = "middle" if upright else "end"
             parts.append(label(tick_text(value, ticks), *place, "tick", anchor))
     first, second = game.players
-    parts += [label(first, WIDTH - 12, HEIGHT - 6, "axis", "end"), label(second, 2, 10, "axis")]
+    parts += [label(first, WIDTH - 12, HEIGHT - 6, "axis", "end"), label(second, 2, 12, "axis")]
     if len(rational) > 1:
         shown = [(x(a), y(b)) for a, b in [*rational, rational[0]]]
         parts.append(element("path", d=area(shown, shown[:1] * len(shown)), class_="band s2"))

@@ -40,6 +40,7 @@ def population_page(population: PopulationResult) -> Page:
         ),
         definitions=DEFINITIONS,
         settings=setting_rows(settings),
+        picture="figure",
         contents={
             "figure": _figure(population),
             "arms": arm_table(population),

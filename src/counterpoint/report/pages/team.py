@@ -41,6 +41,7 @@ def team_page(whole: TeamResult) -> Page:
         verdict=_verdict(team),
         definitions=DEFINITIONS,
         settings=setting_rows(settings),
+        picture="figure",
         contents={
             "figure": _figure(team),
             "tasks": _tasks(team),

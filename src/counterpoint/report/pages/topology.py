@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from counterpoint.errors import LogError, SettingError
 from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
+from counterpoint.report.toolkit.numerals import fixed
 from counterpoint.report.toolkit.svg import Point, element, label, picture
 from counterpoint.report.toolkit.tables import (
     Cell,
@@ -43,10 +44,13 @@ def topology_page(result: TopologyResult) -> Page:
     """
     best, gap = result.best, result.gap
     facts = tuple(
-        Fact(f"Against {title}", f"{gap[name].value:+.3f}",
-             f"{gap[name].low:+.3f} to {gap[name].high:+.3f}")
+        Fact(
+            f"Against {title}",
+            fixed(gap[name].value, 3, signed=True),
+            f"{fixed(gap[name].low, 3, signed=True)} to {fixed(gap[name].high, 3, signed=True)}",
+        )
         for name, title in AGAINST.items()
-    )  # fmt: skip
+    )
     why = (
         f"The best is {best.topology} with {best.prompt}: {best.value:.3f} "
         f"[{best.low:.3f}, {best.high:.3f}], chosen on one half of the seeds and measured on "
@@ -72,6 +76,7 @@ def topology_page(result: TopologyResult) -> Page:
         verdict=Headline(topology_headline(result), why, facts),
         definitions=DEFINITIONS,
         settings=setting_rows(settings),
+        picture="panel",
         contents={
             "shares": share_table(result),
             "drawings": drawings,

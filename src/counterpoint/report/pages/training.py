@@ -82,6 +82,7 @@ def training_page(run: TrainingResult) -> Page:
         verdict=training_verdict(run),
         definitions=training_definitions(spoken=talk is not None),
         settings=setting_rows({**settings, "version": run.version}),
+        picture="curve",
         contents={
             "curve": curve_figure(run),
             "no_words": f"There is no table of words: {reason or 'none was chosen'}."
@@ -110,7 +111,7 @@ def training_verdict(run: TrainingResult) -> Headline:
     when = states.get(run.status, f"and is {run.status} after")
     sentence = f"Under {run.scheme or ''} the team {returns} {when} {run.step:,}{of} {run.axis}s."
     how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
-    score = f"normalized {run.normalized:.3f}" if run.normalized is not None else how
+    score = f"normalized {fixed(run.normalized, 3)}" if run.normalized is not None else how
     pace = ""
     if run.seconds and run.step:
         speed = run.step / run.seconds

@@ -61,6 +61,10 @@ class Page:
     verdict: Headline
     definitions: Sequence[Definition]
     settings: Sequence[tuple[str, str]]
+    picture: str = ""
+    """Name of the content that stands on the first screen, if there is one."""
+    caption: str = ""
+    """What that shows, if it is a drawing without a caption of its own."""
     contents: Mapping[str, Content]
     """What stands between the verdict and the definitions, by its name in the template."""
 

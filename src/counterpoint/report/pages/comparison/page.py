@@ -73,6 +73,7 @@ def comparison_page(result: ComparisonResult) -> Page:
         verdict=verdict,
         definitions=WORDS[result.kind].definitions,
         settings=setting_rows({name: value for name, value in settings.items() if value}),
+        picture="curves",
         contents={
             "summary": result.summary,
             "schemes": scheme_table(result),

@@ -1,0 +1,125 @@
+"""What to do after a result: start at `next_steps`. Page and terminal show the same lines."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from counterpoint.records import FOUND
+from counterpoint.results import (
+    AuditResult,
+    ComparisonResult,
+    DiagnosisResult,
+    GameResult,
+    PopulationResult,
+    Result,
+    TeamResult,
+    TopologyResult,
+    TrainingResult,
+)
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """One thing to do, with a line to copy."""
+
+    text: str
+    """What the line does, in a few words."""
+    line: str
+    """A command, or a line of Python."""
+
+
+def next_steps(result: Result) -> list[NextStep]:
+    """Returns what to do after a result, the most useful step first; empty if nothing follows."""
+    steps = STEPS.get(type(result))
+    return steps(result) if steps else []
+
+
+def with_scheme(name: str) -> list[NextStep]:
+    """Returns the lines that use a credit scheme in a trainer and in code of one's own."""
+    return [
+        NextStep(
+            "In TRL, verl, TorchRL and others (docs/integrations)",
+            f"trainer = with_credit(GRPOTrainer, {name!r})(...)",
+        ),
+        NextStep(
+            "In your own trainer", f"credit = advantages(rewards, labels, scheme_named({name!r}))"
+        ),
+    ]
+
+
+def _comparison(result: ComparisonResult) -> list[NextStep]:
+    decision, world = result.decision, shlex.quote(result.world)
+    name = decision.recommended
+    if decision.verdict == "use" and name and result.schemes[name].kind == "scheme":
+        return with_scheme(name)
+    if decision.verdict == "cannot tell" and decision.seeds_needed:
+        schemes = shlex.quote(",".join(result.schemes))
+        line = f"counterpoint compare {world} --schemes {schemes} --seeds {decision.seeds_needed}"
+        return [NextStep("Take as many seeds as would tell, with the same settings", line)]
+    return []
+
+
+def _diagnosis(result: DiagnosisResult) -> list[NextStep]:
+    return with_scheme(result.recommended) if result.recommended else []
+
+
+def _training(result: TrainingResult) -> list[NextStep]:
+    if result.status != "finished" or not result.world:
+        return []
+    line = f"counterpoint compare {shlex.quote(result.world)}"
+    return [NextStep("Compare credit schemes in this world", line)]
+
+
+def _audit(result: AuditResult) -> list[NextStep]:
+    source = shlex.quote(result.source)
+    found = next((one for one in result.findings if one.verdict == FOUND), None)
+    if found is not None:
+        line = f"counterpoint audit {source} --fail-on {found.audit}.{found.name}"
+        return [NextStep("In your tests: exit with status 1 if it is found", line)]
+    line = f"counterpoint audit {source} --outcomes outcomes.csv"
+    return [NextStep("Give outcomes, and the team is compared with its members", line)]
+
+
+def _game(result: GameResult) -> list[NextStep]:
+    if result.learned is not None:
+        return []
+    return [
+        NextStep("See where learners end", f"counterpoint game {shlex.quote(result.name)} --learn")
+    ]
+
+
+def _population(result: PopulationResult) -> list[NextStep]:
+    if result.crossover is None or result.crossover.why != "never":
+        return []
+    line = f"counterpoint population {shlex.quote(result.world)} --budget {2 * result.budget}"
+    return [NextStep("Look for a crossover at twice the budget", line)]
+
+
+def _team(result: TeamResult) -> list[NextStep]:
+    if not result.over or not result.done:
+        return []
+    if result.branch:
+        return [NextStep("Take the work over", f"git merge {shlex.quote(result.branch)}")]
+    line = f"git fetch {shlex.quote(result.repository)} main && git merge FETCH_HEAD"
+    return [NextStep("Take the work over", line)]
+
+
+def _topology(result: TopologyResult) -> list[NextStep]:
+    line = f"counterpoint topology {shlex.quote(result.world)} --search 200"
+    return [NextStep("Search for the best topology instead of comparing named ones", line)]
+
+
+STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
+    AuditResult: _audit,
+    ComparisonResult: _comparison,
+    DiagnosisResult: _diagnosis,
+    GameResult: _game,
+    PopulationResult: _population,
+    TeamResult: _team,
+    TopologyResult: _topology,
+    TrainingResult: _training,
+}
+"""Kind of a result to the function that knows its next steps."""
