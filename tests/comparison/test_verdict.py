@@ -106,7 +106,7 @@ def test_the_best_is_recommended_and_its_cost_is_told():
     assert "reward-weighted return is lower by 0.0500 [0.0100, 0.0900], signif" in found.why
     assert "C1" in found.why
     assert found.headline == (
-        "One of two agents stops learning under mappo_pooled; happo_per_agent fixes it: "
+        "One of two agents loses its signal under mappo_pooled; happo_per_agent restores it: "
         "0.70 to 0.90."
     )
 

@@ -172,5 +172,5 @@ def test_only_causes_that_a_scheme_makes_count_as_stopped() -> None:
     )
     everyone = {"mappo_pooled": ["DROWNED"] * 4, "happo_per_agent": ["DILUTED", None, None, None]}
     assert comparison_headline(result_of(document, everyone)).startswith(
-        "All four agents stop learning"
+        "All four agents lose their signal"
     )

@@ -54,7 +54,7 @@ def test_a_comparison_fits_and_shows_its_numbers() -> None:
 
 def test_weighted_return_and_control_stand_under_the_verdict() -> None:
     said = compared(comparison(10, 20))
-    assert said.startswith("Two of four agents stop learning under mappo_pooled;")
+    assert said.startswith("Two of four agents lose their signal under mappo_pooled;")
     assert (
         said.index("Reward-weighted return") < said.index("Control") < said.index("mappo_pooled   ")
     )

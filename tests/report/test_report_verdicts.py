@@ -25,7 +25,7 @@ def test_a_win_says_what_how_much_and_why() -> None:
     """The sample: .885 - .740 = .145, plus and minus .045; p = 1e-5 against .05 / 4."""
     verdict = compared()
     assert verdict.sentence == (
-        "Two of four agents stop learning under mappo_pooled; happo_per_agent fixes it: "
+        "Two of four agents lose their signal under mappo_pooled; happo_per_agent restores it: "
         "0.74 to 0.89."
     )
     gain = verdict.facts[0]
@@ -40,7 +40,7 @@ def test_a_winner_whose_agents_collapse_too_is_not_spared() -> None:
     document = comparison(5, 4)
     document["schemes"]["happo_per_agent"]["agents"]["volatile_0"]["cause"] = "OFFSET"
     assert judged(document).sentence == (
-        "Two of four agents stop learning under mappo_pooled, one under happo_per_agent: 0.74 to "
+        "Two of four agents lose their signal under mappo_pooled, one under happo_per_agent: 0.74 to "
         "0.89."
     )
 

@@ -130,14 +130,14 @@ def _use(result: ComparisonResult, ours: str, theirs: str) -> str:
     low, high = levels(reference, best)
     if not before or after >= before:
         return f"{ours} returns {high} against {low} for {theirs}: use {ours}."
-    total, verb = len(reference.agents), "stops" if before == 1 else "stop"
+    total, verb = len(reference.agents), "loses its" if before == 1 else "lose their"
     who = f"{_number(before).capitalize()} of {_number(total)} agents"
     if before == total:
         who = "The only agent" if total == 1 else f"All {_number(total)} agents"
-    struck = f"{who} {verb} learning under {theirs}"
+    struck = f"{who} {verb} signal under {theirs}"
     if after:
         return f"{struck}, {_number(after)} under {ours}: {low} to {high}."
-    return f"{struck}; {ours} fixes it: {low} to {high}."
+    return f"{struck}; {ours} restores it: {low} to {high}."
 
 
 def _cannot_tell(result: ComparisonResult, decision: Decision, contest: Contest) -> str:
