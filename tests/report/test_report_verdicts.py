@@ -40,8 +40,8 @@ def test_a_winner_whose_agents_collapse_too_is_not_spared() -> None:
     document = comparison(5, 4)
     document["schemes"]["happo_per_agent"]["agents"]["volatile_0"]["cause"] = "OFFSET"
     assert judged(document).sentence == (
-        "Two of four agents lose their signal under mappo_pooled, one under happo_per_agent: 0.74 to "
-        "0.89."
+        "Two of four agents lose their signal under mappo_pooled, one under happo_per_agent: "
+        "0.74 to 0.89."
     )
 
 
