@@ -306,6 +306,15 @@ def test_a_damaged_record_of_episodes_costs_its_tables_and_nothing_else(content,
     capsys.readouterr()
 
 
+def test_settings_of_another_type_cost_the_world_alone(trained, capsys):
+    out, _ = trained
+    document = json.loads((out / "run.json").read_bytes())
+    document["config"]["world_settings"] = 0.5
+    (out / "run.json").write_text(json.dumps(document))
+    assert main(["report", str(out)]) == 0
+    capsys.readouterr()
+
+
 def test_how_fast_it_goes():
     assert pace(0.0, "update") == ""
     assert pace(0.4, "update") == "2.5 s an update"

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -248,3 +249,32 @@ def test_schemes_with_fields_that_differ(tmp_path, capsys) -> None:
     assert list(found["schemes"]) == ["grpo", "grpo_rows,floor=0.05,clip=3.0"]
     own = "grpo_rows,floor=0.05,clip=3"
     assert found["schemes"][own + ".0"]["return"] == wanted["schemes"][own]["return"]
+
+
+@pytest.mark.parametrize("content", [b'{"schema": "\xff"}', b'{"a":' * 100_000])
+def test_results_that_cannot_be_decoded_are_one_line(content, tmp_path, capsys):
+    (tmp_path / "results.json").write_bytes(content)
+    assert main(["report", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("counterpoint: could not read ")
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_a_reader_who_has_left_is_no_error(word):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "counterpoint", word], stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_an_import_replaces_nothing_but_a_file(kind, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    output = {"folder": ".", "pipe": "pipe"}[kind]
+    (tmp_path / "log.jsonl").write_text("")
+    assert main(["import", "log.jsonl", "--output", output]) == 2
+    assert "which is no file" in capsys.readouterr().err
+    assert (tmp_path / "pipe").is_fifo()

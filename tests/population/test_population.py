@@ -172,3 +172,19 @@ def test_teams_of_networks_are_members_too(capsys):
     plan = PopulationPlan("spread", (1, 2), 2, 2, {"copies": 4, "steps": 200})
     with pytest.raises(SettingError, match="budget of 2"):
         compare_populations(plan)
+
+
+@pytest.mark.parametrize("champion", [None, [], [1.0], [[1.0, 2.0]], "x"])
+def test_a_cell_whose_outcome_has_another_shape_is_run_again(tmp_path, champion, capsys):
+    out = tmp_path / "out"
+    command = ["population", "climbing", "--members", "1", "--budget", "16", "--repeats", "2",
+               "--executor", "serial", "--out", str(out)]  # fmt: skip
+    assert main(command) == 0
+    whole = (out / "results.json").read_bytes()
+    for file in (out / "cells").iterdir():
+        document = json.loads(file.read_bytes())
+        document["found"]["champion"] = champion
+        file.write_text(json.dumps(document))
+    assert main(command) == 0
+    assert (out / "results.json").read_bytes() == whole
+    capsys.readouterr()

@@ -58,3 +58,17 @@ files.write_atomically(Path({str(target)!r}), "new")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True)
     assert done.returncode == -9
     assert target.read_text() == "old"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    """`--out /dev/null` by root put a page in place of the device."""
+    target = tmp_path / "pipe"
+    os.mkfifo(target)
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    for path in (target, link):
+        with pytest.raises(OutputError, match="is no file"):
+            write_atomically(path, "x")
+    assert stat.S_ISFIFO(target.stat().st_mode)
+    assert link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]

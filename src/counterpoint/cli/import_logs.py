@@ -50,6 +50,10 @@ class Import:
         """Reads, writes and prints a summary."""
         if self.output.exists() and self.path.resolve() == self.output.resolve():
             raise SettingError(f"got {self.output} to be read and written; wanted two files")
+        if self.output.exists() and not self.output.is_file():  # a rename would replace a device
+            raise OutputError(
+                f"could not write {self.output}, which is no file; choose another one"
+            )
         names = read_mapping(self.mapping) if self.mapping else None
         formats: Counter[str] = Counter()
         agents: set[str] = set()

@@ -40,17 +40,11 @@ def main(arguments: list[str]) -> int:
     """Returns the exit status of one command line: 0, or 2 if the input was bad."""
     debug = "--debug" in arguments
     words = spread_settings([word for word in arguments if word != "--debug"])
-    if words in (["--version"], ["version"]):
-        sys.stdout.write(f"counterpoint {__version__}\n")
-        return 0
-    if not words or words[0] in ("-h", "--help", "help"):
-        sys.stdout.write(help_page() + "\n")
-        return 0
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name is never worth a traceback
     try:
-        status = _parse(words).run()
+        status = _answer(words)
         sys.stdout.flush()
         return status
     except CounterpointError as error:
@@ -74,6 +68,17 @@ def main(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
         sys.stderr.write(f"counterpoint: could not write the output ({error.strerror or error})\n")
         return 2
+
+
+def _answer(words: list[str]) -> int:
+    """Runs the command, or prints the version or the list of commands."""
+    if words in (["--version"], ["version"]):
+        sys.stdout.write(f"counterpoint {__version__}\n")
+        return 0
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(help_page() + "\n")
+        return 0
+    return _parse(words).run()
 
 
 def _shown(

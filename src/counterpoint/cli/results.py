@@ -138,7 +138,7 @@ def load(path: Path) -> Document:
     file = path / RESULTS if path.is_dir() else path
     try:
         document: Document = msgspec.json.decode(file.read_bytes(), type=dict)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         within = [f.parent.name for f in sorted(path.glob(f"*/{RESULTS}"))] if path.is_dir() else []
         hint = f": it has {', '.join(within)}" if within else ""
         reason = getattr(error, "strerror", None) or error

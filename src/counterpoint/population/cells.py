@@ -179,8 +179,10 @@ def _kept(file: Path, key: bytes) -> ArmOutcome | None:
         )  # fmt: skip
     except (OSError, msgspec.DecodeError, TypeError, ValueError):
         return None
-    same = msgspec.json.decode(cell.key) == msgspec.json.decode(key)
-    return cell.outcome if same else None
+    wanted, outcome = msgspec.json.decode(key), cell.outcome
+    by_repeat = (outcome.champion, outcome.believed, outcome.diversity)
+    whole = all(one is None or one.shape == (wanted["repeats"],) for one in by_repeat)
+    return outcome if whole and msgspec.json.decode(cell.key) == wanted else None
 
 
 def run_cells(

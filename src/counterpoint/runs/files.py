@@ -23,6 +23,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     temporary: str | None = None
     try:
+        if path.exists() and not path.is_file():  # a rename would put a file in place of /dev/null
+            raise OutputError(f"could not write {path}, which is no file; choose another one")
         make_folder(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:

@@ -139,7 +139,7 @@ class Index:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._open()) as database:
             database.execute(f"PRAGMA synchronous={synchronous}")
-            kept = [[getattr(row, name) for name in COLUMNS] for row in rows]
+            kept = [[_storable(getattr(row, name)) for name in COLUMNS] for row in rows]
             with database:
                 database.executemany(_PUT, kept)
 
@@ -164,6 +164,11 @@ class Index:
             f"the index of runs {self.path} could not be {done} ({error}); it is only a copy: "
             "delete it, then `counterpoint runs --here FOLDER` makes it again"
         )
+
+
+def _storable(value: object) -> object:
+    """Returns the value, or None for a whole number of more than the 64 bits of a column."""
+    return None if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
 
 
 def find_runs(folder: Path) -> Iterator[Path]:

@@ -92,7 +92,7 @@ def training_result(path: Path) -> TrainingResult:
     """
     run, facts, (rows, damaged) = read_run(path), read_facts(path), _rows(path)
     spoken = axis_of(run.config) == "update"
-    settings = run.config.get("world_settings")
+    settings = only(dict, run.config.get("world_settings"))
     world: TextWorld | None = None
     references = References()
     with contextlib.suppress(CounterpointError):  # its package may be missing where it is read
