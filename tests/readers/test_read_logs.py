@@ -495,3 +495,11 @@ def test_a_great_many_values_are_read_or_refused(tmp_path_factory, value):
         list(read_logs(path))
     except LogError:
         return
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_a_success_that_is_no_number_is_named(value, tmp_path):
+    file = tmp_path / "runs.jsonl"
+    file.write_text(f'{{"schema": 1, "id": "a", "success": {value}, "events": []}}\n')
+    with pytest.raises(LogError, match=r"success: got .*; wanted a finite"):
+        list(read_logs(file))

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Required, TypedDict
 
@@ -73,6 +74,8 @@ def decode(line: Any, where: str) -> Episode:
     success = line.get("success")
     if success is not None and (isinstance(success, bool) or not isinstance(success, int | float)):
         raise LogError(f"{where}, success: got {type(success).__name__}; wanted a number or null")
+    if success is not None and not math.isfinite(success):
+        raise LogError(f"{where}, success: got {success}; wanted a finite number or null")
     meta = object_of(line.get("meta") or {}, f"{where}, meta")
     name, run, task = (_text(line, field, where) for field in ("id", "run", "task"))
     success = None if success is None else float(success)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from counterpoint.errors import SettingError
+from counterpoint.errors import PluginError, SettingError
 from counterpoint.lm.models import SOURCES
 from counterpoint.optional import require_language
 from counterpoint.plugins import Registry
@@ -37,7 +37,15 @@ def open_speaker(model: str, base_url: str | None = None) -> Speaker:
         raise SettingError("got no model; wanted a name")
     if base_url is not None:
         return Server(ServerSettings(model, base_url))
-    return SPEAKERS[model]() if model in SPEAKERS else local_speaker(model)
+    if model not in SPEAKERS:
+        return local_speaker(model)
+    speaker = SPEAKERS[model]()
+    if not callable(getattr(speaker, "answer", None)):
+        raise PluginError(
+            f"speaker '{model}' of a package is {type(speaker).__name__} {speaker!r:.60}; "
+            "wanted an object with `answer`, see counterpoint.speakers.Speaker"
+        )
+    return speaker
 
 
 def local_speaker(model: str) -> Speaker:
