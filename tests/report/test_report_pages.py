@@ -264,7 +264,7 @@ def test_many_agents_and_schemes_stay_one_page() -> None:
     document["schemes"] |= {f"scheme_{i}": document["schemes"]["grpo"] for i in range(16)}
     page = Page(render(document))
     assert page.problems == []
-    assert "Drawn are the 9 of 32 agents" in page.text
+    assert "The picture shows the 9 of 32 agents" in page.text
     assert len(page.tables["agents"]) == 32
 
 

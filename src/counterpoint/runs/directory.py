@@ -249,9 +249,7 @@ def require_empty(path: Path) -> None:
         read_run(path)
     except RunError as error:
         raise RunError(f"{path} holds a {RUN} that is of no training run; {instead}") from error
-    raise RunError(
-        f"{path} holds a run already; go on with it (counterpoint resume {path}), {instead}"
-    )
+    raise RunError(f"{path} holds a run already; resume it (counterpoint resume {path}), {instead}")
 
 
 @contextlib.contextmanager
