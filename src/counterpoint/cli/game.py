@@ -1,4 +1,5 @@
-"""`counterpoint game`: equilibria, what repetition sustains, and where learners land."""
+"""`counterpoint game`: equilibria, what repetition sustains, and which equilibria learners
+reach."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ from counterpoint.speakers.cache import Replies
 STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Settings of the questions: "
-    f"{', '.join(f.name for f in fields(RankSettings))}. Settings of the judges: programmatic: "
-    "accuracy, "
-    "position_bias, length_bias, drift, ties, broken. regex: pattern, timeout_seconds. tests: "
+    f"{', '.join(f.name for f in fields(RankSettings))}. Settings of the judges, programmatic: "
+    "accuracy, position_bias, length_bias, drift, ties, broken. regex: pattern, timeout_seconds. "
+    "tests: "
     "command, timeout_seconds. likelihood: model, most_tokens. "
     f"openai: {', '.join(setting_names('openai'))}."
 )

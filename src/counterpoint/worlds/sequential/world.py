@@ -41,14 +41,14 @@ class StepSettings(CheckedSettings):
     """
 
     reward: Literal["own", "common"] = "own"
-    """What an agent is paid: the world's own reward for it, or the sum of all agents' rewards."""
+    """The reward of an agent: the world's own reward for it, or the sum of all agents' rewards."""
     stakes: str = ""
-    """How many times more is paid to some: names of agents or roles with factors, such as
+    """Factors on the rewards of some agents: names of agents or roles with factors, such as
     `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
 
 
 class Actions(NamedTuple):
-    """What one agent can do: choose one of `size` actions, or `size` numbers within bounds."""
+    """The actions of one agent: one of `size` actions, or `size` numbers within bounds."""
 
     size: int
     """M discrete actions, or U dimensions."""
@@ -65,27 +65,28 @@ class Actions(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """What the teams see before they act. Arrays are the reader's to keep: no step changes them."""
+    """The observations of the teams before they act. Arrays are the reader's to keep: no step
+    changes them."""
 
     seen: Singles
     """[E, A, D] each agent's observation, zeros behind its own `seen_sizes[a]` numbers."""
     state: Singles
-    """[E, Z] what a centralized critic may see: everything there is."""
+    """[E, Z] the observation of a centralized critic: the whole state."""
     active: Bools
     """[E, A] whether the agent decides in this step; actions of the others are ignored."""
     legal: Bools | None = None
-    """[E, A, M] which actions an agent has now; None where that never changes. An active agent
+    """[E, A, M] whether an action is legal now; None if that never changes. An active agent
     has at least one."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did. Rows of copies that started anew show the new episode in `view`."""
+    """The result of one step. Rows of copies that were reset show the new episode in `view`."""
 
     view: View
-    """What is seen next."""
+    """The next observations."""
     reward: Floats
-    """[E, A] what each agent is paid, as `settings.reward` says."""
+    """[E, A] the reward of each agent, as `settings.reward` says."""
     own: Floats
     """[E, A] the world's own reward for each agent, in the world's own unit."""
     terminated: Bools
@@ -93,9 +94,9 @@ class Step:
     paid. An agent that is cut off while others go on keeps its last observation in `view`, and is
     inactive and not terminated until the episode ends."""
     ended: Bools
-    """[E] whether the episode ended with this step, for good or for want of time."""
+    """[E] whether the episode ended with this step, for good or because its time is over."""
     last: View
-    """What the ended copies saw last, before they started anew; as `view` in the others. The
+    """The last observations of the ended copies, before their reset; as `view` in the others. The
     value of an agent that was cut off (ended, not terminated) is that of this view."""
     components: Floats | None = None
     """[E, A, K] parts that add up to `reward`; None where there is one."""
@@ -110,7 +111,7 @@ class References:
     reference: float | None
     """Return of a good team."""
     scale: str
-    """Which of the scales in the wild the returns are on, and whose `reference` it is."""
+    """The published scale of the returns, and the source of `reference`."""
 
     def normalized(self, returns: Floats) -> Floats | None:
         """Returns scores [...] of returns: 0 is random, 1 the reference; None if not known."""
@@ -120,7 +121,8 @@ class References:
 
 
 class CapturedFacts(TypedDict, total=False):
-    """What arrays cannot hold of a captured world, as `facts.json` of a checkpoint has it."""
+    """The part of a captured world that arrays cannot hold, as `facts.json` of a checkpoint has
+    it."""
 
     generator: GeneratorState
     """The state of its generator; a world that has none leaves it out."""
