@@ -131,7 +131,7 @@ class CapturedFacts(TypedDict, total=False):
 
 
 class Captured(NamedTuple):
-    """Everything that decides what a world does next."""
+    """The whole state of a world: it determines all later steps."""
 
     arrays: NamedArrays
     facts: CapturedFacts
@@ -145,11 +145,11 @@ class StepWorld(ABC):
     """
 
     name: str
-    """What the command line calls it."""
+    """The name on the command line."""
     summary: str
-    """One line: what happens here, and to whom."""
+    """A summary in one line."""
     source: str
-    """Where the world comes from."""
+    """The source of the world."""
     settings: StepSettings
     """Its settings."""
 
@@ -158,23 +158,23 @@ class StepWorld(ABC):
     agents: tuple[str, ...]
     """[A] names."""
     roles: tuple[str, ...]
-    """[A] role of each agent: agents of one role see and do the same kind of thing."""
+    """[A] role of each agent: agents of one role have the same kind of observations and actions."""
     seen_sizes: tuple[int, ...]
-    """[A] how many numbers each agent sees; D is the largest."""
+    """[A] the number of values that each agent sees; D is the largest."""
     actions: tuple[Actions, ...]
-    """[A] what each agent can do: all discrete, or all continuous."""
+    """[A] the actions of each agent: all discrete, or all continuous."""
     state_size: int
     """Z."""
     horizon: int | None
-    """Most steps of an episode; None where there is no limit."""
+    """Maximum number of steps of an episode; None if there is no limit."""
     limit: str = ""
-    """The setting that says so; empty where there is none."""
+    """The setting of that maximum; empty if there is none."""
     components: tuple[str, ...] = ("reward",)
     """[K] names of the reward's parts."""
     references: References
     """Returns of a random and of a good team."""
     python: ClassVar[bool] = False
-    """Whether copies are stepped one by one in Python, so that stepping them is what costs."""
+    """Whether copies are stepped one by one in Python, so that stepping takes most of the time."""
 
     @abstractmethod
     def reset(self, seed: int | None = None) -> View:
@@ -191,7 +191,7 @@ class StepWorld(ABC):
 
     @abstractmethod
     def capture(self) -> Captured:
-        """Returns everything that decides what happens next, the generator included."""
+        """Returns the whole state that determines all later steps, the generator included."""
 
     @abstractmethod
     def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
@@ -202,14 +202,14 @@ class StepWorld(ABC):
 
 
 def endless(world: StepWorld) -> str:
-    """Returns what to do about a world whose episodes do not end."""
+    """Returns an advice about a world whose episodes do not end."""
     if world.limit:
-        return f"set {world.limit}, the most steps of an episode (now {world.horizon})"
+        return f"set {world.limit}, the maximum number of steps of an episode (now {world.horizon})"
     return "let the environment truncate its episodes after a number of steps"
 
 
 def paid(own: Floats, world: StepWorld) -> Floats:
-    """Returns what agents are paid, [E, A], for the world's own rewards `own` [E, A]."""
+    """Returns the rewards of agents, [E, A], for the world's own rewards `own` [E, A]."""
     settings = world.settings
     if settings.reward == "common":
         own = np.repeat(own.sum(axis=-1, keepdims=True), own.shape[-1], axis=-1)
@@ -221,8 +221,8 @@ def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> F
     """Returns the factor of each agent's reward, [A]; its own entry goes before its role's.
 
     Raises:
-        SettingError: no `name:factor` pairs, a name that nobody has, or a factor that is no
-            positive number.
+        SettingError: no `name:factor` pairs, a name that no agent or role has, or a factor that is
+        not a positive number.
     """
     form = f"name:factor, such as {agents[0]}:10"
     pairs = split_pairs(split_list(stakes), "stakes", form, ":")
@@ -259,7 +259,7 @@ def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> N
 
 
 Team = Callable[[StepWorld, View, np.random.Generator], NDArray[Any]]
-"""World, what is seen, and chance to actions; `uniform_actions` is one."""
+"""Maps a world, a view and a generator to actions; `uniform_actions` is one."""
 
 
 def returns(
@@ -267,8 +267,8 @@ def returns(
 ) -> Floats:
     """Returns [episodes] of whole episodes: sums of the world's own rewards of all agents.
 
-    Every copy plays the same number of episodes, so that short ones do not crowd out long ones;
-    what is over is left out. The world is reset first.
+    Every copy plays the same number of episodes, so that short episodes do not displace long ones;
+    surplus episodes are left out. The world is reset first.
 
     Raises:
         StatisticsError: the copies did not get through within `most_steps` steps, all together.
@@ -307,7 +307,7 @@ def random_return(world: StepWorld, episodes: int = 200, seed: int = 0) -> tuple
 
 
 class SequentialFacts(WorldFacts, frozen=True, kw_only=True):
-    """What is known of a sequential environment."""
+    """The facts about a sequential environment."""
 
     agents: list[str]
     roles: list[str]
