@@ -1,5 +1,7 @@
-"""Optional packages: the error if one is missing, with the line that installs it. Start at `needs`,
-a block around an import. `require_packages` checks without an import, before any work begins.
+"""Optional packages: the error if one is missing, with the line that installs it.
+
+Start at `needs`, a block around an import. `require_packages` checks without an import, before any
+work begins.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Settings that a user typed: lists, pairs and numbers from text, and text as typed fields. Start
-at `settings_from`; `split_list` and `split_pairs` read one string.
+"""Settings that a user typed: lists, pairs and numbers from text, and text as typed fields.
+
+Start at `settings_from`; `split_list` and `split_pairs` read one string.
 """
 
 from __future__ import annotations

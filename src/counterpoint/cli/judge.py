@@ -109,8 +109,9 @@ class Rank:
     FILE has a group a line: {"id", "task", "runs": [{"id", "messages": [...]}, ...]}; runs are
     OpenAI message lists, events, ART-style trajectories or text. The judge sees each group in at
     least two orders, without names, with canaries between the runs; agreement between the orders is
-    the reliability, and a group whose reliability is too low is void: it has no rewards. Replies
-    are kept in --store: a job that was killed resumes where it stopped.
+    the reliability, and a group whose reliability is too low is void: it has no rewards.
+
+    Replies are kept in --store: a job that was killed resumes where it stopped.
 
     Examples:
       counterpoint rank groups.jsonl --judge programmatic --set accuracy=.8 --json

@@ -134,8 +134,9 @@ def _parse(words: list[str]) -> Command:
 
 
 def complaint(box: str, command: str) -> str:
-    """Returns the error of a `command` in one line, from the box that the parser draws. Below a
-    rule the box may suggest a flag and tell how to get help.
+    """Returns the error of a `command` in one line, from the box that the parser draws.
+
+    Below a rule the box may suggest a flag and tell how to get help.
     """
     lines = [_ANSI.sub("", line).strip(" │|") for line in box.splitlines()[1:]]
     blocks = groupby(lines, key=lambda line: re.search(r"\w", line) is not None)

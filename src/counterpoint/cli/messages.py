@@ -34,8 +34,9 @@ def say(message: str) -> None:
 
 
 def say_batch(budget: int, batch: int, axis: str = "step") -> None:
-    """Prints how much is played if a budget is less than one batch: budgets are rounded up. A
-    budget of updates is never less than one.
+    """Prints how much is played if a budget is less than one batch: budgets are rounded up.
+
+    A budget of updates is never less than one.
     """
     if budget < batch:
         say(f"counterpoint: got budget={budget}, less than a batch: one update of {batch} {axis}s")

@@ -19,12 +19,13 @@ from counterpoint.workers.state import TEAM
 
 @dataclass(frozen=True)
 class Resume:
-    """Resume a run that was stopped or killed, bit for bit. It resumes from its newest intact
-    checkpoint, or from the start if it has none. A run that is finished stays as it is. A team at
-    work continues too: tasks of workers that died are open again, and nothing that was merged is
-    done again. If its folder comes from elsewhere and its plan reads folders of this machine, uses
-    its network, sends files and a key to a model, or raises the limits of the sandbox, this is
-    listed and refused unless --trust allows it.
+    """Resume a run that was stopped or killed, bit for bit.
+
+    It resumes from its newest intact checkpoint, or from the start if it has none. A run that is
+    finished stays as it is. A team at work continues too: tasks of workers that died are open
+    again, and nothing that was merged is done again. If its folder comes from elsewhere and its
+    plan reads folders of this machine, uses its network, sends files and a key to a model, or
+    raises the limits of the sandbox, this is listed and refused unless --trust allows it.
 
     Examples:
       counterpoint resume counterpoint-out/train/spread-mappo_pooled-0

@@ -64,8 +64,11 @@ SHAPED = 3.0
 
 
 def analyze_game(game: Game) -> GameResult:
-    """Returns the analysis of one game. A quantity that takes too long or needs a missing package
-    is None, and `why` has the reason. Raises:
+    """Returns the analysis of one game.
+
+    A quantity that takes too long or needs a missing package is None, and `why` has the reason.
+
+    Raises:
         CounterpointError: nothing at all can be said.
     """
     why: dict[str, str] = {}
@@ -131,10 +134,12 @@ def learn_game(
     Learners of repeated games have a memory of one round.
 
     Args:
-        game: the game. schemes: how rewards become advantages; `SCHEMES` if none is named.
-        remedies: names in `REMEDIES`. seeds: number of teams for each scheme and remedy. learning:
-        how teams learn; each scheme and remedy replaces its own. The defaults if None. on_progress:
-        called with the number of finished arms, and of all.
+        game: the game.
+        schemes: how rewards become advantages; `SCHEMES` if none is named.
+        remedies: names in `REMEDIES`.
+        seeds: number of teams for each scheme and remedy.
+        learning: how teams learn; each scheme and remedy replaces its own. The defaults if None.
+        on_progress: called with the number of finished arms, and of all.
 
     Raises:
         UnknownNameError, SchemeError, SettingError: as `learn_teams`.

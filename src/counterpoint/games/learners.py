@@ -80,8 +80,10 @@ def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Le
     """Trains a team for each seed, and returns where the teams end.
 
     Args:
-        game: the game, which each team plays with itself. learning: how teams learn. seeds: S, the
-        number of teams. seed: seed of the first team; team s has the generator of seed + s.
+        game: the game, which each team plays with itself.
+        learning: how teams learn.
+        seeds: S, the number of teams.
+        seed: seed of the first team; team s has the generator of seed + s.
 
     Raises:
         UnknownNameError, SchemeError: the scheme does not exist, or does not fit.

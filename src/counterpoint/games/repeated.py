@@ -262,8 +262,10 @@ def learn_repeated(game: Game, how: Repeated, seeds: int, seed: int = 0) -> Lear
     """Trains two learners for each seed, who each climb their own value.
 
     Args:
-        game: a game of two players with two actions each. how: the settings of the learners. seeds:
-        S, the number of pairs. seed: seed of the first pair.
+        game: a game of two players with two actions each.
+        how: the settings of the learners.
+        seeds: S, the number of pairs.
+        seed: seed of the first pair.
 
     Raises:
         SettingError: another game.

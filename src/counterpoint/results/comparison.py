@@ -1,5 +1,6 @@
-"""`ComparisonResult`: the returns of teams under each scheme, and the scheme to use. The
-recommendation follows from the numbers alone: `ComparisonResult.decision` computes it by
+"""`ComparisonResult`: the returns of teams under each scheme, and the scheme to use.
+
+The recommendation follows from the numbers alone: `ComparisonResult.decision` computes it by
 `stats.decide`, so that a saved verdict can never contradict the numbers.
 """
 
@@ -277,8 +278,9 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
 
     @property
     def decision(self) -> Decision:
-        """The recommendation: `stats.decide` on the differences and the returns. A baseline that
-        needs the world is recommended only if nothing else was compared.
+        """The recommendation: `stats.decide` on the differences and the returns.
+
+        A baseline that needs the world is recommended only if nothing else was compared.
         """
         levels = {n: s.returns.iqm for n, s in self.schemes.items() if s.returns.iqm is not None}
         contrasts = {n: d.contrast for n, d in self.differences.items() if n != self.versus}

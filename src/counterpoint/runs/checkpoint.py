@@ -78,7 +78,8 @@ def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Pa
 
     Raises:
         CheckpointError: the snapshot has a value that a checkpoint cannot hold, or the step is
-        invalid. OutputError: it could not be written; every earlier checkpoint is intact.
+            invalid.
+        OutputError: it could not be written; every earlier checkpoint is intact.
         MissingPackageError: safetensors is not installed.
     """
     if isinstance(step, bool) or not isinstance(step, int) or step < 0:

@@ -186,7 +186,7 @@ class RunDirectory:
 
         Raises:
             OutputError: its status could not be written; the run directory is unlocked all the
-            same.
+                same.
         """
         try:
             if not self._ended:

@@ -217,7 +217,7 @@ def train_to_end(
 
     Raises:
         CounterpointError: a part that the plan needs is not available, or the run cannot be
-        written.
+            written.
     """
     team = plan.trainer() if team is None else team
     monitor = CollapseMonitor(team.agents, continuous=team.continuous)

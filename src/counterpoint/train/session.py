@@ -67,10 +67,11 @@ def plan_of(
 
     Raises:
         UnknownNameError: no world of these kinds, no scheme or no setting has that name.
-        SettingError: a value out of range. SchemeError: a scheme that this world or these settings
-        cannot have. ModelError: the language model is not here, and cannot be fetched. WorldError:
-        a world of the user that cannot be played. MissingPackageError: torch or transformers is not
-        installed.
+        SettingError: a value out of range.
+        SchemeError: a scheme that this world or these settings cannot have.
+        ModelError: the language model is not here, and cannot be fetched.
+        WorldError: a world of the user that cannot be played.
+        MissingPackageError: torch or transformers is not installed.
     """
     plan = _plan_type(find_world(world, *PLANS).kind).of(world, scheme, budget, given or {}, model)
     return replace(plan, seed=seed, seconds=seconds)

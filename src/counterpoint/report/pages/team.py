@@ -58,8 +58,9 @@ def team_page(whole: TeamResult) -> Page:
 
 def newest_logs(team: TeamResult) -> tuple[TeamResult, int]:
     """Returns the team with the logs of its newest attempts, and the number of logs that are left
-    out. A page with thousands of logs is too large for a browser. All logs are in the folder of the
-    run.
+    out.
+
+    A page with thousands of logs is too large for a browser. All logs are in the folder of the run.
     """
     logged = [a.id for a in team.history if a.log]
     left = set(logged[:-MOST_LOGS])

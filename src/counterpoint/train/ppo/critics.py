@@ -80,11 +80,14 @@ def generalized_advantages(
     agent active at every step it is the usual estimate.
 
     Args:
-        paid: [A, T, E, K] and `after` [A, T, E] from `rewards_by_decision`. value: [A, T+1, E, K]
-        the predicted return of agents before each step. left_value: [A, T, E, K] the predicted
-        return of an agent whose episode was left at that step: 0 if for good; read only there.
-        after: see `paid`. active: [A, T+1, E] whether the agent decided. gamma: discount, taken for
-        each of the agent's own decisions. gae: lambda.
+        paid: [A, T, E, K] and `after` [A, T, E] from `rewards_by_decision`.
+        value: [A, T+1, E, K] the predicted return of agents before each step.
+        left_value: [A, T, E, K] the predicted return of an agent whose episode was left at that
+            step: 0 if for good; read only there.
+        after: see `paid`.
+        active: [A, T+1, E] whether the agent decided.
+        gamma: discount, taken for each of the agent's own decisions.
+        gae: lambda.
 
     Returns:
         [A, T, E, K] advantages; 0 where the agent did not decide.

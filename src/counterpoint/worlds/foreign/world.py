@@ -1,5 +1,6 @@
-"""`ForeignWorld`: E copies of an environment of another package, stepped one by one in Python. The
-state of a foreign environment cannot be saved. So a captured state has the seed of each running
+"""`ForeignWorld`: E copies of an environment of another package, stepped one by one in Python.
+
+The state of a foreign environment cannot be saved. So a captured state has the seed of each running
 episode and the actions taken in it, and a restore resets with that seed and plays the actions
 again.
 """

@@ -133,8 +133,10 @@ class IdeaSearch(MessageWorld[Landscapes]):
 
 @dataclass(frozen=True)
 class Searcher:
-    """A member that climbs: it changes one choice, and keeps the better idea. A message is [B, 4]:
-    the best idea of the member with its value, and its present idea with its value.
+    """A member that climbs: it changes one choice, and keeps the better idea.
+
+    A message is [B, 4]: the best idea of the member with its value, and its present idea with its
+    value.
     """
 
     parameters: tuple[float, ...]

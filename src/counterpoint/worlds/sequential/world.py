@@ -222,7 +222,7 @@ def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> F
 
     Raises:
         SettingError: no `name:factor` pairs, a name that no agent or role has, or a factor that is
-        not a positive number.
+            not a positive number.
     """
     form = f"name:factor, such as {agents[0]}:10"
     pairs = split_pairs(split_list(stakes), "stakes", form, ":")

@@ -1,6 +1,8 @@
 """`relay`: one agent writes a note about the words that are needed; another reads the note and
-answers. Both write freely. The reward is the share of the needed words in the answer, minus a price
-for each other word. So a team learns to say the needed words and no others.
+answers.
+
+Both write freely. The reward is the share of the needed words in the answer, minus a price for each
+other word. So a team learns to say the needed words and no others.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""`solver_verifier`: sums, and a verifier that is called only when the solver is unsure. How often
-each agent speaks depends on the messages, so the agents' rewards have different distributions. The
-conditions under which pooled statistics are wrong thus arise without any setting.
+"""`solver_verifier`: sums, and a verifier that is called only when the solver is unsure.
+
+How often each agent speaks depends on the messages, so the agents' rewards have different
+distributions. The conditions under which pooled statistics are wrong thus arise without any
+setting.
 """
 
 from __future__ import annotations
