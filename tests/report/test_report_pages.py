@@ -222,7 +222,7 @@ def test_what_was_not_run_is_said_and_not_hidden() -> None:
     assert (
         "Gradients were not measured in this comparison, or too few" in Page(render(document)).text
     )
-    assert "no training updates to tell apart" in Page(render(diagnosis(1))).text
+    assert "no training updates to distinguish" in Page(render(diagnosis(1))).text
 
 
 def test_remedies_name_whom_they_are_for() -> None:

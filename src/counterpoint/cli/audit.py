@@ -105,7 +105,7 @@ class Audits:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Prints name and summary of each."""
+        """Prints the name and the summary of each audit."""
         facts = {name: each.summary for name, each in AUDITS.items()}
         packages = {name: f" ({package})" for name in facts if (package := AUDITS.package(name))}
         rows = [(name, summary + packages.get(name, "")) for name, summary in facts.items()]

@@ -121,7 +121,7 @@ class Games:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Lists them."""
+        """Prints the list of games."""
         made = {name: make_game(name) for name in game_catalogue()}
         facts: dict[str, dict[str, Any]] = {
             name: {"summary": entry.summary, "options": list(entry.options),

@@ -137,7 +137,7 @@ class Topologies:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Lists them."""
+        """Prints the list of topologies."""
         facts, rows = {}, []
         for name, entry in TOPOLOGIES.items():
             topology = make_topology(name, self.members)

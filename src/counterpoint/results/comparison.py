@@ -240,7 +240,7 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
     world: str
     summary: str = ""
     kind: Literal["exact", "steps", "text"]
-    """Of the world: exactly evaluated, sequential, or a text environment."""
+    """The kind of the world: exactly evaluated, sequential, or a text environment."""
     axis: Literal["update", "step"]
     """The axis of the curves."""
     references: References

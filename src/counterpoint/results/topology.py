@@ -102,7 +102,7 @@ class TopologyResult(Result, frozen=True, kw_only=True, tag="counterpoint.topolo
     scale: str
     """The meaning of a score, in words."""
     settings: Settings
-    """Of the world."""
+    """Settings of the world."""
     members: int
     seeds: int
     items: int

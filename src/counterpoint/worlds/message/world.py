@@ -31,7 +31,7 @@ class ReceivedMessage:
     """A message of one member, as another member receives it."""
 
     member: int
-    """Who spoke."""
+    """The number of the member that spoke."""
     round: int
     """The round, from 0."""
     content: MessageContent

@@ -264,7 +264,7 @@ def control_table(result: ComparisonResult) -> Table | None:
         return None
     columns = (
         *text_columns("Scheme"),
-        estimates_column("Everybody present", "control", "control"),
+        estimates_column("All agents present", "control", "control"),
         estimates_column("As compared", "return", "return"),
     )
     rows = []
