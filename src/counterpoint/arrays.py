@@ -14,7 +14,7 @@ Bools = NDArray[np.bool_]
 NamedArrays = Mapping[str, NDArray[Any]]
 """Arrays by name."""
 Array = Any
-"""An array of NumPy, torch or JAX, or a list. Which one it is, is known at run time only."""
+"""An array of NumPy, torch or JAX, or a list. Its type is known only at run time."""
 Columns = Mapping[str, Array]
 """Label name to the values [N] of that label."""
 

@@ -1,6 +1,6 @@
 """The errors that Counterpoint raises: one root, each member also a standard-library error.
 
-A message says what was got, what was wanted, and what to do. Catch `CounterpointError` for
+A message names the input, the requirement, and the remedy. Catch `CounterpointError` for
 everything of ours, or the standard-library class that you would expect anyway.
 """
 
@@ -10,15 +10,15 @@ class CounterpointError(Exception):
 
 
 class SchemeError(CounterpointError, ValueError):
-    """A credit scheme that contradicts itself, or that cannot do what is asked of it."""
+    """A credit scheme that contradicts itself, or that does not support the request."""
 
 
 class UnknownNameError(CounterpointError, LookupError):
-    """A name (scheme, world, setting, command) that nothing is registered under."""
+    """A name (scheme, world, setting, command) under which nothing is registered."""
 
 
 class LabelError(CounterpointError, ValueError):
-    """A label column that is missing, unknown, or as long as something else than the rewards."""
+    """A label column that is missing, unknown, or not as long as the rewards."""
 
 
 class RewardError(CounterpointError, ValueError):
@@ -38,7 +38,7 @@ class SettingError(CounterpointError, ValueError):
 
 
 class StatisticsError(CounterpointError, ValueError):
-    """Samples from which the statistic asked for is not defined."""
+    """Samples for which the requested statistic is not defined."""
 
 
 class OutputError(CounterpointError, OSError):
@@ -50,7 +50,7 @@ class CheckpointError(CounterpointError, ValueError):
 
 
 class JudgeError(CounterpointError, ValueError):
-    """A judge that cannot judge what it was given, or a reply that is no verdict."""
+    """A judge that cannot judge its input, or a reply that is not a verdict."""
 
 
 class ModelError(CounterpointError, OSError):
@@ -58,7 +58,7 @@ class ModelError(CounterpointError, OSError):
 
 
 class RunError(CounterpointError, ValueError):
-    """A folder that is no run where one was wanted, or that is one where none was."""
+    """A folder that should be a run and is not, or that is a run and should not be."""
 
 
 class BusyError(CounterpointError, RuntimeError):
@@ -66,7 +66,7 @@ class BusyError(CounterpointError, RuntimeError):
 
 
 class WorkerError(CounterpointError, RuntimeError):
-    """A task whose workers died again and again: the message names the task and the signal."""
+    """A task whose workers died repeatedly: the message names the task and the signal."""
 
 
 class MissingPackageError(CounterpointError, ImportError):
@@ -78,4 +78,4 @@ class PluginError(CounterpointError, ImportError):
 
 
 class WorldError(CounterpointError, TypeError):
-    """A foreign environment that cannot be used as a world, or that breaks its own promises."""
+    """A foreign environment that cannot be used as a world, or that violates its own interface."""

@@ -1,7 +1,7 @@
-"""Optional packages: what is raised where one is missing, with the line that installs it.
+"""Optional packages: the error if one is missing, with the line that installs it.
 
-Start at `needs`, which stands around an import. `require_packages` looks without importing, before
-any work begins.
+Start at `needs`, a block around an import. `require_packages` checks without an import, before any
+work begins.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from urllib.parse import unquote, urlsplit
 from counterpoint.errors import MissingPackageError
 
 LANGUAGE = ("torch", "transformers", "gguf", "safetensors")
-"""What language models need."""
+"""The packages that language models need."""
 TORCH = ("torch", "safetensors")
-"""What networks need."""
+"""The packages that networks need."""
 
 
 DISTRIBUTION = "counterpoint-rl"
@@ -41,7 +41,7 @@ def pip_line(extra: str = "") -> str:
 
 @cache
 def _origin() -> str:
-    """Returns what pip is given: the folder or file that it installed, or the name.
+    """Returns the argument of pip: the folder or file that it installed, or the name.
 
     pip records a source that is no index in `direct_url.json` (PEP 610).
     """

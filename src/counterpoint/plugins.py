@@ -104,7 +104,7 @@ class Registry(Mapping[str, T]):
     Args:
         group: the entry-point group; its last word is the plural of what messages call a part.
         builtin: name to part.
-        wanted: what a plug-in must be, in words.
+        wanted: the requirement on a plug-in, in words.
         fits: whether an object may be the part of a name.
     """
 
@@ -161,7 +161,7 @@ class Registry(Mapping[str, T]):
             ) from None
 
     def package(self, name: str) -> str | None:
-        """Returns name and version of the package that a part is from; None if it is built in."""
+        """Returns the name and version of the package that adds a part; None if it is built in."""
         plugin = None if name in self._builtin else plugins(self.group).get(name)
         return plugin.package if plugin else None
 
@@ -172,7 +172,7 @@ class Registry(Mapping[str, T]):
         return self._problems[plugin.name]
 
     def _load(self, plugin: Plugin) -> str:
-        """Imports and keeps a plug-in; returns what is wrong with it."""
+        """Imports and keeps a plug-in; returns the problem with it, or an empty text."""
         if not _NAME.fullmatch(plugin.name):
             return f"got {plugin}; wanted a name of letters, digits, _ and -"
         if plugin.rivals:
@@ -195,7 +195,7 @@ class Registry(Mapping[str, T]):
 
 
 def failure(error: BaseException) -> str | None:
-    """Returns one line on an error that rose in the code of a plug-in; None if it did not."""
+    """Returns one line about an error in the code of a plug-in; None for an error of other code."""
     blamed = None
     trace = error.__traceback__
     while trace is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from counterpoint.errors import LabelError, LogError, RewardError
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | bool | None"
-"""A value of JSON: what a foreign log says beside the fields that all logs share."""
+"""A value of JSON: the part of a foreign log beyond the fields that all logs share."""
 LABELS = ("prompt", "rollout", "agent", "role", "turn", "context")
 """The label columns that a credit scheme may group by."""
 

@@ -1,6 +1,6 @@
-"""Settings that somebody typed: lists, pairs and numbers out of text, and text as typed fields.
+"""Settings that a user typed: lists, pairs and numbers from text, and text as typed fields.
 
-Start at `settings_from`; `split_list` and `split_pairs` read what stands in one string.
+Start at `settings_from`; `split_list` and `split_pairs` read one string.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
 
 GivenSettings = Mapping[str, object]
-"""Settings by name, as somebody gave them: text, or values of the fields' types."""
+"""Settings by name, as the user gave them: text, or values of the fields' types."""
 S = TypeVar("S")
 N = TypeVar("N", int, float)
 WANTED: Mapping[type, str] = {
@@ -40,7 +40,7 @@ def split_pairs(
         parts: one pair each.
         name: the setting or flag that the pairs were given to.
         form: how to write a pair.
-        sign: what stands between key and value.
+        sign: the text between key and value.
 
     Raises:
         SettingError: a part is no pair, or a key has two different values.
@@ -95,7 +95,7 @@ def settings_from(given: GivenSettings | None, settings: type[S], owner: str) ->
 
 
 def _complaint(error: Exception, values: GivenSettings, settings: type, owner: str) -> str:
-    """Returns which value a conversion refused, and what the field takes."""
+    """Returns the value that a conversion refused, and the type of the field."""
     name = str(error).rpartition("$.")[2].rstrip("`")
     if name not in values:
         return f"got settings {dict(values)} of '{owner}'; {error}"

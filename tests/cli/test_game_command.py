@@ -29,7 +29,7 @@ def test_words_a_page_and_learners(tmp_path, capsys):
     assert "happo_per_agent" in shown
     assert "tit_for_tat" in shown
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "Where learners land" in page
+    assert "Where learners end" in page
     assert main(["report", str(tmp_path / "out"), "--out", str(tmp_path / "again.html")]) == 0
     assert (tmp_path / "again.html").read_text() == page
 

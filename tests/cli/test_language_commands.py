@@ -267,7 +267,7 @@ def test_its_page_shows_what_was_said_and_the_words_at_the_end(trained, capsys):
     out, _ = trained
     assert main(["report", str(out), "--json"]) == 0
     page = (out / "report.html").read_text()
-    for text in ("What was said", "speaker to listener: ", "Words at the last update",
+    for text in ("Messages", "speaker to listener: ", "Words at the last update",
                  "You hear ", "after 12 updates", "Gradient of speaker"):  # fmt: skip
         assert text in page
     capsys.readouterr()

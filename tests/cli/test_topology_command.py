@@ -76,12 +76,12 @@ def test_what_cannot_be_is_one_line(words, told, capsys):
     assert said.count("\n") == 1
 
 
-def test_tasks_in_words_want_somebody_who_reads(tmp_path, capsys):
+def test_tasks_in_words_want_a_model_that_reads(tmp_path, capsys):
     task = {"description": "Whom?", "shared_information": [], "hidden_information": ["a", "b"],
             "possible_answers": ["x", "y"], "correct_answer": "x"}  # fmt: skip
     (tmp_path / "t.json").write_text(json.dumps([task]))
     assert main(["topology", f"tasks:{tmp_path / 't.json'}", *SMALL]) == 2
-    assert "wanted somebody who reads" in capsys.readouterr().err
+    assert "wanted a model that reads" in capsys.readouterr().err
 
 
 def test_members_that_are_a_model(capsys):

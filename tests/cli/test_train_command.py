@@ -227,7 +227,7 @@ def test_a_second_signal_also_says_how_to_go_on(number, tmp_path, monkeypatch, c
     else:
         assert train("--budget", "80", "--out", str(out)) == 130
     said = capsys.readouterr().err
-    assert f"go on with: counterpoint resume {out}" in said
+    assert f"resume with: counterpoint resume {out}" in said
     assert read_facts(out).status == "stopped"
 
 

@@ -249,7 +249,7 @@ def test_talk_helps_partners_and_not_strangers():
     own, strangers = cross_play(game, talking)
     assert own == pytest.approx(talking.payoffs.mean(), abs=1e-9)
     assert strangers < own - 0.3
-    with pytest.raises(SettingError, match="things to hear"):
+    with pytest.raises(SettingError, match="signals; wanted"):
         learn_teams(make_game("public_goods", {"players": 5}),
               Learning(remedy="cheap_talk", signals=10), 2)  # fmt: skip
 

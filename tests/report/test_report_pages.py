@@ -224,7 +224,7 @@ def test_what_was_not_run_is_said_and_not_hidden() -> None:
     assert (
         "Gradients were not measured in this comparison, or too few" in Page(render(document)).text
     )
-    assert "no training updates to tell apart" in Page(render(diagnosis(1))).text
+    assert "no training updates to distinguish" in Page(render(diagnosis(1))).text
 
 
 def test_remedies_name_whom_they_are_for() -> None:
@@ -267,7 +267,7 @@ def test_many_agents_and_schemes_stay_one_page() -> None:
     document["schemes"] |= {f"scheme_{i}": document["schemes"]["grpo"] for i in range(16)}
     page = Page(render(document))
     assert page.problems == []
-    assert "Drawn are the 9 of 32 agents" in page.text
+    assert "The picture shows the 9 of 32 agents" in page.text
     assert len(page.tables["agents"]) == 32
 
 

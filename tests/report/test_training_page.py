@@ -74,7 +74,7 @@ def test_a_language_team_that_has_said_nothing_yet():
     text = Page(render(language_training(0, "running"))).text
     assert "No episode has been played yet" in text
     assert "There is no table of words: no word has been chosen yet." in text
-    assert "What was said" not in Page(render(training())).text
+    assert "Messages" not in Page(render(training())).text
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)

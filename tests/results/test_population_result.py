@@ -32,7 +32,7 @@ def test_a_page_shows_the_champions_twice_and_who_meets_whom() -> None:
     assert "Who meets whom" in page
     duel = render(saved("population_duel"))
     assert "league_2 is ahead of the single learner at every budget" in duel
-    assert "best_of_2: mean pay of each member (row) where it meets each (column)" in duel
+    assert "best_of_2: mean payoff of each member (row) against each member (column)" in duel
     assert "−0.474" in duel
     assert "At 100 updates best_of_4 is best: 2.850" in render(saved("population_alone"))
 

@@ -58,7 +58,7 @@ def test_what_may_be_absent_is_drawn_as_nothing() -> None:
     for key in document:
         if key not in ("schema", "curve"):
             assert "<html" in render(without(document, (key,)))
-    assert "What was said" not in render(without(document, ("talk",)))
+    assert "Messages" not in render(without(document, ("talk",)))
 
 
 def run_of(folder: Path, *rows: object) -> Path:

@@ -59,7 +59,7 @@ def test_one_signal_a_checkpoint_and_how_to_go_on(number, status, tmp_path):
     assert child.returncode == status
     assert told == (
         f"stopped at step {read_facts(path).step} ({number.name}); "
-        f"go on with: counterpoint resume {path}\n"
+        f"resume with: counterpoint resume {path}\n"
     )
     assert read_facts(path).status == "stopped"
     with RunDirectory.open(path) as run:

@@ -145,7 +145,7 @@ def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path
     assert child.exitcode == 128 + number
     made = lines(run)
     assert 3 <= made < budget
-    line = f"stopped at update {made} ({number.name}); go on with: counterpoint resume {run}"
+    line = f"stopped at update {made} ({number.name}); resume with: counterpoint resume {run}"
     assert errors.read_text().splitlines()[-1] == line
     facts = read_facts(run)
     assert (facts.status, facts.step) == ("stopped", made)
@@ -193,7 +193,7 @@ def test_two_signals_within_one_update(number, tmp_path, monkeypatch, capsys):
                 main(lewis(tmp_path / "run", 15))
         else:
             assert main(lewis(tmp_path / "run", 15)) == 130
-    assert f"go on with: counterpoint resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert f"resume with: counterpoint resume {tmp_path / 'run'}" in capsys.readouterr().err
     assert read_facts(tmp_path / "run").status == "stopped"
     assert main(["resume", str(tmp_path / "run")]) == 0
     assert main(lewis(tmp_path / "straight", 15)) == 0

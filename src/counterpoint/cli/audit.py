@@ -25,11 +25,12 @@ COMPARED = ("worth", "coordination", "agreement")
 
 @dataclass(frozen=True)
 class Audit:
-    """Look through logs of a team, whatever wrote them, for what teams do wrong.
+    """Search the logs of a team, written by any tool, for known failures of teams.
 
-    Agreement, idleness, coordination, reward hacking, worth, being stuck: each finding with its
-    value, interval, the null that it is compared with, and where it can be seen; or "not computable
-    because". No model is run and nothing leaves this machine. A finding is no cause.
+    The audits are agreement, idleness, coordination, reward hacking, worth and being stuck. Each
+    finding is printed with its value, its interval, the null that it is compared with, and examples
+    from the logs, or with the reason why it is not computable. No model is run and nothing leaves
+    this machine. A finding does not name a cause.
 
     Examples:
       counterpoint audit runs/
@@ -38,17 +39,16 @@ class Audit:
     """
 
     path: Annotated[Path, tyro.conf.Positional]
-    """A log, or a folder of logs: see `counterpoint import --help`."""
+    """A log or a folder of logs; `counterpoint import --help` lists the formats."""
     outcomes: Path | None = None
-    """A table of what one agent, isolated members and the team made of each task (CSV or JSON
-    lines: task, setting, score, members, budget, answer)."""
+    """A table with the scores of one agent, of isolated members and of the team on each task (CSV
+    or JSON lines: task, setting, score, members, budget, answer)."""
     only: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg()] = ()
-    """An audit to make; may be repeated. All, if none is named."""
+    """An audit to run; may be repeated. Default: all audits."""
     fail_on: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg()] = ()
-    """Exit with 1 where this is found: an audit, or AUDIT.NAME; may be repeated."""
+    """Exit with 1 if this audit, or its finding AUDIT.NAME, finds something; may be repeated."""
     mapping: Path | None = None
-    """A TOML file that says who is a member: lists `agents`, `tools`, `ignore`, a table
-    [rename]."""
+    """A TOML file that names the members: lists `agents`, `tools`, `ignore`, a table [rename]."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json."""
     json: bool = False
@@ -73,12 +73,12 @@ class Audit:
 
 @dataclass(frozen=True)
 class CompareOutcomes:
-    """Is the team worth having? From a table of outcomes alone.
+    """Compare a team with its members and with one agent, from a table of outcomes alone.
 
     FILE is CSV with a header or JSON lines: task, setting (solo, team, isolated), score from 0 to
-    1, and where known members (names with ; between), budget, answer. The team is compared with its
-    mean member, its best member (chosen on other tasks than it is judged on), each task's best
-    answer, and one agent.
+    1, and, if known, members (names separated by ;), budget and answer. The team is compared with
+    its mean member, its best member (chosen on other tasks than those of the comparison), each
+    task's best answer, and one agent.
 
     Example:
       counterpoint compare-outcomes outcomes.csv
@@ -105,7 +105,7 @@ class Audits:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Prints name and summary of each."""
+        """Prints the name and the summary of each audit."""
         facts = {name: each.summary for name, each in AUDITS.items()}
         packages = {name: f" ({package})" for name in facts if (package := AUDITS.package(name))}
         rows = [(name, summary + packages.get(name, "")) for name, summary in facts.items()]

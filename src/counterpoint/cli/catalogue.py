@@ -1,4 +1,4 @@
-"""`counterpoint schemes` and `counterpoint worlds`: what there is, with sources."""
+"""`counterpoint schemes` and `counterpoint worlds`: lists of both, with sources."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ TABLES = {
 
 
 class SchemeFacts(Struct, frozen=True, kw_only=True):
-    """What is known of a scheme or baseline; what is unset is not printed."""
+    """The facts about a scheme or baseline; a fact that is unset is not printed."""
 
     name: str | UnsetType = UNSET
-    """Set where one of them is shown alone."""
+    """The full name; set only if one scheme is shown alone."""
     kind: Literal["scheme", "mix", "baseline"]
     title: str | UnsetType = UNSET
     citation: str | UnsetType = UNSET
@@ -180,7 +180,7 @@ def _document(entry: WorldEntry[Any], facts: WorldFacts) -> dict[str, Any]:
 
 
 def scheme_facts() -> dict[str, SchemeFacts]:
-    """Returns name to what is known of each scheme and baseline."""
+    """Returns the facts about each scheme and baseline, by its name."""
     facts = {
         name: SchemeFacts(
             kind="scheme" if isinstance(entry.scheme, Scheme) else "mix",
@@ -211,7 +211,7 @@ def _fields(scheme: AnyScheme) -> dict[str, str | float | tuple[str, ...] | None
 
 
 def _facts_parts(facts: object) -> list[RenderableType]:
-    """Returns one thing in full: a row for each fact, and for each setting of it."""
+    """Returns one scheme or world in full: a row for each fact and for each setting."""
     rows = []
     for key, value in document_of(facts).items():
         pairs = value.items() if isinstance(value, dict) else [("", value)]

@@ -28,9 +28,9 @@ HELP = """Enter plays an episode. AGENT: TEXT asks an agent. tasks lists tasks, 
 class Chat:
     """Talk to a trained team of language models: watch episodes, or ask one agent something.
 
-    Each episode shows its task, who said what to whom, and what it was worth. Asked in your own
-    words, an agent answers as it was trained to: among its words, with their probabilities, or
-    freely.
+    Each episode shows its task, who said what to whom, and what it was worth. If you ask an agent
+    in your own words, it answers as it was trained to answer: with one of its words (the
+    probabilities are shown), or freely.
 
     Examples:
       counterpoint chat counterpoint-out/train/lewis-happo_per_agent-0
@@ -41,11 +41,11 @@ class Chat:
     run_directory: Annotated[Path, tyro.conf.Positional]
     """A run in a text world (`counterpoint train` wrote it)."""
     episodes: int | None = None
-    """Play so many episodes and end; default: a conversation in a terminal, else 3 episodes."""
+    """Play this many episodes and end; default: a conversation in a terminal, else 3 episodes."""
     ask: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Ask an agent, AGENT: TEXT, and end; may be repeated."""
     seed: int = 0
-    """Of tasks and answers."""
+    """Seed of the tasks and the answers."""
     json: bool = False
     """Print as JSON alone."""
 
@@ -106,7 +106,7 @@ def _parts(answers: list[AgentAnswer], played: list[PlayedEpisode]) -> Iterator[
 
 
 def texts(lines: Iterable[str]) -> Iterator[Text]:
-    """Yields lines that models wrote: no terminal takes orders from them."""
+    """Yields the lines that models wrote, with escapes for what a terminal would obey."""
     return (Text(visible(line)) for line in lines)
 
 
@@ -119,7 +119,7 @@ def addressed(line: str) -> tuple[str, str]:
     """Returns `speaker: hello` as agent and text.
 
     Raises:
-        SettingError: nobody is named.
+        SettingError: the line names no agent or has no text.
     """
     agent, colon, text = line.partition(":")
     if not colon or not agent.strip() or not text.strip():
@@ -128,7 +128,7 @@ def addressed(line: str) -> tuple[str, str]:
 
 
 def lines_of_episode(episode: PlayedEpisode) -> Iterator[str]:
-    """Yields an episode for a person, line by line."""
+    """Yields the lines that show an episode."""
     yield f"task: {' '.join(episode.task)}"
     for event in episode.events:
         to = f" to {event.to}" if event.to else ""
@@ -137,7 +137,7 @@ def lines_of_episode(episode: PlayedEpisode) -> Iterator[str]:
 
 
 def lines_of_answer(answer: AgentAnswer) -> Iterator[str]:
-    """Returns an answer for a person: with the words that were likeliest, where it was a choice."""
+    """Yields the line that shows an answer, with the likeliest words if it was a choice."""
     likely = sorted(answer.words.items(), key=lambda pair: -pair[1])[:4]
     words = ", ".join(f"{word} {100 * chance:.0f}%" for word, chance in likely)
     yield f"{answer.agent}: {answer.text}" + (f"   ({words})" if words else "")

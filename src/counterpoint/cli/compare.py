@@ -29,8 +29,8 @@ from counterpoint.settings import split_pairs
 class Compare:
     """Train a team under several credit schemes on a world, and say which one it needs.
 
-    The answer names the agents whose gradient collapsed, why, what decoupling did, what it costs,
-    and what to use. The same seeds meet the same problems under every scheme.
+    The answer names the agents whose gradient collapsed, the cause, the effect of decoupling, its
+    cost, and the scheme to use. Under every scheme the same seeds give the same problems.
 
     Examples:
       counterpoint compare regions --schemes mappo_pooled,happo_per_agent --set scale=10
@@ -44,10 +44,10 @@ class Compare:
     """Name of a world (`counterpoint worlds` lists them), or of your own: package.module:Class."""
     schemes: str | None = None
     """Names of schemes, separated by commas (`counterpoint schemes` lists them). A name may have
-    fields that differ: `grpo,grpo_rows,floor=0.05` names two schemes. Default: pooled, per agent,
-    running per agent, and, in an exact world, grouped by prompt and the counterfactual baseline (if
-    it has one); in a sequential environment no normalization; in a text environment the per-agent
-    mean."""
+    fields that differ: `grpo,grpo_rows,floor=0.05` names two schemes. The defaults are pooled, per
+    agent, running per agent, and, in an exact world, grouped by prompt and the counterfactual
+    baseline (if it has one); in a sequential environment no normalization; in a text environment
+    the per-agent mean."""
     seeds: int | None = None
     """Number of seeds; default 10, or 5 in a sequential or a text environment."""
     budget: int | None = None
@@ -58,8 +58,8 @@ class Compare:
     """In a text environment: the language model with the adapters that are trained. `tiny` (the
     default), `smollm2`, or the path or name of any causal model of Hugging Face."""
     seconds: float | None = None
-    """In a sequential or a text environment: end each training after so many seconds, if that
-    comes first."""
+    """In a sequential or a text environment: end each training after this many seconds, if the
+    budget lasts longer."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     config: Path | None = None
     """A TOML file with `world`, `schemes` (names, or tables such as `{scheme = "grpo_rows", floor =
@@ -70,9 +70,9 @@ class Compare:
     executor: ExecutorName = "processes"
     """Where trainings run: processes of this machine, one after the other here, or Ray."""
     workers: int | None = None
-    """Processes; default: one for each processor."""
+    """Number of processes; default: one for each processor."""
     control: bool = True
-    """Leave out the control: the same world with everybody present, where the world has it."""
+    """Leave out the control: the same world with all agents present, if the world has one."""
     json: bool = False
     """Print the results as JSON alone."""
 
@@ -131,7 +131,7 @@ def watched(
             )
     except (KeyboardInterrupt, SystemExit):
         if out:
-            say("what was trained is kept: give the same command again to go on")
+            say("the finished trainings are kept: run the same command again to resume")
         raise
 
 
@@ -139,7 +139,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
     """Returns the plan in a TOML file.
 
     Raises:
-        SettingError: the file cannot be read, is no TOML, or has keys or types of another kind.
+        SettingError: the file cannot be read, is not TOML, or has unknown keys or wrong types.
     """
     kinds: Mapping[str, type] = {
         "world": str, "schemes": list, "seeds": int, "budget": int, "seconds": float,

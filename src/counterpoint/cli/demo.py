@@ -29,9 +29,9 @@ class Demo:
     out: Path = Path("counterpoint-out")
     """Folder for both reports."""
     seeds: int = 10
-    """How many seeds."""
+    """Number of seeds."""
     workers: int | None = None
-    """Processes; default: one for each processor."""
+    """Number of processes; default: one for each processor."""
     json: bool = False
     """Print both results as JSON alone."""
 

@@ -48,7 +48,7 @@ class Diagnose:
     file: Annotated[str, tyro.conf.Positional]
     """The log; `-` reads standard input."""
     scheme: str = "mappo_pooled"
-    """The scheme that the log was trained with: causes are judged against it."""
+    """The scheme under which the agents of the log were trained; causes are computed for it."""
     columns: str = ""
     """The meaning of columns with other names, e.g. uid=prompt,score=reward,acc=ignore."""
     out: Path | None = None

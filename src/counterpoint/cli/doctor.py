@@ -1,4 +1,4 @@
-"""`counterpoint doctor`: is this machine ready, and for what."""
+"""`counterpoint doctor`: what this machine can run, and what is missing."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ ABILITIES = (
     ("train teams of language models, talk to them, fetch a small one", LANGUAGE,
      pip_line("language")),
 )  # fmt: skip
-"""What a machine can do, the packages that it takes, and how to get them."""
+"""Each ability of a machine, the packages that it needs, and the command that installs them."""
 MEMORY = "0.5 GB a worker that trains the tiny model, 1.3 to 2.5 with smollm2"
-"""What training language models takes, as docs/how-to/language.md measured it."""
+"""The memory that training a language model needs, as measured in docs/how-to/language.md."""
 
 
 @dataclass(frozen=True)
 class Doctor:
-    """Look at this machine: what it can run, versions, processors, and optional packages."""
+    """Report what this machine can run, its versions, processors and optional packages."""
 
     json: bool = False
     """Print as JSON alone."""

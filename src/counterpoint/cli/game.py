@@ -1,4 +1,5 @@
-"""`counterpoint game`: equilibria, what repetition sustains, and where learners land."""
+"""`counterpoint game`: equilibria, what repetition sustains, and which equilibria learners
+reach."""
 
 from __future__ import annotations
 
@@ -26,18 +27,19 @@ from counterpoint.settings import settings_from, split_list, split_pairs
 
 @dataclass(frozen=True)
 class GameCommand:
-    """Everything about a game, and with --learn where learners land in it.
+    """Analyze a game and, with --learn, report which equilibria learners reach.
 
-    Equilibria (exact), minmax values, what is feasible and rational, how patient players have to
-    be, correlated equilibria, prices of anarchy and stability. Learners: each scheme over many
-    seeds, which equilibrium they fall into, whether they can play with strangers, and in games of
-    two actions where pairs with a memory of one round end, by how they begin.
+    The analysis has the equilibria (exact), minmax values, the feasible and rational payoffs, the
+    patience that cooperation needs, correlated equilibria, and the prices of anarchy and stability.
+    With --learn, each scheme is trained over many seeds. The result shows which equilibrium each
+    team reaches and whether its players can play with partners of other teams. In a game of two
+    actions it also shows where pairs with a memory of one round end, by their start.
 
-    GAME is a name (`counterpoint games` lists them) or a JSON file:
-    {"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}, a payoff for each player innermost. With
-    "prior", the chance of each profile of types, it is a Bayesian game, with an axis for the types
-    of each player (of length 1 for who has one) before those of actions. Names are optional: name,
-    players, actions, types, source. Networks play games in the world repeated_game.
+    GAME is a name (`counterpoint games` lists them) or a JSON file such as {"payoffs":
+    [[[3,3],[0,5]],[[5,0],[1,1]]]}, with a payoff for each player innermost. With "prior", the
+    chance of each profile of types, it is a Bayesian game, with an axis for the types of each
+    player (of length 1 for a player with one type) before those of actions. Names are optional:
+    name, players, actions, types, source. To let networks play a game, use the world repeated_game.
 
     Examples:
       counterpoint game prisoners_dilemma
@@ -49,18 +51,18 @@ class GameCommand:
     """
 
     game: Annotated[str, tyro.conf.Positional]
-    """A name, or a JSON file."""
+    """The name of a game, or a JSON file."""
     learn: bool = False
-    """Also let teams learn it."""
+    """Also let teams learn the game."""
     schemes: str = ""
-    """With --learn: credit schemes with commas between; default pooled, per agent, running per
+    """With --learn: credit schemes, separated by commas; default pooled, per agent, running per
     agent, and the per-agent mean alone."""
     remedies: str = "none"
-    """With --learn: what is switched on, one after the other, commas between: none, convention,
-    device, cheap_talk, other_play, population; shaping, for pairs that repeat a game of two actions
-    and take into account how the other will learn."""
+    """With --learn: remedies, separated by commas, of which one at a time is used: none,
+    convention, device, cheap_talk, other_play, population; shaping, for pairs that repeat a game of
+    two actions, where each player allows for the learning of the other."""
     seeds: int = 100
-    """Teams of each scheme."""
+    """Number of teams for each scheme."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """An option of the game (players=4), or of the learners (updates, batch, lr, entropy, start,
     paid=team, signals, partners, restarts); may be repeated."""
@@ -70,7 +72,7 @@ class GameCommand:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Analyses, learns, saves and prints."""
+        """Analyzes, learns, saves and prints."""
         options = split_pairs(self.set, "--set")
         own = {key: options.pop(key) for key in LEARNER if key in options}
         only_learn = [*own, *(["--schemes"] if self.schemes else []),
@@ -95,13 +97,15 @@ class GameCommand:
         return 0
 
     def made(self, options: dict[str, str]) -> Game:
-        """Returns the game that is named, or the one in a file."""
+        """Returns the game of that name or in that file."""
         if self.game in game_catalogue() or not (
             self.game.endswith(".json") or Path(self.game).is_file()
         ):
             return make_game(self.game, options)
         if options:
-            raise SettingError(f"got {', '.join(options)} for a file; options are of named games")
+            raise SettingError(
+                f"got {', '.join(options)} for a file; only named games have options"
+            )
         return read_game(Path(self.game))
 
 
@@ -117,7 +121,7 @@ class Games:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Lists them."""
+        """Prints the list of games."""
         made = {name: make_game(name) for name in game_catalogue()}
         facts: dict[str, dict[str, Any]] = {
             name: {"summary": entry.summary, "options": list(entry.options),

@@ -1,4 +1,4 @@
-"""`counterpoint import`: foreign logs of teams to our own JSON lines."""
+"""`counterpoint import`: converts logs of other tools to our own JSON lines."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from counterpoint.readers.logs import Notes, noted_episodes, read_mapping
 
 @dataclass(frozen=True)
 class Import:
-    """Read logs of a team, whatever wrote them, and write one episode a line.
+    """Read logs of a team, written by any tool, and write one episode a line.
 
-    PATH is a file or a folder, read to its bottom. The format is found by content: CooperBench
-    folders, OpenAI chat JSON lines, inspect_ai (.json, .eval), Who&When, AutoGen, LangGraph,
-    CrewAI, OpenTelemetry spans (gen_ai.*), MAST rows, our own. A torn last line is left out and
-    said; anything else that is broken is an error with its place. Files that are no log are
-    skipped.
+    PATH is a file, or a folder that is read with all its subfolders. The format is recognized by
+    content: CooperBench folders, OpenAI chat JSON lines, inspect_ai (.json, .eval), Who&When,
+    AutoGen, LangGraph, CrewAI, OpenTelemetry spans (gen_ai.*), MAST rows, our own. An incomplete
+    last line is left out, and a warning is printed. Anything else that is broken is an error that
+    names its place. Files that are not logs are skipped.
 
     Examples:
       counterpoint import runs/ -o runs.jsonl
@@ -41,8 +41,7 @@ class Import:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The file to write."""
     mapping: Path | None = None
-    """A TOML file that says who is a member: lists `agents`, `tools`, `ignore`, a table
-    [rename]."""
+    """A TOML file that names the members: lists `agents`, `tools`, `ignore`, a table [rename]."""
     json: bool = False
     """Print the summary as JSON alone."""
 
@@ -103,7 +102,7 @@ class Import:
 
 
 SHOWN = 5
-"""Most notes on a log that are printed; all are in the JSON."""
+"""Maximum number of notes on a log that are printed; all are in the JSON."""
 
 
 class NotePrinter:

@@ -33,9 +33,10 @@ from counterpoint.speakers.cache import Replies
 
 STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
 SETTABLE = (
-    "A setting, key=value; may be repeated, and may take several pairs. Of what is asked: "
-    f"{', '.join(f.name for f in fields(RankSettings))}. Of a programmatic judge: accuracy, "
-    "position_bias, length_bias, drift, ties, broken. regex: pattern, timeout_seconds. tests: "
+    "A setting, key=value; may be repeated, and may take several pairs. Settings of the questions: "
+    f"{', '.join(f.name for f in fields(RankSettings))}. Settings of the judges, programmatic: "
+    "accuracy, position_bias, length_bias, drift, ties, broken. regex: pattern, timeout_seconds. "
+    "tests: "
     "command, timeout_seconds. likelihood: model, most_tokens. "
     f"openai: {', '.join(setting_names('openai'))}."
 )
@@ -43,11 +44,12 @@ SETTABLE = (
 
 @dataclass(frozen=True)
 class JudgeCommand:
-    """Measure a judge on groups whose truth is known, before you train on what it says.
+    """Measure a judge on groups whose truth is known, before you train on its rewards.
 
-    FILE has groups as `counterpoint rank` takes them, with a `score` in each run. Accuracy, a taste
-    for the first place, for length or for its own runs, agreement with itself, cost; and how many
-    orders of a group it takes to reach a reliability.
+    FILE has groups as `counterpoint rank` takes them, with a `score` in each run. It reports the
+    accuracy of the judge, its bias for the first position, for long texts and for its own runs, its
+    agreement with itself and its cost. It also reports how many orders of a group a reliability
+    needs.
 
     Examples:
       counterpoint judge check labelled.jsonl --judge openai --base-url URL --model NAME
@@ -59,14 +61,14 @@ class JudgeCommand:
     file: Annotated[str, tyro.conf.Positional]
     """Groups in JSON lines; `-` reads standard input."""
     judge: str
-    """Who is measured: `programmatic`, `regex`, `tests`, `likelihood`, `openai`, or a judge that an
-    installed package adds."""
+    """The judge that is measured: `programmatic`, `regex`, `tests`, `likelihood`, `openai`, or a
+    judge that an installed package adds."""
     base_url: str | None = None
-    """Of an OpenAI-compatible server."""
+    """URL of an OpenAI-compatible server."""
     model: str | None = None
     """The name that the server knows the model by; or the local model that measures likelihood."""
     reliability: float = 0.8
-    """What is to be reached, between 0 and 1."""
+    """The reliability to reach, between 0 and 1."""
     own: str = ""
     """The `author` whose runs are the judge's own."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
@@ -106,10 +108,10 @@ class Rank:
 
     FILE has a group a line: {"id", "task", "runs": [{"id", "messages": [...]}, ...]}; runs are
     OpenAI message lists, events, ART-style trajectories or text. The judge sees each group in at
-    least two orders, without names, with canaries between the runs; agreement between the orders
-    is the reliability, and a group that cannot be relied on is void: it has no rewards.
+    least two orders, without names, with canaries between the runs; agreement between the orders is
+    the reliability, and a group whose reliability is too low is void: it has no rewards.
 
-    What was asked once is kept in --store: a job that was killed goes on where it stopped.
+    Replies are kept in --store: a job that was killed resumes where it stopped.
 
     Examples:
       counterpoint rank groups.jsonl --judge programmatic --set accuracy=.8 --json
@@ -121,24 +123,25 @@ class Rank:
     file: Annotated[str, tyro.conf.Positional]
     """Groups in JSON lines; `-` reads standard input."""
     judge: str
-    """Who judges: `programmatic` (it knows each run's `score`, and errs as often as its settings
+    """The judge: `programmatic` (it knows each run's `score`, and errs as often as its settings
     say), `regex` (a regular expression), `tests` (a program), `likelihood` (under a local model),
     `openai` (a language server), `human` (you), or a judge that an installed package adds."""
     base_url: str | None = None
-    """Of an OpenAI-compatible server."""
+    """URL of an OpenAI-compatible server."""
     model: str | None = None
     """The name that the server knows the model by; or the local model that measures likelihood."""
     mode: Literal["listwise", "pairwise", "swiss", "adaptive", "pointwise"] | None = None
     """The whole group at once (the default); all pairs; rounds of pairs; the least certain pair
     next; one by one. A person is asked in `swiss` rounds."""
     calls: int | None = None
-    """Most calls a group, for modes that ask about pairs; default: what the mode needs."""
+    """Maximum number of calls for a group, in modes that ask about pairs; default: what the mode
+    needs."""
     orders: int | None = None
-    """How often each question is asked, each second time backwards; default 2."""
+    """How often each question is asked, every second time in reverse order; default 2."""
     criteria: str | None = None
-    """What is good, in words, for judges that read."""
+    """The criteria of a good run, in words, for judges that read text."""
     seed: int | None = None
-    """Of orders, ids, canaries' places and a judge's own chance; default 0."""
+    """Seed of the orders, ids, places of canaries and a judge's own random choices; default 0."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     out: Path | None = None
     """File for the groups with `judge_reward` in each run and the `verdict` of each group."""
@@ -175,10 +178,10 @@ class Rank:
         return 0
 
     def judge_with_settings(self) -> tuple[Judge, RankSettings]:
-        """Returns the judge, and what it is asked.
+        """Returns the judge, and the settings of its questions.
 
         Raises:
-            UnknownNameError, SettingError: a judge, a setting or a value that is none.
+            UnknownNameError, SettingError: the judge or a setting is unknown, or a value is wrong.
         """
         given: dict[str, object] = {**split_pairs(self.set, "--set")}
         for name in ("mode", "calls", "orders", "seed", "criteria", "model", "base_url"):
@@ -196,7 +199,8 @@ def _groups(file: str, lines: list[GroupLine]) -> Iterator[Group]:
 
 
 def beside(line: GroupLine, ranked: RankedGroup) -> dict[str, Any]:
-    """Returns a group as it was read, with `judge_reward` in each run: null if it is void."""
+    """Returns a group as it was read, with `judge_reward` in each run: null if the group is
+    void."""
     runs = []
     for record, candidate in zip(line.records, line.group.candidates, strict=True):
         run = {**record, "id": candidate.id, "judge_reward": ranked.rewards.get(candidate.id)}

@@ -23,7 +23,7 @@ from counterpoint.plugins import PluginWarning, failure
 from counterpoint.settings import did_you_mean
 
 SWITCHES = ("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again")
-"""Flags that take no value: what stands behind them may be a setting."""
+"""Flags that take no value: the word after them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _format = warnings.formatwarning
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -139,9 +139,9 @@ def _parse(words: list[str]) -> Command:
 
 
 def complaint(box: str, command: str) -> str:
-    """Returns one line for the box in which the parser complains of a `command`: its first words.
+    """Returns the error of a `command` in one line, from the box that the parser draws.
 
-    Below a rule it may say what was meant, and how to get help.
+    Below a rule the box may suggest a flag and tell how to get help.
     """
     lines = [_ANSI.sub("", line).strip(" │|") for line in box.splitlines()[1:]]
     blocks = groupby(lines, key=lambda line: re.search(r"\w", line) is not None)

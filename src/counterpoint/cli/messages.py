@@ -34,7 +34,7 @@ def say(message: str) -> None:
 
 
 def say_batch(budget: int, batch: int, axis: str = "step") -> None:
-    """Says what is played of a budget that is less than one batch: budgets are rounded up.
+    """Prints how much is played if a budget is less than one batch: budgets are rounded up.
 
     A budget of updates is never less than one.
     """

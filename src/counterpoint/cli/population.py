@@ -19,20 +19,21 @@ from counterpoint.settings import number_from, split_list, split_pairs
 
 @dataclass(frozen=True)
 class PopulationCommand:
-    """Is a population better than one learner with the same budget, and from which budget on?
+    """Compare a population with one learner at the same budget, and find the crossover.
 
-    One learner, the best of several, and population-based training, all charged for everything:
-    the updates of all members and their evaluations. Champions are measured exactly, or in a
-    sequential environment on other episodes than those for which they were chosen. The crossover is
-    the budget at which the best population overtakes the single learner.
+    The arms are one learner, the best of several, and population-based training. Each arm is
+    charged for the updates of all members and for their evaluations. Champions are measured
+    exactly, or in a sequential environment on other episodes than those for which they were chosen.
+    The crossover is the budget at which the best population overtakes the single learner.
 
     WORLD is a game (`counterpoint games` lists them), `smooth` (the control, which has one peak),
-    or a sequential environment, in which each member is a team of networks. In a duel one player
-    wins what the other loses, so members play themselves. There are also the average of a learner's
-    selves, one that meets its past selves, and a league of a main learner and its exploiters. A
-    champion is worth what it can be held to.
+    or a sequential environment, in which each member is a team of networks. A duel is a game in
+    which one player wins what the other loses, so members learn by self-play. Duels have three more
+    arms: the average of a learner's past policies, a learner that plays against its past policies,
+    and a league of a main learner and its exploiters. The score of a champion is then its payoff
+    against a best response.
 
-    With --out, what is done is kept: the same command goes on where it was killed.
+    With --out, finished work is kept: the same command resumes where it was killed.
 
     Examples:
       counterpoint population climbing
@@ -45,11 +46,11 @@ class PopulationCommand:
     world: Annotated[str, tyro.conf.Positional]
     """A game, smooth, or a sequential environment."""
     members: str = "1,4,16"
-    """Sizes of populations with commas between; 1 is the single learner."""
+    """Sizes of populations, separated by commas; 1 is the single learner."""
     budget: int = 6400
     """Policy updates of all members together, evaluations included."""
     repeats: int = 30
-    """Independent populations of each arm."""
+    """Number of independent populations of each arm."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A setting of the members: start (wide, narrow), batch, lr, evaluations, rounds, diverse
     (start, hyper, scheme); in a sequential environment one of the environment or its policies,
@@ -57,7 +58,7 @@ class PopulationCommand:
     out: Path | None = None
     """Folder for report.html, results.json and run.json."""
     workers: int | None = None
-    """Processes; default: one for each processor."""
+    """Number of processes; default: one for each processor."""
     executor: ExecutorName = "processes"
     """Where the work is done: processes of this machine, one after the other here, or ray."""
     json: bool = False

@@ -28,7 +28,7 @@ D = TypeVar("D")
 RESULTS = "results.json"
 PAGE = "report.html"
 WIDEST = 10_000
-"""Most columns of a table that is not shown in a terminal."""
+"""Maximum number of columns of a table that is not shown in a terminal."""
 
 
 def prepare(folder: Path) -> None:
@@ -133,7 +133,7 @@ def load(path: Path) -> Document:
     """Returns the document saved in a folder, or in a results.json itself.
 
     Raises:
-        LogError: there is none, or it is no JSON.
+        LogError: there is no document, or it is not JSON.
     """
     file = path / RESULTS if path.is_dir() else path
     try:

@@ -19,10 +19,10 @@ from counterpoint.workers.state import TEAM
 
 @dataclass(frozen=True)
 class Resume:
-    """Go on with a run where it was stopped or killed, bit for bit.
+    """Resume a run that was stopped or killed, bit for bit.
 
-    It goes on from its newest intact checkpoint, or from the start where it has none. A run that
-    is finished stays as it is. A team at work continues too: tasks of workers that died are open
+    It resumes from its newest intact checkpoint, or from the start if it has none. A run that is
+    finished stays as it is. A team at work continues too: tasks of workers that died are open
     again, and nothing that was merged is done again. If its folder comes from elsewhere and its
     plan reads folders of this machine, uses its network, sends files and a key to a model, or
     raises the limits of the sandbox, this is listed and refused unless --trust allows it.

@@ -1,4 +1,4 @@
-"""`counterpoint runs`: the training runs of this machine, and how they stand."""
+"""`counterpoint runs`: the training runs of this machine, with their status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = (*STATES, "missing")
 
 @dataclass(frozen=True)
 class Runs:
-    """List training runs: which world and scheme, how far, how well, and whether they still run.
+    """List training runs with their world, scheme, progress, last return and status.
 
     A run is `running`, `finished`, `stopped` (interrupted or killed: it can be resumed), `failed`
     (an error ended it), or `missing` (its folder is gone).
@@ -40,7 +40,7 @@ class Runs:
     status: str | None = None
     """Only runs that are running, finished, stopped, failed or missing."""
     prune: bool = False
-    """First forget the runs whose folder is gone."""
+    """First remove the runs with missing folders from the index."""
     json: bool = False
     """Print as JSON alone."""
 

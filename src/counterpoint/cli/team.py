@@ -73,8 +73,8 @@ class TeamCommand:
     where: Annotated[Path, tyro.conf.Positional]
     """The plan of a new run, or the folder of a run to show."""
     topology: TopologyName = "solo"
-    """Who merges the work: the one worker; every worker, with locks on files; every worker, with
-    conflicts if another one was faster; or one merger for all workers."""
+    """The members that merge the work: the one worker; every worker, with locks on files; every
+    worker, with conflicts if another one was faster; or one merger for all workers."""
     workers: int | None = None
     """Number of workers; default 1 for solo, 4 for every other topology."""
     budget: Annotated[str, tyro.conf.arg(metavar="tries=N,runs=R,seconds=S,tokens=T,dollars=D")] = (

@@ -30,11 +30,12 @@ from counterpoint.topology.records import write_logs
 
 @dataclass(frozen=True)
 class TopologyCommand:
-    """Compare who hears whom, and how members behave: what matters, and is the team worth it.
+    """Compare who hears whom with how members behave, and the team with its members.
 
-    Plays every topology x prompt on the same items, in every order of those that have one, and says
-    what share of the variance each explains. Scores stand beside the members alone, the best of
-    them, an oracle over them, and one agent that has all that the team has, with as many calls.
+    Every topology is played with every prompt on the same items, in every order if the topology has
+    one. The result says what share of the variance each factor explains. It compares the scores
+    with those of the members alone, the best of them, an oracle over them, and one agent that has
+    all information of the team and as many calls.
 
     WORLD is hidden_profile, idea_search, or tasks:PATH for a file of hidden profiles in words, as
     HiddenBench writes them (then with --model).
@@ -51,19 +52,20 @@ class TopologyCommand:
     world: Annotated[str, tyro.conf.Positional]
     """hidden_profile, idea_search, or tasks:PATH."""
     topologies: str = ",".join(DEFAULT)
-    """Names with commas between (`counterpoint topologies` lists them); options behind colons, as
+    """Names, separated by commas (`counterpoint topologies` lists them); options follow a colon, as
     in debate:rounds=5."""
     prompts: str = ""
-    """Names of the world's prompts with commas between, and `trained`: ways that are searched for
-    each topology. Default: all that the world names."""
+    """Names of the world's prompts, separated by commas; `trained` is a prompt that is searched for
+    each topology. Default: all prompts that the world names."""
     members: int | None = None
-    """Size of the team; default that of the world."""
+    """Size of the team; default: that of the world."""
     seeds: int = 30
-    """Batches, each with items of its own."""
+    """Number of batches, each with its own items."""
     items: int = 100
-    """Items of a batch."""
+    """Number of items in a batch."""
     orders: int = 6
-    """Most orders of a topology; those beyond are left out by lot."""
+    """Maximum number of orders of a topology; if there are more, a random choice of them is
+    played."""
     guard: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A rule of talk that is on in all topologies, may be repeated: isolated_drafts, dissenter,
     fresh_context, heartbeat, outside_judge, or most_rounds=N."""
@@ -73,16 +75,16 @@ class TopologyCommand:
     model: str | None = None
     """A model that reads and speaks for the members: of this machine, or behind --base-url."""
     base_url: str | None = None
-    """Of an OpenAI-compatible server."""
+    """URL of an OpenAI-compatible server."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A setting of the world, key=value; may be repeated."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json."""
     log: Path | None = None
-    """Folder for what was said: for each topology and prompt the episodes of the first batch, and
+    """Folder for the transcripts: for each topology and prompt the episodes of the first batch, and
     what members answered alone. `counterpoint audit` reads both."""
     workers: int | None = None
-    """Processes; default: one for each processor."""
+    """Number of processes; default: one for each processor."""
     json: bool = False
     """Print the results as JSON alone."""
 
@@ -130,12 +132,12 @@ class Topologies:
     """
 
     members: int = 4
-    """Of the team that the numbers are for."""
+    """Size of the team for which the numbers are printed."""
     json: bool = False
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Lists them."""
+        """Prints the list of topologies."""
         facts, rows = {}, []
         for name, entry in TOPOLOGIES.items():
             topology = make_topology(name, self.members)

@@ -36,7 +36,7 @@ class Train:
 
     Networks learn in sequential environments, language models in text environments.
 
-    The run directory has the series, and checkpoints from which the run can go on bit for bit.
+    The run directory has the series, and checkpoints from which the run can be resumed bit for bit.
     Ctrl-C or SIGTERM stops it with a checkpoint.
 
     Examples:
@@ -60,13 +60,13 @@ class Train:
     """In a text environment: the language model whose adapters are trained. `tiny` (the default),
     `smollm2`, or the path or name of any causal model of Hugging Face."""
     seconds: float | None = None
-    """End after so many seconds of training, if that comes first."""
+    """End after this many seconds of training, if the budget lasts longer."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     out: Path | None = None
     """The run directory; default: counterpoint-out/train/WORLD-SCHEME-SEED."""
     export: str | None = None
     """Also write the series for `tensorboard`, or by the exporter of that name of an installed
-    package, to a folder in the run directory; `resume` goes on with it."""
+    package, to a folder in the run directory; `resume` continues it."""
     json: bool = False
     """Print the summary as JSON alone."""
 
@@ -90,7 +90,7 @@ class Train:
 
 
 def end_session(session: Session, json: bool) -> int:
-    """Prints what the run has reached and how to go on; returns the exit status."""
+    """Prints the results of the run and how to resume it; returns the exit status."""
     for note in session.notes:
         say(f"counterpoint: {note}")
     path = session.path
@@ -105,10 +105,10 @@ def end_session(session: Session, json: bool) -> int:
 
 @contextmanager
 def resumable(path: Path) -> Iterator[None]:
-    """Says how to go on with the run in `path` where the block is ended at once by a signal."""
+    """Prints how to resume the run in `path` if a signal ends the block at once."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         if (path / RUN).exists():
-            say(f"go on with: counterpoint resume {path}")
+            say(f"resume with: counterpoint resume {path}")
         raise

@@ -32,9 +32,10 @@ from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
 DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo")
-"""Pooled, decoupled, decoupled with memory, grouped; a counterfactual joins where there is one."""
+"""Pooled, decoupled, decoupled with memory, grouped; the counterfactual baseline is added if the
+world has one."""
 BATCHES = 40
-"""How many batches of the untrained team a probe looks at, spread over the run."""
+"""Number of batches of the untrained team in a probe, spread over the run."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class ExactComparison(Backend):
         for name, value in (("budget", plan.budget), ("seconds", plan.seconds)):
             if value is not None:
                 raise SettingError(
-                    f"got {name}={value} for world '{plan.world}', whose teams learn for as many "
-                    f"updates as its settings say; wanted --set updates={world.settings.updates}"
+                    f"got {name}={value} for world '{plan.world}', whose number of updates is one "
+                    f"of its settings; wanted --set updates={world.settings.updates}"
                 )
         for name in plan.schemes:
             estimator(name, world)

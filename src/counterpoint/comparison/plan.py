@@ -52,7 +52,7 @@ class Plan:
     or 20,000 where the world is stepped in Python. In text environments: updates of each training.
     """
     seconds: float | None = None
-    """Seconds after which each training ends, if that comes first. The result then depends
+    """Seconds after which each training ends, if the budget lasts longer. The result then depends
     on the machine."""
     model: str | None = None
     """The language model whose adapters are trained in a text environment: see `open_model`."""
@@ -79,7 +79,7 @@ class ExecutionOptions:
     workers: int | None = None
     """Processes; None takes one for each processor."""
     folder: Path | None = None
-    """Where trainings of networks have their run directories, so that they can be resumed."""
+    """Folder of the run directories of trainings of networks, so that they can be resumed."""
     on_progress: Callable[[int, int], None] | None = None
     """Called with the policy updates done so far and in all."""
     on_row: OnRow | None = None

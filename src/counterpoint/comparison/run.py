@@ -57,9 +57,9 @@ def backend_of(plan: Plan) -> Backend:
         UnknownNameError: the world has no setting of that name.
         SettingError: a setting out of range.
         SchemeError: a baseline that this world cannot answer.
-        ModelError: the language model of a text environment is not here, and cannot be had.
-        WorldError: a world of somebody's own that cannot be played.
-        MissingPackageError: what this kind of world needs is not installed.
+        ModelError: the language model of a text environment is not here, and cannot be fetched.
+        WorldError: a world of the user that cannot be played.
+        MissingPackageError: a package that this kind of world needs is not installed.
     """
     return BACKENDS[find_world(plan.world).kind](plan)
 
@@ -74,7 +74,8 @@ def compare(
     executor: ExecutorName = "processes",
     backend: Backend | None = None,
 ) -> ComparisonResult:
-    """Trains a team under each scheme and says which agent collapsed, why, and what to use.
+    """Trains a team under each scheme; the result names collapsed agents, causes, and the scheme to
+    use.
 
     The same plan gives the same result, whatever the executor and the number of workers.
 

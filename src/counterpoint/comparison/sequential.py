@@ -116,8 +116,9 @@ def _advantages(played: list[Played]) -> Floats:
 def conditions(plan: TrainPlan, scheme: Scheme, played: list[Played]) -> list[str]:
     """Returns the conditions that hold, sorted.
 
-    C3 and C4 are read off what agents were paid and given at one step; those that ask when and
-    how often agents act are tested on the rewards of whole episodes, where that varies.
+    C3 and C4 are computed from the rewards and the advantage estimates of agents at one step; those
+    that ask when and how often agents act are tested on the rewards of whole episodes, where that
+    varies.
     """
     holding = set()
     if any(_differ(batch.reward, _acts(batch)) for batch, _ in played):

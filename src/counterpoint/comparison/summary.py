@@ -44,13 +44,13 @@ from counterpoint.stats import (
 from counterpoint.train.series import finite_or_none
 
 POINTS = 101
-"""Most points that a curve keeps."""
+"""Maximum number of points that a curve keeps."""
 FINISHED = 0.95
-"""An agent that ends at this accuracy has learned: it needs no remedy, whatever it went through.
-Where there is no accuracy, this is the normalized return of its team."""
+"""An agent that ends at this accuracy has learned: it needs no remedy, even if it was collapsed for
+a time. If there is no accuracy, this is the normalized return of its team."""
 
 NO_REFERENCE = (
-    "nobody has measured what a random and a good team get in this world with these settings"
+    "the returns of a random and of a good team are not known in this world with these settings"
 )
 """Why a return is not normalized."""
 
@@ -58,8 +58,8 @@ NO_REFERENCE = (
 def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
     """Returns the results of one scheme or baseline.
 
-    What a kind of world does not have is None: `weighted_return` if the return is the reward that
-    is paid, `accuracy` if nobody knows the right action.
+    A number that a kind of world does not have is None: `weighted_return` if it equals the return,
+    `accuracy` if the right action is not known.
     """
     entry, baseline = entries().get(name), baselines().get(name)
     about = entry or baseline

@@ -1,7 +1,7 @@
 """Comparisons in a text environment: language-model agents, a task for each training.
 
-Questions before any training are answered by a team that takes every word alike, and repeats some
-words of its prompt where it writes freely: that needs no model.
+Controls and probes before any training use a random team. It chooses every word with equal
+probability, and repeats some words of its prompt if it writes freely. It needs no model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Credit: from a group reward to each agent's advantage. Arrays only: no I/O, no torch import.
 
-Start with `advantages` and `catalogue()`; `Scheme` documents every field of the algebra. What no
-rearrangement of rewards can do stands beside it: difference rewards, COMA's counterfactual
-baseline, leave-one-out, Shapley values, own components.
+Start with `advantages` and `catalogue()`; `Scheme` documents every field of the algebra. Beside it
+are the methods that need more than a rearrangement of rewards: difference rewards, COMA's
+counterfactual baseline, leave-one-out, Shapley values, own components.
 """
 
 from counterpoint.credit.catalogue import Entry, catalogue, entries

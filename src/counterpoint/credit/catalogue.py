@@ -30,11 +30,11 @@ class Entry:
     citation: str
     """The publication."""
     note: str = ""
-    """Which of paper and code it follows if they differ, or a warning."""
+    """Whether it follows the paper or the code if they differ, or a warning."""
 
     @property
     def needs(self) -> str:
-        """Returns what it needs beside one reward of any size for each row; empty = nothing."""
+        """Returns its requirements beyond one reward of any size for each row; empty = none."""
         if not isinstance(self.scheme, Scheme):
             return "a caller that takes several schemes at once, as `advantages` does"
         if self.scheme.conditions:

@@ -30,7 +30,7 @@ Value = Callable[[Bools], ArrayLike]
 """Coalitions [C, n] (True: the agent is in) to their values [C]."""
 
 EXACT_UP_TO = 10
-"""Largest team whose coalitions (2^10 = 1,024) are all evaluated."""
+"""Largest team with an evaluation of all coalitions (2^10 = 1,024)."""
 FEWEST_SAMPLES = 30
 """Independent orders below which a normal interval means little."""
 _MASKS_PER_CALL = 1 << 16
@@ -67,13 +67,13 @@ def difference_rewards(team: ArrayLike, without: ArrayLike) -> Floats:
 def replayed_difference(
     value: Callable[[NDArray[Any]], ArrayLike], actions: ArrayLike, default: ArrayLike
 ) -> Floats:
-    """Returns difference rewards of every agent in one call to a world that is cheap to ask.
+    """Returns the difference rewards of every agent in one call to a world with cheap replays.
 
     Args:
         value: joint actions [B, A] to team rewards [B]; deterministic, or the difference is noisy.
             It is called once, with B = N (A + 1).
-        actions: [N, A] what each agent did.
-        default: what it is replaced by: one action for all, [A] one each, or [N, A].
+        actions: [N, A] the action of each agent.
+        default: the action that replaces it: one for all, [A] one for each agent, or [N, A].
 
     Returns:
         [N, A] with D_k = G(a) - G(a_-k, default_k).
@@ -111,7 +111,7 @@ def replayed_difference(
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """Advantages over what the agent's own policy would have got in the same place."""
+    """Advantages over the expected reward of the agent's own policy in the same place."""
 
     values: Floats
     """[N] advantage; 0 where the critic's answer is missing."""
@@ -129,8 +129,8 @@ def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
     takes one action it is 0 everywhere.
 
     Args:
-        q: [N, M] value of each of the agent's M actions, given what the others did. One may be
-            missing where the policy cannot take that action.
+        q: [N, M] value of each of the agent's M actions, given the actions of the others. One may
+            be missing where the policy cannot take that action.
         policy: [N, M] probability of each action.
         action: [N] integers, the action that was taken.
 
@@ -179,8 +179,8 @@ def own_components(
 
     Args:
         rewards: [N, K] value of each component.
-        agent: [N] who decided.
-        owners: agent to the columns (0 to K - 1) that it is paid by; an empty sequence pays 0.
+        agent: [N] the agent that decided.
+        owners: agent to the columns (0 to K - 1) of its reward; an empty sequence pays 0.
 
     Returns:
         [N] reward of each row; NaN where one of its own components is missing.
@@ -257,7 +257,7 @@ _BASELINES = MappingProxyType({
         "Counterfactual baseline (COMA)",
         "Foerster et al. 2018, Counterfactual multi-agent policy gradients",
         "The expected reward over the agent's own policy with the others' actions fixed.",
-        "Reward minus what the agent's average action would have got beside the same partners: "
+        "Reward minus the expected reward of the agent's average action beside the same partners: "
         "undoes dilution and leaves the unit, so a quiet agent stays quiet.",
     ),
     "difference": Baseline(
@@ -283,7 +283,7 @@ def baselines() -> Mapping[str, Baseline]:
 
 
 def leave_one_out(value: Value | ArrayLike, agents: int) -> Floats:
-    """Returns what the team loses without each agent: v(N) - v(N without k).
+    """Returns the loss of the team without each agent: v(N) - v(N without k).
 
     Equal to the Shapley value where values add up; 0 for both of two agents who can replace each
     other, and the whole value for each of two who need each other.
@@ -338,7 +338,7 @@ def shapley(
     orders: int = 1000,
     antithetic: bool = True,
 ) -> Shapley:
-    """Returns the mean of what each agent adds when it joins, over all orders of joining.
+    """Returns the mean gain of the team when each agent joins it, over all orders of joining.
 
     phi_k = sum over S without k of |S|! (n - |S| - 1)! / n! (v(S + k) - v(S)). Exact for up to 10
     agents and for a table of any size; otherwise the mean over random orders, and it says so. The

@@ -29,7 +29,7 @@ from counterpoint.errors import LabelError, SchemeError, StateError
 
 @dataclass(frozen=True)
 class Credit:
-    """Advantages and everything that a caller must keep or may want to look at."""
+    """Advantages, the state for the next call, and the counts of edge cases."""
 
     values: Array
     """[N] advantage of each row, in the kind of array that the rewards were."""
@@ -82,7 +82,7 @@ def advantages(
 
 
 class _Computed(NamedTuple):
-    """The credit of one `Scheme`, and what a mix must know of the rows."""
+    """The credit of one `Scheme`, and the facts about the rows that a mix needs."""
 
     credit: Credit
     used: Array | None
@@ -92,7 +92,7 @@ class _Computed(NamedTuple):
 
 
 def _one(rewards: Array, labels: Columns, scheme: Scheme, state: RunningState | None) -> _Computed:
-    """Returns the credit of one `Scheme`, and the rows about which it says something."""
+    """Returns the credit of one `Scheme`, and the rows that have a value in it."""
     read = Rewards.read(rewards, scheme)
     table = Labels(labels, read.rows, read.arrays)
     rollouts = Rollouts.of(read, table, scheme)
@@ -136,7 +136,7 @@ def _one(rewards: Array, labels: Columns, scheme: Scheme, state: RunningState | 
 def _row_values(
     given: RewardColumn, rollouts: Rollouts | None, table: Labels, layout: GroupLayout, a: Arrays
 ) -> tuple[RewardColumn, Array | None]:
-    """Returns the column with what each row counts as, and which rollouts had rows that differ."""
+    """Returns the column with the value of each row, and the rollouts whose rows differ."""
     scheme, differs = layout.scheme, None
     if rollouts is not None:
         column = rollouts.column(given)

@@ -1,7 +1,7 @@
 """Label columns to row ids: which rows share a statistic, which belong to one rollout.
 
 `Labels` checks the columns once, fills in the defaults that credit schemes allow, and hands out
-ids for any combination of labels. Ids may leave gaps: a group without rows counts for nothing.
+ids for any combination of labels. Ids may leave gaps: a group without rows has no effect.
 """
 
 from __future__ import annotations

@@ -276,7 +276,7 @@ def _moments_to_dict(moments: Moments) -> SavedMoments:
 
 
 def _moments_from_dict(data: SavedMoments) -> Moments:
-    """Returns the moments of plain values, which may be somebody else's."""
+    """Returns the moments of plain values, which may come from another program."""
     index = {tuple(key): row for row, key in enumerate(data["keys"])}
     columns = (data["count"], data["mean"], data["var"])
     arrays = [np.asarray(column, dtype=np.float64) for column in columns]

@@ -29,7 +29,7 @@ from counterpoint.errors import LabelError
 
 @dataclass(frozen=True)
 class Rollouts:
-    """The rollouts of a batch, to be taken for its rows."""
+    """The rollouts of a batch, which take the place of its rows."""
 
     labels: Labels
     """Labels [R] of the rollouts."""

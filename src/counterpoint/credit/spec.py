@@ -78,7 +78,7 @@ def as_plain_scheme(scheme: AnyScheme, name: str = "") -> Scheme:
 def scheme_name(scheme: AnyScheme) -> str:
     """Returns a scheme's name in the catalogue, or the nearest entry and the fields that differ.
 
-    The name is the same whatever plug-ins are installed: files and states are written with it.
+    The name does not depend on the installed plug-ins: files and states are written with it.
     """
     for name, known in BUILT_IN.items():
         if known == scheme:

@@ -22,27 +22,29 @@ from counterpoint.diagnose.inflation import Sharing, ThreeNumbers, entering, poo
 from counterpoint.diagnose.log import SAME, Ids, Log, dense, standardized, varies
 
 ERRORS = 1.0
-"""Standard errors between a rate and its lower end: one in 6 is below that. An influence must be
-below its threshold by as many to be called small."""
+"""Number of standard errors between a rate and its lower end: the true rate is below it in one of 6
+cases. An influence counts as small if it is below its threshold by as many standard errors."""
 
 OUT_OF_PLACE = 3.0
-"""An advantage this many times as far out as its reward is in the whole log is out of place."""
+"""An advantage is out of place if its deviation is this many times that of its reward in the whole
+log."""
 
 FEWEST_SPIKES = 3
-"""Fewer spikes of an agent in a whole log are none."""
+"""Least number of spikes of an agent in a log; fewer spikes do not count."""
 
 SPIKE = 8.0
-"""A larger advantage is a spike in any group; in a small one, less is: see `spike_limit`."""
+"""A larger advantage is a spike in any group; small groups have a lower limit: see
+`spike_limit`."""
 
 LEAST_SPIKE = 5.0
-"""No group is so small that a smaller advantage is a spike: of normal rewards, 6 in 10^7 are."""
+"""A smaller advantage is never a spike; of normal rewards, 6 in 10^7 exceed it."""
 
 
 MOST_DISTINCT = 0.5
 """Actions that are distinct in more than this share of an agent's decisions are free text."""
 
 FEWEST_CHOICES = 50
-"""Decisions of an agent below which its choices say nothing."""
+"""Least number of decisions of an agent for a statement about its choices."""
 
 DECISIVE = 0.25
 """An agent with this influence decides much of the reward by itself."""
@@ -321,8 +323,8 @@ def choices_of(log: Log, scheme: Scheme) -> Choices:
 def _surely_small(influence: Floats, count: Ids) -> Floats:
     """Returns [A] influences that are small by more than their error; NaN for all others.
 
-    Beside an agent with a choice that decides the reward, no agent is DILUTED: what a speaker does
-    arrives in what its listener does, and their marginal influences say nothing of that.
+    If an agent's choice decides the reward, no agent beside it is DILUTED: the choices of a speaker
+    act through those of its listener, and their marginal influences do not show that.
     """
     n = np.maximum(count, 1)
     error = ERRORS * 2 * np.sqrt(np.maximum(influence, 1 / n) / n)

@@ -1,10 +1,11 @@
 """An upper bound, from rewards alone, of the learning signal that a scheme keeps of each agent.
 
-An agent's gradient is the sum of its advantages times the score of its actions. How the score goes
-with the reward is not in a log. What is: whether the differences of the agent's own rewards arrive
-in its advantages, and how much else does. The bound is a product of what each loss leaves:
+An agent's gradient is the sum of its advantages times the score of its actions. The correlation of
+the score with the reward is not in a log. But a log shows whether the differences of the agent's
+own rewards arrive in its advantages, and how much else does. The bound is a product of one factor
+for each loss:
 
-| factor | what it loses |
+| factor | the loss |
 |---|---|
 | alive | decisions without an advantage, where the agent's own reward does vary |
 | fidelity | squared correlation of its advantages with its own rewards, within a prompt |
@@ -12,8 +13,9 @@ in its advantages, and how much else does. The bound is a product of what each l
 | loudness | variance of its advantages over that of all agents: noise in shared parameters |
 | evenness | the same for its quiet prompts beside its loud ones |
 
-All of it is taken relative to the best of four groupings (pooled, by agent, by prompt, by prompt
-and agent), so that what no statistics could keep is no loss. Start at `Units.of`.
+The product is taken relative to the best of four groupings (pooled, by agent, by prompt, by prompt
+and agent), so that a signal that no statistics could keep does not count as a loss. Start at
+`Units.of`.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ are taken for hopeless ones, and no longer for unlucky draws of one task."""
 
 @dataclass(frozen=True)
 class Units:
-    """The samples of a log: what each rollout was worth for each agent in it."""
+    """The samples of a log: the reward of each rollout for each agent in it."""
 
     row: Ids
     """[N'] rows with a reward."""
@@ -54,9 +56,9 @@ class Units:
     live: Bools
     """[U] whether rewards that are the agent's own vary in its prompt."""
     could: Floats
-    """[U] how much of the unit's own reward statistics could use, from 0 to 1. Where rewards that
-    are the agent's own vary in its prompt it is 1. Where they do not, an advantage is nothing but
-    the offset of the prompt, which says nothing of what the agent did: 0, unless agents have
+    """[U] the share of the unit's own reward that statistics could use, from 0 to 1. It is 1 if
+    rewards that are the agent's own vary in its prompt. If they do not, an advantage is only the
+    offset of the prompt, which does not depend on the agent's actions: 0, unless agents have
     rewards of their own and prompts are unlucky draws of one task (`SAME_PROMPTS`)."""
     targets: tuple[Floats, ...]
     """[U] each: its own reward, as a sum and, of several components, on one scale."""
@@ -130,7 +132,7 @@ class SignalFactors:
     share: Floats
     """The product of all factors, from 0 to 1; NaN where the agent has no signal to lose."""
     inflation: Floats
-    """Of its advantages, by the means of prompts: 1 is none."""
+    """Inflation of its advantages by the means of prompts: 1 means none."""
     crowded: Floats
     """Share of its decisions in prompts that louder prompts drown."""
     alive: Floats
@@ -210,9 +212,10 @@ def _fidelity(units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools) 
 def _evenness(
     units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools
 ) -> tuple[Floats, Floats]:
-    """Returns [A] what loud prompts leave to quiet ones, and the share of decisions they drown.
+    """Returns [A] the share of signal that loud prompts leave to quiet ones, and the share of
+    decisions they drown.
 
-    Both are beyond what chance does to prompts of few rollouts: the same is computed after the
+    Both are corrected for chance in prompts of few rollouts: the same is computed after the
     deviations have changed places among the prompts of the step.
     """
     keep = used[units.cell]

@@ -1,4 +1,4 @@
-"""The same log under several schemes: what each keeps, and whether one is better than another.
+"""The same log under several schemes: the signal that each keeps, and whether one is better.
 
 `Evaluator.evaluate` gives the numbers of one scheme; `better` picks a scheme to recommend. Every
 scheme has one score on a log, and only a scheme with a higher score is recommended: so following
@@ -35,24 +35,27 @@ LITTLE = 0.25
 """An agent that keeps less of its signal than this has something to gain from another scheme."""
 
 FEWEST = 64
-"""Rollouts of an agent below which little signal kept, without a cause, is no finding."""
+"""Number of rollouts of an agent below which a small share of signal kept, without a cause, is no
+finding."""
 
 MOST_CROWDED = 0.25
-"""So has one of whose decisions louder prompts drown this share."""
+"""An agent also has something to gain if louder prompts drown this share of its decisions."""
 
 GAIN = 1.5
-"""What a recommended scheme keeps of an agent's signal, at least, over what the other keeps."""
+"""The least factor by which a recommended scheme keeps more of an agent's signal than the other
+scheme."""
 
 ENOUGH = 0.3
-"""An agent that has no need of help still keeps so much of its signal under a recommended scheme,
-or at least 1 / `GAIN` of what it had. Every agent's part unchanged would be asked too much: in
-trainings, advice that left .3 to a loud agent by this bound was better for both."""
+"""The least share of its signal that an agent without need of help keeps under a recommended
+scheme, unless it keeps at least 1 / `GAIN` of its former share. To leave every agent's share
+unchanged would be too strict: in trainings, a recommendation that left 0.3 to a loud agent by this
+bound was better for both."""
 
 LESS_DEAD = 0.1
-"""By how much a recommended scheme lowers the dead rate of a DEAD agent at least."""
+"""The least decrease of the dead rate of a DEAD agent under a recommended scheme."""
 
 NEAR = 0.1
-"""Scores that are no further apart are as good: the scheme nearest to the judged one is named."""
+"""Scores that differ by no more count as equal: the scheme nearest to the judged one is named."""
 
 EQUAL = 1e-9
 """Rates that differ by no more are equal."""
@@ -66,7 +69,8 @@ class SchemeScore:
     """Its name in the catalogue, or what the caller called it."""
     scheme: Scheme
     kept: Floats
-    """[A] share of each agent's signal that it keeps at most; NaN where there is none to keep."""
+    """[A] upper bound of the share of each agent's signal that it keeps; NaN if there is none to
+    keep."""
     dead: Floats
     """[A] share of decisions to which no difference of the agent's own rewards arrives, counted
     over the same decisions under every scheme (`Units.lost`)."""
@@ -77,7 +81,7 @@ class SchemeScore:
 
     @property
     def score(self) -> float:
-        """Returns the mean logarithm of what it keeps: one number for a scheme on this log."""
+        """Returns the mean logarithm of the kept shares: one number for a scheme on this log."""
         kept = self.kept[np.isfinite(self.kept)]
         return float(np.log(np.maximum(kept, 1e-6)).mean()) if kept.size else 0.0
 
@@ -193,8 +197,8 @@ def better(
 def is_better(new: SchemeScore, now: SchemeScore, sick: Bools, dead: Bools) -> bool:
     """Returns whether a scheme helps some agent that needs it, and leaves enough to every other.
 
-    The mean of what agents keep rises, no agent's dead rate does, and no agent that needs help
-    keeps less.
+    The mean of the kept shares rises, no agent's dead rate does, and no agent that needs help keeps
+    less.
     """
     kept, before = np.nan_to_num(new.kept), np.nan_to_num(now.kept)
     gains = kept >= GAIN * before

@@ -140,7 +140,7 @@ def drowning(signal_share: Floats, participation: Floats | None = None) -> Float
     """Returns the mean of the agents' own variances over agent k's: W / sigma_k^2.
 
     The pooled variance is W + B: W within agents, B between their means. Dividing by sigma_k^2
-    leaves what the others' *noise* does to agent k, while B, the offsets, is OFFSET's affair.
+    leaves the effect of the others' *noise* on agent k; the offsets B belong to OFFSET.
 
     Args:
         signal_share: [..., A] sigma_k^2 / sigma^2; NaN for agents without samples.

@@ -32,7 +32,7 @@ from counterpoint.results.diagnosis import ConditionTest
 from counterpoint.stats import benjamini_hochberg
 
 ERROR_RATE = 0.01
-"""How often at most a log without any of the conditions gets one: the false discovery rate."""
+"""Error rate: the false discovery rate of the conditions of a log."""
 
 NOT_READABLE = {
     "C4": "agents with advantages of their own (a critic, times of their own) leave no trace in "
@@ -84,7 +84,7 @@ def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[
 
 
 def _settled(r: RolloutTable) -> list[ConditionTest]:
-    """Returns the conditions that cannot hold, since what they ask about does not vary."""
+    """Returns the conditions that cannot hold, since their feature does not vary."""
     acts = r.count > 0
     often = np.where(acts, r.count, np.nan)
     labelled = [np.where(acts[..., None], share, np.nan) for share in r.shares.values()]
@@ -216,10 +216,10 @@ def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> 
 
 
 MOST_ROLLOUTS = 8192
-"""Rollouts that the tests look at; a random sample of the log where it has more."""
+"""Maximum number of rollouts in the tests; a larger log is sampled."""
 
 MOST_VALUES = 16
-"""Values of a label that are tested: the most frequent ones."""
+"""Number of values of a label that are tested: the most frequent ones."""
 
 
 @dataclass(frozen=True)

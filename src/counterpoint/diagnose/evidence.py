@@ -26,7 +26,7 @@ FAMILY: dict[str, By] = {
     "per prompt": ("prompt",),
     "per prompt and agent": ("prompt", "agent"),
 }
-"""The statistics that a scheme is held against: z-scores of this batch's rows by these labels."""
+"""The statistics with which a scheme is compared: z-scores of this batch's rows by these labels."""
 
 Number = float | Sequence[float | None] | None
 """One measurement of an agent in a row of a series; evidence is a list [V] over candidates."""
@@ -55,13 +55,13 @@ class Evidence:
     """
 
     signal: Floats
-    """Power of the signal, measured; or, where `known`, what each candidate multiplies it by."""
+    """Power of the signal, measured; or, if `known`, the factor of each candidate on it."""
     noise: Floats
     """Power of the agent's own noise."""
     competing: Floats
-    """Power of the noise that the agent's signal competes with."""
+    """Power of the noise with which the agent's signal competes."""
     power: Floats
-    """Measured power of the signal; `signal` itself where that is measured."""
+    """Measured power of the signal; `signal` itself if that is measured."""
     known: bool = False
     """Whether candidates only multiply the same signal by a known number."""
 
@@ -72,7 +72,7 @@ class Evidence:
 
 
 def family(scheme: Scheme, *, prompts: bool = True) -> tuple[By, ...]:
-    """Returns the labels of the statistics that a scheme is held against, without its own.
+    """Returns the labels of the statistics with which a scheme is compared, without its own.
 
     Without `prompts`, groups by prompt are the whole batch and are left out.
     """
@@ -137,7 +137,7 @@ def competing_noise(noise: Floats, together: bool) -> Floats:
 
 
 def bonus_noise(noise: Floats, mean_square: Floats, entropy: float) -> Floats:
-    """Returns [..., A] what an entropy bonus of weight `entropy` adds to the noise.
+    """Returns [..., A] the noise that an entropy bonus of weight `entropy` adds.
 
     `noise` is that of advantages with this mean square, which is NaN or 0 where there are none.
     """

@@ -136,8 +136,8 @@ def sharing(
     The mean of n_k rollouts misses that of n such rollouts by `sigma_k^2 (1/n_k - 1/n)` by chance
     alone, which is taken off the squared offset; their variance is too small by (n_k - 1) / n_k,
     which is put back. Groups in which the agent has a single rollout say nothing. So an agent that
-    is called once in eight rollouts is not taken for an offset or a drowned one; what the noise of
-    louder agents does to the shared mean stays in.
+    is called once in eight rollouts does not count as an offset or a variance mismatch. The effect
+    of louder agents' noise on the shared mean stays in.
 
     Args: as for `three_numbers`, and
         rollout: [N] id of the row's rollout: rows of one rollout are one sample.

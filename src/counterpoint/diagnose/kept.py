@@ -1,14 +1,14 @@
 """Signal kept by a scheme in an agent's gradient, and the task noise that no scheme removes.
 
 Every scheme makes advantages of the same rewards, and a gradient is linear in its advantages. So
-the samples that one scheme was trained on also show what other statistics would have made of
-them: pooled, per agent, per prompt, and per prompt and agent (`FAMILY`). Write SNR for the power
-of the signal over the power of the noise in a batch's gradient of one agent. Then
+the samples of one scheme's training also show the gradients that other statistics would have given:
+pooled, per agent, per prompt, and per prompt and agent (`FAMILY`). Write SNR for the power of the
+signal over the power of the noise in a batch's gradient of one agent. Then
 
     signal kept = SNR under the scheme / the best SNR in the family,
     task noise  = 1 / (1 + the best SNR in the family),
 
-the first a loss that other statistics would mend, the second one that none of them does.
+The first is a loss that other statistics would repair, the second one that none of them repairs.
 
 One update says little: estimates of signal scatter around 0, and their ratio means nothing. So
 both numbers divide sums over many updates, never updates. Start at `signal_kept` and
@@ -17,8 +17,8 @@ updates instead of whole trainings.
 
 - *Signal* is the mean inner product of different micro-batches: without bias, often below 0.
 - *Noise* is the agent's own, or, where agents share parameters or a step size, the mean of all
-  agents' if that is more: loud agents' noise lands on what the quiet one learned. An entropy bonus
-  of weight b pulls as strongly as the noise of advantages of size 10 b would (`bonus_noise`).
+  agents' if that is more: loud agents' noise disturbs the parameters of the quiet one. An entropy
+  bonus of weight b pulls as strongly as the noise of advantages of size 10 b would (`bonus_noise`).
 - *The best* of several noisy estimates is too good. So the updates are dealt into two halves: what
   one half shows to be better than the scheme (Student's test) is evaluated in the other. Where
   nothing is, the scheme is the best itself and keeps everything.
@@ -216,7 +216,7 @@ def _mean(values: Floats, axis: int = -2, fewest: int = FEWEST // 2) -> Floats:
 
 
 def _narrow(value: Floats, low: Floats, high: Floats) -> ShareInterval:
-    """Returns the shares whose intervals say something; NaN for the others."""
+    """Returns the shares with informative intervals; NaN for the others."""
     known = high - low <= WIDE
     return ShareInterval(*(np.where(known, x, np.nan) for x in (value, low, high)))
 

@@ -1,4 +1,4 @@
-"""The causes of a log's agents, and a diagnosis in sentences: what to use, and what it costs.
+"""The causes of a log's agents, and a diagnosis in sentences: the scheme to use, and its cost.
 
 Start at `causes_of` and `reason_sentences`; the thresholds are in `counterpoint.diagnose.causes`.
 """
@@ -23,7 +23,7 @@ LOUDER = 3.0
 """Deviations of two agents' rewards that differ by this factor make equal scales a choice."""
 
 MOST_NAMES = 4
-"""Agents that a sentence names; of more it gives the number."""
+"""Maximum number of agents that a sentence names; otherwise it gives their number."""
 
 MEANING = {
     "C1": "the reward differs when a certain agent acts",
@@ -94,7 +94,8 @@ def reason_sentences(f: Findings) -> str:
 
 
 def _decoupling(f: Findings) -> str:
-    """Returns whether decoupling matters; beside advice, what changes nothing and what does."""
+    """Returns the sentence whether decoupling matters; beside advice, which splits change
+    something."""
     if len(f.log.agents) == 1:
         return "There is one agent, so there is nothing to decouple."
     if f.bearing:
@@ -125,7 +126,7 @@ def _decoupling(f: Findings) -> str:
 
 
 def changed(now: Scheme, new: Scheme) -> str:
-    """Returns what another scheme does differently, as the subject of a sentence in the singular.
+    """Returns the difference of another scheme, as the subject of a sentence in the singular.
 
     It says `by agent` only where the other scheme adds that split.
     """
@@ -159,11 +160,11 @@ _MEANS = {
     "normalization changes this",
     "LAZY": "no exploration: the agent always does the same, and no normalization changes this",
 }
-"""Each cause in the words of the field, and what is wrong."""
+"""Each cause in the words of the field, and its explanation."""
 
 
 def _advice(f: Findings) -> str:
-    """Returns what to use instead, with the numbers of both; or that nothing is better."""
+    """Returns the sentence with a better scheme and the numbers of both, or that none is better."""
     now, new, agents = f.now, f.advice, f.log.agents
     if now is None:
         return ""

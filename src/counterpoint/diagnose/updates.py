@@ -39,8 +39,8 @@ class UpdateNumbers:
 
         Args:
             columns: labels of the decisions, each [N].
-            rewards: [N] what was normalized, components summed.
-            values: [N] what came out.
+            rewards: [N] input of the scheme, components summed.
+            values: [N] output of the scheme.
         """
         center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
         # Offsets are measured in the groups that share a center, the rest where a scale is shared.
@@ -109,13 +109,13 @@ def credit_correlations(
     """Returns the Pearson correlation of each agent's credit with its own outcome.
 
     Both are centered within decisions of one agent at one step of the episode, so that late steps,
-    which have less to come than early ones, cause no correlation. Credit that knows nothing of the
+    which have less to come than early ones, cause no correlation. Credit that is independent of the
     agent's own outcome has 0; under a common reward, 1 would be credit as if each agent had been
     paid for itself.
 
     Args:
         credit: [N] advantage of each decision.
-        own: [N] what came of it for the agent itself: its own discounted return-to-go.
+        own: [N] the agent's own discounted return-to-go.
         agent: [N] index of the agent, below `agents`.
         turn: [N] step of the episode.
         agents: A.

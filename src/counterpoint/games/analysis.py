@@ -1,4 +1,5 @@
-"""What is known of a game, and where learners end in it. Start with `analyze_game`."""
+"""The analysis of a game, and of the equilibria that learners reach in it. Start with
+`analyze_game`."""
 
 from __future__ import annotations
 
@@ -48,24 +49,24 @@ from counterpoint.stats.estimate import Estimate
 T = TypeVar("T")
 
 HEARD = 0.05
-"""Signals that a team meets more seldom are not looked at where it lands."""
+"""Signals that a team meets less often than this are ignored when its equilibrium is determined."""
 NEAR = 0.1
 """A team is at an equilibrium if no player's probabilities differ by more in all."""
 MOST_SEEDS = 10_000
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
-"""What is compared where no schemes are named."""
+"""The schemes that are compared by default."""
 
 
 SHAPING = "shaping"
-"""The remedy of repeated games of two actions: each takes into account how the other will learn."""
+"""The remedy of repeated games of two actions: each player allows for the learning of the other."""
 SHAPED = 3.0
 """Its strength: see `Repeated.shaping`."""
 
 
 def analyze_game(game: Game) -> GameResult:
-    """Returns everything that is known about one game.
+    """Returns the analysis of one game.
 
-    What takes too long or needs a package that is missing is None, and `why` says so.
+    A quantity that takes too long or needs a missing package is None, and `why` has the reason.
 
     Raises:
         CounterpointError: nothing at all can be said.
@@ -133,12 +134,12 @@ def learn_game(
     Learners of repeated games have a memory of one round.
 
     Args:
-        game: what is played.
+        game: the game.
         schemes: how rewards become advantages; `SCHEMES` if none is named.
-        remedies: of `REMEDIES`.
-        seeds: teams of each.
+        remedies: names in `REMEDIES`.
+        seeds: number of teams for each scheme and remedy.
         learning: how teams learn; each scheme and remedy replaces its own. The defaults if None.
-        on_progress: called with what is done, and of how much.
+        on_progress: called with the number of finished arms, and of all.
 
     Raises:
         UnknownNameError, SchemeError, SettingError: as `learn_teams`.

@@ -1,6 +1,6 @@
-"""Bayesian games: what each player knows alone, and the game in normal form that follows from it.
+"""Bayesian games: players with private types, and the game in normal form that follows from them.
 
-A player's strategy says what it does for each type that it may be. `normal_form` has one action for
+A player's strategy has an action for each of its types. `normal_form` has one action for
 each strategy and pays what is expected before types are drawn, so that everything about games of
 complete information holds for it: its equilibria are the Bayesian ones. Source: Harsanyi,
 Management Science 14 (1967-68).
@@ -36,9 +36,9 @@ class BayesianGame:
     prior: Floats
     """[T_1, ..., T_A] chance of each profile of types; adds up to 1."""
     payoffs: Floats
-    """[T_1, ..., T_A, M_1, ..., M_A, A] what each profile of actions pays each player then."""
+    """[T_1, ..., T_A, M_1, ..., M_A, A] the payoffs for each profile of types and of actions."""
     name: str = "game"
-    """What it is called."""
+    """Its name."""
     players: tuple[str, ...] = ()
     """[A] names."""
     types: tuple[tuple[str, ...], ...] = ()
@@ -46,7 +46,7 @@ class BayesianGame:
     actions: tuple[tuple[str, ...], ...] = ()
     """`[A][M_i]` names."""
     source: str = ""
-    """Where it comes from."""
+    """Its source."""
 
     def __post_init__(self) -> None:
         try:
@@ -64,8 +64,8 @@ class BayesianGame:
         ):
             raise SettingError(
                 f"got a prior of shape {prior.shape} and payoffs of shape {payoffs.shape}; wanted "
-                "[types of each player] and [types of each, actions of each, players]; who knows "
-                "nothing alone has an axis of one type"
+                "[types of each player] and [types of each, actions of each, players]; a player "
+                "without private information has an axis of one type"
             )
         if not np.isfinite(payoffs).all():
             raise SettingError("got a payoff that is not finite; wanted numbers")
@@ -148,7 +148,8 @@ class BayesianGame:
 
 
 def unsure_battle(chance: float = 0.5) -> Game:
-    """Returns the battle of the sexes where one is unsure whether the other wants to meet."""
+    """Returns the battle of the sexes in which one player does not know whether the other wants to
+    meet."""
     if not 0 < chance < 1:
         raise SettingError(f"got chance={chance}; wanted one between 0 and 1")
     meet, avoid = [[[2, 1], [0, 0]], [[0, 0], [1, 2]]], [[[2, 0], [0, 2]], [[0, 1], [1, 0]]]

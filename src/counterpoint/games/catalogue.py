@@ -19,7 +19,7 @@ class GameEntry(NamedTuple):
     """A game in the catalogue."""
 
     build: Callable[..., Game]
-    """Called with its options."""
+    """Makes the game from its options."""
     summary: str
     """One line."""
 
@@ -144,20 +144,20 @@ _GAMES: Mapping[str, GameEntry] = {
         prisoners_dilemma, "each is better off to defect, all to cooperate"
     ),
     "stag_hunt": GameEntry(stag_hunt, "the better of two equilibria is the riskier one"),
-    "chicken": GameEntry(chicken, "who gives way; both want the other to"),
-    "battle_of_the_sexes": GameEntry(battle_of_the_sexes, "meet, but where"),
+    "chicken": GameEntry(chicken, "each player wants the other to give way"),
+    "battle_of_the_sexes": GameEntry(battle_of_the_sexes, "meet, but each prefers another place"),
     "climbing": GameEntry(climbing, "a common payoff with a high peak beside a cliff"),
     "penalty": GameEntry(penalty, "two peaks, and a penalty for missing each other"),
-    "lever": GameEntry(lever, "pull the same of many equal levers"),
-    "refuges": GameEntry(refuges, "match for 1, or take less for certain"),
-    "unsure_battle": GameEntry(unsure_battle, "meet, but does the other want to? Bayesian"),
-    "matching_pennies": GameEntry(matching_pennies, "one wants alike, the other unlike"),
+    "lever": GameEntry(lever, "choose the same one of many equal levers"),
+    "refuges": GameEntry(refuges, "match for 1, or take a smaller payoff for certain"),
+    "unsure_battle": GameEntry(unsure_battle, "meet a partner that may not want to; Bayesian"),
+    "matching_pennies": GameEntry(matching_pennies, "one wants equal coins, the other unequal"),
     "rock_paper_scissors": GameEntry(
-        rock_paper_scissors, "each beats one and is beaten by another"
+        rock_paper_scissors, "each action beats one action and loses to another"
     ),
     "blotto": GameEntry(blotto, "spread soldiers over fields"),
     "higher": GameEntry(higher, "the higher number wins: a duel without a cycle"),
-    "public_goods": GameEntry(public_goods, "give to all, or keep"),
+    "public_goods": GameEntry(public_goods, "contribute to a common pot, or keep the money"),
 }
 
 

@@ -2,12 +2,12 @@
 
 Two players: the vertices of the two best-response polytopes, paired so that every action is a best
 response or is not played. In a game that is not degenerate these are all equilibria, an odd number;
-in a degenerate one there are more between them, and that is said. Start with `equilibria`.
+in a degenerate one there are more between them, and the result says so. Start with `equilibria`.
 
 More players: `search_mixed` finds mixed equilibria of small games. For every choice of which
 actions are played, those that are have to pay alike: equations in several unknowns, which Newton's
-method solves from several starts. What it finds is an equilibrium; what it does not find may still
-be one, and that is said. `correlated_equilibrium` solves a linear program.
+method solves from several starts. Each result is an equilibrium, but others may exist, and the
+result says so. `correlated_equilibrium` solves a linear program.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from counterpoint.optional import needs, pip_line
 
 Rational = tuple[Fraction, ...]
 MOST_BASES = 200_000
-"""Subsets of constraints that are looked at, for each player: 8 x 8 actions have 12,870."""
+"""Maximum number of subsets of constraints that are examined for each player: 8 x 8 actions have
+12,870."""
 MOST_CHECKS = 4_000_000
-"""Bases times constraints: each point is held against all of them."""
+"""Maximum number of bases times constraints: each point is checked against all constraints."""
 SLACK = 1e-7
-"""A basis that is infeasible by more, in floating point, is not looked at exactly."""
+"""A basis that is infeasible by more, in floating point, is not examined exactly."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ class Equilibrium:
     strategies: tuple[Rational, ...]
     """`[A][M_i]` the probabilities with which each player takes its actions."""
     payoffs: Rational
-    """[A] what it pays."""
+    """[A] its payoffs."""
     exact: bool = True
-    """Whether nobody gains anything by deviating, to the last digit; else it was found by search,
-    and its probabilities are rounded."""
+    """Whether no player gains by deviating, in exact arithmetic; otherwise it is the result of a
+    search, and its probabilities are rounded."""
 
     @property
     def pure(self) -> bool:
-        """Returns whether nobody mixes."""
+        """Returns whether all strategies are pure."""
         return all(max(strategy) == 1 for strategy in self.strategies)
 
     def floats(self) -> list[Floats]:
@@ -76,7 +77,7 @@ def equilibria(game: Game) -> list[Equilibrium]:
     """Returns the equilibria of a game: all extreme ones of two players, the pure ones of more.
 
     Raises:
-        SettingError: a game of two that is too large to be looked at whole.
+        SettingError: a game of two players that is too large for a complete search.
     """
     return pure_equilibria(game) if game.count != 2 else list(_extreme(game))
 
@@ -113,7 +114,7 @@ def _extreme(game: Game) -> tuple[Equilibrium, ...]:
 
 
 def pure_equilibria(game: Game) -> list[Equilibrium]:
-    """Returns all equilibria in which nobody mixes; any number of players."""
+    """Returns all equilibria in pure strategies; any number of players."""
     best = np.ones(game.sizes, dtype=bool)
     for player in range(game.count):
         own = game.payoffs[..., player]
@@ -141,7 +142,8 @@ def is_degenerate(game: Game) -> bool:
 
 
 def is_equilibrium(game: Game, strategies: Sequence[Rational]) -> bool:
-    """Returns whether nobody can gain anything by deviating, exactly; any number of players."""
+    """Returns whether no player can gain by deviating, in exact arithmetic; any number of
+    players."""
     if any(min(own) < 0 or sum(own) != 1 for own in strategies):
         return False
     for player, own in enumerate(strategies):
@@ -256,13 +258,13 @@ def correlated_equilibrium(
 ) -> tuple[NDArray[np.float64], float]:
     """Returns the equilibrium with the largest (or smallest) sum of payoffs.
 
-    It is a distribution over profiles. Nobody gains by disobeying a recommendation (`correlated`),
-    or by not listening at all (`coarse`).
+    It is a distribution over profiles. No player gains by disobeying a recommendation
+    (`correlated`), or by never listening (`coarse`).
 
     Args:
         game: any number of players.
         kind: of the two.
-        best: the one that pays most; else the one that pays least.
+        best: True for the largest sum of payoffs, False for the smallest.
 
     Returns: [M_1, ..., M_A] probabilities, and the sum of payoffs.
 
@@ -296,7 +298,7 @@ def correlated_equilibrium(
 
 
 def _temptations(game: Game, kind: str) -> Iterator[NDArray[np.float64]]:
-    """Yields what a deviation gains at each profile, [profiles], one row for each deviation."""
+    """Yields the gain of a deviation at each profile, [profiles], one row for each deviation."""
     for player in range(game.count):
         own = np.moveaxis(game.payoffs[..., player], player, 0)
         for new in range(game.sizes[player]):
@@ -312,11 +314,11 @@ def _temptations(game: Game, kind: str) -> Iterator[NDArray[np.float64]]:
 
 
 MOST_SUPPORTS = 400
-"""Choices of played actions that are looked at: 3 players with 3 actions have 343."""
+"""Maximum number of choices of played actions: 3 players with 3 actions have 343."""
 STARTS = 4
-"""From which Newton's method begins, for each choice."""
+"""Number of starts of Newton's method for each choice."""
 CLOSE = 1e-9
-"""What a deviation may gain, of the spread of payoffs."""
+"""Tolerance of the gain of a deviation, relative to the spread of payoffs."""
 DENOMINATOR = 10_000
 """Probabilities that are a fraction with at most this denominator are written as it."""
 
@@ -368,7 +370,8 @@ def search_mixed(game: Game, seed: int = 0) -> list[Equilibrium]:
 
 
 def _gaps(game: Game, played: tuple[tuple[int, ...], ...], x: Floats) -> Floats:
-    """Returns what has to be 0: differences of what played actions pay, and sums less 1."""
+    """Returns the values that must be 0: payoff differences of played actions, and sums of
+    probabilities minus 1."""
     mix = _mixed(game, played, x)
     gaps = []
     for own, strategy, pays in zip(played, mix, game.deviations(mix), strict=True):
@@ -400,7 +403,7 @@ def _as_fractions(game: Game, mix: list[Floats]) -> Equilibrium:
 
 
 def _paid(game: Game, strategies: tuple[Rational, ...]) -> Rational:
-    """Returns what a mix pays, exactly."""
+    """Returns the exact payoffs of mixed strategies."""
     paid = [Fraction(0)] * game.count
     for profile, payoffs in game.exact.items():
         chances = [own[action] for own, action in zip(strategies, profile, strict=True)]

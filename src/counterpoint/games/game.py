@@ -20,22 +20,22 @@ LARGEST = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Game:
-    """What each profile of actions pays each player.
+    """A game in normal form: the payoff of each player for each profile of actions.
 
     Raises:
         SettingError: payoffs of a wrong shape, or that are not finite, or a game that is too large.
     """
 
     payoffs: Floats
-    """[M_1, ..., M_A, A] what each profile pays each player."""
+    """[M_1, ..., M_A, A] the payoff of each player for each profile."""
     name: str = "game"
-    """What it is called."""
+    """Its name."""
     players: tuple[str, ...] = ()
     """[A] names."""
     actions: tuple[tuple[str, ...], ...] = ()
     """`[A][M_i]` names."""
     source: str = ""
-    """Where it comes from."""
+    """Its source."""
     fractions: Mapping[tuple[int, ...], tuple[Fraction, ...]] | None = None
     """Profile to exact payoffs, where `payoffs` are rounded ones; None takes those as written."""
 
@@ -72,7 +72,7 @@ class Game:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Returns how many actions each player has, [A]."""
+        """Returns the number of actions of each player, [A]."""
         return self.payoffs.shape[:-1]
 
     @property
@@ -98,7 +98,8 @@ class Game:
         return np.asarray(value)
 
     def deviations(self, strategies: Sequence[Floats]) -> list[Floats]:
-        """Returns what each action of each player pays against what the others do, `[A][M_i]`."""
+        """Returns the payoff of each action of each player against the strategies of the others,
+        `[A][M_i]`."""
         values = []
         for player in range(self.count):
             value = np.moveaxis(self.payoffs[..., player], player, -1)
@@ -109,7 +110,7 @@ class Game:
         return values
 
     def gain(self, strategies: Sequence[Floats]) -> Floats:
-        """Returns what each player gains by its best deviation, [A]; 0 at an equilibrium."""
+        """Returns the gain of each player by its best deviation, [A]; 0 at an equilibrium."""
         best = np.array([values.max() for values in self.deviations(strategies)])
         return np.asarray(np.maximum(0.0, best - self.expected(strategies)))
 

@@ -1,7 +1,7 @@
 """Learners in a game: policy gradient from samples under any credit scheme, many seeds at once.
 
 Each player has a table of logits, with one row for each public signal (one, unless a device is
-shared), and learns from what it is paid. Start with `learn_teams`.
+shared), and learns from its rewards. Start with `learn_teams`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from counterpoint.games.game import Game
 from counterpoint.settings import CheckedSettings, Range
 
 Remedy = Literal["none", "convention", "device", "cheap_talk", "other_play", "population"]
-"""What can be switched on: a convention that all teams know before they begin; a public signal that
-players can condition on; a word that each says before anybody acts, at no cost; training as if
+"""The remedies: a convention that all teams know before they begin; a public signal on which
+players can condition; a word that each player says before anybody acts, at no cost; training as if
 actions that are alike had been relabelled (Other-Play, Hu et al., ICML 2020); partners drawn from a
 population."""
 REMEDIES: tuple[str, ...] = get_args(Remedy)
 MOST_SIGNALS = 4096
-"""What players may have heard before they act: words to the power of players."""
+"""Maximum number of signals before an action; with cheap talk there are words to the power of
+players."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,53 +37,53 @@ class Learning(CheckedSettings):
     """
 
     scheme: str = "happo_per_agent"
-    """How rewards become advantages: a name of `counterpoint schemes`."""
+    """The scheme that turns rewards into advantages: a name of `counterpoint schemes`."""
     updates: Annotated[int, Range(1, 1_000_000)] = 400
-    """Steps, each on a batch of its own."""
+    """Number of updates, each with its own batch."""
     batch: Annotated[int, Range(2, 1_000_000)] = 64
-    """Plays of the game in a batch."""
+    """Number of plays of the game in a batch."""
     lr: Annotated[float, Range(0.0, 100.0)] = 0.1
     """Step size of Adam on logits."""
     entropy: Annotated[float, Range(0.0, 100.0)] = 0.0
     """Weight of the entropy bonus, in nats."""
     start: Annotated[float, Range(0.0, 100.0)] = 1.0
-    """Standard deviation of the logits in the beginning."""
+    """Standard deviation of the initial logits."""
     paid: Literal["own", "team"] = "own"
-    """What a player is paid: its own payoff, or the mean of all."""
+    """The reward of a player: its own payoff, or the mean of all payoffs."""
     remedy: Remedy = "none"
-    """What is switched on against conventions that strangers do not share."""
+    """The remedy against conventions that partners of other teams do not share."""
     signals: Annotated[int, Range(1, 64)] = 2
-    """How many different public signals a device has; of cheap talk, how many words."""
+    """Number of public signals of a device, or of words of cheap talk."""
     restarts: Annotated[int | None, Range(1, 1000)] = None
-    """From how many starts each team learns, to keep what its own objective likes best; default 1,
-    of Other-Play 32."""
+    """Number of starts from which each team learns; the result with the best own objective is kept.
+    The default is 1, and 32 for Other-Play."""
     partners: Annotated[int, Range(2, 64)] = 8
-    """How many partners a population has for each player."""
+    """Number of partners for each player in a population."""
 
 
 @dataclass(frozen=True)
 class LearnedTeams:
-    """Where learners landed."""
+    """The strategies of learners at the end of their training."""
 
     strategies: tuple[Floats, ...]
     """[A] arrays [S, Z, M_i]: probabilities of each seed at each signal."""
     payoffs: Floats
     """[S, A] expected payoffs of each seed's own team."""
     weights: Floats
-    """[S, Z] how often each seed's own team meets each signal."""
+    """[S, Z] the frequency of each signal in each seed's own team."""
     words: tuple[Floats, ...] | None
-    """[A] arrays [S, K] of what each says first, where there is cheap talk: signal i K + j is that
-    the first of two said i and the second j."""
+    """[A] arrays [S, K] of the probabilities of first words, if there is cheap talk: in signal i K
+    + j the first of two players says i and the second j."""
 
 
 def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> LearnedTeams:
     """Trains a team for each seed, and returns where the teams end.
 
     Args:
-        game: what is played; each team plays it with itself.
-        learning: how.
-        seeds: S, how many teams.
-        seed: of the first; team s has the generator of seed + s.
+        game: the game, which each team plays with itself.
+        learning: how teams learn.
+        seeds: S, the number of teams.
+        seed: seed of the first team; team s has the generator of seed + s.
 
     Raises:
         UnknownNameError, SchemeError: the scheme does not exist, or does not fit.
@@ -97,8 +98,8 @@ def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Le
     )
     if learning.remedy == "cheap_talk" and signals > MOST_SIGNALS:
         raise SettingError(
-            f"got {learning.signals} words of each of {game.count} players, {signals:,} things to "
-            f"hear; wanted at most {MOST_SIGNALS:,}: set signals"
+            f"got {learning.signals} words of each of {game.count} players, {signals:,} signals; "
+            f"wanted at most {MOST_SIGNALS:,}: set signals"
         )
     table = TabularTeams(game, learning, seeds * restarts, seed, signals, restarts)
     relabel = alike(game) if learning.remedy == "other_play" else None

@@ -1,4 +1,5 @@
-"""What repetition can sustain: punishment values, feasible and rational payoffs, patience.
+"""The payoffs that repetition can sustain: punishment values, feasible and rational payoffs,
+patience.
 
 And repeated games of two actions, played with a memory of one round: exact values (`values`),
 learning (`learn_repeated`), and who punishes. A strategy is five probabilities of the first action:
@@ -30,13 +31,13 @@ DENOMINATOR = 10**6
 
 
 def minmax(game: Game) -> NDArray[np.float64]:
-    """Returns the least payoff to which the others can hold a player who responds best, [A].
+    """Returns the lowest payoff to which the others can hold a player that responds best, [A].
 
     If there are more than two players, the others may coordinate: they mix over their joint
     actions.
 
     Raises:
-        MissingPackageError: scipy is not installed, and somebody has more than one action.
+        MissingPackageError: scipy is not installed, and some player has more than one action.
     """
     values = []
     for player in range(game.count):
@@ -48,7 +49,8 @@ def minmax(game: Game) -> NDArray[np.float64]:
 
 
 def zero_sum_value(table: NDArray[np.float64]) -> float:
-    """Returns the value of a matrix game to the rows, who want most; columns want least.
+    """Returns the value of a matrix game to the row player, who maximizes; the column player
+    minimizes.
 
     Raises:
         MissingPackageError: scipy is not installed.
@@ -124,14 +126,14 @@ def _clipped(hull: Sequence[Point], axis: int, least: Fraction) -> list[Point]:
 
 
 def critical_discount(game: Game, profile: Sequence[int] | None = None) -> Sustained:
-    """Returns how patient players have to be to keep to a profile.
+    """Returns the least discount factor at which players keep to a profile.
 
     A deviation ends in the worst equilibrium of the stage game for ever: delta >= (deviation -
     reward) / (deviation - punishment) of the player who gains most by deviating.
 
     Args:
         game: the stage game.
-        profile: what is to be sustained; the one that pays most in all if none is given.
+        profile: the profile to sustain; by default the one with the largest sum of payoffs.
 
     Source: Friedman, Rev. Econ. Stud. 38 (1971).
     """
@@ -197,9 +199,9 @@ class Repeated(CheckedSettings):
     """
 
     discount: Annotated[float, Range(0.0, 0.9999)] = 0.96
-    """What the next round is worth, of this one."""
+    """Discount factor: the weight of the next round relative to the present one."""
     updates: Annotated[int, Range(1, 100_000)] = 300
-    """Steps of exact gradient ascent."""
+    """Number of steps of exact gradient ascent."""
     lr: Annotated[float, Range(0.0, 1000.0)] = 1.0
     """Step size, on logits."""
     start: str = "random"
@@ -207,8 +209,8 @@ class Repeated(CheckedSettings):
     spread: Annotated[float, Range(0.0, 100.0)] = 1.0
     """Standard deviation of the logits about their mean in the beginning."""
     shaping: Annotated[float, Range(0.0, 1000.0)] = 0.0
-    """How large a step of the other each expects and takes into account (LOLA, Foerster et al.,
-    AAMAS 2018); 0 is none."""
+    """Size of the other player's step that each player anticipates (LOLA, Foerster et al., AAMAS
+    2018); 0 means none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -218,7 +220,7 @@ class Repeated(CheckedSettings):
 
 @dataclass(frozen=True)
 class LearnedPairs:
-    """Where learners landed."""
+    """The values and actions of learners at the end of their training."""
 
     logits: Floats
     """[S, 2, 5]."""
@@ -235,7 +237,7 @@ def values(payoffs: Floats, first: Floats, second: Floats, discount: float) -> F
     """Returns discounted mean payoffs of a round, exactly: (1 - d) p_0 (I - d T)^-1 u.
 
     Args:
-        payoffs: [2, 2, K] anything that is paid in a round.
+        payoffs: [2, 2, K] any quantities that are paid in a round.
         first, second: [..., 5] probabilities of the first action, as each player sees outcomes.
         discount: d, below 1.
 
@@ -260,10 +262,10 @@ def learn_repeated(game: Game, how: Repeated, seeds: int, seed: int = 0) -> Lear
     """Trains two learners for each seed, who each climb their own value.
 
     Args:
-        game: of two players with two actions each.
-        how: they learn.
-        seeds: S, how many pairs.
-        seed: of the first.
+        game: a game of two players with two actions each.
+        how: the settings of the learners.
+        seeds: S, the number of pairs.
+        seed: seed of the first pair.
 
     Raises:
         SettingError: another game.

@@ -30,7 +30,7 @@ SPELLINGS = (
 )
 """Module and name of the decorator in rLLM's versions, newest first."""
 ALONE = "all_groups"
-"""The role of a group whose id names none."""
+"""The role of a group if its id names no role."""
 
 
 def register(

@@ -1,4 +1,4 @@
-"""Rewards from a judge's ranking: who judges, what a judge is shown, and what a ranking is worth.
+"""Rewards from a judge's ranking: the judges, their questions, and the rewards of a ranking.
 
 Start with `rank_groups` in `rank.py`: a `Group` of runs and a `Judge` in, a `Verdict` out.
 `present.py` makes the question, and `judges.py` reads the reply strictly. `modes.py` decides which

@@ -1,4 +1,4 @@
-"""Judges by name: `judge_and_settings` makes one, with the settings of what it is asked.
+"""Judges by name: `judge_and_settings` makes one, with the settings of its questions.
 
 `Human`, a person at a terminal, is here too. To add a judge, add a `JudgeEntry` to `JUDGES`, or to
 a package of your own under the entry-point group `counterpoint.judges`.
@@ -36,7 +36,7 @@ class JudgeEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class ServerJudgeSettings:
-    """Which OpenAI-compatible server judges, and how it is asked.
+    """Settings of an OpenAI-compatible server that judges, and of the requests to it.
 
     Raises:
         SettingError: the address or the model is missing.
@@ -70,7 +70,7 @@ class ServerJudgeSettings:
 
 @dataclass(frozen=True)
 class HumanSettings:
-    """Who judges at the terminal."""
+    """The settings of a person who judges at the terminal."""
 
     name: str = ""
     """Two names are two judges: the answers of one are not kept for the other."""
@@ -202,7 +202,7 @@ def setting_names(name: str) -> tuple[str, ...]:
 
 
 def judge_and_settings(name: str, given: Mapping[str, object]) -> tuple[Judge, RankSettings]:
-    """Returns a judge, and the settings of what it is asked, from one list of settings.
+    """Returns a judge, and the settings of its questions, from one list of settings.
 
     Args:
         name: one of `JUDGES`.

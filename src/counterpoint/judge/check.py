@@ -43,7 +43,7 @@ def measure_judge(
         judge: the judge to measure.
         wanted: reliability to be reached, between 0 and 1.
         own: the author whose runs are the judge's own.
-        criteria: what is good, for judges that read.
+        criteria: the criteria of a good run, for judges that read text.
         seed: of orders, ids, and a judge's own chance.
 
     Raises:
@@ -83,9 +83,13 @@ def measure_judge(
 MEASURES: tuple[tuple[str, float | None, str], ...] = (
     ("accuracy", 0.5, "share of pairs of different worth that it puts in the right order"),
     ("tau", 0.0, "Kendall's tau-b between its ranking and the truth"),
-    ("position_bias", 0.5, "how often of a pair the one that stands first is put higher"),
-    ("length_bias", 0.0, "errors in favour of the longer run less errors in favour of the shorter"),
-    ("self_preference", 0.0, "errors in favour of its own runs less errors against them"),
+    ("position_bias", 0.5, "how often the first text of a pair is ranked higher"),
+    (
+        "length_bias",
+        0.0,
+        "errors in favour of the longer run minus errors in favour of the shorter",
+    ),
+    ("self_preference", 0.0, "errors in favour of its own runs minus errors against them"),
     ("retest", None, "Kendall's tau-b between two rankings in the same order"),
     ("reliability", 0.0, "Kendall's tau-b between two rankings in opposite orders"),
     ("drift", 0.0, "standard deviation of the score of one run that is scored twice"),

@@ -47,7 +47,8 @@ class Judge(Protocol):
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Returns what decides its opinions besides the sheet; it identifies the judge."""
+        """Returns the facts on which its opinions depend besides the sheet; they identify the
+        judge."""
 
     @property
     def at_once(self) -> int:

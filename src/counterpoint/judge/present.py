@@ -1,4 +1,5 @@
-"""What a judge is shown: `Presenter.sheet` makes one question about some candidates of a `Group`.
+"""The questions to a judge: `Presenter.sheet` makes one question about some candidates of a
+`Group`.
 
 A sheet does not name the runs: each candidate has a random id and a random fence, and has lost
 invisible characters (control, direction, zero-width). A beginning that all candidates share is
@@ -51,11 +52,11 @@ class Candidate:
     id: str
     """The run's own id; no judge sees it."""
     episode: Episode
-    """What the agents wrote and did: a judge reads it."""
+    """The transcript of the agents, which a judge reads."""
     truth: float | None = None
-    """How good the run is, if that is known; only programmatic judges and `judge check` read it."""
+    """The score of the run, if it is known; only programmatic judges and `judge check` read it."""
     author: str = ""
-    """Who made the run, if that is known: a judge may prefer its own runs."""
+    """The author of the run, if it is known: a judge may prefer its own runs."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Sheet:
     task: str
     """The task of the runs."""
     criteria: str
-    """What is good, in the words of the user."""
+    """The criteria of a good run, in the words of the user."""
     common: str
     """The beginning that all candidates share."""
     shown: tuple[Shown, ...]
@@ -167,7 +168,7 @@ class Presenter:
     Args:
         group: the group that is judged.
         rng: draws ids, fences and the seeds of the judge.
-        criteria: what is good; empty leaves it to the judge.
+        criteria: the criteria of a good run; empty leaves them to the judge.
         longest: the most characters of a candidate; more are cut out of its middle, visibly.
     """
 

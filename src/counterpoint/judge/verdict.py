@@ -1,4 +1,4 @@
-"""What a ranking is worth: rewards from an order, and why there may be none. Pure functions."""
+"""Rewards from a ranking, and the reasons why there may be none. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from counterpoint.settings import require, require_choices
 
 @dataclass(frozen=True)
 class RankSettings:
-    """What a judge is asked, and how its rankings become rewards.
+    """Settings of the questions to a judge, and of the rewards from its rankings.
 
     Raises:
         SettingError: a value is out of range.
@@ -45,7 +45,7 @@ class RankSettings:
     repairs: int = 2
     """How often a reply that cannot be read is asked for again."""
     criteria: str = ""
-    """What is good, in words, for judges that read."""
+    """The criteria of a good run, in words, for judges that read text."""
     longest: int = LONGEST
     """The most characters of a run that a judge reads; more are cut out of its middle, visibly."""
     seed: int = 0

@@ -69,7 +69,7 @@ class Adapter(nn.Module):
             self.register_parameter(f"{flat}_up", self.up[name])
 
     def change(self, name: str, x: Tensor) -> Tensor:
-        """Returns what the adapter adds to the output of a place for `x` [..., inputs]."""
+        """Returns the change by the adapter of the output of a place, for `x` [..., inputs]."""
         change: Tensor = (x @ self.down[name].T) @ self.up[name].T
         return change * self.scale
 

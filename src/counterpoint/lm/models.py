@@ -192,7 +192,7 @@ def model_problem(name: str, *, thoroughly: bool = False) -> str | None:
 
 
 def _damage(folder: Path, thoroughly: bool) -> str | None:
-    """Returns what is wrong with a fetched model, or None."""
+    """Returns the damage of a fetched model, or None."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
         if manifest.schema != SCHEMA or CONFIG not in manifest.files:

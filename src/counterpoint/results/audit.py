@@ -1,4 +1,4 @@
-"""`AuditResult`: what is wrong with a team, as far as its logs show it."""
+"""`AuditResult`: the findings of an audit about a team, from its logs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     """Name of the log or table."""
     config: Settings = field(default_factory=dict)
     format: str
-    """Formats of the log, with commas between."""
+    """Formats of the log, separated by commas."""
     formats: dict[str, int]
     """Format to its number of episodes."""
     episodes: int
@@ -60,7 +60,7 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     events: int
     findings: list[Finding]
     timelines: list[Timeline]
-    """The first episodes, and the first in which something stands out."""
+    """The first episodes, and the first episodes with evidence of a finding."""
     warning: str | None = None
     """Why findings about single members are not reliable."""
     skipped: list[str]

@@ -1,7 +1,7 @@
-"""`ComparisonResult`: what teams return under each scheme, and which scheme to use.
+"""`ComparisonResult`: the returns of teams under each scheme, and the scheme to use.
 
-What to use follows from the numbers alone: `ComparisonResult.decision` computes it by
-`stats.decide`, so that a verdict that was saved can never contradict them.
+The recommendation follows from the numbers alone: `ComparisonResult.decision` computes it by
+`stats.decide`, so that a saved verdict can never contradict the numbers.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Curves(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AgentResult(Part, frozen=True, kw_only=True):
-    """One agent under one scheme; None is not known."""
+    """One agent under one scheme; None means that a number is not known."""
 
     accuracy: float | None = None
     """Probability of the right action at the end."""
@@ -89,7 +89,7 @@ class AgentResult(Part, frozen=True, kw_only=True):
     """One of `counterpoint.diagnose.CAUSES`, or None."""
     remedy: str | None = None
     difficulty: str | None = None
-    """What makes its task hard under every normalization: DILUTED, or None."""
+    """The cause that makes its task hard under every normalization: DILUTED, or None."""
     expected: str | None = None
     """The cause that the first tenth of the training was enough to expect."""
     returns: SeedMean | None = field(name="return", default=None)
@@ -117,13 +117,13 @@ class SchemeResult(Part, frozen=True, kw_only=True):
     normalized_reason: str | None = None
     """Why the return is not normalized."""
     weighted_return: SeedMean | None = None
-    """The return weighted by the reward paid; None where the return itself is that."""
+    """The reward-weighted return; None if it equals the return."""
     credit_correlation: SeedMean | None = None
-    """How far credit goes with the agents' own rewards, under a common reward."""
+    """Correlation of credit with the agents' own rewards, under a common reward."""
     agents: dict[str, AgentResult]
     curves: Curves
     tally: dict[str, int] = field(default_factory=dict)
-    """Edge cases of normalization to how often they were met, over updates and seeds."""
+    """Edge case of normalization to its count, over updates and seeds."""
 
     def __post_init__(self) -> None:
         known = set(self.curves.agents) <= set(self.agents)
@@ -173,7 +173,8 @@ class ControlScheme(Part, frozen=True, kw_only=True):
 
 
 class Control(Part, frozen=True, kw_only=True):
-    """The same world with everybody present or paid alike: decoupling must change nothing there."""
+    """The same world with all agents present, or with equal rewards: decoupling must change
+    nothing."""
 
     setting: str
     schemes: dict[str, ControlScheme]
@@ -185,7 +186,7 @@ class Control(Part, frozen=True, kw_only=True):
 
 
 class References(Part, frozen=True, kw_only=True):
-    """Returns to compare with; None is not known."""
+    """Returns to compare with; None means that a return is not known."""
 
     random: float | None = None
     """Return of a team that chooses uniformly."""
@@ -194,11 +195,11 @@ class References(Part, frozen=True, kw_only=True):
     reference: float | None = None
     """Return of a good team, in any other world."""
     scale: str | None = None
-    """Which scale the returns are on, and whose the reference is."""
+    """The scale of the returns, and the source of the reference."""
 
 
 class ComparisonVerdict(Part, frozen=True, kw_only=True):
-    """What follows from a comparison, in words."""
+    """The conclusions of a comparison, in words."""
 
     decoupling: str = ""
     """`matters`, `no-op` or `cannot tell`: whether per-agent statistics can change anything."""
@@ -207,8 +208,8 @@ class ComparisonVerdict(Part, frozen=True, kw_only=True):
     decoupled: str | None = None
     """The scheme that decouples the reference."""
     effect: str | None = None
-    """What decoupling did to the return: `helps`, `hurts`, `tie` where both schemes are equal on
-    every seed, or `cannot tell`; None where they were not both compared."""
+    """The effect of decoupling on the return: `helps`, `hurts`, `tie` where both schemes are equal
+    on every seed, or `cannot tell`; None where they were not both compared."""
     recommended: str | None = None
     headline: str = ""
     """At most 15 words."""
@@ -239,9 +240,9 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
     world: str
     summary: str = ""
     kind: Literal["exact", "steps", "text"]
-    """Of the world: exactly evaluated, sequential, or a text environment."""
+    """The kind of the world: exactly evaluated, sequential, or a text environment."""
     axis: Literal["update", "step"]
-    """What curves run along."""
+    """The axis of the curves."""
     references: References
     config: Settings
     seeds: list[int]
@@ -277,9 +278,9 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
 
     @property
     def decision(self) -> Decision:
-        """What to use: `stats.decide` on the differences and the returns.
+        """The recommendation: `stats.decide` on the differences and the returns.
 
-        A baseline that needs the world is recommended only where nothing else was compared.
+        A baseline that needs the world is recommended only if nothing else was compared.
         """
         levels = {n: s.returns.iqm for n, s in self.schemes.items() if s.returns.iqm is not None}
         contrasts = {n: d.contrast for n, d in self.differences.items() if n != self.versus}
@@ -288,7 +289,7 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
 
     @property
     def contest(self) -> Contest | None:
-        """The two schemes of the decision; None where nothing was compared."""
+        """The two schemes of the decision; None if nothing was compared."""
         decision = self.decision
         if decision.arm is None:
             return None

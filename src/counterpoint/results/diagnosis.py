@@ -21,11 +21,11 @@ class LogFault(Part, frozen=True, kw_only=True):
     code: str
     """One of the codes in the table of `counterpoint.diagnose.faults`."""
     count: int
-    """Of rows, keys, rollouts, prompts or components, as the sentence says."""
+    """Number of rows, keys, rollouts, prompts or components, as the sentence says."""
     sentence: str
-    """What it is and what to do, in words."""
+    """The fault and its remedy, in words."""
     agent: str | None = None
-    """The agent that it is about; None where it is about the whole log."""
+    """The agent with the fault; None if it is a fault of the whole log."""
 
     @property
     def fatal(self) -> bool:
@@ -41,7 +41,7 @@ class ConditionTest(Part, frozen=True, kw_only=True):
     agent: str | None = None
     """The agent, or None where the test is about all of them."""
     p: float | None = None
-    """Permutation p-value, or None where nothing is left to chance."""
+    """Permutation p-value, or None if no test is needed."""
     q: float | None = None
     """p among all tests of the log (Benjamini-Hochberg)."""
     effect: float | None = None
@@ -49,9 +49,9 @@ class ConditionTest(Part, frozen=True, kw_only=True):
     detected: bool = False
     """Whether the condition holds, at the error rate."""
     level: str = ""
-    """What was shuffled: `rollouts`, `prompts` or `steps`."""
+    """The shuffled units: `rollouts`, `prompts` or `steps`."""
     about: str = ""
-    """Whether the mean or the spread of the reward showed it more."""
+    """Whether the effect is stronger on the mean or on the spread of the reward."""
     label: str = ""
     """The label, for C5."""
 
@@ -64,7 +64,7 @@ class Decoupling(Part, frozen=True, kw_only=True):
     """Which of C1, C2, C3, C5, C6 hold in the log."""
     tests: list[ConditionTest]
     error_rate: float
-    """How often at most a log without any of the conditions gets one."""
+    """Error rate: the largest probability that a log without any of the conditions gets one."""
     not_readable: dict[str, str]
     """Conditions that rewards cannot show, and why."""
     max_difference: float
@@ -73,7 +73,7 @@ class Decoupling(Part, frozen=True, kw_only=True):
 
 
 class AgentDiagnosis(Part, frozen=True, kw_only=True):
-    """What the log says of one agent; a number is None where it is undefined."""
+    """The numbers of one agent of the log; a number is None if it is undefined."""
 
     norm_inflation: float | None
     inflation: float | None
@@ -101,13 +101,13 @@ class AgentDiagnosis(Part, frozen=True, kw_only=True):
     deviation: float | None
     """Standard deviation of its reward."""
     scale_ratio: float | None
-    """Its deviation over the largest of the team."""
+    """Its standard deviation over the largest one in the team."""
     spike_rate: float | None
     """Share of its advantages that running statistics blow up."""
     influence: float | None
     """Share of the reward's variance that its choices explain."""
     entropy: float | None
-    """Of its choices, in nats."""
+    """Entropy of its choices, in nats."""
     cause: str | None
     """One of `counterpoint.diagnose.CAUSES`, or None."""
     remedy: str | None
@@ -135,7 +135,7 @@ class Timeline(Part, frozen=True, kw_only=True):
 
 
 class Kept(Part, frozen=True, kw_only=True):
-    """What a scheme keeps of each agent's signal on this log."""
+    """The share of each agent's signal that a scheme keeps on this log."""
 
     scheme: str
     signal_kept: dict[str, float | None]
@@ -147,16 +147,16 @@ class Recommendation(Kept, frozen=True, kw_only=True):
     """The scheme to use instead."""
 
     change: str = ""
-    """What it does differently, as the subject of a sentence."""
+    """The difference of the scheme, as the subject of a sentence."""
 
 
 class DiagnosisResult(Result, frozen=True, kw_only=True, tag="counterpoint.diagnosis/1"):
-    """What a log of rewards says about a team under one scheme."""
+    """The diagnosis of a log of rewards of a team under one scheme."""
 
     scheme: str
     """Name of the scheme under judgement."""
     log_faults: list[LogFault] = field(default_factory=list)
-    """What is wrong with the log, or changes how it is read; the worst first."""
+    """The faults of the log, and the facts that change how it is read; the worst first."""
     rows: int
     """Decisions in the log."""
     updates: int
@@ -169,7 +169,7 @@ class DiagnosisResult(Result, frozen=True, kw_only=True, tag="counterpoint.diagn
     best_grouping: str | None = None
     """The grouping that keeps most of the agents' signal, the coarsest of equal ones."""
     signal_kept: str = ""
-    """What `signal_kept` of an agent is, in words."""
+    """The definition of `signal_kept`, in words."""
     recommended: str | None
     """Name of the scheme to use instead; None where none is better, or the log cannot tell."""
     recommendation: Recommendation | None = None

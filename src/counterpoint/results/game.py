@@ -1,4 +1,5 @@
-"""`GameResult`: the equilibria of a game, what repetition sustains, and where learners end."""
+"""`GameResult`: the equilibria of a game, the profiles that repetition sustains, and the ends of
+learners."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Sustained(Part, frozen=True, kw_only=True):
     profile: tuple[int, ...]
     """[players] numbers of actions."""
     payoffs: tuple[float, ...] = ()
-    """[players] what the profile pays in each round."""
+    """[players] payoffs of the profile in each round."""
     discount: float | None
     """The least discount factor at which grim reversion to the worst equilibrium of the stage game
     sustains it; None if no patience is enough."""
@@ -47,7 +48,7 @@ class LearnedArm(Part, frozen=True, kw_only=True):
     """Mean payoff of a player."""
     by_player: list[Estimate] = field(default_factory=list)
     equilibria: dict[str, float]
-    """Number of an equilibrium, `none`, or several with `+` between, to the share of teams."""
+    """Number of an equilibrium, `none`, or several numbers joined by `+`, to the share of teams."""
     entropy_bits: float
     selection_efficiency: float | None
     self_play: float | None = None
@@ -66,7 +67,7 @@ class RepeatedArm(Part, frozen=True, kw_only=True):
 
 
 class Basins(Part, frozen=True, kw_only=True):
-    """Which equilibrium two learners reach from where, with exact gradients."""
+    """The equilibrium that two learners reach from each start, with exact gradients."""
 
     starts: list[float]
     """[n] probabilities of the first action."""
@@ -89,7 +90,8 @@ class Learned(Part, frozen=True, kw_only=True):
 
 
 class GameResult(Result, frozen=True, kw_only=True, tag="counterpoint.game/1"):
-    """What is known of one game. None stands for what takes too long; `why` has the reason."""
+    """The analysis of one game. A quantity that takes too long is None, and `why` has the
+    reason."""
 
     name: str
     source: str

@@ -20,7 +20,7 @@ class Measure(Part, frozen=True, kw_only=True):
     n: int
     """Number of groups that the value is a mean of."""
     meaning: str
-    """What the number says; or why there is none."""
+    """The meaning of the number, or the reason why there is none."""
     found: bool
     """Whether the interval leaves the null out."""
 
@@ -29,7 +29,7 @@ class JudgeCheckResult(Result, frozen=True, kw_only=True, tag="counterpoint.judg
     """How good a judge is."""
 
     judge: dict[str, str]
-    """What decides the opinions of the judge."""
+    """The facts on which the opinions of the judge depend."""
     measures: list[Measure]
     orders: int | None
     """Orders of a group that reach the wanted reliability; None if no number of them does."""
@@ -42,6 +42,6 @@ class JudgeCheckResult(Result, frozen=True, kw_only=True, tag="counterpoint.judg
     calls: int
     """How often the judge was asked."""
     tokens: int | None
-    """None if nobody counted."""
+    """Tokens; None if they were not counted."""
     cost_dollars: float | None
     """None if the price is not known."""

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 Settings = dict[str, Any]
-"""Settings by name, as somebody gave them: the one part of a result that has no fixed shape."""
+"""Settings by name, as the user gave them: the one part of a result that has no fixed shape."""
 
 Document = Mapping[str, Any]
 """A result as plain JSON, before its fields are checked: it may hold anything."""
@@ -31,7 +31,7 @@ class SeedMean(Part, frozen=True, kw_only=True, omit_defaults=True):
     high: float | None
     """Upper end of the interval; None with one seed."""
     n: int | None = None
-    """How many seeds stand behind it."""
+    """Number of seeds."""
 
 
 class Result(Part, frozen=True, kw_only=True, tag_field="schema"):

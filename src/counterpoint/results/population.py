@@ -18,12 +18,12 @@ class RepeatMean(Part, frozen=True, kw_only=True):
 
 
 class BudgetPoint(RepeatMean, frozen=True, kw_only=True):
-    """What the champion of an arm is worth at one budget."""
+    """The score of the champion of an arm at one budget."""
 
     budget: int
     """Policy updates of all members together."""
     spent: int
-    """Updates that one repeat was charged."""
+    """Number of updates that one repeat was charged."""
 
 
 class PopulationArm(Part, frozen=True, kw_only=True):
@@ -31,17 +31,17 @@ class PopulationArm(Part, frozen=True, kw_only=True):
 
     members: int
     champion: RepeatMean
-    """What the champion is worth."""
+    """The score of the champion."""
     believed: RepeatMean
     """The estimate for which the champion was chosen."""
     curse: Estimate
     """Mean of `believed` less `champion`, repeat by repeat: the winner's curse."""
     spent: int
-    """Updates that one repeat was charged."""
+    """Number of updates that one repeat was charged."""
     diversity: float | None = None
     """Effective number of different members in the end; None if it is not known."""
     against: list[list[float]] | None = None
-    """`[members][members]` mean pay of each (row) where it meets each (column)."""
+    """`[members][members]` mean payoff of each member (row) against each member (column)."""
     elo: list[float] | None = None
     """[members] ratings in a game in which one wins what the other loses."""
     curve: list[BudgetPoint]
@@ -52,7 +52,7 @@ class Crossover(Part, frozen=True, kw_only=True):
     """The budget from which on the best population is better than the single learner."""
 
     rival: str
-    """The arm that is held against the single learner."""
+    """The arm that is compared with the single learner."""
     budget: float | None = None
     """None if it is never better."""
     low: float | None = None
@@ -73,9 +73,9 @@ class PopulationResult(Result, frozen=True, kw_only=True, tag="counterpoint.popu
     """Independent populations of each arm."""
     source: str
     optimum: float | None = None
-    """What the best team gets, or a good one where the best is not known."""
+    """The payoff of the best team, or of a good team if the best is not known."""
     unit: str = ""
-    """The quantity that a champion is measured in."""
+    """The quantity that measures a champion."""
     exact: bool = True
     """Whether that is computed exactly, and not measured in episodes."""
     settings: Settings

@@ -1,4 +1,4 @@
-"""`RankingResult`: what a judge makes of groups of runs, and what that cost."""
+"""`RankingResult`: the ranking of groups of runs by a judge, and its cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Strength(Part, frozen=True, kw_only=True):
 
 
 class RankedGroup(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """What came of one group: `ranking` or `void`, or neither if agents alone were ranked."""
+    """The result of one group: `ranking` or `void`, or neither if only agents were ranked."""
 
     group: str
     """Id of the group."""
@@ -45,12 +45,12 @@ class RankedGroup(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RankingResult(Result, frozen=True, kw_only=True, tag="counterpoint.rank/1"):
-    """What a judge makes of groups of runs."""
+    """The ranking of groups of runs by a judge."""
 
     judge: dict[str, str]
-    """What decides the opinions of the judge."""
+    """The facts on which the opinions of the judge depend."""
     settings: Settings
-    """What the judge was asked, and what was made of its replies."""
+    """The settings of the questions and of the rewards."""
     groups: list[RankedGroup]
     void: int
     """Number of void groups."""

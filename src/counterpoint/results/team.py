@@ -1,4 +1,4 @@
-"""`TeamResult`: what came of a team at work on a repository, with every attempt."""
+"""`TeamResult`: the result of a team at work on a repository, with every attempt."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from counterpoint.stats.estimate import Estimate
 from counterpoint.stats.variance import SOURCES
 
 REFERENCES = ("mean", "best_member", "oracle", "single_agent")
-"""What a team is measured against: its members alone, on average; the best of them, chosen on other
-items; whoever of them is right, item by item, which nobody can choose; and one agent with all that
-the team has, and as many calls."""
+"""The references of a team: the mean of its members alone; the best of them, chosen on other items;
+an oracle that chooses the best of them for each item; and one agent with all information of the
+team and as many calls."""
 
 
 class SeedEstimate(Part, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class TopologyPart(Part, frozen=True, kw_only=True):
 
 
 class MeasuredTopology(Part, frozen=True, kw_only=True):
-    """A topology, and what it can carry."""
+    """A topology, and its measures."""
 
     density: float
     """Edges over those of the complete graph, 0 to 1."""
@@ -63,7 +63,7 @@ class MeasuredTopology(Part, frozen=True, kw_only=True):
 
 
 class TopologyScore(SeedEstimate, frozen=True, kw_only=True):
-    """What a topology scores, as a mean over prompts and orders."""
+    """The score of a topology, as a mean over prompts and orders."""
 
     by_prompt: dict[str, SeedEstimate]
     orders: int
@@ -73,7 +73,7 @@ class TopologyScore(SeedEstimate, frozen=True, kw_only=True):
     """Turns and answers an item."""
     shape: MeasuredTopology
     gap: dict[str, SeedEstimate]
-    """Name of a reference to the score of the team less that of the reference."""
+    """Name of a reference to the score of the team minus that of the reference."""
 
 
 class VarianceShare(Part, frozen=True, kw_only=True):
@@ -94,25 +94,25 @@ class BestCell(SeedEstimate, frozen=True, kw_only=True):
 
 
 class TopologyResult(Result, frozen=True, kw_only=True, tag="counterpoint.topology/1"):
-    """Every topology x prompt, played on the same items, and what explains the scores."""
+    """The scores of every topology x prompt on the same items, and the shares of their variance."""
 
     world: str
     summary: str
-    """What the world is, in a sentence."""
+    """The world, in a sentence."""
     scale: str
-    """What a score is, in words."""
+    """The meaning of a score, in words."""
     settings: Settings
-    """Of the world."""
+    """Settings of the world."""
     members: int
     seeds: int
     items: int
     """Items of each seed."""
     model: str | None = None
-    """Who reads and speaks for the members; None for the members of the world."""
+    """The model that reads and speaks for the members; None for the members of the world."""
     guards: dict[str, bool | int | None]
     """Name of a guard to whether it is on, or to its number."""
     prompts: dict[str, str]
-    """Name of a prompt to what members do under it."""
+    """Name of a prompt to the behaviour of members under it."""
     ways: dict[str, list[float]]
     """Topology to the parameters of its trained members."""
     scores: dict[str, TopologyScore]
@@ -167,9 +167,9 @@ class TopologySearchResult(Result, frozen=True, kw_only=True, tag="counterpoint.
     world: str
     winner: Winner
     searched: float
-    """Score of the winner while it was chosen, which is too good."""
+    """Score of the winner while it was chosen, which is biased upwards."""
     fresh: Estimate
-    """Score of the winner on items that nobody has seen."""
+    """Score of the winner on fresh items."""
     rounds: list[SearchRound]
     budget: int
     """Items that all candidates together may play."""

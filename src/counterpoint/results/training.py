@@ -24,7 +24,7 @@ class References(Part, frozen=True, kw_only=True):
 
 
 class AgentSeries(Part, frozen=True, kw_only=True):
-    """What was measured of one agent: [T] one value for each measured update, or an empty list."""
+    """The measurements of one agent: [T] one value for each measured update, or an empty list."""
 
     step: Series
     """Steps played, or updates made."""
@@ -46,9 +46,9 @@ class AgentSeries(Part, frozen=True, kw_only=True):
     collapsed: list[bool | None] = field(default_factory=list)
     """Whether the scheme collapses it."""
     cause: list[str | None] = field(default_factory=list)
-    """What explains the collapse."""
+    """The cause of the collapse."""
     expected: list[str | None] = field(default_factory=list)
-    """What in the rewards alone is enough to cause a collapse."""
+    """The cause in the rewards alone that is enough for a collapse."""
 
 
 class Utterance(Part, frozen=True, kw_only=True):
@@ -61,15 +61,15 @@ class Utterance(Part, frozen=True, kw_only=True):
 
 
 class EpisodeSample(Part, frozen=True, kw_only=True):
-    """One way in which episodes of a task went."""
+    """One course of episodes of a task."""
 
     task: str
     count: int
-    """Episodes of the update that went so."""
+    """Number of episodes of the update with this course."""
     success: float
     events: list[Utterance]
     of: int | None = None
-    """Episodes of the same task in the same update."""
+    """Number of episodes of the same task in the same update."""
 
 
 class Moment(Part, frozen=True, kw_only=True):
@@ -78,12 +78,12 @@ class Moment(Part, frozen=True, kw_only=True):
     update: int
     episodes: int = 0
     different: int = 0
-    """Ways in which they went."""
+    """Number of different courses."""
     shown: list[EpisodeSample]
 
 
 class WordCounts(Part, frozen=True, kw_only=True):
-    """What an agent answered to one prompt in the last update."""
+    """The answers of an agent to one prompt in the last update."""
 
     agent: str
     shown: str
@@ -93,7 +93,7 @@ class WordCounts(Part, frozen=True, kw_only=True):
 
 
 class Talk(Part, frozen=True, kw_only=True):
-    """What was said where language models learn."""
+    """The messages of a training of language models."""
 
     moments: list[Moment] = field(default_factory=list)
     """The first, a middle and the last update."""
@@ -106,7 +106,7 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     """A training in a run directory. None stands for what is not known, or not known yet."""
 
     axis: Literal["step", "update"] = "step"
-    """What `step` and `budget` count: `update` where language models learn."""
+    """The unit of `step` and `budget`: `update` if language models learn."""
     world: str | None = None
     scheme: str | None = None
     seed: int | None = None
@@ -129,7 +129,7 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     """[U] each by name, one value an update: `step`, `return`, and losses or gradient lengths."""
     agents: dict[str, AgentSeries] = field(default_factory=dict)
     talk: Talk | None = None
-    """None where nobody speaks."""
+    """None if the agents do not speak."""
 
     def __post_init__(self) -> None:
         expect("step" in self.curve, "curve", "a list `step`")

@@ -4,11 +4,11 @@ A checkpoint is a folder named for its step, with `tensors.safetensors`, `facts.
 `manifest.json`, which has the size and the SHA-256 of both. It is written in a hidden folder beside
 it, every file fsynced, the manifest last, and then renamed; a folder that is to go is hidden by a
 rename before anything in it is deleted. Safetensors itself has no checksum: 4,907 of 5,000 bit
-flips loaded silently, so whatever is loaded here is first held against the manifest.
+flips loaded silently, so each file is compared with the manifest before it is loaded.
 
 A `Snapshot` is the state as arrays and facts; the same snapshot gives the same bytes, bit for bit,
-and what comes back shares no memory with what went in. There is no pickle here: a file from a
-stranger can hold wrong numbers, not code.
+and a loaded snapshot shares no memory with the saved one. There is no pickle here: a foreign file
+can contain wrong numbers, but no code.
 
 One process writes into a folder at a time: `directory.RunDirectory` holds a lock for that.
 """
@@ -45,30 +45,30 @@ DTYPES = tuple(
     np.dtype(name)
     for name in ("bool", "u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8")
 )
-"""What an array of a snapshot may hold."""
+"""The types of the arrays of a snapshot."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a run needs to go on exactly where it was."""
+    """The whole state that a run needs to resume exactly."""
 
     arrays: NamedArrays = field(default_factory=dict)
     """Name to array, of any shape and of one of `DTYPES`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What is no array, ready for JSON: counters, states of generators (whole numbers of any
-    size), settings. Numbers are finite here; what may be NaN belongs into an array."""
+    """The part that is not arrays, ready for JSON: counters, states of generators (whole numbers of
+    any size), settings. Numbers are finite here; what may be NaN belongs into an array."""
 
 
 @dataclass(frozen=True)
 class LatestCheckpoint:
-    """The newest intact checkpoint, and what had to be passed over to get there."""
+    """The newest intact checkpoint, and the damaged ones that are newer."""
 
     step: int | None
-    """Its step, or None where there is none."""
+    """Its step, or None if there is none."""
     snapshot: Snapshot | None
     """Its state."""
     damaged: Mapping[int, str]
-    """Step to what is wrong with it, for every newer checkpoint."""
+    """Step to its damage, for every newer checkpoint."""
 
 
 def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Path:
@@ -77,7 +77,8 @@ def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Pa
     Older ones are then deleted, the newest `keep` stay. One of the same step is replaced.
 
     Raises:
-        CheckpointError: the snapshot holds what a checkpoint cannot, or the step is no step.
+        CheckpointError: the snapshot has a value that a checkpoint cannot hold, or the step is
+            invalid.
         OutputError: it could not be written; every earlier checkpoint is intact.
         MissingPackageError: safetensors is not installed.
     """
@@ -122,7 +123,8 @@ def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Pa
 
 
 def load(path: Path) -> Snapshot:
-    """Returns the snapshot of a checkpoint, after every byte of it was held against its manifest.
+    """Returns the snapshot of a checkpoint, after every byte of it was checked against its
+    manifest.
 
     Raises:
         CheckpointError: it is damaged or incomplete: which file, and how.
@@ -154,7 +156,7 @@ def steps(folder: Path) -> list[int]:
 
 
 def latest(folder: Path) -> LatestCheckpoint:
-    """Returns the newest intact checkpoint, and what is wrong with every newer one.
+    """Returns the newest intact checkpoint, and the damage of every newer one.
 
     Raises:
         MissingPackageError: safetensors is not installed.
@@ -169,7 +171,7 @@ def latest(folder: Path) -> LatestCheckpoint:
 
 
 def sweep(folder: Path) -> None:
-    """Deletes what an interrupted `save` left behind, and puts back what it had moved aside.
+    """Deletes the files of an interrupted `save`, and restores the folder that it had moved aside.
 
     Raises:
         OSError: something cannot be moved or deleted.

@@ -1,4 +1,4 @@
-"""A run directory: what a training run leaves, so that it can be stopped, killed and resumed.
+"""A run directory: the files of a training run, so that it can be stopped, killed and resumed.
 
     run.json        configuration, versions, revision, machine: written once
     status.json     running, finished, stopped or failed, and the closing numbers
@@ -54,9 +54,10 @@ class RunDirectory:
     ) -> None:
         self.path, self.config = path, read_run(path).config
         self.resumed = latest
-        """The checkpoint to go on from; its `step` is None where the run starts at the start."""
+        """The checkpoint from which the run resumes; its `step` is None if the run starts from the
+        beginning."""
         self.notes: tuple[str, ...] = ()
-        """What was damaged and passed over, a sentence each: for the user to read."""
+        """Sentences for the user about damaged parts that were skipped."""
         self._lock, self._keep, self._index = lock, keep, index
         self._ended = False
         self._metrics: dict[str, Metrics] | None = {METRICS: Metrics(path / METRICS)}
@@ -76,11 +77,11 @@ class RunDirectory:
         """Begins a run in a folder that holds none.
 
         Args:
-            path: made where it is missing, with its parents.
+            path: the folder; it is made with its parents if it is missing.
             config: everything that is needed to do the run again, ready for JSON; the index reads
                 `world`, `scheme`, `seed` and `budget` from it.
             keep: how many checkpoints stay.
-            index: where the run is written down; None for nowhere.
+            index: the index that lists the run; None for no index.
 
         Raises:
             RunError: there is a run already.
@@ -102,8 +103,8 @@ class RunDirectory:
     ) -> RunDirectory:
         """Continues a run from its newest intact checkpoint, or from the start.
 
-        What came after that checkpoint is cut from the series, so that it becomes what it would
-        have been without the interruption. Damaged checkpoints are renamed to `STEP.damaged`.
+        Rows after that checkpoint are cut from the series, so that the series becomes the same as
+        without the interruption. Damaged checkpoints are renamed to `STEP.damaged`.
 
         Raises:
             RunError: there is no run, or its run.json is damaged.
@@ -134,7 +135,7 @@ class RunDirectory:
         return run
 
     def rows(self) -> list[Line]:
-        """Returns the rows of the series that are there."""
+        """Returns the rows of the series so far."""
         return read_rows(self.path / METRICS)[0]
 
     def log(self, row: Mapping[str, Loggable], series: str = METRICS) -> None:
@@ -145,7 +146,7 @@ class RunDirectory:
             series: `METRICS`, or `EPISODES` for the texts of agents.
 
         Raises:
-            RunError: it has no whole number `step`, or holds what JSON cannot.
+            RunError: it has no whole number `step`, or a value that JSON cannot hold.
             OutputError: it could not be written; earlier rows are whole.
         """
         files = self._series
@@ -157,7 +158,7 @@ class RunDirectory:
         """Writes a checkpoint, and the series up to it; when this returns, neither is ever lost.
 
         Raises:
-            CheckpointError: the snapshot holds what a checkpoint cannot.
+            CheckpointError: the snapshot has a value that a checkpoint cannot hold.
             OutputError: it could not be written; every earlier checkpoint is intact.
         """
         self._sync()
@@ -184,7 +185,8 @@ class RunDirectory:
         """Leaves the run to others; one that did not finish is `stopped`.
 
         Raises:
-            OutputError: its status could not be written; the others may come in all the same.
+            OutputError: its status could not be written; the run directory is unlocked all the
+                same.
         """
         try:
             if not self._ended:
@@ -237,7 +239,7 @@ class RunDirectory:
 
 
 def require_empty(path: Path) -> None:
-    """Raises an error where no run can begin in a folder, as far as is known without a lock.
+    """Raises an error if no run can begin in a folder, as far as is known without a lock.
 
     Raises:
         RunError: there is a run already.
@@ -249,14 +251,13 @@ def require_empty(path: Path) -> None:
         read_run(path)
     except RunError as error:
         raise RunError(f"{path} holds a {RUN} that is of no training run; {instead}") from error
-    raise RunError(
-        f"{path} holds a run already; go on with it (counterpoint resume {path}), {instead}"
-    )
+    raise RunError(f"{path} holds a run already; resume it (counterpoint resume {path}), {instead}")
 
 
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[Lock]:
-    """Locks a run directory for the block, and for ever after unless the block raises."""
+    """Locks a run directory for the block; the lock stays after the block unless the block
+    raises."""
     try:
         make_folder(path)
     except OSError as error:

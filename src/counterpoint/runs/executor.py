@@ -1,6 +1,6 @@
 """Independent tasks: the same results in the same order, wherever and on however many workers.
 
-Seeds and schemes do not talk to each other, so parallelism is tasks over them. An executor is a
+Seeds and schemes are independent, so the parallel units are tasks over them. An executor is a
 function of tasks, a number of workers and a `TaskMonitor`, and returns the results in the order of
 the tasks. `ray` is in ray_executor.py, `serial` and `processes` (the default) are here.
 
@@ -65,8 +65,8 @@ def run_tasks(
     Raises:
         SettingError: fewer than one worker.
         UnknownNameError: no such executor.
-        WorkerError: the workers of one task died again and again.
-        MissingPackageError: ray is asked for and not installed.
+        WorkerError: the workers of one task died repeatedly.
+        MissingPackageError: the executor is ray, which is not installed.
         Exception: the first error of a task; tasks that did not start are then not started.
     """
     require_executor(executor, workers)
@@ -80,12 +80,12 @@ def run_tasks(
 
 
 def require_executor(executor: str, workers: int | None) -> None:
-    """Raises an error where tasks cannot run so; call it before anything is begun.
+    """Raises an error if tasks cannot run with these options; call it before any work begins.
 
     Raises:
         SettingError: fewer than one worker.
         UnknownNameError: no such executor.
-        MissingPackageError: ray is asked for and not installed.
+        MissingPackageError: the executor is ray, which is not installed.
     """
     if workers is not None and workers < 1:
         raise SettingError(f"got {workers} workers; wanted at least 1")
@@ -124,7 +124,7 @@ def processes(
     """Returns the results of tasks over that many processes.
 
     Raises:
-        WorkerError: the workers of one task died again and again.
+        WorkerError: the workers of one task died repeatedly.
         Exception: the first error of a task.
     """
     waiting, results = deque(range(len(tasks))), dict[int, Result]()
@@ -202,8 +202,8 @@ def _bury(worker: _Worker, waiting: deque[int], monitor: TaskMonitor) -> None:
 def _end(alive: Sequence[_Worker], *, at_once: bool) -> None:
     """Ends all workers: idle ones see the end of their pipe, others get SIGTERM, then SIGKILL.
 
-    A task that handles SIGTERM (`stop.Stopper`) has a few seconds for a checkpoint. Until then we
-    hear it out, for a closed pipe would end it where it stands.
+    A task that handles SIGTERM (`stop.Stopper`) has a few seconds for a checkpoint. Until then its
+    pipe is read, since a closed pipe would end it at once.
     """
     for worker in alive:
         if at_once:
@@ -242,7 +242,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _work(pipe: Connection) -> None:
-    """Runs in a worker: takes a task, does it and sends what came of it, until the pipe ends."""
+    """Runs in a worker: takes a task, does it and sends its result, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process gets it, and ends the workers
 
     def send(units: int, messages: list[object]) -> None:

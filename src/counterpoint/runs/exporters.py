@@ -20,20 +20,20 @@ from counterpoint.runs.metrics import Loggable
 
 
 class Exporter(Protocol):
-    """Somewhere that the rows of a run go."""
+    """A destination of the rows of a run."""
 
     def log(self, row: Mapping[str, Loggable]) -> None:
         """Sends one row; it has a whole number `step`."""
 
     def close(self) -> None:
-        """Sends what is left."""
+        """Sends the remaining rows."""
 
 
 class TensorBoard:
     """Scalars for TensorBoard, in `tensorboard/` of the run; needs tensorboard, not torch.
 
-    Opened for a resumed run, it tells TensorBoard to forget what came at or after the first step
-    that is logged, so that the curves are those of a run that never stopped.
+    Opened for a resumed run, it tells TensorBoard to drop the rows at or after the first step that
+    is logged, so that the curves are those of a run that never stopped.
 
     Raises:
         MissingPackageError: tensorboard is not installed.
@@ -55,7 +55,7 @@ class TensorBoard:
             raise self._failed(error) from error
 
     def log(self, row: Mapping[str, Loggable]) -> None:
-        """Writes the numbers of a row; text, null and what is not finite have no place there.
+        """Writes the numbers of a row; text, null and numbers that are not finite are left out.
 
         Raises:
             OutputError: they could not be written.
@@ -78,7 +78,7 @@ class TensorBoard:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Writes what is left.
+        """Writes the remaining rows.
 
         Raises:
             OutputError: it could not be written.
@@ -101,8 +101,8 @@ EXPORTERS = Registry[Callable[[Path], Exporter]](
     "a function of a run directory that makes an exporter",
     lambda name, part: callable(part),
 )
-"""Name to what makes an exporter for a run directory. It writes to the folder of that name there:
-by this folder a run that goes on knows what it is exported to."""
+"""Name to a function that makes an exporter for a run directory. The exporter writes to the folder
+of that name there: from this folder a resumed run knows its exporter."""
 
 
 def exporter(name: str, run: Path) -> Exporter:

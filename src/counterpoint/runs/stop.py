@@ -41,7 +41,7 @@ class Stopper:
     def how_to_resume(self, path: Path | str, step: int, axis: str = "step") -> str:
         """Returns the line for standard error when the checkpoint of that step is written."""
         name = self.asked.name if self.asked else "asked to stop"
-        return f"stopped at {axis} {step} ({name}); go on with: counterpoint resume {path}"
+        return f"stopped at {axis} {step} ({name}); resume with: counterpoint resume {path}"
 
     def __enter__(self) -> Stopper:
         if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,5 @@
-"""Who produces text. Start with `speaker.Speaker`, the one protocol, and `scripted.Scripted`.
+"""Speakers, which produce text. Start with `speaker.Speaker`, the one protocol, and
+`scripted.Scripted`.
 
 `server.Server` asks any OpenAI-compatible server, and `cache.Cached` remembers its answers.
 `counterpoint.testing.check_speaker` holds a speaker of your own to what ours promise.

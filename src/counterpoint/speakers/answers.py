@@ -92,7 +92,7 @@ def read_completion(kind: str, body: bytes) -> Completion:
 
 
 def read_refusal(status: int, after: str | None, body: bytes) -> Fault:
-    """Returns what a status other than 200 means. A refused request has used no tokens.
+    """Returns the meaning of a status other than 200. A refused request has used no tokens.
 
     Args:
         status: from 201 to 599.

@@ -43,7 +43,8 @@ class IdentifiedSpeaker(Speaker, Protocol):
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Returns what decides its answers besides the requests: model, address; no secrets."""
+        """Returns the facts on which its answers depend, besides the requests: model and address,
+        no secrets."""
 
 
 class Cached:
@@ -187,7 +188,7 @@ class Replies:
             self._with(work, None)
 
     def _with(self, work: Callable[[sqlite3.Connection], Result], without: Result) -> Result:
-        """Returns what `work` makes of the database, or `without` if the file cannot be used."""
+        """Returns the result of `work` on the database, or `without` if the file cannot be used."""
         if self._broken:
             return without
         try:

@@ -49,7 +49,7 @@ Post = Callable[[Request, Sequence[Message]], Awaitable[Completion]]
 _MOST_DOUBLINGS = 30
 
 AROUND = string.punctuation + string.whitespace + "\u00a0\u2018\u2019\u201c\u201d\u00ab\u00bb\u3002"
-"""What may stand around a word: white space, ASCII punctuation, quotation marks."""
+"""The characters that may surround a word: white space, ASCII punctuation, quotation marks."""
 
 
 class Server:
@@ -82,7 +82,7 @@ class Server:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Returns what decides the answers, besides the requests."""
+        """Returns the facts on which the answers depend, besides the requests."""
         return {"model": self.settings.model, "base_url": self.settings.base_url}
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
@@ -190,7 +190,7 @@ class _Connection:
         return replace(completion, text=_hide(self._key, completion.text))
 
     def _fault(self, error: Exception) -> Fault:
-        """Returns what went wrong: the fault of `_refuse` or `_read`, or a failed connection."""
+        """Returns the error: the fault of `_refuse` or `_read`, or a failed connection."""
         links: list[BaseException] = [error]
         while (cause := links[-1].__cause__) is not None:
             links.append(cause)
@@ -258,7 +258,7 @@ class PendingRequest:
         self._last = "nothing came back"
 
     async def reply(self) -> Reply:
-        """Returns the reply, whatever happens; its cost is left open. The clock starts now."""
+        """Returns the reply in every case, without its cost. The time limit starts now."""
         begun, text, error = time.monotonic(), "", None
         refused = False
         limit = self._bounds.deadline_seconds

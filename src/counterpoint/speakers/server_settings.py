@@ -1,4 +1,4 @@
-"""The settings of a server: which one it is, how patiently it is asked, what it costs. No key."""
+"""The settings of a server: its address, time limits, retries and prices. They hold no key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class ServerSettings:
     retries: int = 4
     """Failed attempts of a request that may be repeated."""
     repairs: int = 2
-    """How often a request with words is asked again after an answer that is none of them."""
+    """Number of repetitions of a request with words after an answer that is not one of the
+    words."""
     pause_seconds: float = 0.5
     """The pause before the first retry; it doubles each time, less a random part up to half."""
     pause_seed: int = 0

@@ -92,7 +92,8 @@ class Reply:
     text: str
     """The answer; empty if `error` is set."""
     prompt_tokens: int | None = None
-    """Tokens read, over all attempts; None if an attempt may have read some that nobody counted."""
+    """Tokens read, over all attempts; None if an attempt may have read tokens that were not
+    counted."""
     completion_tokens: int | None = None
     """Tokens written, over all attempts, also refused ones; None as above."""
     cost_dollars: float | None = None

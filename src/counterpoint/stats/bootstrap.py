@@ -22,7 +22,7 @@ from counterpoint.stats.checks import confidence, finite_array, resampling, same
 from counterpoint.stats.estimate import Band, Estimate, interquartile_means
 
 Statistic = Callable[[Floats], Floats]
-"""From values [..., m] to one number for each row [...]."""
+"""Maps values [..., m] to one number for each row [...]."""
 
 _VALUES_PER_CHUNK = 4_000_000
 """Resampled values held at once (32 MB), however many resamples are asked for."""

@@ -25,7 +25,8 @@ ROUNDING = 1e-9
 """Differences up to here are rounding."""
 
 Standing = Literal["better", "worse", "unclear", "same"]
-"""Of an arm against the reference: `same` is equal on every seed, up to rounding."""
+"""The standing of an arm against the reference: `same` means equal on every seed, up to
+rounding."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ class Decision:
     reference: str
     """The arm with which all others are compared."""
     arm: str | None
-    """The other arm that the verdict is about; None where none was compared."""
+    """The other arm of the verdict; None if none was compared."""
     contrast: Contrast
     """`arm` minus `reference`."""
     compared: int
     """Number of arms that were compared with the reference."""
     level: float
-    """`LEVEL` divided by `compared`: what each p is held against."""
+    """`LEVEL` divided by `compared`: the level of each p-value."""
     seeds: int
     """Number of seeds of every arm."""
     seeds_needed: int | None
@@ -91,7 +92,7 @@ def decide(
     seeds: int,
     candidates: Sequence[str] = (),
 ) -> Decision:
-    """Returns what to use, by the rule of this module.
+    """Returns the decision by the rule of this module.
 
     The best of the candidates that are better than the reference is recommended. Where none is
     better, the reference is kept if a candidate is worse, and no candidate has an interval above
@@ -134,7 +135,7 @@ def decide(
 
 
 def standing(contrast: Contrast, level: float, seeds: int) -> Standing:
-    """Returns what is known of an arm against the reference: see the rule of this module."""
+    """Returns the standing of an arm against the reference: see the rule of this module."""
     numbers = (contrast.value, contrast.low, contrast.high, contrast.mean, contrast.deviation)
     known = [abs(v) for v in numbers if v is not None]
     if contrast.value is not None and max(known) <= ROUNDING:

@@ -12,7 +12,7 @@ from counterpoint.errors import StatisticsError
 from counterpoint.stats.estimate import Estimate
 
 SOURCES = ("topology", "prompt", "order", "interaction", "residual")
-"""What the shares are of: a topology; a prompt; an order within its topology; the two interactions
+"""The sources of variance: a topology; a prompt; an order within its topology; the two interactions
 topology x prompt and order x prompt; and what is left, which is seeds."""
 
 
@@ -23,8 +23,8 @@ class Share:
     share: Estimate
     """The share, 0 to 1, with an interval over seeds."""
     chance: float
-    """The mean share where scores are shuffled over the cells of each seed: what it is of if
-    nothing makes a difference."""
+    """The mean share if scores are shuffled over the cells of each seed: its value without any
+    effect."""
 
 
 def variance_shares(

@@ -237,7 +237,7 @@ def check_view(world: StepWorld, view: View, ended: NDArray[np.bool_] | bool = F
     ok = active.shape == (e, n) and active.dtype == bool
     demand(ok, f"active of shape {active.shape} and type {active.dtype}", f"bool {(e, n)}")
     busy = bool((active.any(axis=1) | ended).all())
-    demand(busy, "an episode that goes on with nobody active", "somebody who decides")
+    demand(busy, "an episode that continues with no agent active", "an agent that decides")
     if view.legal is not None:
         _check_legal(world, view, ended)
 
@@ -281,7 +281,7 @@ def check_step(world: StepWorld, step: Step) -> None:
         near = np.allclose(parts.sum(axis=-1), step.reward, rtol=ROUNDING, atol=ROUNDING)
         demand(near, "components that add up to something else", "the reward")
     through = step.terminated.all(axis=1) & ~step.ended
-    demand(not through.any(), "an episode that goes on without anybody in it", "its end")
+    demand(not through.any(), "an episode that continues without any agent", "its end")
     on = ~step.ended
     same = np.array_equal(step.view.seen[on], step.last.seen[on])
     demand(same, "another last view of an episode that goes on", "the same as `view`")

@@ -45,7 +45,7 @@ class Topology:
     rounds: int = 1
     """How often the team goes through the order."""
     decides: Decision = "vote"
-    """Who decides in the end."""
+    """The rule of the decision at the end."""
     decider: int | None = None
     """The member who decides, if one does."""
 

@@ -1,4 +1,4 @@
-"""`Estimator`: one way to credit a team, by a scheme or by a baseline that the world answers.
+"""`Estimator`: one way to credit a team, by a scheme or by a baseline that the world can compute.
 
 Start with `estimator`. It turns a play into rewards, one row a decision, and a `Scheme` turns these
 into advantages. A baseline differs from a scheme only in what it takes for the reward.
@@ -21,7 +21,8 @@ OWN_MEAN = Scheme(center_by=("agent",), scale_by=())
 """Each agent's reward is centered on its per-agent mean and keeps its size beside the others'."""
 
 NORMALIZED_BY = {"counterfactual": SCALED, "difference": OWN_MEAN, "own_component": OWN_MEAN}
-"""How each baseline becomes an advantage whose size an optimizer can live with."""
+"""The scheme that scales each baseline's signal to an advantage of a size that suits an
+optimizer."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from counterpoint.train.series import AgentRow, CollapseMonitor, Numbers, Row, r
 from counterpoint.worlds.sequential.world import References
 
 SMOOTHED = 20
-"""Batches over which the return is averaged before it is held against the reference."""
+"""Number of batches over which the return is averaged before it is compared with the reference."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,8 @@ class Trainer(ABC):
         """
 
     def save_artifacts(self, run: RunDirectory) -> None:  # noqa: B027
-        """Writes what others can use of a trained team into its run directory, if anything."""
+        """Writes the artifacts of a trained team that other tools can use into its run directory,
+        if it has any."""
 
     def close(self) -> None:  # noqa: B027
         """Releases what the team holds, if anything."""
@@ -209,13 +210,14 @@ def train_to_end(
 
     Args:
         plan: what to train.
-        run: where the series and checkpoints go, and where a run that was begun goes on.
+        run: the run directory of the series and checkpoints; a run that was begun there is resumed.
         on_row: called with each new row of the series.
         should_stop: called after each update; a true answer ends the training with a checkpoint.
         team: the plan's untrained team, where it has been made already; it is closed at the end.
 
     Raises:
-        CounterpointError: what the plan asks for cannot be had, or the run cannot be written.
+        CounterpointError: a part that the plan needs is not available, or the run cannot be
+            written.
     """
     team = plan.trainer() if team is None else team
     monitor = CollapseMonitor(team.agents, continuous=team.continuous)

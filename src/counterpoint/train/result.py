@@ -35,19 +35,19 @@ from counterpoint.worlds.sequential import world as sequential
 from counterpoint.worlds.text.world import Statement, TextWorld
 
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
-"""What `train.ppo.improve` measures of each update."""
+"""The measures of each update by `train.ppo.improve`."""
 SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
-"""The same where language models learn, and what the name of each gradient's length begins with."""
+"""The same for language models, and the prefix of the names of gradient lengths."""
 VERDICTS = ("collapsed", "cause", "expected")
 NUMBERS = tuple(name for name in AgentSeries.__struct_fields__ if name not in ("step", *VERDICTS))
-"""What `train.ppo.probe`, `train.lora.probe` and `train.series` measure of each agent."""
+"""The measures of each agent by `train.ppo.probe`, `train.lora.probe` and `train.series`."""
 
 TASKS, WAYS = 4, 2
-"""Tasks that are shown of an update, and how many of the ways in which each went."""
+"""Number of tasks of an update that are shown, and of different courses of each task."""
 LONGEST = 400
-"""Characters of a text that are shown."""
+"""Maximum number of characters of a text that are shown."""
 PROMPTS = 60
-"""Most rows of the table of words."""
+"""Maximum number of rows of the table of words."""
 
 
 class TrainingSummary(RunFacts, frozen=True, kw_only=True):
@@ -191,7 +191,7 @@ def _words(
 ) -> tuple[list[WordCounts], str | None]:
     """Returns how often each agent chose each word after each prompt; or why that is not known."""
     if world is None:
-        return [], "the world is not here, so that what agents were shown is not known"
+        return [], "the world is not here, so the prompts of agents are not known"
     if world.free:
         return [], "agents write freely"
     try:
@@ -227,7 +227,7 @@ def count_words(
 
 
 def _episodes(line: Line) -> list[EqualEpisodes]:
-    """Returns the episodes of a line of the file; what is none in an edited file is left out."""
+    """Returns the episodes of a line of the file; other values (in an edited file) are left out."""
     episodes, values = [], line.get("episodes")
     for one in values if isinstance(values, list) else ():
         with contextlib.suppress(msgspec.ValidationError):

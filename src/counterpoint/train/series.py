@@ -58,7 +58,7 @@ class CollapseVerdict(NamedTuple):
     task_noise: float | None
     """Share of its gradient that is noise under the best statistics."""
     collapsed: bool | None
-    """Whether the scheme keeps little of its signal, and it could still improve."""
+    """Whether the scheme keeps little of its signal while it could still improve."""
     cause: str | None
     """The cause of the collapse; None if no measurement explains it."""
     expected: str | None
@@ -79,7 +79,7 @@ class AgentRow:
 
 
 class TrainingProgress(NamedTuple):
-    """What a training reports of an update to whoever watches many trainings."""
+    """The report of an update to the monitor of many trainings."""
 
     step: int
     returned: float | None

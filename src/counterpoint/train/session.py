@@ -61,7 +61,7 @@ def plan_of(
         scheme: name of a scheme; in sequential environments also `counterfactual`.
         seed: of everything.
         budget: steps to play, or updates in text environments; None takes the default of the kind.
-        seconds: end after so many, if that comes first.
+        seconds: end after this many seconds, if the budget lasts longer.
         given: settings of the world and of its team.
         model: the language model of a text environment; None takes the tiny one.
 
@@ -69,8 +69,8 @@ def plan_of(
         UnknownNameError: no world of these kinds, no scheme or no setting has that name.
         SettingError: a value out of range.
         SchemeError: a scheme that this world or these settings cannot have.
-        ModelError: the language model is not here, and cannot be had.
-        WorldError: a world of somebody's own that cannot be played.
+        ModelError: the language model is not here, and cannot be fetched.
+        WorldError: a world of the user that cannot be played.
         MissingPackageError: torch or transformers is not installed.
     """
     plan = _plan_type(find_world(world, *PLANS).kind).of(world, scheme, budget, given or {}, model)
@@ -99,9 +99,9 @@ class Session:
     exit_status: int
     """0, or 130 or 143 where a signal ended it."""
     message: str
-    """A line for the user, or nothing."""
+    """A line for the user, or an empty text."""
     notes: tuple[str, ...] = ()
-    """Damage that was passed over, a sentence each."""
+    """Sentences about damaged parts that were skipped."""
 
 
 def begin_run(
@@ -134,7 +134,7 @@ def begin_run(
 def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
     """Resumes a run from its newest checkpoint, or from the start if it has none.
 
-    What it exported to, it exports to again.
+    The run continues its export.
 
     Raises:
         RunError: there is no run.

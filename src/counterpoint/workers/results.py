@@ -1,4 +1,4 @@
-"""What comes out of a team: its result, a record of every event, a patch, and a new branch.
+"""The outputs of a team: its result, a record of every event, a patch, and a new branch.
 
 The branch is made in the user's own repository: `require_branch` checks it before a run, and
 `deliver_result` makes it afterwards.

@@ -1,4 +1,4 @@
-"""`Kind`: how teams act in a world; `WorldEntry`: what is known of a world before it is made.
+"""`Kind`: how teams act in a world; `WorldEntry`: the facts about a world before it is made.
 
 Each kind has an entry class of its own, in the folder of the kind; `registry.py` lists the entries.
 """
@@ -29,13 +29,14 @@ class Kind(StrEnum):
     """How teams act in a world, which decides how they are trained, evaluated and compared."""
 
     EXACT = "exact"
-    """One or a few steps; expected returns are computed, not sampled: `World`."""
+    """Worlds of one or a few steps, whose expected returns are computed exactly: `World`."""
     SEQUENTIAL = "sequential"
-    """Many steps, copies side by side; foreign environments are of this kind: `StepWorld`."""
+    """Environments of many steps, with copies side by side; foreign environments are of this kind:
+    `StepWorld`."""
     TEXT = "text"
-    """Agents are language models, and choose words or write: `TextWorld`."""
+    """Worlds whose agents are language models that choose words or write: `TextWorld`."""
     MESSAGE = "message"
-    """A topology says who hears whom: `MessageWorld`."""
+    """Worlds in which a topology says who hears whom: `MessageWorld`."""
 
     @property
     def in_words(self) -> str:
@@ -45,7 +46,7 @@ class Kind(StrEnum):
 
 
 class SettingFacts(Struct, frozen=True):
-    """What is known of one setting."""
+    """The facts about one setting."""
 
     default: Any
     """None if there is no default."""
@@ -54,7 +55,7 @@ class SettingFacts(Struct, frozen=True):
 
 
 class WorldFacts(Struct, frozen=True, kw_only=True):
-    """What is known of a world with default settings; each kind has a subclass."""
+    """The facts about a world with default settings; each kind has a subclass."""
 
     name: str
     summary: str

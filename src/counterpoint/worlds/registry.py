@@ -1,7 +1,7 @@
 """All worlds by name: `find_world(name).make(settings)` makes one, `worlds()` lists them.
 
 A new world of ours is one file and one line of `BUILTIN`. An installed package adds a world by the
-entry-point group `counterpoint.worlds`. A name with a colon belongs to somebody else: an
+entry-point group `counterpoint.worlds`. A name with a colon is not one of ours: an
 environment of a known package (`mpe2:simple_tag_v3`), a class of your own
 (`package.module:Class`), or a file of tasks (`tasks:PATH`).
 """
@@ -83,7 +83,7 @@ PATTERNS: Mapping[Kind, tuple[str, ...]] = {
     Kind.TEXT: (OWN,),
     Kind.MESSAGE: (f"{TASKS}PATH",),
 }
-"""What names of worlds that are not ours look like."""
+"""The forms of the names of worlds that are not ours."""
 
 
 def worlds(kind: Kind | None = None) -> list[WorldEntry[Any]]:
@@ -102,10 +102,11 @@ def find_world(name: str, kind: Literal[Kind.MESSAGE], /) -> MessageEntry: ...
 @overload
 def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]: ...
 def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]:
-    """Returns the world of this name. Nothing is made, but a class of your own is imported.
+    """Returns the world of this name. The world is not made yet, but a class of your own is
+    imported.
 
     Args:
-        name: one of `worlds()`, or the name of somebody else's: see the top of this file.
+        name: one of `worlds()`, or the name of a foreign world: see the top of this file.
         kinds: the kinds that can be used here; any of them if there are none.
         also: names that the caller knows beside these, for the message of an unknown one.
 

@@ -1,4 +1,4 @@
-"""The page of an audit: what was found and where it can be seen, timelines, who spoke to whom."""
+"""The page of an audit: its findings with their evidence, timelines, and who spoke to whom."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORDER = (FOUND, CLEAR, NOT_COMPUTABLE)
 NAME, STEP, LINE, HEAD = 150.0, 7.0, 18.0, 6.0
 """Pixels: of names, of an event, between lines, above them."""
 CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
-"""What an event was to the class of its colour; idle ones are hollow."""
+"""The type of an event to the class of its colour; idle events are hollow."""
 
 
 SHOWN = 4
@@ -39,7 +39,7 @@ def audit_page(audit: AuditResult) -> Page:
         Fact("Members", str(audit.agents), "tools and people are none"),
         Fact("Findings", str(len(problems)), f"of {known} that could be computed"),
     )
-    why = "A finding says what is in the log. It names no cause."
+    why = "A finding says what is in the log. It does not name a cause."
     return Page(
         template="audit.html",
         title=f"{audit.source}: an audit",
@@ -67,12 +67,12 @@ def _title(finding: Finding) -> str:
 
 
 def finding_table(findings: Sequence[Finding]) -> Table:
-    """Returns a row for each finding, those first that are found."""
+    """Returns a row for each finding; those that found something come first."""
     columns = (
         Column("Finding", ("audit", "name"), numeric=False),
         *text_columns("Verdict"),
         Column("Value", ("value", "low", "high"), missing="not computable; the meaning says why"),
-        Column("Null", missing="there is nothing to compare with"),
+        Column("Null", missing="this finding has no null"),
         Column("n"),
         Column("Meaning", ("reason",), numeric=False),
     )
@@ -97,12 +97,12 @@ def finding_table(findings: Sequence[Finding]) -> Table:
 def evidence_table(
     findings: Sequence[Finding], timelines: Sequence[Timeline], most: int | None = None
 ) -> Table | None:
-    """Returns a row for each place of what is found; None if there is none.
+    """Returns a row for each place of the evidence; None if there is no evidence.
 
     Args:
-        findings: of an audit; those that are not found have no rows.
-        timelines: an event that one of them shows leads to its mark there.
-        most: places of a finding at most.
+        findings: those of an audit; one that is not positive has no rows.
+        timelines: an event that one of them shows is linked to its mark there.
+        most: the maximum number of places of a finding.
     """
     marks: dict[tuple[str, int | None], str] = {}
     for i, timeline in enumerate(timelines):
@@ -123,7 +123,9 @@ def evidence_table(
     if not rows:
         return None
     columns = text_columns("Finding", "Episode", "Event", "Who", "What stands there")
-    caption = "Where the findings can be seen: the first places. An event leads to its timeline."
+    caption = (
+        "The first places of the evidence for each finding. An event is linked to its timeline."
+    )
     return Table("evidence", caption, columns, rows)
 
 
@@ -174,12 +176,13 @@ def _number(value: float | None) -> str:
 
 DEFINITIONS = (
     Definition("found", "Found",
-        "The whole interval is on the wrong side of the null, and, where there is a test, chance "
-        "does not give as much in one of twenty audits of sound teams, all tests together."),
+        "The whole interval is on the wrong side of the null. If there is a test, it is also "
+        "statistically significant: over all tests together, at most one in twenty audits of "
+        "sound teams has a false finding."),
     Definition("null", "Null",
-        "What the value would be if nothing were the matter: chance, or the share of episodes "
-        "that is tolerated."),
+        "The value of a sound team: that of chance, or the share of episodes that is tolerated."),
     Definition("idle", "Idle",
-        "A turn whose work is 0 where the log says so; else a message of courtesies, of waiting "
-        "or of rest. In the timelines such turns are hollow; actions have a colour of their own."),
+        "A turn whose work is 0, if the log records work; otherwise a message that only greets, "
+        "thanks, waits or rests. In the timelines such turns are hollow; actions have a colour "
+        "of their own."),
 )  # fmt: skip

@@ -47,8 +47,8 @@ _SHARED = {
 COMPARISON = (
     Definition("return", "Return",
         "The team’s return in the world’s own unit, computed exactly from the policies after the "
-        "last update, without sampling noise. Shown is the interquartile mean over seeds (the "
-        "mean of the middle half) with a 95% bootstrap interval."),
+        "last update, without sampling noise. The table shows the interquartile mean over seeds "
+        "(the mean of the middle half) with a 95% bootstrap interval."),
     Definition("weighted", "Reward-weighted return",
         "The return of the same policies with each part weighted by the reward that is paid for "
         "it, so that parts with large rewards count for more. Higher is better. A scheme may "
@@ -77,7 +77,7 @@ COMPARISON = (
         "spread between micro-batches. 0 is pure noise; estimates scatter around it and may be "
         "negative."),
     Definition("control", "Control",
-        "The same comparison with everybody present and one shared reward. There decoupling by "
+        "The same comparison with all agents present and one shared reward. There decoupling by "
         "agent must change nothing, by arithmetic; if this row moved, the comparison itself would "
         "be wrong."),
 )  # fmt: skip
@@ -85,8 +85,9 @@ COMPARISON = (
 NETWORK_COMPARISON = (
     Definition("return", "Return",
         "The sum of all agents’ own rewards over an episode, in the world’s own unit: the mean of "
-        "fresh episodes of the trained team, with sampled actions. Shown is the interquartile "
-        "mean over seeds (the mean of the middle half) with a 95% bootstrap interval."),
+        "fresh episodes of the trained team, with sampled actions. The table shows the "
+        "interquartile mean over seeds (the mean of the middle half) with a 95% bootstrap "
+        "interval."),
     Definition("weighted", "Reward-weighted return",
         "The return of the same episodes with each agent’s part weighted by its stakes (weights "
         "of mean 1). Higher is better. With equal stakes, or a common reward, it is the return "
@@ -124,19 +125,21 @@ NETWORK_COMPARISON = (
 
 _TEXT = {
     "return": "The team’s success in fresh episodes of the trained team, with sampled answers, in "
-    "the unit that the world names. It does not depend on what agents are paid. Shown is the "
-    "interquartile mean over seeds (the mean of the middle half) with a 95% bootstrap interval.",
+    "the unit that the world names. It does not depend on what agents are paid. The table shows "
+    "the interquartile mean over seeds (the mean of the middle half) with a 95% bootstrap "
+    "interval.",
     "weighted": "Not defined here: the return is the team’s success, which does not depend on what "
     "agents are paid.",
     "difference": "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
     "adapters to begin with, and the same tasks. If the interval contains 0, the difference is not "
     "statistically significant. “Ahead in” is the share of seeds on which the scheme beats the "
     "reference, and ties count half.",
-    "control": "All agents are paid the same, on episodes of a team that takes every word alike. "
+    "control": "All agents are paid the same, on episodes of a team that chooses every word with "
+    "equal probability. "
     "There decoupling by agent must change no advantage, by arithmetic; if it did, the comparison "
-    "itself would be wrong. It is left out where agents do not all speak equally often.",
+    "itself would be wrong. It is left out if agents do not all speak equally often.",
 }
-"""What is otherwise where language models were trained."""
+"""The definitions that differ if language models were trained."""
 
 
 LANGUAGE_COMPARISON = tuple(
@@ -150,15 +153,15 @@ class KindWords:
     """The words of one kind of world."""
 
     axis: str
-    """What stands under an x axis."""
+    """The label of an x axis."""
     point: str
     """What a point of a learning curve is, for a caption."""
     sampled: bool
     """Whether teams were evaluated by sampled episodes; returns are exact otherwise."""
     random: str
-    """What a random team chooses."""
+    """The choice of a random team, in words."""
     unweighted: str
-    """Why there is no reward-weighted return, where there is none."""
+    """Why there is no reward-weighted return; empty if there is one."""
     definitions: tuple[Definition, ...]
     """What the numbers of a comparison mean."""
 
@@ -189,7 +192,7 @@ WORDS: Mapping[str, KindWords] = {
         definitions=LANGUAGE_COMPARISON,
     ),
 }
-"""What a comparison says differently in each kind of world, by the name of the kind there."""
+"""The words of a comparison that depend on the kind of world, by the name of the kind."""
 
 
 DIAGNOSIS = (
@@ -201,8 +204,8 @@ DIAGNOSIS = (
     _SHARED["inflation"],
     _SHARED["signal_share"],
     Definition("norm_inflation", "Norm inflation",
-        "(σₖ² + (μₖ − μ)²) / σ²: the mean square of the agent’s advantages. It is bounded by one "
-        "over the agent’s share of the samples, and blind to the commonest collapse."),
+        "(σₖ² + (μₖ − μ)²) / σ²: the mean square of the agent’s advantages. It is bounded by "
+        "one over the agent’s share of the samples, and does not show the most common collapse."),
     _SHARED["dead_rate"],
     Definition("net_mass", "Net mass",
         "The mean advantage over the agent’s decisions. 0 is sound; anything else pushes every "
@@ -218,7 +221,7 @@ DIAGNOSIS = (
         "Decoupling by agent can change the advantages only where one of these holds. p is the "
         "chance of an effect at least as large when rollouts or prompts are shuffled, q is p "
         "corrected for the number of tests (Benjamini–Hochberg), and the effect is a correlation "
-        "with the reward. C3 is read off the log: its effect is the share of rollouts in which "
+        "with the reward. C3 is counted in the log: its effect is the share of rollouts in which "
         "the agents’ rewards differ."),
     _SHARED["cause"],
 )  # fmt: skip
@@ -247,9 +250,9 @@ TRAINING = (
 
 _TRAINING_TEXT = {
     "return": "The team’s success in an episode, in the unit that the world names; normalized, 0 "
-    "is a team that takes every word alike and 1 the reference team.",
-    "entropy": "How much choice is left: of choices among words exactly, of free text minus the "
-    "log-probability of what was written; in nats a decision. 0 is none.",
+    "is a team that chooses every word with equal probability and 1 the reference team.",
+    "entropy": "How much choice is left, in nats for each decision: exact for choices among "
+    "words, and minus the log-probability of the written text for free text. 0 is none.",
     "participation": "The share of episodes in which the agent decided.",
 }
 

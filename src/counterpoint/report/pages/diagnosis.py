@@ -50,7 +50,7 @@ HEADS = {
 }
 """Measures of an agent to their heads."""
 
-NO_CHANCE = "nothing is left to chance: either nothing varies, or it can be read off the log"
+NO_CHANCE = "no test is needed: either nothing varies, or the effect is counted in the log"
 TIMELINE = ("inflation", "signal_share", "dead_rate", "net_mass")
 """The measures that are drawn over the updates."""
 HEADINGS = {
@@ -67,7 +67,7 @@ SAME = 1e-9
 """Advantages that differ by less, relative to the largest, differ by rounding."""
 
 MOST = 0.5
-"""A healthy headline needs every agent to keep at least so much of its signal."""
+"""A healthy headline needs every agent to keep at least this share of its signal."""
 
 WORDS = {**CAUSE_WORDS, "OFFSET": "a baseline offset", "DROWNED": "a variance mismatch"}
 """Each cause in the words of the field, inside of a sentence."""
@@ -120,7 +120,7 @@ def diagnosis_page(result: DiagnosisResult) -> Page:
 
 
 def diagnosis_cures(result: DiagnosisResult) -> list[Cure]:
-    """Returns each cause, whom it struck and by what evidence, and what to do about it."""
+    """Returns each cause with the agents that it affects, the evidence, and its remedy."""
     listed = []
     for cause in dict.fromkeys(agent.cause for agent in result.agents.values() if agent.cause):
         sick = {name: agent for name, agent in result.agents.items() if agent.cause == cause}
@@ -232,7 +232,7 @@ def _of_health(result: DiagnosisResult) -> str:
 
 
 def _kept_fact(result: DiagnosisResult) -> Fact:
-    """Returns the agent that keeps least of its signal, and what it keeps under the advice."""
+    """Returns the agent that keeps least of its signal, and its share under the advice."""
     title = "Least signal kept"
     kept = {name: agent.signal_kept for name, agent in result.agents.items()}
     known = {name: value for name, value in kept.items() if value is not None}
@@ -246,7 +246,7 @@ def _kept_fact(result: DiagnosisResult) -> Fact:
 
 
 def condition_table(result: DiagnosisResult) -> Table:
-    """Returns one row a condition: detected or not, how sure, or why it cannot be read."""
+    """Returns one row for each condition: whether it is detected, or why it is not readable."""
     columns = (
         Column("Condition", ("condition", "meaning"), numeric=False, define="conditions"),
         Column("Found", ("detected",), numeric=False),
@@ -292,7 +292,7 @@ def _strength(test: ConditionTest) -> tuple[float, float, float]:
 
 
 def test_table(result: DiagnosisResult) -> Table | None:
-    """Returns every test that was made; None where there was none."""
+    """Returns every test that was made; None if there was none."""
     if not result.decoupling.tests:
         return None
     columns = (
@@ -372,7 +372,7 @@ def grouping_table(result: DiagnosisResult) -> Table | None:
 
 
 def timeline_figure(result: DiagnosisResult) -> Figure | None:
-    """Returns each measure over the steps, one line an agent; None where the log is one batch."""
+    """Returns each measure over the steps, one line an agent; None if the log is one batch."""
     steps, agents = result.timeline.step, result.timeline.agents
     if len(steps) < 2:
         return None
@@ -385,7 +385,7 @@ def timeline_figure(result: DiagnosisResult) -> Figure | None:
     log = ", ".join(c.heading.lower() for c in drawn[: len(TIMELINE)] if c.log)
     return Figure(
         key="timeline",
-        caption="One line an agent, over the updates of the log."
+        caption="One line for each agent, over the updates of the log."
         + (f" Logarithmic axis: {log}." if log else ""),
         header=("agent", "step", *TIMELINE, "cause"),
         rows=[
@@ -426,7 +426,7 @@ def _chart(result: DiagnosisResult, measure: str, agents: list[str], part: int) 
 
 
 def causes_figure(result: DiagnosisResult) -> Figure | None:
-    """Returns the cause of each agent at each step; None where none was named at any step."""
+    """Returns the cause of each agent at each step; None if no cause was named at any step."""
     steps = result.timeline.step
     causes = {name: result.timeline.agents[name].cause for name in result.agents}
     seen = {cause for column in causes.values() for cause in column if cause}
@@ -441,7 +441,7 @@ def causes_figure(result: DiagnosisResult) -> Figure | None:
     joined = f" One column is {width} updates." if width > 1 else ""
     return Figure(
         key="causes",
-        caption=f"The cause named for each agent at each update; blank is none.{joined}",
+        caption=f"The cause named for each agent at each update; blank means no cause.{joined}",
         header=("agent", "step", "cause"),
         rows=[
             (name, step, cause)

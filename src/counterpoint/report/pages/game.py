@@ -1,4 +1,5 @@
-"""The page of a game: equilibria, what repetition can sustain, and where learners land."""
+"""The page of a game: its equilibria, the profiles that repetition sustains, and the ends of
+learners."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def game_page(game: GameResult) -> Page:
         definitions=DEFINITIONS,
         settings=setting_rows(game.config),
         picture="drawing",
-        caption="Profiles are dots, equilibria ringed, what is feasible and rational shaded.",
+        caption="Profiles are dots, equilibria are ringed, feasible and rational payoffs are shaded.",
         contents={
             "drawing": _drawing(game),
             "equilibria": equilibrium_table(game),
@@ -70,7 +71,7 @@ def sentences(game: GameResult) -> list[str]:
     if game.minmax:
         pairs = zip(game.players, game.minmax, strict=True)
         held = ", ".join(f"{name} to {value:.4g}" for name, value in pairs)
-        lines.append(f"The others can hold {held}.")
+        lines.append(f"The other players can hold {held}.")
     if game.sustained:
         profile = zip(game.actions, game.sustained.profile, strict=True)
         names = ", ".join(actions[action] for actions, action in profile)
@@ -118,7 +119,8 @@ def _first_arm(learned: Learned) -> str:
 
 
 def _drawing(game: GameResult) -> Markup | None:
-    """Returns the payoffs of two players: profiles, what is feasible and rational, equilibria."""
+    """Returns the picture of two players' payoffs: profiles, feasible and rational payoffs,
+    equilibria."""
     if game.payoffs is None or len(game.players) != 2:
         return None
     points = [(float(p[0]), float(p[1])) for row in game.payoffs for p in row]
@@ -178,7 +180,7 @@ def _basins(basins: Basins) -> Markup:
 
 
 def equilibrium_table(game: GameResult) -> Table | None:
-    """Returns a row for each of the first equilibria; None if there is none."""
+    """Returns a row for each of the first equilibria; None if no equilibrium is known."""
     if not game.equilibria:
         return None
     rows = []
@@ -210,11 +212,11 @@ def mix(names: Sequence[str], strategy: Sequence[str]) -> str:
 
 
 def learned_table(learned: Learned) -> Table:
-    """Returns a row for each arm of learners: what it gets, and where it lands."""
+    """Returns a row for each arm of learners: its payoffs, and the equilibria that it reaches."""
     columns = (
         *text_columns("Learners"),
         Column("Payoff", ("payoff", "low", "high")),
-        Column("Where they land", ("equilibria",), numeric=False),
+        Column("Where they end", ("equilibria",), numeric=False),
         Column("Entropy, bits", ("entropy",)),
         Column("Selection efficiency", ("efficiency",), missing="all equilibria pay the same"),
         Column("Cross-play", ("cross_play",), missing="of two players"),
@@ -239,7 +241,7 @@ def learned_table(learned: Learned) -> Table:
 
 
 def repeated_table(learned: Learned) -> Table:
-    """Returns a row for each kind of start: what pairs with a memory of one round end at."""
+    """Returns a row for each kind of start: where pairs with a memory of one round end."""
     columns = (
         *text_columns("Start"),
         Column("First action", ("first", "first_low", "first_high")),
@@ -259,25 +261,27 @@ def repeated_table(learned: Learned) -> Table:
 
 DEFINITIONS = (
     Definition("equilibrium", "Equilibrium",
-        "Nobody gains by another strategy while the others keep theirs. Of two players all "
-        "extreme ones are found, in fractions."),
+        "A profile of strategies in which no player gains by another strategy while the others "
+        "keep theirs. In games of two players all extreme equilibria are computed, in fractions."),
     Definition("rational", "Feasible and rational",
-        "Means of payoffs of profiles that give each player at least its minmax value: what "
-        "repetition can sustain among the patient."),
+        "Averages of the payoffs of profiles that give each player at least its minmax value: "
+        "the payoffs that repetition can sustain among patient players."),
     Definition("minmax", "Minmax value",
-        "The least to which the others can hold a player who answers them as well as it can."),
+        "The lowest payoff to which the other players can hold a player that gives its best "
+        "response."),
     Definition("correlated", "Correlated, coarse",
-        "Best and worst sum of payoffs where a device tells each what to do and nobody gains by "
-        "disobeying, or by not listening at all."),
+        "Best and worst sum of payoffs if a device recommends an action to each player and no "
+        "player gains by disobeying (correlated), or by never listening (coarse)."),
     Definition("entropy", "Entropy",
-        "Of which equilibrium teams land at, in bits: 0 is always the same."),
+        "The entropy, in bits, of the equilibrium that a team reaches: 0 means always the same "
+        "one."),
     Definition("gains", "Deviation gains",
         "The most that one player of a team could still gain by another strategy."),
     Definition("efficiency", "Selection efficiency",
         "(mean payoff - worst equilibrium) / (best payoff - worst equilibrium)."),
     Definition("cross", "Cross-play",
-        "Mean payoff where players of different seeds meet."),
+        "Mean payoff if players of different seeds play together."),
     Definition("punish", "Punish",
-        "Both make the other regret a single deviation from the first action, and play it "
-        "otherwise."),
+        "Both players play the first action, and answer a single deviation of the other player "
+        "in a way that makes it a loss."),
 )  # fmt: skip

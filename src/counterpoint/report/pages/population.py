@@ -1,4 +1,4 @@
-"""The page of a population beside one learner: champions by budget, crossover, what it cost."""
+"""The page of a population beside one learner: champions by budget, the crossover, and the cost."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def population_page(population: PopulationResult) -> Page:
         details=[population.source],
         verdict=Headline(
             population_headline(population),
-            "Everything is charged: updates of all members, and their evaluations. What a champion "
-            f"is worth is {worth}",
+            "All updates of all members and all evaluations are charged. The score of a champion "
+            f"is {worth}",
             (
                 Fact("Budget", str(population.budget), "policy updates, all members together"),
                 Fact("Reference", optimum, population.unit),
@@ -57,8 +57,8 @@ def population_headline(population: PopulationResult) -> str:
     if several and best not in several and best != "single":
         first = _best(several)
         return (
-            f"At {population.budget} updates no population is better than what one learner has "
-            f"for nothing, {best.replace('_', ' ')} of its selves: {_interval(arms[best])}; the "
+            f"At {population.budget} updates no population is better than an untrained learner, "
+            f"{best.replace('_', ' ')} of its selves: {_interval(arms[best])}; the "
             f"best population is {first}: {_interval(arms[first])}."
         )
     sentence = f"At {population.budget} updates {best} is best: {_interval(arms[best])}"
@@ -123,7 +123,7 @@ def _figure(population: PopulationResult) -> Figure:
 
 
 def budget_table(population: PopulationResult) -> Table:
-    """Returns one row a budget, one column an arm: what the champion is worth."""
+    """Returns one row for each budget, one column for each arm: the score of the champion."""
     worth = [{point.budget: point.iqm for point in arm.curve} for arm in population.arms.values()]
     columns = (
         Column("Budget"),
@@ -134,12 +134,13 @@ def budget_table(population: PopulationResult) -> Table:
         values = (curve.get(budget) for curve in worth)
         cells = (Cell(fixed(value, 3), (value,)) for value in values)
         rows.append(TableRow((Cell(str(budget), (budget,)), *cells)))
-    caption = "What the champion of each arm is worth, by budget."
+    caption = "The score of the champion of each arm, by budget."
     return Table("budgets", caption, columns, rows)
 
 
 def arm_table(population: PopulationResult) -> Table:
-    """Returns one row an arm: its champion, and what it was believed to be worth."""
+    """Returns one row for each arm: the score of its champion, and the estimate for which it was
+    chosen."""
     columns = (
         *text_columns("Arm"),
         Column("Champion", ("iqm", "low", "high")),
@@ -148,7 +149,7 @@ def arm_table(population: PopulationResult) -> Table:
         Column("Believed"),
         Column("Winner's curse", ("curse", "low", "high")),
         Column("Charged", ("spent",)),
-        Column("Different members", ("diversity",), missing="not known of networks"),
+        Column("Different members", ("diversity",), missing="not known for networks"),
     )  # fmt: skip
     rows, missing = [], Cell(ABSENT, (None,) * 3)
     for name, arm in population.arms.items():
@@ -165,8 +166,9 @@ def arm_table(population: PopulationResult) -> Table:
         )
         rows.append(TableRow(cells))
     caption = (
-        f"At {population.budget} updates in all; champions are interquartile means, differences "
-        "are means over the same repeats, so that they are not those of the first column."
+        f"At {population.budget} updates in all; champions are interquartile means. Differences "
+        "are means over the same repeats, so they need not equal the differences of the first "
+        "column."
     )
     return Table("arms", caption, columns, rows)
 
@@ -178,7 +180,8 @@ def _with_ends(value: float, low: float, high: float, *, signed: bool = False) -
 
 
 def _meetings(population: PopulationResult) -> Table | None:
-    """Returns who meets whom, in the largest population in which members can."""
+    """Returns the mean payoffs of pairs of members, in the largest population whose members can
+    meet."""
     meetings = {name: arm.against for name, arm in population.arms.items() if arm.against}
     if not meetings:
         return None
@@ -197,35 +200,35 @@ def _meetings(population: PopulationResult) -> Table | None:
         ))
         for i, line in enumerate(met)
     ]  # fmt: skip
-    pay = "mean pay of each member (row) where it meets each (column)"
+    pay = "mean payoff of each member (row) against each member (column)"
     return Table("meetings", f"{name}: {pay}, {order_of(name)}.", columns, rows)
 
 
 def order_of(arm: str) -> str:
-    """Returns in which order the members of an arm are listed."""
+    """Returns the order in which the members of an arm are listed."""
     return "the main first" if arm.startswith("league") else "the best of each repeat first"
 
 
 DEFINITIONS = (
     Definition("champion", "Champion",
-        "The member that did best in the last evaluation; of average, past selves and league the "
-        "even mixture of the learner's selves."),
+        "The member with the best result in the last evaluation. In the arms average, past "
+        "selves and league it is the uniform mixture of the learner's past policies."),
     Definition("held", "What it can be held to",
-        "Of a duel: the mean, over seats, of the expected payoff against whoever answers best. "
-        "The reference is what an equilibrium gets."),
+        "In a duel: the mean, over both seats, of the expected payoff against a best response. "
+        "The reference is the payoff of an equilibrium."),
     Definition("elo", "Elo",
-        "One number a member, of a duel, under which expected scores are as observed; it cannot "
-        "tell of cycles, in which all rate alike."),
+        "In a duel: one number for each member, under which expected scores are as observed. It "
+        "does not show cycles, whose members all have the same rating."),
     Definition("curse", "Winner's curse",
-        "The estimate for which the champion was chosen, less what it is worth."),
+        "The estimate for which the champion was chosen, minus its score."),
     Definition("believed", "Believed",
         "The estimate for which the champion was chosen."),
     Definition("charged", "Charged",
-        "Updates that one repeat cost, evaluations included."),
+        "Number of updates that one repeat used, evaluations included."),
     Definition("crossover", "Crossover",
-        "The budget from which on the best population stays ahead of the single learner, between "
-        "those measured, on a logarithmic scale."),
+        "The budget from which on the best population stays ahead of the single learner. It is "
+        "interpolated between the measured budgets on a logarithmic scale."),
     Definition("diversity", "Different members",
-        "Effective number of different teams in the end: the exponential of the entropy of their "
-        "likeliest profiles."),
+        "Effective number of different teams at the end: the exponential of the entropy of "
+        "their likeliest profiles."),
 )  # fmt: skip

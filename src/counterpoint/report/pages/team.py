@@ -1,4 +1,5 @@
-"""The page of a team at work: who did what and when, what it cost, and why the rest is not done."""
+"""The page of a team at work: each worker's attempts, their cost, and the tasks that are not
+done."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, Tabl
 from counterpoint.results.team import AttemptPart, TeamResult
 
 STYLES = {"merged": "s2", "needless": "s2", "failed": "s3", "conflict": "s1", "lost": "s4"}
-"""Status of an attempt to its colour; what is under way has the first."""
+"""Status of an attempt to its colour; an attempt under way has the first colour."""
 ROW, TOP, LEFT = 22.0, 18.0, 92.0
 LONGEST_REASON = 100
 """Characters of a reason in the table of attempts; its CSV file and its log have all of it."""
@@ -57,9 +58,10 @@ def team_page(whole: TeamResult) -> Page:
 
 
 def newest_logs(team: TeamResult) -> tuple[TeamResult, int]:
-    """Returns the team with the logs of its newest attempts, and of how many the log is left out.
+    """Returns the team with the logs of its newest attempts, and the number of logs that are left
+    out.
 
-    A page with thousands of logs is too large for a browser. They are in the folder of the run.
+    A page with thousands of logs is too large for a browser. All logs are in the folder of the run.
     """
     logged = [a.id for a in team.history if a.log]
     left = set(logged[:-MOST_LOGS])
@@ -101,12 +103,12 @@ def _verdict(team: TeamResult) -> Headline:
 
 
 def _figure(team: TeamResult) -> Figure:
-    """Returns who worked when: a row for each worker, a bar for each attempt."""
+    """Returns the timeline of the work: a row for each worker, a bar for each attempt."""
     rows = [(a.worker, a.id, a.task, a.status, a.started, a.ended) for a in team.history]
     used = list(dict.fromkeys(STYLES.get(a.status, "s0") for a in team.history))
     names = {"s2": "merged or needless", "s3": "failed", "s1": "conflict", "s4": "lost",
              "s0": "under way"}  # fmt: skip
-    caption = "Each bar is an attempt, from its start to its end. It leads to its row below."
+    caption = "Each bar is an attempt, from its start to its end. It is linked to its row below."
     if team.topology == "planner_workers":
         caption += " Bars of a worker overlap while the merger has its earlier work."
     return Figure(
@@ -168,7 +170,7 @@ def _attempts(team: TeamResult) -> Table:
     )
     rows = [TableRow(_cells(a), "quiet" if a.status in ("failed", "lost") else "")
             for a in team.history]  # fmt: skip
-    caption = "All attempts, by their start. The number of an attempt leads to its log."
+    caption = "All attempts, by their start. The number of an attempt is linked to its log."
     return Table("attempts", caption, columns, rows)
 
 
@@ -205,4 +207,4 @@ DEFINITIONS = (
     Definition("tries", "Tries",
         "Edits that a search tried, replies of a model, or runs of a command."),
 )  # fmt: skip
-"""What the words of the page mean."""
+"""The meanings of the words of the page."""

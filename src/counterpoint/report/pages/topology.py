@@ -1,4 +1,5 @@
-"""The page of a comparison of topologies: what matters, drawings, scores, and the synergy gap."""
+"""The page of a comparison of topologies: shares of variance, drawings, scores, and synergy
+gaps."""
 
 from __future__ import annotations
 
@@ -24,16 +25,16 @@ from counterpoint.results.topology import TopologyResult, TopologyScore
 from counterpoint.topology import Topology
 
 SIZE, RADIUS, NODE, TIP = 170.0, 58.0, 12.0, 6.0
-"""Pixels: of the picture, of the circle, of a member, of an arrow's head."""
+"""Pixels: the size of the picture, of the circle, of a member and of an arrow's head."""
 MOST_DRAWN = 24
-"""Members of a drawing; more would be a blot."""
+"""Maximum number of members in a drawing; a drawing with more is not readable."""
 AGAINST = {
     "mean": "mean member alone",
     "best_member": "best member alone",
     "oracle": "oracle over members",
-    "single_agent": "one agent with all",
+    "single_agent": "one agent with all information",
 }
-"""What a team is measured against, as the page calls it."""
+"""The references of a team, and their names on the page."""
 
 
 def topology_page(result: TopologyResult) -> Page:
@@ -134,7 +135,9 @@ def score_table(result: TopologyResult) -> Table:
         Column("Worst to best order", ("worst", "best")),
         Column("Calls"),
         Column("Depth"),
-        Column("Path", missing="what the first member knows cannot get to who decides"),
+        Column(
+            "Path", missing="the knowledge of the first member cannot reach a member that decides"
+        ),
     )
     rows = []
     for name, s in _ranked(result):
@@ -162,7 +165,7 @@ def score_table(result: TopologyResult) -> Table:
 
 
 def gap_table(result: TopologyResult) -> Table:
-    """Returns a row for each topology, the best first, with what it gains over each reference."""
+    """Returns a row for each topology, the best first, with its gain over each reference."""
     columns = (
         *text_columns("Topology"),
         *(Column(title, (name, f"{name}_low", f"{name}_high")) for name, title in AGAINST.items()),
@@ -173,7 +176,10 @@ def gap_table(result: TopologyResult) -> Table:
         rows.append(
             TableRow((Cell(name), *(range_cell(g.value, g.low, g.high, "+.3f") for g in gaps)))
         )
-    caption = "The team less what it is measured against, on the same items; 95% over seeds."
+    caption = (
+        "The score of the team minus that of each reference, on the same items, with 95% "
+        "intervals over seeds."
+    )
     return Table("gaps", caption, columns, rows)
 
 
@@ -214,11 +220,11 @@ def topology_picture(topology: Topology, key: str) -> Markup:
 def sketch(topology: Topology) -> str:
     """Returns the topology in one line, members numbered from 1: `1 2 3 → 4, 2 rounds; 4 decides`.
 
-    Turns stand one behind the other; behind a member in brackets is whom it hears.
+    Turns follow one another; the brackets after a member name the members that it hears.
     """
     turns = " → ".join(" ".join(_named(topology, one) for one in turn) for turn in topology.order)
     rounds = f"; {topology.rounds} rounds" if topology.rounds > 1 else ""
-    decision = "vote" if topology.decides == "vote" else "the surest decides"
+    decision = "vote" if topology.decides == "vote" else "the most certain member decides"
     if topology.decider is not None:
         decision = f"{topology.decider + 1} decides"
     return f"{turns}{rounds}; {decision}"
@@ -263,13 +269,14 @@ def _arrow(start: Point, end: Point, apart: bool) -> list[Markup]:
 
 DEFINITIONS = (
     Definition("share", "Share of the variance",
-        "Sum of squares of a factor over the total, in a balanced design of topology and prompt; "
-        "order is a factor within each topology that has several. It says what mattered among the "
-        "topologies and prompts that were compared, and nothing of others."),
+        "Sum of squares of a factor over the total, in a balanced design of topology and "
+        "prompt; order is a factor within each topology that has several. The share depends on "
+        "the topologies and prompts that were compared, and says nothing about others."),
     Definition("chance", "By chance",
-        "The mean share where scores are shuffled over the cells of each seed."),
+        "The mean share if scores are shuffled over the cells of each seed."),
     Definition("gap", "Synergy gap",
-        "Score of the team less that of its members alone (on average; the best of them, chosen "
-        "on other items; whoever was right, item by item), and less that of one agent that has "
-        "all that the team has, and as many calls."),
+        "Score of the team minus that of a reference. The references are its members alone "
+        "(their mean; the best of them, chosen on other items; an oracle that chooses the best "
+        "member for each item), and one agent that has all information of the team and as many "
+        "calls."),
 )  # fmt: skip

@@ -1,4 +1,5 @@
-"""The page of one training: where it stands, its curve, whom the scheme collapses, the numbers."""
+"""The page of one training: its progress, its curve, the agents that the scheme collapses, its
+numbers."""
 
 from __future__ import annotations
 
@@ -33,10 +34,10 @@ from counterpoint.results.training import AgentSeries, Series, Talk, TrainingRes
 NAMELESS = ("c-none", "", "no cause named")
 UNMEASURED = "not measured, or undefined"
 SMOOTHED = 20
-"""The second line of the learning curve averages one part in so many of all updates, and at most so
-many updates."""
+"""Two limits on the updates over which the second line of the learning curve is averaged: the
+updates that were made, divided by the first number, and the second number itself."""
 UNITS = {"step": "steps played, all copies together", "update": "update"}
-"""What stands under an x axis."""
+"""The labels of x axes."""
 HEADS = {
     "signal_kept": "Signal kept",
     "task_noise": "Task noise",
@@ -60,7 +61,7 @@ PANELS = {
     "value_loss": ("Error of the critics", "in units of the returns' variance"),
 }
 LENGTH = "gradient."
-"""What the name of the length of an adapter's gradient begins with."""
+"""The prefix of the names of adapters' gradient lengths."""
 UNDRAWN = ("step", "return", "policy_loss")
 """Curves without a panel of losses."""
 FIRST_VERDICT = 10
@@ -99,7 +100,7 @@ def training_page(run: TrainingResult) -> Page:
 
 
 def training_verdict(run: TrainingResult) -> Headline:
-    """Returns what the team returns, how far it has come, and how many agents are collapsed."""
+    """Returns the return of the team, its progress, and the number of collapsed agents."""
     returned = column(run, "return")
     level = run.returned
     if level is None:
@@ -142,7 +143,7 @@ def column(run: TrainingResult, name: str) -> Series:
 
 
 def verdicts(agent: AgentSeries) -> Series:
-    """Returns [T] 1 where the scheme collapses the agent, else 0; None before a verdict."""
+    """Returns [T] 1 if the scheme collapses the agent, else 0; None before there is a verdict."""
     states = [None if state is None else float(state) for state in agent.collapsed]
     unknown = FIRST_VERDICT - 1  # a signal-to-noise ratio of fewer measurements says little
     return [states[i] if unknown <= i < len(states) else None for i in range(len(agent.step))]
@@ -162,7 +163,7 @@ def present_state(agent: AgentSeries) -> tuple[bool | None, str | None]:
 
 
 def window_of(values: Series) -> int:
-    """Returns over how many updates the second line is averaged."""
+    """Returns the number of updates over which the second line is averaged."""
     return max(1, min(SMOOTHED, len(values) // SMOOTHED))
 
 
@@ -176,7 +177,7 @@ def smoothed(values: Series, window: int) -> Series:
 
 
 def curve_figure(run: TrainingResult) -> Figure:
-    """Returns return of each batch, and the mean of the last of them."""
+    """Returns the picture of the return of each batch, and of the mean of the last batches."""
     steps, returned = run.curve["step"], column(run, "return")
     window = window_of(returned)
     mean = smoothed(returned, window)
@@ -206,7 +207,7 @@ def curve_figure(run: TrainingResult) -> Figure:
 
 
 def collapse_figure(run: TrainingResult) -> Figure | None:
-    """Returns a map of agent by measured update; None where there is no verdict."""
+    """Returns a map of agent by measured update; None if there is no verdict."""
     strips = [Strip(name, verdicts(a), causes(a)) for name, a in run.agents.items()]
     steps = next((a.step for a in run.agents.values()), [])
     known = [step for step in steps if step is not None]
@@ -229,7 +230,7 @@ def collapse_figure(run: TrainingResult) -> Figure | None:
 
 
 def agent_table(run: TrainingResult) -> Table:
-    """Returns one row an agent: whether the scheme collapses it, and its last numbers."""
+    """Returns one row for each agent: whether the scheme collapses it, and its last numbers."""
     shown = [
         measure
         for measure in HEADS
@@ -255,12 +256,12 @@ def agent_table(run: TrainingResult) -> Table:
             Cell("" if codes else now, (cause or now,), codes=codes),
             *(Cell(significant(value), (value,)) for value in numbers),
         )))  # fmt: skip
-    caption = "The last numbers; signal kept and task noise are of the last ten measurements."
+    caption = "The last numbers; signal kept and task noise cover the last ten measurements."
     return Table("agents", caption, columns, rows)
 
 
 def loss_figure(run: TrainingResult) -> Figure | None:
-    """Returns what was measured of each update, a panel each; None before there was one."""
+    """Returns a panel for each measure of the updates; None before the first update."""
     steps = run.curve["step"]
     if not steps:
         return None
@@ -281,7 +282,9 @@ def loss_figure(run: TrainingResult) -> Figure | None:
         panels.append(panel_chart(chart))
     return Figure(
         key="losses",
-        caption="Of each update." if run.talk else "Means over the passes of each update.",
+        caption="One value for each update."
+        if run.talk
+        else "Means over the passes of each update.",
         header=(run.axis, *losses),
         rows=list(zip(steps, *losses.values(), strict=True)),
         panels=panels,
@@ -289,7 +292,7 @@ def loss_figure(run: TrainingResult) -> Figure | None:
 
 
 def training_cures(run: TrainingResult) -> list[Cure]:
-    """Returns each cause at the last measurement, whom it strikes, and what to do about it."""
+    """Returns each cause at the last measurement, the agents that it affects, and its remedy."""
     struck: dict[str, list[str]] = {}
     for name, agent in run.agents.items():
         _, cause = present_state(agent)
@@ -302,7 +305,7 @@ def said_table(talk: Talk) -> Table | None:
     """Returns the commonest episodes of the first, a middle and the last update."""
     columns = (
         *text_columns("Update", "Task"),
-        Column("Who said what to whom", ("said",), numeric=False),
+        Column("Messages of the episode", ("said",), numeric=False),
         Column("Episodes", ("episodes", "of")),
         Column("Success"),
     )
@@ -322,17 +325,19 @@ def said_table(talk: Talk) -> Table | None:
                 Cell(significant(sample.success), (sample.success,)),
             )))  # fmt: skip
     caption = (
-        "The commonest ways in which episodes of a few tasks went, in the first, a middle and the "
-        "last update. Episodes: how many of those with the same task in the same update went so."
+        "The most common courses of episodes of a few tasks, in the first, a middle and the last "
+        "update. The column of episodes counts those with this course among the episodes of the "
+        "same task in the same update."
     )
     return Table("said", caption, columns, rows) if rows else None
 
 
 def words_table(talk: Talk) -> Table | None:
-    """Returns one row an agent and prompt: its word, and how surely; None without any."""
+    """Returns one row for each agent and prompt: its word, and the share of that word; None without
+    any."""
     columns = (
         *text_columns("Agent"),
-        Column("What it was shown", ("shown",), numeric=False),
+        Column("Prompt", ("shown",), numeric=False),
         Column("Says", ("word",), numeric=False),
         Column("Share"),
         Column("Times"),
@@ -351,5 +356,5 @@ def words_table(talk: Talk) -> Table | None:
             Cell(fixed(times, 0), (times,)),
             Cell(", ".join(f"{other} {fixed(number, 0)}" for other, number in rest)),
         )))  # fmt: skip
-    caption = "What agents said in the last update, answers sampled, to each thing they were shown."
+    caption = "The sampled answers of agents to each of their prompts in the last update."
     return Table("words", caption, columns, rows) if rows else None

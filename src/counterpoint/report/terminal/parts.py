@@ -75,7 +75,7 @@ from counterpoint.results.training import AgentSeries, TrainingResult
 
 
 def verdict_parts(verdict: Headline) -> list[RenderableType]:
-    """Returns the verdict in a sentence, why, and the facts beside it."""
+    """Returns the verdict in a sentence, its reasons, and the facts beside it."""
     facts = Table.grid(padding=(0, 2))
     for fact in verdict.facts:
         explained = ". ".join(part for part in (fact.below, fact.note) if part)
@@ -139,11 +139,11 @@ COLUMNS = {
     "Score": "Score: 0 random, 1 the reference team.",
     "Credit": "Credit: its correlation with agents' own rewards.",
     "Weighted": "Weighted: the return weighted by the reward paid.",
-    "Worst": "Worst: lowest accuracy of an agent.",
-    "Kept": "Kept: lowest share of an agent's signal that the scheme keeps. Collapsed: how many "
-    "agents, and why.",
+    "Worst": "Worst: the lowest accuracy of an agent.",
+    "Kept": "Kept: the lowest share of an agent's signal that the scheme keeps. Collapsed: the "
+    "number of collapsed agents, and the causes.",
 }
-"""Columns that not every kind of world has, and what the note says of them."""
+"""Columns that not every kind of world has, with their sentences in the note."""
 
 
 def _columns(result: ComparisonResult) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ def _least(values: Iterable[float | None], places: int) -> str:
 
 
 def _collapsed(agents: Iterable[AgentResult]) -> tuple[str, ...]:
-    """Returns how many agents are collapsed from which cause: a line each."""
+    """Returns the number of agents that are collapsed from each cause: a line for each."""
     listed_agents = list(agents)
     if all(a.collapsed is None for a in listed_agents):
         return (ABSENT,)
@@ -191,7 +191,7 @@ def _collapsed(agents: Iterable[AgentResult]) -> tuple[str, ...]:
 
 
 MEASURES = ("signal_kept", "inflation", "signal_share", "dead_rate", "net_mass")
-"""What fits into 80 columns."""
+"""Number of characters that fit into 80 columns."""
 
 
 def diagnosis_parts(result: DiagnosisResult) -> list[RenderableType]:
@@ -220,11 +220,11 @@ def _conditions(decoupling: Decoupling) -> str:
 
 
 PLACES = 2
-"""Most places of a finding that are listed; all are in the JSON."""
+"""Maximum number of places of a finding that are listed; all are in the JSON."""
 
 
 def audit_parts(audit: AuditResult) -> list[RenderableType]:
-    """Returns what was computed, where it can be seen, and why the rest was not computed."""
+    """Returns the findings, their evidence, and the reasons of those that were not computed."""
     known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
     parts: list[RenderableType] = []
     if audit.warning:
@@ -245,7 +245,7 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
 
 
 RATED = 8
-"""Most members whose Elo is listed."""
+"""Maximum number of members whose Elo is listed."""
 
 
 def population_parts(population: PopulationResult) -> list[RenderableType]:
@@ -266,7 +266,7 @@ def population_parts(population: PopulationResult) -> list[RenderableType]:
 
 
 def _meeting(name: str, arm: PopulationArm) -> str:
-    """Returns the ratings of members, or what members get with themselves and with others."""
+    """Returns the ratings of members, or the payoffs of members with themselves and with others."""
     if arm.elo is not None:
         ratings = ", ".join(fixed(value, 0, signed=True) for value in arm.elo[:RATED])
         more = " ..." if len(arm.elo) > RATED else ""
@@ -290,7 +290,7 @@ def topology_parts(result: TopologyResult) -> list[RenderableType]:
         Text(topology_headline(result)),
         *([terminal_table(shares)] if shares else []),
         terminal_table(score_table(result)),
-        "the team less what it is measured against:",
+        "the score of the team minus that of each reference:",
         terminal_table(gap_table(result)),
         Text(
             f"the best, {best.topology} with {best.prompt}, measured on seeds on which it was not "
@@ -316,7 +316,7 @@ def search_parts(result: TopologySearchResult) -> list[RenderableType]:
 
 
 EQUILIBRIA_SHOWN = 20
-"""Most equilibria that are listed."""
+"""Maximum number of equilibria that are listed."""
 
 
 def game_parts(game: GameResult) -> list[RenderableType]:
@@ -406,7 +406,7 @@ def misses(failed: int, conflicts: int, lost: int) -> str:
 
 
 def _used(team: TeamResult, known: str, unknown: int) -> str:
-    """Returns what was used, and how many attempts did not report it."""
+    """Returns the resources that were used, and how many attempts did not report them."""
     if unknown and unknown == team.attempts:
         return "not reported"
     if not unknown:
@@ -419,11 +419,11 @@ def _share(value: float | None, of: str) -> str:
 
 
 GROUPS_SHOWN = 20
-"""Most groups in the table; all are in the JSON and in --out."""
+"""Maximum number of groups in the table; all are in the JSON and in --out."""
 
 
 def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
-    """Returns the first groups, and what all of them cost."""
+    """Returns the first groups, and the cost of all of them."""
     rows = []
     for group in ranking.groups[:GROUPS_SHOWN]:
         order = " > ".join(" = ".join(tied) for tied in group.ranking)
@@ -444,7 +444,8 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
 
 
 def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
-    """Returns the measures, how many orders it takes, and what the check has cost."""
+    """Returns the measures, the number of orders that a reliability needs, and the cost of the
+    check."""
     rows = []
     for one in check.measures:
         value = "" if one.value is None else f"{one.value:.3f}"

@@ -52,12 +52,12 @@ class Line:
     """Lower edge of the interval band, or empty for none."""
     high: Sequence[float | None] = ()
     strong: bool = False
-    """Whether this is the line that the verdict speaks of."""
+    """Whether this is the line of the scheme in the verdict."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What a chart says, whatever its size."""
+    """The content of a chart, independent of its size."""
 
     key: str
     """Unique in the page."""

@@ -1,4 +1,4 @@
-"""What every page has: its heading, its verdict, its definitions and its settings."""
+"""The parts of every page: its heading, its verdict, its definitions and its settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from counterpoint.results.parts import Settings
 LONG = 24
 """A value of more characters than this gets a line of its own."""
 Content = Table | Figure | str | Sequence[str | Cure | tuple[str | Table | None, ...]] | None
-"""What a template is filled with: tables, figures, drawings, sentences, and lists of them."""
+"""The content of a template: tables, figures, drawings, sentences, and lists of them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Headline:
-    """What to conclude."""
+    """The conclusion of a page."""
 
     sentence: str
     why: str
@@ -45,19 +45,19 @@ class Headline:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What one page shows."""
+    """The content of one page."""
 
     template: str
     """Name of its file."""
     title: str
     kind: str
-    """What kind of result it shows, in a word."""
+    """The kind of the result, in a word."""
     subject: str
-    """What the result is about."""
+    """The subject of the result."""
     file_name: str = ""
-    """What the names of its files say that it is about, if that is not the subject."""
+    """The subject in the names of its files, if it differs from the subject of the page."""
     details: Sequence[str]
-    """What stands behind the subject."""
+    """The text after the subject."""
     verdict: Headline
     definitions: Sequence[Definition]
     settings: Sequence[tuple[str, str]]
@@ -66,7 +66,7 @@ class Page:
     caption: str = ""
     """What that shows, if it is a drawing without a caption of its own."""
     contents: Mapping[str, Content]
-    """What stands between the verdict and the definitions, by its name in the template."""
+    """The parts between the verdict and the definitions, by their names in the template."""
 
 
 def flatten(config: Settings) -> dict[str, str]:
@@ -81,7 +81,7 @@ def flatten(config: Settings) -> dict[str, str]:
 
 
 def setting_rows(config: Settings) -> list[tuple[str, str]]:
-    """Returns names and values of settings, those last that need a line of their own."""
+    """Returns names and values of settings; those that need their own line come last."""
     return sorted(flatten(config).items(), key=lambda setting: len(setting[1]) > LONG)
 
 

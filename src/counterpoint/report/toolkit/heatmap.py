@@ -46,7 +46,7 @@ class Strip:
 def code_of(cause: str) -> tuple[str, str, str]:
     """Returns a cause as (class of the style sheet, two letters, name).
 
-    One that this version does not know gets a question mark and the class of none.
+    An unknown cause gets a question mark and the class of no cause.
     """
     if cause not in CODES:
         return "c-none", "?", cause
@@ -127,13 +127,13 @@ def _axis(steps: Sequence[float], x: Scale, base: float, title: str) -> list[Mar
 
 
 def mean(shares: Sequence[float | None]) -> float:
-    """Returns the mean of the known shares, 0 where none is known."""
+    """Returns the mean of the known shares, 0 if none is known."""
     known = [s for s in shares if s is not None]
     return min(1.0, max(0.0, sum(known) / len(known))) if known else 0.0
 
 
 def commonest(causes: Sequence[str | None]) -> str | None:
-    """Returns the cause named most often, None where none is named."""
+    """Returns the cause named most often, None if no cause is named."""
     named = Counter(c for c in causes if c)
     return named.most_common(1)[0][0] if named else None
 

@@ -119,7 +119,7 @@ class Estimate:
     low: float | None = None
     high: float | None = None
     n: int | None = None
-    """How many seeds stand behind it."""
+    """Number of seeds."""
 
     @property
     def exact(self) -> tuple[float | None, float | None, float | None]:

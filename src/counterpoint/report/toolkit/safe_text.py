@@ -1,4 +1,4 @@
-"""Text that is safe to show: no character of it is obeyed, and none is invisible."""
+"""Text that is safe to show: it has no control character and no invisible character."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def tick_text(value: float, ticks: Sequence[float]) -> str:
-    """Returns a tick's label, with the digits that tell it from the other ticks and no more."""
+    """Returns a tick's label, with only the digits that distinguish it from the other ticks."""
     step = min((b - a for a, b in pairwise(ticks)), default=abs(value))
     largest = max(map(abs, ticks), default=0.0)
     ratios = len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 10 ** (len(ticks) - 1)

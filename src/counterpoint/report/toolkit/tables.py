@@ -1,4 +1,5 @@
-"""Tables and figures as values: what is shown, what the CSV gets, and why a cell is empty.
+"""Tables and figures as values: the shown text, the values for the CSV file, the reasons of empty
+cells.
 
 A `Cell` carries the text for the reader and the exact values for the CSV file, so the two cannot
 drift apart. `csv_link` packs a file into a `data:` address: a page can be saved and mailed whole.
@@ -31,7 +32,7 @@ class Column:
     define: str = ""
     """Key of the definition that its head links to."""
     missing: str = ""
-    """Why a cell may be empty; shown under the table where one is."""
+    """Why a cell may be empty; shown under the table if a cell is empty."""
 
 
 def text_columns(*titles: str) -> tuple[Column, ...]:
@@ -41,11 +42,11 @@ def text_columns(*titles: str) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what is shown, and what the CSV file gets."""
+    """One cell: the shown text, and the values for the CSV file."""
 
     shown: str
     exact: tuple[Exact, ...] | None = None
-    """None if the CSV file gets what is shown."""
+    """None if the CSV file gets the shown text."""
     below: str = ""
     """A second, quieter line: an interval, or a full title."""
     mark: str = ""
@@ -55,13 +56,13 @@ class Cell:
     lines: tuple[str, ...] = ()
     """Texts on lines of their own."""
     link: str = ""
-    """Name of a place on the page that the text leads to."""
+    """Name of the place on the page to which the text is linked."""
     name: str = ""
-    """Name of this cell on the page, for what leads to it."""
+    """Name of this cell on the page, for links to it."""
 
     @property
     def values(self) -> tuple[Exact, ...]:
-        """What the CSV file gets."""
+        """The values for the CSV file."""
         return (self.shown,) if self.exact is None else self.exact
 
 
@@ -91,7 +92,7 @@ class Table:
 
     @property
     def footnotes(self) -> list[str]:
-        """For every column with an empty cell the reason."""
+        """The reason of every column with an empty cell."""
         columns: dict[str, list[str]] = {}
         for i, column in enumerate(self.columns):
             if column.missing and any(row.cells[i].values[:1] == (None,) for row in self.rows):
@@ -121,7 +122,7 @@ class Figure:
     table: Table | None = None
     """The same numbers as a table, folded away."""
     file: str = ""
-    """What the name of its CSV file says; `key` if it is empty."""
+    """The subject in the name of its CSV file; `key` if it is empty."""
 
     @property
     def link(self) -> str:
@@ -131,7 +132,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Cure:
-    """One cause that was found, whom it struck, and what to do about it."""
+    """One cause, the agents that it affects, and its remedy."""
 
     code: tuple[str, str, str]
     """(class, two letters, name) of the cause."""
@@ -143,7 +144,7 @@ class Cure:
 def estimate_cell(
     estimate: Estimate, decimals: int, *, signed: bool = False, mark: str = ""
 ) -> Cell:
-    """Returns a number over its interval; where there is none, the line below says so."""
+    """Returns a number over its interval; if there is no interval, the line below says so."""
     shown = estimate.shown(decimals, signed=signed)
     return Cell(shown, estimate.exact, estimate.bounds(decimals, signed=signed), mark)
 

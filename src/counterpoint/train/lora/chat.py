@@ -19,7 +19,7 @@ from counterpoint.train.series import Spoken
 from counterpoint.worlds.text.world import Task
 
 TASKS = 64
-"""How many tasks are drawn to list them, and to find a prompt of each agent."""
+"""Number of tasks that are drawn for the list of tasks and for a prompt of each agent."""
 EPISODES = 4
 """Episodes of each task, by a team that answers at random."""
 
@@ -33,12 +33,12 @@ class PlayedEpisode(msgspec.Struct, frozen=True):
 
 
 class AgentAnswer(msgspec.Struct, frozen=True):
-    """The answer of an agent to a text of somebody's own."""
+    """The answer of an agent to a text of the user."""
 
     agent: str
     text: str
     words: dict[str, float]
-    """Each word with its probability, where the agent chooses among words."""
+    """Each word with its probability, if the agent chooses among words."""
 
 
 class TrainedTeam:
@@ -93,7 +93,7 @@ class TrainedTeam:
             )
         if agent not in self._asks:
             raise UnknownNameError(
-                f"got agent {agent!r}, whom nobody asked anything in many episodes; wanted one of "
+                f"got agent {agent!r}, which got no prompt in many episodes; wanted one of "
                 f"{', '.join(sorted(self._asks))}"
             )
         ask = self._asks[agent]

@@ -25,7 +25,7 @@ from counterpoint.settings import split_list, split_pairs
 from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextWorld
 
 REPEATED = 4
-"""Words that a team of chance repeats where it writes freely."""
+"""Number of words that a random team repeats if it writes freely."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def play_episodes(
 
     Args:
         world: what is played.
-        respond: who answers.
-        rng: of the tasks, the answers, and the noise on what the speaker is paid.
+        respond: answers the prompts.
+        rng: draws the tasks, the answers, and the noise on the speaker's reward.
         prompts: P.
         rollouts: G; E = P x G.
 
@@ -200,7 +200,7 @@ class JudgedRewards:
         seed: of orders, ids and the judge's own chance.
 
     Raises:
-        UnknownNameError, SettingError: a judge, a setting or a value that is none.
+        UnknownNameError, SettingError: the judge or a setting is unknown, or a value is wrong.
     """
 
     def __init__(self, name: str, options: str, goal: str, seed: int) -> None:

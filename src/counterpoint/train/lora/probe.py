@@ -30,7 +30,7 @@ from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.series import Numbers, agent_numbers
 
 MICRO_BATCHES = 8
-"""Into which the episodes of each task are split: rollout g goes to micro-batch g mod 8."""
+"""Number of micro-batches of the episodes of each task: rollout g goes to micro-batch g mod 8."""
 
 
 def measure_adapters(

@@ -14,7 +14,8 @@ from counterpoint.errors import SettingError
 from counterpoint.settings import number_from, require, require_choices, split_list, split_pairs
 
 TINY_LAYERS = 2
-"""Layers of the tiny model that have adapters: what the first one makes of a prompt is kept."""
+"""Number of layers of the tiny model that have adapters: the output of the first layer for a prompt
+is cached."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +33,15 @@ class LanguageSettings:
     alpha: float = 16.0
     """Scale of an adapter's changes: alpha / rank is their factor."""
     targets: Literal["default", "attention", "all"] = "default"
-    """What adapters change in a layer: queries and values, or every linear map. By default all of
-    the tiny model's, and the attention of any other."""
+    """The linear maps of a layer that have adapters: queries and values, or every linear map. By
+    default all of the tiny model's, and the attention of any other."""
     layers: int = 0
-    """The last so many layers have adapters; 0 takes 2 of the tiny model's 3, and 10 of any
-    other's."""
+    """Number of layers, counted from the last, that have adapters; 0 takes 2 of the tiny model's 3,
+    and 10 of any other's."""
     prompts: int = 8
-    """Tasks in a batch."""
+    """Number of tasks in a batch."""
     rollouts: int = 0
-    """Episodes of each task in a batch; 0 takes 32, or 8 where agents write freely."""
+    """Number of episodes of each task in a batch; 0 takes 32, or 8 where agents write freely."""
     lr: float = 0.0
     """Learning rate of Adam; 0 takes 0.003 for the tiny model, and 0.005 for any other."""
     lr_of: str = ""
@@ -48,25 +49,27 @@ class LanguageSettings:
     entropy: float = 0.2
     """Weight of the entropy bonus on choices among words, in nats."""
     entropy_end: float | None = 0.02
-    """Weight that it reaches, in a straight line, at the end of the budget; none leaves it."""
+    """Weight of the entropy bonus at the end of the budget, which it reaches linearly; none keeps
+    it constant."""
     max_norm: float = 1.0
     """Largest norm of each adapter's gradient."""
     calibrate: bool = True
-    """Whether a word's prior is taken out: its mean log-probability over the world's prompts."""
+    """Whether the prior of each word (its mean log-probability over the world's prompts) is
+    subtracted."""
     temperature: float = 0.7
     """Sampling temperature of free text."""
     epochs: int = 1
-    """Passes over each batch of free text; choices among words always have one."""
+    """Number of passes over each batch of free text; choices among words always have one."""
     clip: float = 0.2
-    """How far the ratio of a token's probabilities may move in one update (PPO)."""
+    """Clip range of the ratio of a token's probabilities (PPO)."""
     kl: float = 0.0
     """Weight of the divergence from the bare model, in nats a token, on free text."""
     rows: int = 16
-    """Free texts that are in one pass; gradients add up over passes."""
+    """Number of free texts in one pass; gradients add up over passes."""
     diagnose_every: int = 1
     """Updates between measurements of each agent's gradient; 0 never measures."""
     judge: str = ""
-    """Who ranks the episodes of each task; the ranks are the reward, in place of the world's."""
+    """The judge that ranks the episodes of each task; the ranks replace the world's reward."""
     judge_set: str = ""
     """Settings of the judge and of its questions, `accuracy:.8,canaries:none`."""
 

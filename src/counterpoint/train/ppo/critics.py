@@ -1,4 +1,4 @@
-"""What each decision was worth: advantage estimates, and the critics that they need.
+"""Advantage estimates of each decision, and the critics that they need.
 
 Start with `rewards_by_decision`, then `generalized_advantages`. Agents that decide only now and
 then (turn-based worlds, finished agents) are credited from decision to decision. A reward in
@@ -25,7 +25,7 @@ from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import Singles
 
 LEAST_VARIANCE = 1e-8
-"""Of returns: what varies less is all rounding."""
+"""Returns that vary less, relative to their size, differ only by rounding."""
 
 
 def rewards_by_decision(
@@ -33,10 +33,10 @@ def rewards_by_decision(
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Returns the reward of each decision until the agent's next one, and where its episode ended.
 
-    What is paid before an agent's first decision of a batch belongs to no decision in it.
+    A reward before an agent's first decision of a batch belongs to no decision in it.
 
     Args:
-        reward: [A, T, E, K] what agents were paid at each step.
+        reward: [A, T, E, K] the rewards of agents at each step.
         active: [A, T+1, E] whether the agent decided.
         terminated: [A, T, E] whether the agent's episode ended for good at this step.
         ended: [T, E] whether the episode ended at this step, for good or not.
@@ -76,14 +76,14 @@ def generalized_advantages(
     """Returns GAE of every decision: sum_i (gamma lambda)^i delta_{t+i} over the agent's own
     decisions.
 
-    With delta = (what it was paid) + gamma V(what comes after it) - V(what it saw). With every
+    With delta = (its reward) + gamma V(its next observation) - V(its observation). With every
     agent active at every step it is the usual estimate.
 
     Args:
         paid: [A, T, E, K] and `after` [A, T, E] from `rewards_by_decision`.
-        value: [A, T+1, E, K] what agents could expect before each step.
-        left_value: [A, T, E, K] what an agent could still expect where its episode was left at
-            that step: 0 if for good; read only there.
+        value: [A, T+1, E, K] the predicted return of agents before each step.
+        left_value: [A, T, E, K] the predicted return of an agent whose episode was left at that
+            step: 0 if for good; read only there.
         after: see `paid`.
         active: [A, T+1, E] whether the agent decided.
         gamma: discount, taken for each of the agent's own decisions.

@@ -37,8 +37,8 @@ from counterpoint.train.series import Numbers, agent_numbers, finite_or_none
 EXACT = 1e-6
 """A scheme is affine for an agent where it leaves less than this share of variance unexplained."""
 MICRO_BATCHES = 8
-"""Into which a batch is split, copy by copy: no episode is in two of them, but for those at the
-borders where the copies cannot be divided by 8."""
+"""Number of micro-batches of a batch, which is split copy by copy: no episode is in two of them,
+but for those at the borders where the copies cannot be divided by 8."""
 
 
 def measure_policies(

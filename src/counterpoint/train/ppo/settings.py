@@ -19,7 +19,7 @@ from counterpoint.worlds.sequential.world import SequentialEntry, StepSettings, 
 
 
 class BatchSizes(NamedTuple):
-    """How much is played before an update, and how it is learned from."""
+    """The size of a batch, and how the update learns from it."""
 
     copies: int
     steps: int
@@ -28,8 +28,8 @@ class BatchSizes(NamedTuple):
 
 
 DEFAULTS = {False: BatchSizes(128, 25, 4, 4), True: BatchSizes(64, 32, 3, 2)}
-"""By whether the world is stepped in Python: there, stepping is what costs, and learning is kept
-under a third of it."""
+"""Batch sizes, by whether the world is stepped in Python. There stepping takes most of the time,
+and learning takes less than a third of it."""
 BUDGET, PYTHON_BUDGET = 100_000, 20_000
 """Steps of a training in a world in NumPy, and in one that is stepped in Python."""
 MEASUREMENTS = 40
@@ -48,34 +48,38 @@ class PolicySettings:
     parameters: Literal["shared", "per_role", "separate"] = "shared"
     """One network for all agents, one for each role, or one for each agent."""
     critic: Literal["own", "central"] = "own"
-    """What a critic sees: the agent's own observation (IPPO), or everything (MAPPO)."""
+    """The observation of a critic: the agent's own observation (IPPO), or the whole state
+    (MAPPO)."""
     memory: Literal["none", "gru"] = "none"
-    """Whether policies and critics remember: `gru` puts a recurrent cell behind the last layer."""
+    """Whether policies and critics have memory: `gru` adds a recurrent cell after the last
+    layer."""
     hidden: int = 64
     """Units of each hidden layer."""
     layers: int = 2
     """Hidden layers."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Between the layers."""
+    """Activation between the layers."""
     copies: int = 0
-    """Copies of the world side by side; 0 takes 128, or 64 of a world that is stepped in Python."""
+    """Number of copies of the world side by side; 0 takes 128, or 64 of a world that is stepped in
+    Python."""
     steps: int = 0
-    """Steps that each copy plays between updates; 0 takes 25, or 32 of a world in Python."""
+    """Number of steps that each copy plays between updates; 0 takes 25, or 32 of a world in
+    Python."""
     epochs: int = 0
-    """Passes over each batch; 0 takes 4, or 3 of a world in Python."""
+    """Number of passes over each batch; 0 takes 4, or 3 of a world in Python."""
     minibatches: int = 0
-    """Parts into which each pass shuffles the batch: its copies with memory, their single steps
-    without; 0 takes 4, or 2 of a world in Python, or as many as there are."""
+    """Number of minibatches into which each pass shuffles the batch: its copies with memory, their
+    single steps without; 0 takes 4, or 2 of a world in Python, or as many as there are."""
     lr: float = 1e-3
     """Learning rate of Adam."""
     anneal: bool = False
     """Whether the learning rate falls to zero along the budget."""
     gamma: float = 0.95
-    """Discount of rewards, a step of the agent."""
+    """Discount of rewards for each decision of the agent."""
     gae: float = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
     clip: float = 0.2
-    """How far the ratio of probabilities may move in one update (PPO)."""
+    """Clip range of the ratio of probabilities (PPO)."""
     entropy: float = 0.003
     """Weight of the entropy bonus, in nats."""
     value_weight: float = 1.0
@@ -87,8 +91,8 @@ class PolicySettings:
     identity: bool = True
     """Whether agents that share a network see which of them they are."""
     level: Literal["auto", "reward", "component", "advantage"] = "auto"
-    """What the credit scheme is applied to: rewards, the advantage estimate of each reward
-    component, or the advantage estimate. `auto`: rewards for schemes with running memory,
+    """The quantity that the credit scheme normalizes: rewards, the advantage estimate of each
+    reward component, or the advantage estimate. `auto`: rewards for schemes with running memory,
     components for schemes that normalize them first, the advantage estimate for all others."""
     diagnose_every: int = 5
     """Updates between measurements of each agent's gradient; 0 never measures."""

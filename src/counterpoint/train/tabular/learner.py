@@ -51,7 +51,7 @@ class Training:
     weighted_returns: Floats
     """[S, T+1] the reward-weighted return."""
     accuracy: Floats
-    """[S, T+1, A] probability that the agent does the right thing."""
+    """[S, T+1, A] probability that the agent takes the right action."""
     regret: Floats
     """[S, T+1, A] return that the team would gain if this agent alone were perfect."""
     gradients: Mapping[str, Floats]
@@ -61,7 +61,7 @@ class Training:
     """[S, T, A] each: norm_inflation, inflation, signal_share, dead_rate, net_mass, spike_rate,
     participation, entropy, influence; NaN where it is not defined."""
     evidence: Evidence
-    """Signal and noise under the scheme and the statistics that it is held against, each
+    """Signal and noise under the scheme and the statistics that it is compared with, each
     [S, ceil(T / 2), V, A]."""
     collapsed: Bools
     """[S, T, A] whether the scheme collapses the agent: see `diagnose.collapsed_updates`."""

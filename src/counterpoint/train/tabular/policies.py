@@ -24,7 +24,7 @@ class TabularPolicy:
     """A table of logits for each agent: pi_a(m | c) = softmax(theta[a, c])_m."""
 
     legal: Bools
-    """[A, C, M] which actions there are."""
+    """[A, C, M] whether the action exists."""
     shares_parameters: bool = False
     """Whether the agents' gradients live in the same coordinates."""
 
@@ -55,14 +55,14 @@ class SharedLinear:
     """One linear policy on fixed random features: logits = phi(a, c)^T W.
 
     The features of an (agent, context) pair are a random direction of length 1, so that agents
-    interfere with each other as they do in a shared network, and can still be told apart. The
+    interfere with each other as they do in a shared network, and can still be distinguished. The
     methods return what those of `TabularPolicy` do.
     """
 
     features: Floats
     """[S, A, C, F] features, unit length along F."""
     legal: Bools
-    """[A, C, M] which actions there are."""
+    """[A, C, M] whether the action exists."""
     shares_parameters: bool = True
 
     @cached_property

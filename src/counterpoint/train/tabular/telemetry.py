@@ -133,8 +133,8 @@ class Telemetry:
     def collapse(self) -> tuple[Bools, NDArray[np.int8]]:
         """Returns which agents are collapsed at which update, and why, [S, T, A] each.
 
-        Influence is no evidence here: how little an agent's choice matters is the task's doing,
-        not the scheme's.
+        Influence is no evidence here: the small influence of an agent's choice is a property of the
+        task, not of the scheme.
         """
         measured = collapsed_updates(self.evidence, improvable_at(self.accuracy))
         collapsed = measured.repeat(EVERY, axis=1)[:, : self.updates]

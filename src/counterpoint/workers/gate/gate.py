@@ -1,4 +1,4 @@
-"""What a worker may not change: tests, and whatever decides how tests are run.
+"""The files that a worker may not change: tests, and all files that decide how tests are run.
 
 A gate knows the plan and the files of one commit. By the names of files it knows the configuration
 and the plugins of test runners. Start with `Gate.why_not`.

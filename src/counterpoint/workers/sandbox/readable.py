@@ -14,7 +14,7 @@ WHOLE = ("/", "/etc", "/root", "/home", "/tmp", "/var/tmp")
 """What holds files of everybody: not as a whole, but single folders below."""
 SECRET = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gcloud", ".config/gh",
           ".password-store")  # fmt: skip
-"""Of a home folder: where keys and passwords are."""
+"""The parts of a home folder that hold keys and passwords."""
 OWN = ("/task", "/setup", "/inside.py")
 """Where a sandbox has its own files."""
 

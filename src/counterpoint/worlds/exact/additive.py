@@ -1,6 +1,6 @@
 """`homogeneous` and `unequal_stakes`: everybody always acts, and the reward is a sum of parts.
 
-In `homogeneous` all parts weigh the same and nothing but the number of agents is in the way: the
+In `homogeneous` all parts weigh the same, and only the number of agents makes the task hard: the
 gradient of one among n is diluted, whatever the normalization. In `unequal_stakes` the parts weigh
 from 1 to `ratio`, so the small ones vanish in the large ones' variance until those are learned.
 """
@@ -49,7 +49,7 @@ class Additive(TargetWorld):
     baselines = ("counterfactual", "difference", "own_component")
     random, optimal = 0.25, 1.0
     stakes: Floats
-    """[A] what each agent's success is worth."""
+    """[A] the reward of each agent's success."""
 
     def __init__(self, settings: Settings, agents: tuple[str, ...], stakes: Floats) -> None:
         super().__init__(settings)

@@ -1,9 +1,9 @@
-"""Failures that grow from learning; nobody planted them.
+"""Failures that grow from learning and are not planted.
 
 `gathering`: work costs effort, what is gathered is shared, and a rest can be announced. Two agents
-gather side by side for some turns. Work pays more than it costs, for the team; but whoever is paid
-a share of what the team gathers, and carries its own effort alone, earns by resting. Each agent
-hears what the other did before its own next turn.
+gather side by side for some turns. Work pays more than it costs, for the team; but an agent that is
+paid a share of the team's yield and bears its own effort alone gains by resting. Each agent hears
+what the other did before its own next turn.
 
 `boat_race`: boats are paid for checkpoints and not for laps, and circling has more of them. At
 first everything that is no drifting pays, so proxy and truth rise together; then circling takes
@@ -48,7 +48,8 @@ class GrownWorld(World):
 WORK, REST, SAY = 0, 1, 2
 """Actions: work; rest, without a word; rest, and say so."""
 SILENCE, WORKED, RESTED = 0, 1, 2
-"""What an agent knows of the other's last turn: nothing, that it worked, that it says it rests."""
+"""What an agent knows about the other's last turn: nothing, that it worked, or that it announced a
+rest."""
 HEARD = np.array([WORKED, SILENCE, RESTED])
 """By action, what the other knows of it."""
 
@@ -59,16 +60,16 @@ class GatheringSettings(Settings):
 
     parameters: Literal["shared", "separate"] = "separate"
     paid: Literal["shared", "team", "own"] = "shared"
-    """What an agent is paid: an even share of what the team gathered less its own effort; all that
-    the team gathered less all effort; or what its work added less its own effort."""
+    """The reward of an agent: an equal share of the team's yield minus its own effort; the whole
+    yield minus all effort; or the yield that its work added minus its own effort."""
     cost: Annotated[float, Range(0.0, 1e3)] = 0.6
     """Effort of a turn of work."""
     alone: Annotated[float, Range(1e-6, 1e3)] = 1.0
-    """What a turn of work gathers."""
+    """The yield of a turn of work."""
     together: Annotated[float, Range(0.0, 1e3)] = 0.2
-    """What a turn gathers in addition where both work."""
+    """The additional yield of a turn in which both work."""
     noise: Annotated[float, Range(0.0, 1e3)] = 0.5
-    """Standard deviation of what a rollout's team gathers."""
+    """Standard deviation of the yield of a rollout."""
     turns: Annotated[int, Range(2, 64)] = 4
     """Turns of each agent."""
 
@@ -91,7 +92,7 @@ class Gathering(GrownWorld):
 
     name = "gathering"
     settings_type = GatheringSettings
-    summary = "work costs effort and its fruits are shared: idling grows from learning"
+    summary = "work costs effort and its yield is shared: idling grows from learning"
     source = "ours, after free riding in teams (Holmstrom 1982)"
     contexts, actions, good = 3, 3, WORK
     agents = ("ann", "bob")
@@ -183,12 +184,12 @@ class BoatRaceSettings(Settings):
     parameters: Literal["shared", "separate"] = "separate"
     lr: float = 0.05
     paid: Literal["proxy", "shaped", "true"] = "proxy"
-    """What boats are paid: checkpoints; checkpoints and `shaping` for each stretch of track;
+    """The reward of the boats: checkpoints; checkpoints and `shaping` for each stretch of track; or
     laps."""
     circle: Annotated[float, Range(0.0, 1e3)] = 1.3
     """Checkpoints of a turn of circling, where a turn of racing has 1."""
     shaping: Annotated[float, Range(0.0, 1e3)] = 1.0
-    """What a stretch of track pays in addition, where the pay is shaped."""
+    """The additional reward of a stretch of track, if the reward is shaped."""
     noise: Annotated[float, Range(0.0, 1e3)] = 0.5
     """Standard deviation of a rollout's pay."""
     boats: Annotated[int, Range(1, 64)] = 2

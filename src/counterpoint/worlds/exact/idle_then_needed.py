@@ -1,9 +1,9 @@
 """`idle_then_needed`: what decoupling costs. A reserve whose choices do not matter, until they do.
 
-While it is idle the reserve's rollouts pay nearly the same whatever it does. A deviation of its
-own turns that whisper of noise into advantages of size 1, and the reserve learns superstitions
-with full force, which it has to unlearn when it is needed. Pooled with the regulars' rewards the
-noise stays small, and the entropy bonus keeps the reserve open.
+While it is idle the reserve's rollouts pay nearly the same whatever it does. Divided by the
+per-agent deviation, these nearly constant rewards give advantages of size 1. So the reserve learns
+arbitrary preferences at full strength, and must unlearn them when it is needed. Pooled with the
+regulars' rewards the noise stays small, and the entropy bonus keeps the reserve open.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ class OnCallSettings(Settings):
     rate: Annotated[float, Range(1e-4, 1 - 1e-4)] = 0.1
     """Share of rollouts to which the specialist is called."""
     offset: Annotated[float, Range(-1e6, 1e6)] = 3.0
-    """What those rollouts pay more, whatever anybody does."""
+    """The additional reward of those rollouts, independent of all actions."""
     scale: Annotated[float, Range(1e-6, 1e6)] = 1.0
-    """How many times larger rewards and noise are there."""
+    """Factor on the rewards and the noise of those rollouts."""
 
 
 class OnCall(TargetWorld):

@@ -1,8 +1,9 @@
-"""`planner_worker`: a planner decides who acts, so what an agent sees depends on who is good.
+"""`planner_worker`: a planner decides which worker acts, so the data of a worker depend on its
+skill.
 
 A worker that is called to few of a prompt's rollouts has groups of one or two samples there, and
 statistics of its own within the group leave it nothing to learn from. Statistics over the batch,
-shared or by agent, do not mind.
+shared or by agent, are not affected.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class PlannerWorkerSettings(Settings):
 
     parameters: Literal["shared", "separate"] = "separate"
     workers: Annotated[int, Range(2, 64)] = 3
-    """How many workers there are."""
+    """Number of workers."""
     alone: Annotated[float, Range(0.0, 0.99)] = 0.5
-    """What the planner earns for certain if it calls nobody; a good worker earns 1."""
+    """The certain reward of the planner if it calls no worker; a good worker earns 1."""
 
 
 class PlannerWorker(TargetWorld):

@@ -2,8 +2,9 @@
 
 Every rollout happens in a stable or in a volatile region. The stable pair acts in the one, the
 volatile pair in the other, and each rollout has one team reward. The volatile region's rewards and
-noise are `scale` times larger, so statistics pooled over both pairs are the volatile pair's: what
-is left of the quiet pair's signal is 1 / scale of it, under an offset that it did not earn.
+noise are `scale` times larger, so statistics pooled over both pairs are those of the volatile pair.
+The quiet pair keeps 1 / scale of its signal, and gets an offset that does not depend on its
+actions.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ class RegionsSettings(Settings):
     """Settings of `regions`."""
 
     scale: Annotated[float, Range(1e-6, 1e6)] = 10.0
-    """How many times larger rewards and noise are in the volatile region."""
+    """Factor on the rewards and the noise in the volatile region."""
     participation: Literal["by_region", "everyone"] = "by_region"
-    """Who acts: the region's own agents, or everybody in every rollout (the null control)."""
+    """The agents that act: the region's own agents, or all agents in every rollout (the null
+    control)."""
     drawn: Literal["per_prompt", "in_rollout"] = "per_prompt"
     """Whether the rollouts of a prompt share a region, or each draws its own."""
     agents: Annotated[int, Range(2, 64)] = 4
@@ -51,7 +53,7 @@ class Regions(TargetWorld):
     agent, the context and the seed. With c the share of acting agents that are right, the reward
     is c + .1 e in the stable region and scale (c + e) in the volatile one, e ~ N(0, 1).
 
-    With everybody present the region decides only how noisy a rollout is: the reward is c + .1 e
+    With all agents present the region decides only how noisy a rollout is: the reward is c + .1 e
     or c + scale e. Every agent then acts in every rollout and receives the same rewards, so that
     statistics by agent and statistics of all agents are the same numbers.
 

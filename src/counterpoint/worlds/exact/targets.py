@@ -1,4 +1,5 @@
-"""What most worlds share: each agent has one right action in each context, drawn by the seed."""
+"""The shared part of most worlds: each agent has one right action in each context, drawn by the
+seed."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from counterpoint.worlds.exact.world import Play, World, by_seed, chosen, one_ho
 
 
 class TargetAnswers(NamedTuple):
-    """What the agents of a batch did, and whether it was right."""
+    """The actions of the agents in a batch, and whether they are right."""
 
     action: Ints
     """[S, P, G, L]."""

@@ -31,7 +31,7 @@ class VariableCallsSettings(Settings):
     hard: Annotated[float, Range(0.0, 1.0)] = 0.5
     """Share of rollouts with a hard task."""
     penalty: Annotated[float, Range(-1e6, 1e6)] = 0.5
-    """How much less a hard task pays."""
+    """The reward that a hard task pays less."""
 
 
 class VariableCalls(TargetWorld):

@@ -54,9 +54,9 @@ class Play:
     """One batch, as it was played. Entries of inactive slots mean nothing."""
 
     context: Ints
-    """[S, P, G, L] what the agent of the slot saw."""
+    """[S, P, G, L] the context of the agent of the slot."""
     action: Ints
-    """[S, P, G, L] what it did."""
+    """[S, P, G, L] its action."""
     active: Bools
     """[S, P, G, L] whether the slot was used at all."""
     reward: Floats
@@ -72,7 +72,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good a joint policy is, exactly: expectations, without sampling."""
+    """The exact expected values of a joint policy, without sampling."""
 
     returns: Floats
     """[S] the team's return, in the world's own unit."""
@@ -94,9 +94,9 @@ class World(ABC):
     name: ClassVar[str]
     """The name in the catalogue."""
     summary: ClassVar[str]
-    """One line: what happens here, and to whom."""
+    """A summary in one line."""
     source: ClassVar[str] = "ours"
-    """Where the idea comes from."""
+    """The source of the idea."""
     settings_type: ClassVar[type[Settings]] = Settings
     """Its settings: a frozen dataclass, each field with a docstring under it."""
 
@@ -107,9 +107,9 @@ class World(ABC):
     slots: tuple[tuple[int, int], ...]
     """[L] agent index and turn of each possible decision."""
     contexts: int
-    """C, how many different things an agent can see."""
+    """C, the number of different contexts."""
     actions: int
-    """M, how many actions the agent with most has."""
+    """M, the largest number of actions of an agent."""
     prompts: int = 8
     """P, prompts in a batch."""
     rollouts: int = 8
@@ -123,14 +123,15 @@ class World(ABC):
     random: float
     """Return of a team that chooses uniformly among legal actions."""
     optimal: float
-    """The best return there is."""
+    """The return of the best joint policy."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
 
     @property
     def legal(self) -> Bools:
-        """Returns which actions an agent has in a context, [A, C, M]; by default all."""
+        """Returns whether an action is legal for an agent in a context, [A, C, M]; by default all
+        are."""
         return np.ones((len(self.agents), self.contexts, self.actions), dtype=bool)
 
     @abstractmethod
@@ -208,7 +209,7 @@ def one_hot(index: Ints, size: int) -> Floats:
 
 
 class ExactFacts(WorldFacts, frozen=True, kw_only=True):
-    """What is known of an exact world."""
+    """The facts about an exact world."""
 
     agents: list[str]
     components: list[str]

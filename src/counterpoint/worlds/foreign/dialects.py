@@ -1,8 +1,8 @@
 """One copy of a foreign environment: parallel, turn-based, or of tuples; and its spaces.
 
 Start with `EnvironmentDriver`. Each dialect drives one environment and writes what happens into
-rows of the arrays of `ForeignWorld`. Everything that can be looked up beforehand is, since stepping
-is what costs. Spaces are told apart by the names of their classes, so that gymnasium need not be
+rows of the arrays of `ForeignWorld`. All lookups are made beforehand, since stepping takes most of
+the time. Spaces are distinguished by the names of their classes, so that gymnasium need not be
 imported and spaces of its forks and predecessors work as well.
 """
 
@@ -22,7 +22,7 @@ from counterpoint.worlds.sequential.world import Actions, Singles
 
 
 class CopyArrays(NamedTuple):
-    """The part of the world's arrays that one copy writes into."""
+    """The part of the world's arrays into which one copy writes."""
 
     seen: Singles
     """[A, D]."""
@@ -35,20 +35,20 @@ class CopyArrays(NamedTuple):
 
 
 class TeamSpec(NamedTuple):
-    """What is the same for all copies of an environment."""
+    """The description that all copies of an environment share."""
 
     agents: tuple[str, ...]
     """[A] names."""
     spaces: tuple[Any, ...]
     """[A] observation spaces."""
     sizes: tuple[int, ...]
-    """[A] how many numbers each agent sees."""
+    """[A] the number of values in each agent's observation."""
     actions: tuple[Actions, ...]
-    """[A] what each agent can do."""
+    """[A] the actions of each agent."""
     converters: tuple[Callable[[Any], Any] | None, ...]
-    """[A] how our actions become the environment's; None: they are the same."""
+    """[A] the conversion of our actions to those of the environment; None: they are the same."""
     horizon: int | None
-    """Most steps of an episode, where the environment says so."""
+    """Maximum number of steps of an episode, if the environment states it."""
 
 
 class EnvironmentDriver(ABC):
@@ -213,7 +213,7 @@ class Turns(EnvironmentDriver):
 class Tuples(EnvironmentDriver):
     """gymnasium environments whose observations, actions and rewards are one for each agent.
 
-    They do not say apart whether time ran out; an end at the horizon counts as a cut-off.
+    They do not report whether time ran out; an end at the horizon counts as a cut-off.
     """
 
     def begin(self, seed: int) -> None:
@@ -279,7 +279,7 @@ def masked(space: Any) -> bool:
 
 
 def seen_size(space: Any, agent: str) -> int:
-    """Returns how many numbers an observation has: flattened, choices as one-hot vectors.
+    """Returns the number of values of an observation: flattened, choices as one-hot vectors.
 
     Raises:
         WorldError: a space that is not numbers, nor a dict of `observation` and `action_mask`.
@@ -302,7 +302,8 @@ def seen_size(space: Any, agent: str) -> int:
 
 
 def writer(space: Any, row: Singles, legal: Bools | None) -> Writer:
-    """Returns what writes observations in `space` into `row` [size], and masks into `legal` [M]."""
+    """Returns a function that writes observations in `space` into `row` [size], and masks into
+    `legal` [M]."""
     what = kind(space)
     if what == "Dict":
         inner = writer(space.spaces["observation"], row, None)
@@ -336,7 +337,7 @@ def _one_hot(row: Singles, starts: Any) -> Writer:
 
 
 def actions(space: Any, agent: str) -> tuple[Actions, Callable[[Any], Any] | None]:
-    """Returns what an agent can do, and what converts our actions; None: they are the same.
+    """Returns the actions of an agent, and the conversion of our actions; None: they are the same.
 
     Raises:
         WorldError: a space of neither choices nor bounded numbers, or of too many choices.

@@ -1,7 +1,7 @@
 """Foreign worlds by name: what a name stands for, and how to construct it.
 
 Three families have names of their own, and `package.module:Class` is anything that can be
-imported. Nothing here is imported before it is asked for.
+imported. A package is imported only when one of its worlds is made.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from counterpoint.optional import missing_package, pip_line
 from counterpoint.settings import GivenSettings, did_you_mean
 
 PACKAGES = ("mpe2", "lbforaging", "rware")
-"""What stands before the colon in names of foreign worlds that are not somebody's own."""
+"""The prefixes of the names of foreign worlds that come from known packages."""
 
 
 OWN = "PACKAGE.MODULE:CLASS"
-"""What names of somebody's own look like."""
+"""The form of the names of the user's own worlds."""
 
 
 class Family(NamedTuple):
-    """Foreign worlds that are named alike."""
+    """A family of foreign worlds with the same form of name."""
 
     pattern: str
-    """What their names look like."""
+    """The form of their names."""
     summary: str
     """What they are."""
     source: str
-    """Where they come from."""
+    """Their source."""
 
 
 FAMILIES = (
@@ -66,8 +66,8 @@ def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
     Raises:
         MissingPackageError: the package is not installed.
         UnknownNameError: the package has no such module or attribute.
-        WorldError: what is there cannot be called.
-        SettingError (from the function): the arguments are not the constructor's.
+        WorldError: the object cannot be called.
+        SettingError (from the function): the constructor does not take the arguments.
     """
     where, _, what = name.partition(":")
     if where in ("lbforaging", "rware"):
@@ -88,7 +88,7 @@ def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
 
 
 def is_foreign(name: str) -> bool:
-    """Returns whether a name is that of a world from outside: such names have a colon."""
+    """Returns whether a name is that of a foreign world: such names have a colon."""
     return ":" in name
 
 

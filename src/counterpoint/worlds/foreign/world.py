@@ -1,7 +1,8 @@
-"""`ForeignWorld`: E copies of somebody else's environment, stepped one by one in Python.
+"""`ForeignWorld`: E copies of an environment of another package, stepped one by one in Python.
 
-Foreign environments cannot be written down, so that a captured state is the seed of each running
-episode and the actions taken in it; to restore is to reset with that seed and to play them again.
+The state of a foreign environment cannot be saved. So a captured state has the seed of each running
+episode and the actions taken in it, and a restore resets with that seed and plays the actions
+again.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _KNOWN = {
         -56.68, -15.06, f"{SUM}; reference: a team that says and hears the goals"
     ),
     "mpe2:simple_tag_v3": References(  # 2,000 episodes: +- 1.3
-        -3.2, None, f"{SUM}, of the two sides together; which of them is good is another question"
+        -3.2, None, f"{SUM}, of the two sides together; no reference is defined"
     ),
     "lbforaging:Foraging-8x8-2p-3f-v3": References(*Foraging.measured, Foraging.scale),
     "rware:rware-tiny-2ag-v2": References(0.05, None, SUM),  # 300 episodes: +- .025
@@ -68,7 +69,7 @@ def known_references(name: str, arguments: GivenSettings) -> References:
 
 
 LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
-"""What environments call their most steps of an episode."""
+"""The names under which environments have their maximum number of steps of an episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class ForeignWorld(StepWorld):
 
     Args:
         make: makes one environment.
-        name: what it is called.
+        name: its name.
         settings: the reward; `arguments` are for the record, `make` knows them.
         copies: E.
         seed: of the generator that draws a seed for each episode.
@@ -257,7 +258,7 @@ class ForeignWorld(StepWorld):
 
 
 def _team(env: Any, name: str, speaks: type[EnvironmentDriver]) -> TeamSpec:
-    """Returns what is the same for all copies of `env`."""
+    """Returns the description that all copies of `env` share."""
     if speaks is Tuples:
         spaces, choices = env.observation_space.spaces, env.action_space.spaces
         agents = tuple(f"agent_{k}" for k in range(len(choices)))

@@ -1,8 +1,8 @@
-"""`hidden_profile`: what all know points to the wrong option, what each knows alone to the right.
+"""`hidden_profile`: shared clues point to the wrong option, private clues to the right one.
 
 The team is right only if private clues reach the member that decides, within the bits that a
 message has. Start with `HiddenProfile.draw`. `ScriptedMember` is a member without
-a model: five numbers decide what it tells of what it knows. A search over these numbers stands for
+a model: five numbers decide which of its clues it tells. A search over these numbers stands for
 the optimization of a prompt.
 """
 
@@ -27,12 +27,13 @@ from counterpoint.worlds.message.world import (
 )
 
 PARAMETERS = ("unshared", "side", "relay", "opinion", "trust")
-"""The parameters of a member: how much rather it passes on a clue that not all have; one that
-speaks for its favourite; one from a message, all in nats; whether a message begins
-with its opinion (above 0); and how many clues the opinion of another is worth to it."""
+"""The parameters of a member. The first three are preferences in nats: for a clue that not all
+members have, for a clue that supports its favourite, and for a clue from a message. The fourth is
+above 0 if a message begins with its opinion. The fifth is the number of clues that the opinion of
+another member counts for."""
 
 LOWEST, HIGHEST = np.array([-6.0, -6.0, -6.0, -1.0, 0.0]), np.array([6.0, 6.0, 6.0, 1.0, 3.0])
-"""[5] the range in which parameters are searched."""
+"""[5] the range of each parameter in a search."""
 
 
 PROMPTS: dict[str, ScriptedPolicy] = {
@@ -55,28 +56,30 @@ PROMPTS: dict[str, ScriptedPolicy] = {
 
 @dataclass(frozen=True)
 class Profiles:
-    """B items of N clues, who has which, and the right option."""
+    """B items of N clues, the members that have each clue, and the right option."""
 
     option: Ints
     """[B, N] the option that a clue is about."""
     private: Bools
-    """[N] whether a clue is not everybody's."""
+    """[N] whether a clue is private: not all members have it."""
     options: int
-    """O, how many options there are."""
+    """O, the number of options."""
     right: Ints
-    """[B] the option with most for it and least against it."""
+    """[B] the option with the largest number of clues for it, less those against it."""
     flips: Ints
     """[B, A + 1, N] -1 where a member reads the opposite of what is written, else 1."""
     has: Bools
-    """[A + 1, N] who has which clue; the last row is a judge's, who has the shared ones."""
+    """[A + 1, N] whether a member has the clue; the last row is that of a judge, which has the
+    shared clues."""
     sign: Ints
-    """[B, N] what is written: 1 for the option, -1 against it."""
+    """[B, N] the text of the clue: 1 speaks for the option, -1 against it."""
 
     def __len__(self) -> int:
         return len(self.right)
 
     def read(self, member: int) -> Ints:
-        """Returns the clues of a member as it reads them, [B, N]; 0 where it has none."""
+        """Returns the clues of a member as it reads them, [B, N]; 0 for a clue that it does not
+        have."""
         row = min(member, len(self.has) - 1)
         read: Ints = self.sign * self.flips[:, row] * self.has[row]
         return read
@@ -86,18 +89,19 @@ class Profiles:
 class ScriptedMember:
     """A member that adds up its own clues and those in the messages that it received.
 
-    A message is [B, N + 1]: 1 or -1 for each clue that it tells, as its author has it, and in the
-    last column the option that it favours, from 1; 0 is nothing.
+    A message is [B, N + 1]: 1 or -1 for each clue in it, as its author reads it, and in the last
+    column the option that the author favours, counted from 1. 0 means that the message says nothing
+    of it.
     """
 
     parameters: tuple[float, ...]
     """The numbers of `PARAMETERS`."""
     bits: int
-    """What a message holds."""
+    """The size of a message, in bits."""
     clue_bits: int
-    """What a clue takes."""
+    """The bits of a clue."""
     opinion_bits: int
-    """What an opinion takes."""
+    """The bits of an opinion."""
 
     def speak(self, items: Profiles, seen: Observation, rng: np.random.Generator) -> NDArray[Any]:
         unshared, side, relay, opinion, _ = self.parameters
@@ -142,7 +146,7 @@ class ScriptedMember:
         return np.where(own != 0, own, np.sign(reports))
 
     def worth(self, items: Profiles, seen: Observation, known: Ints) -> Floats:
-        """Returns what speaks for each option, [B, O]: clues, and the opinions of others."""
+        """Returns the evidence for each option, [B, O]: clues, and the opinions of others."""
         last = {message.member: message.content[:, -1] for message in seen.received}
         trust = self.parameters[4]
         return np.stack([
@@ -153,7 +157,7 @@ class ScriptedMember:
 
 
 def _best(worth: Floats, rng: np.random.Generator) -> Ints:
-    """Returns the best of each row, [B]; among equals by lot."""
+    """Returns the index of the largest value of each row, [B]; a random one of equal values."""
     best: Ints = np.argmax(worth + rng.random(worth.shape) * 1e-6, axis=1)
     return best
 
@@ -169,39 +173,41 @@ TRAITS = (
     ("is well read", "is ill informed"), ("saves money", "wastes money"),
     ("admits mistakes", "hides mistakes"), ("is tidy", "is messy"),
 )  # fmt: skip
-"""What a clue says of an option: for it, or against it."""
+"""The texts of clues about an option: for it, and against it."""
 
 TRIES = 200
-"""Batches drawn before settings are given up whose profiles hardly ever come out."""
+"""Maximum number of batches that are drawn, since some settings hardly ever give a hidden
+profile."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenProfileSettings(MessageSettings):
-    """Who knows what, and how much a message holds."""
+    """Settings of `hidden_profile`: the number of clues of each member, and the size of a
+    message."""
 
     options: Annotated[int, Range(2, len(OPTIONS))] = 3
-    """Among how many the team chooses, 2 to 8."""
+    """Number of options among which the team chooses, 2 to 8."""
     shared: Annotated[int, Range(1, 100)] = 5
-    """Clues that all have."""
+    """Number of clues that all members have."""
     private: Annotated[int, Range(0, 50)] = 3
-    """Clues that each member has alone."""
+    """Number of clues that each member alone has."""
     expert: Annotated[float, Range(0.0, 10.0)] = 2.0
-    """How many times as many the first member has alone."""
+    """Factor on the number of private clues of the first member."""
     bias: Annotated[float, Range(0.0, 1.0)] = 0.7
     """Share of the clues that point where they should: the shared ones away from the right option,
-    the private ones to it. The others point anywhere."""
+    the private ones to it. The others point to a random option."""
     misread: Annotated[float, Range(0.0, 0.5)] = 0.05
-    """Chance that a member reads a clue as its opposite."""
+    """Probability that a member reads a clue as its opposite."""
     bits: Annotated[int, Range(0, 10_000)] = 24
-    """What a message holds. A clue takes the bits that tell it from all others, and one more; an
-    opinion those that tell the options apart."""
+    """The size of a message, in bits. A clue takes the bits that distinguish it from all other
+    clues, and one more; an opinion takes the bits that distinguish the options."""
 
 
 class HiddenProfile(MessageWorld[Profiles]):
     """The team chooses an option; every clue speaks for one option or against it."""
 
     name = "hidden_profile"
-    summary = "what all know points to the wrong option; what each knows alone, to the right one"
+    summary = "shared clues point to the wrong option, private clues to the right one"
     source = "Stasser and Titus, J. Pers. Soc. Psychol. 48 (1985); HiddenBench, arXiv 2505.11556"
     settings_type = HiddenProfileSettings
     settings: HiddenProfileSettings
@@ -258,7 +264,7 @@ class HiddenProfile(MessageWorld[Profiles]):
     ) -> NDArray[Any]:
         """Returns the answers [B] of one agent: the majority of its readings of all clues.
 
-        It misreads like any member, but no clue has to be told.
+        It misreads clues like any member, but needs no messages.
         """
         votes = np.zeros((len(items.right), items.options))
         for _ in range(turns):
@@ -297,7 +303,7 @@ class HiddenProfile(MessageWorld[Profiles]):
 
 
 def tally(option: Ints, sign: Ints, options: int) -> Floats:
-    """Returns the clues for each option less those against it, [B, O]."""
+    """Returns the number of clues for each option minus those against it, [B, O]."""
     return np.stack([(sign * (option == o)).sum(axis=1) for o in range(options)], axis=1) * 1.0
 
 

@@ -1,8 +1,9 @@
 """`idea_search`: a landscape with many peaks, and a team that looks for the highest.
 
-Where members search alone and the best idea is taken at the end, a team finds more than its best
-member does. Where they hear of each other's finds all the time they all climb the same peak. A
-single agent with the whole budget, who starts anew when it is stuck, is the one to beat.
+If members search alone and the best idea is taken at the end, the team finds a better idea than its
+best member, chosen on other items, does. If they exchange their best ideas all the time, they all
+climb the same peak. The strongest reference is a single agent with the whole budget that restarts
+when it is stuck.
 """
 
 from __future__ import annotations
@@ -24,32 +25,35 @@ from counterpoint.worlds.message.world import (
 
 PROMPTS: dict[str, ScriptedPolicy] = {
     "follow": ScriptedPolicy(
-        (1.0, 0.0, 0.0), "goes to the best find that it hears of, whenever it is better"
+        (1.0, 0.0, 0.0), "moves to the best received idea, whenever that is better than its own"
     ),
-    "sceptic": ScriptedPolicy((0.3, 0.0, 0.0), "goes there in three of ten cases"),
-    "own": ScriptedPolicy((0.0, 0.0, 0.0), "never goes there"),
+    "sceptic": ScriptedPolicy(
+        (0.3, 0.0, 0.0), "moves to a better received idea in three of ten cases"
+    ),
+    "own": ScriptedPolicy((0.0, 0.0, 0.0), "never moves to a received idea"),
     "restart": ScriptedPolicy(
-        (0.0, 0.04, 0.0), "never goes there, and starts anew when nothing gets better"
+        (0.0, 0.04, 0.0), "never moves to a received idea, and restarts when no step is better"
     ),
 }
-"""Name to the parameters of a searcher and one line. Parameters are the chance to go to a better
-find of somebody else's; the chance, after each step that made nothing better, to start anew
-anywhere; the share of steps that change two things at once."""
+"""Name to the parameters of a searcher and one line of text. The parameters are the probability to
+move to a better idea of another member, the probability to restart at a random idea after a step
+without improvement, and the share of steps that change two choices at once."""
 
 LOWEST, HIGHEST = np.zeros(3), np.array([1.0, 0.2, 1.0])
-"""[3] the range in which parameters are searched."""
+"""[3] the range of each parameter in a search."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdeaSearchSettings(MessageSettings):
-    """How rugged the landscape is, and how much the team may look at."""
+    """Settings of `idea_search`: the ruggedness of the landscape, and the budget of the team."""
 
     bits: Annotated[int, Range(2, 14)] = 12
-    """An idea is so many yes-or-no choices, 2 to 14."""
+    """Number of yes-or-no choices of an idea, 2 to 14."""
     ruggedness: int = 5
-    """How many other choices decide what a choice is worth: 0 has one peak, more have many."""
+    """Number of other choices on which the value of a choice depends: with 0 the landscape has one
+    peak, with more it has many."""
     budget: Annotated[int, Range(1, 100_000)] = 160
-    """How many ideas the whole team may look at."""
+    """Number of ideas that the whole team may evaluate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,19 +65,19 @@ class Landscapes:
     """B items."""
 
     value: Floats
-    """[B, 2**bits] what each idea is worth, 0 to 1; 1 is the best there is."""
+    """[B, 2**bits] the value of each idea, 0 to 1; the best idea has 1."""
     start: Ints
-    """[B, A + 1] where each member begins; the last is a judge's."""
+    """[B, A + 1] the idea at which each member begins; the last one is a judge's."""
     bits: int
-    """Choices of an idea."""
+    """Number of choices of an idea."""
     budget: int
-    """Ideas that the whole team may look at."""
+    """Number of ideas that the whole team may evaluate."""
 
     def __len__(self) -> int:
         return len(self.value)
 
     def start_of(self, member: int) -> Ints:
-        """Returns where a member begins, [B]."""
+        """Returns the idea at which a member begins, [B]."""
         return self.start[:, min(member, self.start.shape[1] - 1)]
 
 
@@ -81,12 +85,12 @@ class IdeaSearch(MessageWorld[Landscapes]):
     """NK landscapes: each choice is worth a random number that depends on some other choices."""
 
     name = "idea_search"
-    summary = "a landscape of many peaks: where talk helps a team that searches, and where it harms"
+    summary = "a landscape of many peaks, in which messages can help or harm a team that searches"
     source = "Kauffman and Levin, J. Theor. Biol. 128 (1987); Lazer and Friedman, ASQ 52 (2007)"
     settings_type = IdeaSearchSettings
     settings: IdeaSearchSettings
     policies = PROMPTS
-    scale = "value of the best idea found, of the best there is"
+    scale = "value of the best idea found, relative to the best idea"
     parameter_range = (LOWEST, HIGHEST)
 
     def draw(self, rng: np.random.Generator, count: int) -> Landscapes:
@@ -129,9 +133,10 @@ class IdeaSearch(MessageWorld[Landscapes]):
 
 @dataclass(frozen=True)
 class Searcher:
-    """A member that climbs: it changes one choice, and keeps what is better.
+    """A member that climbs: it changes one choice, and keeps the better idea.
 
-    A message is [B, 4]: the best idea that it found and its value, and where it stands now.
+    A message is [B, 4]: the best idea of the member with its value, and its present idea with its
+    value.
     """
 
     parameters: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""`tasks:PATH`: hidden profiles that somebody wrote, in words, as HiddenBench files have them.
+"""`tasks:PATH`: hidden profiles in words from a file, in the format of HiddenBench.
 
 A JSON list, or JSON lines, of objects with `description`, `shared_information` (a list of texts),
 `hidden_information` (a list: one text a member), `possible_answers` and the right one as
@@ -31,9 +31,9 @@ from counterpoint.worlds.message.hidden_profile import PROMPTS
 from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
 
 MOST_BYTES = 64_000_000
-"""Files longer than this are no files of tasks."""
+"""Maximum number of bytes of a file of tasks."""
 RIGHT = ("correct_answer", "answer", "gold")
-"""Keys under which the right answer may stand."""
+"""Keys that may hold the right answer."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class HiddenProfileTask:
     """One hidden profile in words."""
 
     name: str
-    """What it is called."""
+    """The name of the task."""
     description: str
-    """What the team is to do."""
+    """The task of the team."""
     shared: tuple[str, ...]
     """What all know."""
     hidden: tuple[str, ...]
-    """[A] what each member knows alone."""
+    """[A] the private information of each member."""
     options: tuple[str, ...]
     """The answers to choose among."""
     right: int
-    """Which of them is right."""
+    """The right answer."""
 
 
 class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
@@ -66,7 +66,7 @@ class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
     summary = "hidden profiles in words, from a file"
     source = "the format of HiddenBench, Li et al., arXiv 2505.11556"
     policies = PROMPTS
-    scale = "share of tasks answered rightly"
+    scale = "share of tasks with the right answer"
 
     def __init__(self, path: str, settings: MessageSettings | None = None) -> None:
         self.all = read_task_file(path)
@@ -152,11 +152,11 @@ def _task(row: Any, where: str) -> HiddenProfileTask:
 
 
 TASKS = "tasks:"
-"""What stands before the path of a file of tasks."""
+"""The prefix of the path of a file of tasks."""
 
 
 class MessageFacts(WorldFacts, frozen=True, kw_only=True):
-    """What is known of a message environment."""
+    """The facts about a message environment."""
 
     members: int
     prompts: dict[str, str]

@@ -1,8 +1,9 @@
-"""`MessageWorld`: a task for a team of any size, whose members know different things and talk.
+"""`MessageWorld`: a task for a team of any size, whose members have different information and
+exchange messages.
 
-Who hears whom is none of the world's business: a runtime plays it under any topology. A world says
-what there is to know, and what an answer is worth; a `Member` says what somebody tells and answers.
-Everything is a batch: B items are played side by side. Axis letters: B items, A members.
+The world does not know who hears whom: a runtime plays it under any topology. A world defines the
+information and the score of an answer; a `Member` decides its messages and its answer. Everything
+is a batch: B items are played side by side. Axis letters: B items, A members.
 """
 
 from __future__ import annotations
@@ -22,57 +23,57 @@ from counterpoint.settings import CheckedSettings, Range
 Items = TypeVar("Items")
 Items_contra = TypeVar("Items_contra", contravariant=True)
 MessageContent = NDArray[Any]
-"""[B, ...] what was said in each item, as the world writes it down."""
+"""[B, ...] the message of each item, in the encoding of the world."""
 
 
 @dataclass(frozen=True)
 class ReceivedMessage:
-    """What somebody said, as another heard it."""
+    """A message of one member, as another member receives it."""
 
     member: int
-    """Who spoke."""
+    """The number of the member that spoke."""
     round: int
-    """In which round, from 0."""
+    """The round, from 0."""
     content: MessageContent
-    """[B, ...] what it said."""
+    """[B, ...] its content."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """All that a member has before it when it speaks or answers."""
+    """All information of a member when it speaks or answers."""
 
     member: int
-    """Who it is, from 0; a number behind the last member is a judge, who knows nothing of its
-    own."""
+    """The number of the member, from 0; the number after the last member is a judge, which has no
+    private information."""
     round: int
-    """In which round, from 0."""
+    """The round, from 0."""
     received: tuple[ReceivedMessage, ...] = ()
-    """What it heard, in order."""
+    """The messages that it received, in order."""
     own: tuple[MessageContent, ...] = ()
-    """`[turns][B, ...]` what it said before."""
+    """`[turns][B, ...]` its earlier messages."""
     share: float = 1.0
-    """This turn's share of all that the team may spend."""
+    """The share of this turn in the budget of the team."""
     dissents: bool = False
-    """Whether it sits in the seat of the dissenter, who argues for what others do not favour."""
+    """Whether it is the dissenter, which argues for options that the others do not favour."""
     nudged: bool = False
-    """Whether it is asked again, because it said nothing."""
+    """Whether the request is repeated, because the member said nothing."""
     hearers: int = 1
-    """How many hear what it says now."""
+    """Number of members that receive its next message."""
 
 
 class Member(Protocol[Items_contra]):
-    """Somebody who tells and answers."""
+    """A member of a team, which sends messages and answers."""
 
     def speak(
         self, items: Items_contra, seen: Observation, rng: np.random.Generator
     ) -> MessageContent:
-        """Returns what the member tells those who hear it, [B, ...]."""
+        """Returns the message of the member to those who hear it, [B, ...]."""
         ...
 
     def answer(
         self, items: Items_contra, seen: Observation, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
-        """Returns its answers [B], and how sure it is of each [B], in any unit."""
+        """Returns its answers [B], and its certainty of each answer [B], in any unit."""
         ...
 
 
@@ -90,36 +91,36 @@ class MessageSettings(CheckedSettings):
 
 @dataclass(frozen=True)
 class Brief:
-    """An item in words, as one member is shown it."""
+    """An item in words, as the prompt of one member contains it."""
 
     task: str
-    """What the team is to do, the same for all."""
+    """The task of the team, the same for all members."""
     known: str
-    """What this member knows."""
+    """The information of this member."""
     options: tuple[str, ...]
-    """The answers among which it chooses; empty where it writes freely."""
+    """The answers among which it chooses; empty if it writes freely."""
     tellings: tuple[str, ...] = ()
-    """What it may tell, where it is to choose; empty where it writes freely."""
+    """The messages among which it chooses; empty if it writes freely."""
 
 
 class ScriptedPolicy(NamedTuple):
-    """A named way to behave."""
+    """A named policy of a member without a model."""
 
     values: tuple[float, ...]
-    """The parameters of a member without a model that behaves so."""
+    """The parameters of the policy."""
     about: str
     """One line."""
 
 
 class MessageWorld(ABC, Generic[Items]):
-    """A task for a team that talks."""
+    """A task for a team that exchanges messages."""
 
     name: ClassVar[str]
     """The name in the catalogue."""
     summary: ClassVar[str]
-    """One line: what happens here."""
+    """A summary in one line."""
     source: ClassVar[str] = "ours"
-    """Where the idea comes from."""
+    """The source of the idea."""
     settings_type: ClassVar[type[MessageSettings]] = MessageSettings
     """Its settings: a frozen dataclass, each field with a docstring under it."""
     policies: ClassVar[Mapping[str, ScriptedPolicy]]
@@ -179,7 +180,7 @@ class MessageWorld(ABC, Generic[Items]):
     def single(
         self, items: Items, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """Returns the answers [B] of one agent with all that the team knows, and all its turns.
+        """Returns the answers [B] of one agent with all information and all turns of the team.
 
         Raises:
             UnknownNameError, SettingError: as `member`.
@@ -203,9 +204,9 @@ class MessageWorld(ABC, Generic[Items]):
     def brief(self, items: Items, index: int, member: int) -> Brief | None:
         """Returns one item in words for one member; None if the world has no words.
 
-        Member -1 is shown all that the team has.
+        Member -1 gets all information of the team.
         """
         return None
 
     def _without_members(self) -> SettingError:
-        return SettingError(f"{self.name} has no members of its own; wanted somebody who reads")
+        return SettingError(f"{self.name} has no members of its own; wanted a model that reads")

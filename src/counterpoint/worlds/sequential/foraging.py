@@ -25,7 +25,7 @@ DIRECTIONS = np.array([[0, -1, 1, 0, 0, 0], [0, 0, 0, -1, 1, 0]])
 """[2, 6] rows and columns that each action moves by."""
 ROW, COLUMN, LEVEL = range(3)
 UNSEEN = np.array([-1, -1, 0])[:, None, None]
-"""What an agent sees in the place of a thing that it does not see."""
+"""The observed values of a thing that an agent does not see."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class ForagingSettings(StepSettings):
     food: Annotated[int, Range(1, 64)] = 3
     """Pieces of food at the start."""
     sight: Annotated[int | None, Range(1, 100)] = None
-    """How many cells far an agent sees; None: the whole field."""
+    """Sight of an agent, in cells; None: the whole field."""
     min_level: Annotated[int, Range(1, 100)] = 1
     """Level of the weakest agent that there can be."""
     max_level: int = 2
@@ -49,11 +49,11 @@ class ForagingSettings(StepSettings):
     force_coop: bool = False
     """Whether all food is of the highest level."""
     penalty: Annotated[float, Range(0.0, 1e6)] = 0.0
-    """What each agent pays that tries to load food with too little strength."""
+    """The penalty of each agent that tries to load food with too little strength."""
     normalize: bool = True
     """Whether all the food of an episode pays 1 in sum, rather than level times level."""
     horizon: Annotated[int, Range(1, 1_000_000)] = 50
-    """Most steps of an episode."""
+    """Maximum number of steps of an episode."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

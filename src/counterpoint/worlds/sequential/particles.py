@@ -97,7 +97,7 @@ def pairs(agents: int) -> tuple[Ints, Ints]:
 
 
 RADIUS = 0.15
-"""Radius of an agent. Landmarks are points that nothing bumps into."""
+"""Radius of an agent. Landmarks are points without collisions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ class Spread(Twin):
     With local ratio w, agent a is paid -(1 - w) D - w C(a) in each step: D is the sum over
     landmarks of the distance to the nearest agent, C(a) the number of agents that a touches. An
     agent sees its velocity, its position, where landmarks and the other agents are from it, and
-    2 (N - 1) zeros, since nobody speaks. Episodes end for want of time only.
+    2 (N - 1) zeros, since nobody speaks. Episodes end only when their time is over.
     """
 
     name = "spread"
@@ -242,8 +242,8 @@ class SpeakerListener(Twin):
 
     Both are paid minus the squared distance from the listener to the goal, in each step. The
     speaker sees the goal's colour, nothing else. The listener sees its velocity, where the
-    landmarks are from it, and the word that was said in the step before. Episodes end for want of
-    time only.
+    landmarks are from it, and the word that was said in the step before. Episodes end only when
+    their time is over.
     """
 
     name = "speaker_listener"

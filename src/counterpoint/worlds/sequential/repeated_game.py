@@ -1,7 +1,7 @@
 """`repeated_game`: a game of the games' catalogue, round after round, for any trainer.
 
-What `counterpoint game` says of a game is exact; here teams of networks play it. With one round
-nobody sees anything but that it begins: the game itself.
+The results of `counterpoint game` are exact; here teams of networks play the game. With one round
+an agent sees only that the episode begins: this is the game itself.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class RepeatedGame(Twin):
     """Players who take an action each, in every round, and see what all did in the last one.
 
     An agent sees a 1 in the first round, then its own last action and those of the others in their
-    order, one number for each action. It is paid its own payoff. Episodes end for want of time
-    only.
+    order, one number for each action. It is paid its own payoff. Episodes end only when their time
+    is over.
     """
 
     name = "repeated_game"
     settings_type = RepeatedGameSettings
-    summary = "a game round after round: which equilibrium do networks fall into?"
+    summary = "a game round after round: which equilibrium do networks reach?"
     source = "ours; the games name their own"
     settings: RepeatedGameSettings
     scale = "team sum: payoffs added over players and rounds; reference: the best sum, always"

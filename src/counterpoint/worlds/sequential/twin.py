@@ -1,7 +1,8 @@
-"""`Twin`: what NumPy re-implementations of published worlds share. `particles.py` has two to read.
+"""`Twin`: the shared part of the NumPy re-implementations of published worlds. `particles.py` has
+two to read.
 
 A twin keeps its whole state in arrays whose last axis is E, so that each operation runs over all
-copies at once, and says how a step changes them. Episodes, time, auto-reset, capture and restore
+copies at once, and defines how a step changes them. Episodes, time, auto-reset, capture and restore
 are here. Given the state of the original, a twin does what the original does.
 """
 
@@ -42,7 +43,7 @@ class Twin(StepWorld):
     horizon: int
     limit = "horizon"
     scale: ClassVar[str]
-    """Which scale returns are on."""
+    """The scale of the returns."""
     measured: ClassVar[tuple[float, float]]
     """Returns of a random and of the scripted team with default settings."""
     held: dict[str, NDArray[Any]]
@@ -61,7 +62,8 @@ class Twin(StepWorld):
 
     @abstractmethod
     def build(self) -> None:
-        """Sets what follows from the settings: agents, actions, sizes, and the arrays of `held`."""
+        """Sets the attributes that follow from the settings: agents, actions, sizes, and the arrays
+        of `held`."""
 
     @abstractmethod
     def begin(self, copies: Ints) -> None:

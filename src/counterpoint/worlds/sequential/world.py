@@ -41,14 +41,14 @@ class StepSettings(CheckedSettings):
     """
 
     reward: Literal["own", "common"] = "own"
-    """What an agent is paid: the world's own reward for it, or the sum of all agents' rewards."""
+    """The reward of an agent: the world's own reward for it, or the sum of all agents' rewards."""
     stakes: str = ""
-    """How many times more is paid to some: names of agents or roles with factors, such as
+    """Factors on the rewards of some agents: names of agents or roles with factors, such as
     `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
 
 
 class Actions(NamedTuple):
-    """What one agent can do: choose one of `size` actions, or `size` numbers within bounds."""
+    """The actions of one agent: one of `size` actions, or `size` numbers within bounds."""
 
     size: int
     """M discrete actions, or U dimensions."""
@@ -65,27 +65,28 @@ class Actions(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """What the teams see before they act. Arrays are the reader's to keep: no step changes them."""
+    """The observations of the teams before they act. Arrays are the reader's to keep: no step
+    changes them."""
 
     seen: Singles
     """[E, A, D] each agent's observation, zeros behind its own `seen_sizes[a]` numbers."""
     state: Singles
-    """[E, Z] what a centralized critic may see: everything there is."""
+    """[E, Z] the observation of a centralized critic: the whole state."""
     active: Bools
     """[E, A] whether the agent decides in this step; actions of the others are ignored."""
     legal: Bools | None = None
-    """[E, A, M] which actions an agent has now; None where that never changes. An active agent
+    """[E, A, M] whether an action is legal now; None if that never changes. An active agent
     has at least one."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did. Rows of copies that started anew show the new episode in `view`."""
+    """The result of one step. Rows of copies that were reset show the new episode in `view`."""
 
     view: View
-    """What is seen next."""
+    """The next observations."""
     reward: Floats
-    """[E, A] what each agent is paid, as `settings.reward` says."""
+    """[E, A] the reward of each agent, as `settings.reward` says."""
     own: Floats
     """[E, A] the world's own reward for each agent, in the world's own unit."""
     terminated: Bools
@@ -93,9 +94,9 @@ class Step:
     paid. An agent that is cut off while others go on keeps its last observation in `view`, and is
     inactive and not terminated until the episode ends."""
     ended: Bools
-    """[E] whether the episode ended with this step, for good or for want of time."""
+    """[E] whether the episode ended with this step, for good or because its time is over."""
     last: View
-    """What the ended copies saw last, before they started anew; as `view` in the others. The
+    """The last observations of the ended copies, before their reset; as `view` in the others. The
     value of an agent that was cut off (ended, not terminated) is that of this view."""
     components: Floats | None = None
     """[E, A, K] parts that add up to `reward`; None where there is one."""
@@ -110,7 +111,7 @@ class References:
     reference: float | None
     """Return of a good team."""
     scale: str
-    """Which of the scales in the wild the returns are on, and whose `reference` it is."""
+    """The published scale of the returns, and the source of `reference`."""
 
     def normalized(self, returns: Floats) -> Floats | None:
         """Returns scores [...] of returns: 0 is random, 1 the reference; None if not known."""
@@ -120,7 +121,8 @@ class References:
 
 
 class CapturedFacts(TypedDict, total=False):
-    """What arrays cannot hold of a captured world, as `facts.json` of a checkpoint has it."""
+    """The part of a captured world that arrays cannot hold, as `facts.json` of a checkpoint has
+    it."""
 
     generator: GeneratorState
     """The state of its generator; a world that has none leaves it out."""
@@ -129,7 +131,7 @@ class CapturedFacts(TypedDict, total=False):
 
 
 class Captured(NamedTuple):
-    """Everything that decides what a world does next."""
+    """The whole state of a world: it determines all later steps."""
 
     arrays: NamedArrays
     facts: CapturedFacts
@@ -143,11 +145,11 @@ class StepWorld(ABC):
     """
 
     name: str
-    """What the command line calls it."""
+    """The name on the command line."""
     summary: str
-    """One line: what happens here, and to whom."""
+    """A summary in one line."""
     source: str
-    """Where the world comes from."""
+    """The source of the world."""
     settings: StepSettings
     """Its settings."""
 
@@ -156,23 +158,23 @@ class StepWorld(ABC):
     agents: tuple[str, ...]
     """[A] names."""
     roles: tuple[str, ...]
-    """[A] role of each agent: agents of one role see and do the same kind of thing."""
+    """[A] role of each agent: agents of one role have the same kind of observations and actions."""
     seen_sizes: tuple[int, ...]
-    """[A] how many numbers each agent sees; D is the largest."""
+    """[A] the number of values that each agent sees; D is the largest."""
     actions: tuple[Actions, ...]
-    """[A] what each agent can do: all discrete, or all continuous."""
+    """[A] the actions of each agent: all discrete, or all continuous."""
     state_size: int
     """Z."""
     horizon: int | None
-    """Most steps of an episode; None where there is no limit."""
+    """Maximum number of steps of an episode; None if there is no limit."""
     limit: str = ""
-    """The setting that says so; empty where there is none."""
+    """The setting of that maximum; empty if there is none."""
     components: tuple[str, ...] = ("reward",)
     """[K] names of the reward's parts."""
     references: References
     """Returns of a random and of a good team."""
     python: ClassVar[bool] = False
-    """Whether copies are stepped one by one in Python, so that stepping them is what costs."""
+    """Whether copies are stepped one by one in Python, so that stepping takes most of the time."""
 
     @abstractmethod
     def reset(self, seed: int | None = None) -> View:
@@ -189,7 +191,7 @@ class StepWorld(ABC):
 
     @abstractmethod
     def capture(self) -> Captured:
-        """Returns everything that decides what happens next, the generator included."""
+        """Returns the whole state that determines all later steps, the generator included."""
 
     @abstractmethod
     def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
@@ -200,14 +202,14 @@ class StepWorld(ABC):
 
 
 def endless(world: StepWorld) -> str:
-    """Returns what to do about a world whose episodes do not end."""
+    """Returns an advice about a world whose episodes do not end."""
     if world.limit:
-        return f"set {world.limit}, the most steps of an episode (now {world.horizon})"
+        return f"set {world.limit}, the maximum number of steps of an episode (now {world.horizon})"
     return "let the environment truncate its episodes after a number of steps"
 
 
 def paid(own: Floats, world: StepWorld) -> Floats:
-    """Returns what agents are paid, [E, A], for the world's own rewards `own` [E, A]."""
+    """Returns the rewards of agents, [E, A], for the world's own rewards `own` [E, A]."""
     settings = world.settings
     if settings.reward == "common":
         own = np.repeat(own.sum(axis=-1, keepdims=True), own.shape[-1], axis=-1)
@@ -219,8 +221,8 @@ def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> F
     """Returns the factor of each agent's reward, [A]; its own entry goes before its role's.
 
     Raises:
-        SettingError: no `name:factor` pairs, a name that nobody has, or a factor that is no
-            positive number.
+        SettingError: no `name:factor` pairs, a name that no agent or role has, or a factor that is
+            not a positive number.
     """
     form = f"name:factor, such as {agents[0]}:10"
     pairs = split_pairs(split_list(stakes), "stakes", form, ":")
@@ -257,7 +259,7 @@ def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> N
 
 
 Team = Callable[[StepWorld, View, np.random.Generator], NDArray[Any]]
-"""World, what is seen, and chance to actions; `uniform_actions` is one."""
+"""Maps a world, a view and a generator to actions; `uniform_actions` is one."""
 
 
 def returns(
@@ -265,8 +267,8 @@ def returns(
 ) -> Floats:
     """Returns [episodes] of whole episodes: sums of the world's own rewards of all agents.
 
-    Every copy plays the same number of episodes, so that short ones do not crowd out long ones;
-    what is over is left out. The world is reset first.
+    Every copy plays the same number of episodes, so that short episodes do not displace long ones;
+    surplus episodes are left out. The world is reset first.
 
     Raises:
         StatisticsError: the copies did not get through within `most_steps` steps, all together.
@@ -305,7 +307,7 @@ def random_return(world: StepWorld, episodes: int = 200, seed: int = 0) -> tuple
 
 
 class SequentialFacts(WorldFacts, frozen=True, kw_only=True):
-    """What is known of a sequential environment."""
+    """The facts about a sequential environment."""
 
     agents: list[str]
     roles: list[str]

@@ -1,4 +1,5 @@
-"""Two games of convention: agents agree, or learn what a word means, where nothing tells them how.
+"""Two games of convention: agents agree, or learn the meaning of a word, without any hint in the
+task.
 
 `schelling`: two agents agree on a colour without talking, each shown the colours in its order.
 Source: Schelling 1960, The Strategy of Conflict, chapter 3 (focal points).
@@ -38,14 +39,14 @@ class SchellingSettings(TextSettings):
     """Settings of `schelling`."""
 
     colours: Annotated[int, Range(2, len(COLOURS))] = 4
-    """Colours to choose from, 2 to 8."""
+    """Number of colours, 2 to 8."""
 
 
 class Schelling(TextWorld):
-    """Both choose at once; the team is paid 1 where they chose the same."""
+    """Both agents choose at once; the team is paid 1 if they choose the same colour."""
 
     name = "schelling"
-    summary = "two agents choose a colour without talking; paid where they chose the same"
+    summary = "two agents choose a colour without talking; paid if they choose the same colour"
     source = "Schelling 1960, The Strategy of Conflict, ch. 3"
     agents = ("speaker", "partner")
     roles = agents
@@ -78,7 +79,7 @@ class Schelling(TextWorld):
         return Ending(success, shared(success, history))
 
     def _order(self, agent: str) -> tuple[str, ...]:
-        """Returns the colours in the order of an agent; the first ones of both agents differ."""
+        """Returns the colours in the order of an agent; the first colours of both agents differ."""
         half = len(self.words) // 2 if agent == "partner" else 0
         return self.words[half:] + self.words[:half]
 
@@ -92,11 +93,11 @@ class LewisSettings(TextSettings):
     """Settings of `lewis`."""
 
     objects: Annotated[int, Range(2, len(OBJECTS))] = 4
-    """Objects, and words to name them with, 2 to 8."""
+    """Number of objects, and of words, 2 to 8."""
 
 
 class Lewis(TextWorld):
-    """The team is paid 1 where the listener picks the object that the speaker saw."""
+    """The team is paid 1 if the listener picks the object that the speaker saw."""
 
     name = "lewis"
     summary = "a speaker names an object with a word that means nothing yet; a listener guesses"

@@ -1,7 +1,8 @@
-"""`relay`: one agent plans what is needed and writes a note; another reads it and answers.
+"""`relay`: one agent writes a note about the words that are needed; another reads the note and
+answers.
 
-Both write freely. The answer is worth the share of the words that it holds, and what is written
-beyond that is paid for, so a team learns to say what is needed and no more.
+Both write freely. The reward is the share of the needed words in the answer, minus a price for each
+other word. So a team learns to say the needed words and no others.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ class RelaySettings(TextSettings):
     """Settings of `relay`."""
 
     things: Annotated[int, Range(1, 4)] = 2
-    """Words to pass on, 1 to 4."""
+    """Number of words to pass on, 1 to 4."""
     most_tokens: Annotated[int, Range(1, 1024)] = 12
-    """Tokens that each agent may write."""
+    """Maximum number of tokens that each agent writes."""
     waste: Annotated[float, Range(0.0, 1e6)] = 0.02
-    """Price of each word of the answer that was not asked for, in the reward's unit."""
+    """Price of each word of the answer that is not needed, in the reward's unit."""
 
 
 class Relay(TextWorld):

@@ -1,7 +1,8 @@
-"""`solver_verifier`: sums, and a verifier who is called only when the solver is unsure.
+"""`solver_verifier`: sums, and a verifier that is called only when the solver is unsure.
 
-How often each agent speaks depends on what was said, so the agents' rewards are samples of
-different things: the conditions under which pooled statistics are wrong arise by themselves here.
+How often each agent speaks depends on the messages, so the agents' rewards have different
+distributions. The conditions under which pooled statistics are wrong thus arise without any
+setting.
 """
 
 from __future__ import annotations
@@ -36,15 +37,16 @@ class SolverVerifierSettings(TextSettings):
     hidden: Annotated[float, Range(0.0, 1.0)] = 0.5
     """Share of the sums in which the solver cannot read the second number; the verifier can."""
     price: Annotated[float, Range(0.0, 1e6)] = 0.1
-    """What a call of the verifier costs, in the reward's unit."""
+    """Price of a call of the verifier, in the reward's unit."""
     calls: Annotated[int, Range(1, 4)] = 2
-    """Most calls of the verifier in an episode."""
+    """Maximum number of calls of the verifier in an episode."""
     penalty: Literal["team", "local"] = "team"
-    """Who pays the price: every decision of the episode, or the one that called."""
+    """The decisions that pay the price: all decisions of the episode, or only the one that
+    called."""
 
 
 class SolverVerifier(TextWorld):
-    """The solver answers, or calls the verifier, who answers as well as it has learned to."""
+    """The solver answers, or calls the verifier, which gives its own answer."""
 
     name = "solver_verifier"
     summary = "a solver adds, and calls a verifier for a price when it is unsure"

@@ -1,8 +1,9 @@
 """`TextWorld`: a team task whose agents speak, one small file each. Start with `TextWorld.prompts`.
 
-A world is a pure function of what has been said: `prompts` names who speaks next and what they are
-shown, `ending` says what an episode was worth. It keeps no state, so episodes can be played side
-by side, repeated and recorded. Agents go by their names; their order means nothing.
+A world is a pure function of the statements so far: `prompts` returns the prompts of the agents
+that speak next, and `ending` returns the success and the rewards of an episode. It keeps no state,
+so episodes can be played side by side, repeated and recorded. Agents are identified by their names;
+their order means nothing.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts,
 from counterpoint.worlds.sequential.world import References
 
 Task = tuple[str, ...]
-"""What one prompt is about, in the world's own words."""
+"""The task of an episode, in the form of the world."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One decision asked of an agent: a choice among words, or free text."""
+    """The prompt for one decision of an agent: a choice among words, or free text."""
 
     agent: str
-    """Who is asked."""
+    """The agent that answers."""
     system: str
     """The system message: the part of the agent."""
     user: str
-    """What it is shown now."""
+    """The user message: the present question."""
     words: tuple[str, ...] = ()
-    """The legal answers, each one word; empty where the agent writes freely."""
+    """The legal answers, each one word; empty if the agent writes freely."""
     most_tokens: int = 0
-    """Tokens after which free text is cut off."""
+    """Number of tokens after which free text is cut off."""
 
     @property
     def messages(self) -> tuple[tuple[Literal["system", "user"], str], ...]:
@@ -46,24 +47,24 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Statement:
-    """One decision, as it was made."""
+    """One decision of an agent in an episode."""
 
     agent: str
-    """Who spoke."""
+    """The agent that spoke."""
     text: str
-    """What it said: one of the ask's words, or free text."""
+    """Its text: one of the prompt's words, or free text."""
     to: str = ""
-    """Who could hear it; empty where nobody did."""
+    """The agent that could hear it; empty if no agent could."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What an episode was worth."""
+    """The success and the rewards of an episode."""
 
     success: float
     """The team's success, in the unit of the world's return."""
     rewards: tuple[tuple[float, ...], ...]
-    """`[decisions][K]` what each decision was paid, component by component."""
+    """`[decisions][K]` the reward of each decision, component by component."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +76,15 @@ class TextSettings(CheckedSettings):
     """
 
     speaker_scale: Annotated[float, Range(-1e6, 1e6)] = 1.0
-    """Factor on what the speaker is paid: the agent who speaks first."""
+    """Factor on the reward of the speaker, the agent that speaks first."""
     speaker_offset: Annotated[float, Range(-1e9, 1e9)] = 0.0
-    """Added to it, in the reward's unit."""
+    """Offset of the speaker's reward, in the reward's unit."""
     speaker_noise: Annotated[float, Range(0.0, 1e6)] = 0.0
-    """Standard deviation of the noise on it, in the reward's unit."""
+    """Standard deviation of the noise on the speaker's reward, in the reward's unit."""
 
 
 PLAIN = {"speaker_scale": 1.0, "speaker_offset": 0.0, "speaker_noise": 0.0}
-"""The settings under which all are paid the same: the control."""
+"""The settings under which all agents get the same reward: the control."""
 
 
 class TextWorld(ABC):
@@ -92,24 +93,24 @@ class TextWorld(ABC):
     name: ClassVar[str]
     """The name in the catalogue."""
     summary: ClassVar[str]
-    """One line: what happens here, and to whom."""
+    """A summary in one line."""
     source: ClassVar[str] = "ours"
-    """Where the idea comes from."""
+    """The source of the idea."""
 
     agents: tuple[str, ...]
     """[A] names."""
     roles: tuple[str, ...]
     """[A] role of each agent."""
     speaker: str
-    """The agent whose pay `TextSettings` can change."""
+    """The agent whose reward `TextSettings` can change."""
     listener: ClassVar[str] = ""
-    """The agent who hears what is said first; empty where nobody does."""
+    """The agent that hears the first message; empty if no agent does."""
     references: References
     """Success of a team that chooses uniformly among words, and of one that has solved it."""
     components: tuple[str, ...] = ("reward",)
     """[K] names of the reward's parts."""
     longest: int = 8
-    """Most decisions of an episode."""
+    """Maximum number of decisions of an episode."""
     free: ClassVar[bool] = False
     """Whether agents write freely, rather than choose among words."""
     settings_type: ClassVar[type[TextSettings]] = TextSettings
@@ -128,12 +129,12 @@ class TextWorld(ABC):
 
     @abstractmethod
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
-        """Returns what the whole episode was worth."""
+        """Returns the success and the rewards of the whole episode."""
 
     def statement(
         self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
     ) -> Statement:
-        """Returns an answer as the history keeps it; `listener` hears what is said first."""
+        """Returns an answer as the history keeps it; `listener` hears the first message."""
         return Statement(prompt.agent, text, to="" if history else self.listener)
 
 
@@ -143,11 +144,11 @@ def shared(value: float, history: tuple[Statement, ...]) -> tuple[tuple[float, .
 
 
 KEEPS = "a TextWorld that keeps its interface"
-"""What is wanted of a class of somebody's own."""
+"""The requirement on a class of the user."""
 
 
 class TextFacts(WorldFacts, frozen=True, kw_only=True):
-    """What is known of a text environment."""
+    """The facts about a text environment."""
 
     agents: list[str]
     roles: list[str]
@@ -169,7 +170,7 @@ class TextEntry(WorldEntry[TextWorld]):
         own_name: `package.module:Class` of a class that is not ours; empty if it is.
 
     Raises:
-        WorldError: the `settings_type` of somebody's own is no dataclass of settings.
+        WorldError: the `settings_type` of a user's class is not a dataclass of settings.
     """
 
     kind = Kind.TEXT
@@ -189,7 +190,7 @@ class TextEntry(WorldEntry[TextWorld]):
 
         Raises:
             UnknownNameError, SettingError: as for every entry.
-            WorldError: the constructor of somebody's own fails, or its world is not complete.
+            WorldError: the constructor of a user's class fails, or its world is not complete.
         """
         given = settings_from(settings, self.world.settings_type, self.name)
         if not self.is_own:

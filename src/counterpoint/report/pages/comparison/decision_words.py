@@ -30,7 +30,7 @@ MOST_WORDS = 15
 MOST_SEEDS = 1000
 """A larger estimate of seeds is not printed: the difference is close to 0."""
 NOT_THE_SCHEMES = ("DILUTED", "LAZY")
-"""Causes that no normalization makes: credit noise, and no exploration."""
+"""Causes that no normalization creates: credit noise, and no exploration."""
 WEIGHTED = "Reward-weighted return"
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -166,7 +166,7 @@ def _cannot_tell(result: ComparisonResult, decision: Decision, contest: Contest)
 
 
 def stopped(scheme: SchemeResult) -> int:
-    """Returns how many agents have a cause of collapse that a scheme makes."""
+    """Returns how many agents have a cause of collapse that a scheme creates."""
     return sum(bool(a.cause) and a.cause not in NOT_THE_SCHEMES for a in scheme.agents.values())
 
 

@@ -1,4 +1,4 @@
-"""The page of a comparison: what stands where, verdict first, and its pictures."""
+"""The page of a comparison: its order, verdict first, and its pictures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from counterpoint.results.parts import Settings
 
 RETURN = "team return (unit of the world)"
 PANELS = 9
-"""More agents than this are not all drawn: those that the schemes move most are."""
+"""The maximum number of agents in a picture: those on which the schemes differ most are drawn."""
 
 
 def comparison_page(result: ComparisonResult) -> Page:
@@ -60,7 +60,7 @@ def comparison_page(result: ComparisonResult) -> Page:
     )
     if result.control:
         control = (
-            "Where everybody acts equally often and shares one reward, decoupling by agent must "
+            "If all agents act equally often and share one reward, decoupling by agent must "
             f"change nothing. {verdict.facts[2].below}"
         )
     counts = (counted(len(result.schemes), "scheme"), counted(len(result.agents), "agent"))
@@ -92,7 +92,7 @@ def comparison_page(result: ComparisonResult) -> Page:
 
 
 def command(config: Settings) -> str:
-    """Returns the command line of a comparison, or nothing where its parts are not all known.
+    """Returns the command line of a comparison, or nothing if a part of it is not known.
 
     Every word is quoted for a shell: names come from a document.
     """
@@ -116,7 +116,7 @@ def command(config: Settings) -> str:
 
 
 def nothing_to_cure(result: ComparisonResult) -> str:
-    """Returns that nothing collapsed, or that no cause explains the collapse."""
+    """Returns the sentence that nothing collapsed, or that no cause explains the collapse."""
     states = [a.collapsed for s in result.schemes.values() for a in s.agents.values()]
     if any(states):
         return (
@@ -129,7 +129,7 @@ def nothing_to_cure(result: ComparisonResult) -> str:
 
 
 def comparison_cures(result: ComparisonResult) -> list[Cure]:
-    """Returns each cause found, whom it struck under which scheme, and what to do about it."""
+    """Returns each cause with the agents that it affects under each scheme, and its remedy."""
     struck: dict[str, dict[str, list[str]]] = {}
     remedies: dict[str, str] = {}
     for scheme_name, scheme in result.ranked.items():
@@ -208,7 +208,7 @@ def agents_figure(result: ComparisonResult) -> Figure | None:
     caption = f"Accuracy of each agent before each update, over {seed_count(result)}."
     if len(drawn) < len(result.agents):
         shown = f"{len(drawn)} of {len(result.agents)}"
-        caption += f" Drawn are the {shown} agents that the schemes move most."
+        caption += f" The picture shows the {shown} agents on which the schemes differ most."
     return Figure(
         key="agent-curves",
         caption=caption,
@@ -304,12 +304,12 @@ def _control_chart(result: ComparisonResult, control: Control) -> Chart:
     ]
     return Chart(
         key="control-curves",
-        title=f"Control: team return with {control.setting or 'everybody present'}",
-        description="One line a scheme; where decoupling is a no-op the lines coincide.",
+        title=f"Control: team return with {control.setting or 'all agents present'}",
+        description="One line for each scheme; if decoupling changes nothing, the lines coincide.",
         x_title="update",
         y_title=RETURN,
         lines=tuple(lines),
-        heading=f"Control: {control.setting or 'everybody present'}",
+        heading=f"Control: {control.setting or 'all agents present'}",
     )
 
 

@@ -34,8 +34,8 @@ SAMPLES = 11
 """Rows of the folded table that stands for a curve."""
 
 REASONS = {
-    "normalized": "nobody has measured a random and a good team here",
-    "credit": "agents are not paid in common, or their own rewards are the same",
+    "normalized": "the returns of a random and of a good team are not known here",
+    "credit": "agents do not share one reward, or their own rewards are the same",
     "weighted": "this world does not measure it",
     "difference": "the reference itself, or not compared with it",
     "accuracy": "this world has no accuracy",
@@ -49,7 +49,8 @@ def scheme_table(result: ComparisonResult) -> Table:
     """Returns one row a scheme: returns, difference, worst agent, collapse and causes.
 
     The worst accuracy is shown in exact worlds alone. The reward-weighted return, the normalized
-    return, and how credit goes with the agents' own rewards are shown where they were measured.
+    return, and the correlation of credit with the agents' own rewards are shown if they were
+    measured.
     """
     schemes, sampled = result.schemes.values(), WORDS[result.kind].sampled
     weighted = not sampled or any(s.weighted_return is not None for s in schemes)
@@ -112,7 +113,7 @@ def seed_count(result: ComparisonResult) -> str:
 
 
 def interval_note(result: ComparisonResult) -> str:
-    """Returns what value and interval are, for a caption."""
+    """Returns the definition of the value and of its interval, for a caption."""
     if len(result.seeds) == 1:
         return "One seed, so there is no interval."
     return f"Interquartile mean over {seed_count(result)} with its 95% bootstrap interval."
@@ -205,7 +206,8 @@ def agent_table(result: ComparisonResult) -> Table:
         caption = (
             "The share of each agent's signal that the scheme keeps; below it its interval, the "
             "share of its gradient that is noise under the best statistics, and the cause of a "
-            f"collapse. The file also has {rest}, and how its credit goes with its own reward."
+            f"collapse. The file also has {rest}, and the correlation of its credit with its own "
+            "reward."
         )
     return Table("agents", caption, columns, rows)
 
@@ -262,7 +264,7 @@ def control_table(result: ComparisonResult) -> Table | None:
         return None
     columns = (
         *text_columns("Scheme"),
-        estimates_column("Everybody present", "control", "control"),
+        estimates_column("All agents present", "control", "control"),
         estimates_column("As compared", "return", "return"),
     )
     rows = []
@@ -290,7 +292,8 @@ def source_table(result: ComparisonResult) -> Table:
 
 
 def collapse_table(result: ComparisonResult) -> Table:
-    """Returns one row a scheme and agent: signal kept, task noise, collapsed from when, and why."""
+    """Returns one row for each scheme and agent: signal kept, task noise, collapse and its
+    cause."""
     columns = (
         *text_columns("Scheme", "Agent"),
         estimates_column("Signal kept", "signal_kept", "kept"),
@@ -307,7 +310,7 @@ def collapse_table(result: ComparisonResult) -> Table:
     ]
     caption = (
         "How much of each agent's signal the scheme keeps, how much noise the best statistics "
-        "leave, and from when it was collapsed in half of the seeds."
+        "leave, and from which point on the agent was collapsed in half of the seeds."
     )
     return Table("collapse-summary", caption, columns, rows)
 
