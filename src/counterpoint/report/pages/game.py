@@ -45,7 +45,7 @@ def game_page(game: GameResult) -> Page:
         definitions=DEFINITIONS,
         settings=setting_rows(game.config),
         picture="drawing",
-        caption="Profiles are dots, equilibria are ringed, feasible and rational payoffs are shaded.",
+        caption="Profiles are dots, equilibria ringed, feasible and rational payoffs shaded.",
         contents={
             "drawing": _drawing(game),
             "equilibria": equilibrium_table(game),
