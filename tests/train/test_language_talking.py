@@ -76,5 +76,5 @@ def test_an_agent_that_nobody_asks_says_so(tmp_path):
     plan = small_plan("solver_verifier", budget=1, episodes=1)
     team = TrainedTeam(left_by(plan, tmp_path / "run"))
     del team._asks["verifier"]
-    with pytest.raises(UnknownNameError, match=r"'verifier'.*nobody asked"):
+    with pytest.raises(UnknownNameError, match=r"'verifier'.*got no prompt"):
         team.ask("verifier", "What is one plus two?")
