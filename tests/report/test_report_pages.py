@@ -309,6 +309,7 @@ SMALL = {
 OTHERS = (..., None, "text", [], {}, -1e308, float("nan"))
 
 
+@pytest.mark.slow  # tests/results changes every value of every saved file
 @pytest.mark.parametrize("name", [*SMALL])
 def test_any_part_may_be_absent_or_of_another_kind(name: str) -> None:
     """No page fails for one bad value, wherever it is; a typed result says where it is."""
