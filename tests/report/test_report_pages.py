@@ -253,8 +253,7 @@ def test_settings_are_shown_by_their_own_names_with_a_command_safe_to_paste() ->
         "--set scale=10 'drawn=$(rm -rf ~); x' clip=null" in text
     )
     assert "--no-control" in render({**document, "config": {**config, "control": False}})
-    settings_of = render(comparison(3, 4)).partition('id="h-settings"')[2]
-    assert "counterpoint compare" not in settings_of  # its parts are not all known
+    assert "counterpoint compare" not in render(comparison(3, 4))  # its parts are not all known
 
 
 def test_many_agents_and_schemes_stay_one_page() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from counterpoint.records import FOUND
+from counterpoint.report.pages.comparison.page import command
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
@@ -51,13 +52,12 @@ def with_scheme(name: str) -> list[NextStep]:
 
 
 def _comparison(result: ComparisonResult) -> list[NextStep]:
-    decision, world = result.decision, shlex.quote(result.world)
+    decision = result.decision
     name = decision.recommended
     if decision.verdict == "use" and name and result.schemes[name].kind == "scheme":
         return with_scheme(name)
-    if decision.verdict == "cannot tell" and decision.seeds_needed:
-        schemes = shlex.quote(",".join(result.schemes))
-        line = f"counterpoint compare {world} --schemes {schemes} --seeds {decision.seeds_needed}"
+    line = command({**result.config, "seeds": decision.seeds_needed})
+    if decision.verdict == "cannot tell" and decision.seeds_needed and line:
         return [NextStep("Take as many seeds as would tell, with the same settings", line)]
     return []
 
@@ -75,9 +75,9 @@ def _training(result: TrainingResult) -> list[NextStep]:
 
 def _audit(result: AuditResult) -> list[NextStep]:
     source = shlex.quote(result.source)
-    found = next((one for one in result.findings if one.verdict == FOUND), None)
-    if found is not None:
-        line = f"counterpoint audit {source} --fail-on {found.audit}.{found.name}"
+    first = next((one for one in result.findings if one.verdict == FOUND), None)
+    if first is not None:
+        line = f"counterpoint audit {source} --fail-on {first.audit}.{first.name}"
         return [NextStep("In your tests: exit with status 1 if it is found", line)]
     line = f"counterpoint audit {source} --outcomes outcomes.csv"
     return [NextStep("Give outcomes, and the team is compared with its members", line)]
