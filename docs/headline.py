@@ -125,7 +125,7 @@ def filled(page: str, table: str) -> str:
     """Returns a page with the table between its two marks."""
     return re.sub(
         r"(<!-- headline -->\n).*?(<!-- /headline -->)",
-        lambda found: f"{found[1]}{table}\n{found[2]}",
+        lambda marks: f"{marks[1]}{table}\n{marks[2]}",
         page,
         flags=re.DOTALL,
     )

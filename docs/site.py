@@ -6,6 +6,7 @@ from a server of somebody else when they are opened as files; ours takes its pla
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "site"
-SHIM = "https://unpkg.com/iframe-worker/shim"
+SHIM = re.compile(r'(?<=src=")https://[^"]*/iframe-worker/shim(?=")')
+"""The script that the pages load from elsewhere, wherever that is."""
 
 
 def without_foreign_script(page: Path) -> None:
     """Replaces the script of a server of somebody else by ours."""
     up = "../" * (len(page.relative_to(SITE).parts) - 1)
-    text = page.read_text(encoding="utf-8").replace(SHIM, f"{up}assets/file_worker.js")
+    text = SHIM.sub(f"{up}assets/file_worker.js", page.read_text(encoding="utf-8"))
     page.write_text(text, encoding="utf-8")
 
 

@@ -79,6 +79,6 @@ def _broken(where: str, text: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    found = list(faults())
-    sys.stdout.write("".join(f"{line}\n" for line in found))
-    sys.exit(bool(found))
+    broken = list(faults())
+    sys.stdout.write("".join(f"{line}\n" for line in broken))
+    sys.exit(bool(broken))

@@ -75,3 +75,12 @@ def test_search_finds_the_page_of_each_question_without_a_network(site):
             tab.wait_for_selector(f"a[href*='{wanted}'] >> visible=true", timeout=10_000)
         browser.close()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.mark.slow
+def test_the_numbers_and_the_picture_of_the_headline_are_those_of_the_demo():
+    checked = subprocess.run(
+        [sys.executable, ROOT / "docs" / "headline.py", "--check"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr

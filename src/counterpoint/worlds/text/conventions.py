@@ -85,7 +85,7 @@ class Schelling(TextWorld):
 
 
 OBJECTS = ("ball", "key", "cup", "hat", "tree", "fish", "car", "moon")
-SIGNALS = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple")
+SIGNALS = COLOURS
 
 
 @dataclass(frozen=True, kw_only=True)
