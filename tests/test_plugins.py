@@ -529,7 +529,7 @@ import sys
 from counterpoint.audits import AUDITS
 from counterpoint.cli.main import main
 from counterpoint.credit import catalogue, scheme_name, scheme_named
-from counterpoint.readers.documents import format_of
+from counterpoint.readers.formats.catalogue import format_of
 from counterpoint.runs.exporters import EXPORTERS
 from counterpoint.worlds import find_world
 find_world("regions")

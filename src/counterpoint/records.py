@@ -63,9 +63,9 @@ class Decisions:
         return len(self.rewards)
 
 
-KINDS = ("message", "action", "answer", "reward", "end")
+KINDS = ("message", "action", "answer", "reward", "handoff", "end")
 """The kinds of events: a message, an action (a tool call, a changed file), an answer to the task, a
-reward, and the end of the episode."""
+reward, a handoff (the turn passes from `agent` to `to`), and the end of the episode."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,26 @@ class Event:
     work: float | None = None
     """The amount of work, if the log has it; 0 is none."""
     tokens: int | None = None
-    """Number of tokens, if the log has it."""
+    """Number of tokens that the agent produced, if the log has it."""
     meta: Mapping[str, Json] = field(default_factory=dict)
-    """Other fields of the log: a tool's `name` and `arguments`, a time stamp in `seconds`."""
+    """Other fields of the log."""
+    tool: str = ""
+    """The tool that an action calls, or whose result a message is."""
+    call: str = ""
+    """The id that an action and the result of its tool share."""
+    seconds: float | None = None
+    """The time at which the event began: since 1970, or since another start that all events of the
+    episode share."""
+    duration: float | None = None
+    """Number of seconds that it took."""
+    tokens_in: int | None = None
+    """Number of tokens that the model read for it, cached ones included."""
+    cost: float | None = None
+    """What it cost, in US dollars."""
+    error: str = ""
+    """The error that it ended with, in the words of the log."""
+    finish: str = ""
+    """Why the model stopped, in the words of the log, such as `stop` or `length`."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -111,7 +128,8 @@ class Episode:
     events: tuple[Event, ...]
     """In order; `events[t].t == t`."""
     agents: tuple[str, ...]
-    """The members of the team, in order of their first event, without tools and users."""
+    """The members of the team, without tools and users: in order of their first event, then those
+    whom the log names as members and who did nothing."""
     tools: tuple[str, ...] = ()
     """Authors of events that are not counted as team members: tools, terminals, the user."""
     run: str = ""
@@ -121,7 +139,16 @@ class Episode:
     success: float | None = None
     """The success from 0 to 1, if the log has it."""
     meta: Mapping[str, Json] = field(default_factory=dict)
-    """Other fields of the log: its `format`, labels, the right answer as `gold`."""
+    """Other fields of the log: its `format`, the right answer as `gold`."""
+    ending: str = ""
+    """How it ended, in the words of the log: a stop reason, a limit, an error."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Name of a score to its value, beside `success`."""
+    labels: Mapping[str, Json] = field(default_factory=dict)
+    """What people or models have labelled, such as the member and the step of a mistake."""
+    doubts: tuple[str, ...] = ()
+    """What is uncertain about who is a member, one sentence each, with the line of a mapping that
+    settles it."""
 
 
 @dataclass(frozen=True)

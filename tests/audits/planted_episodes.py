@@ -96,7 +96,7 @@ def serial_share(rng, strength, n):
         for t in range(24):
             now += float(rng.exponential(1 / speed))
             told.append({"agent": f"agent_{t % size}", "kind": "action", "text": f"step {t}",
-                         "meta": {"seconds": now}})  # fmt: skip
+                         "seconds": now})  # fmt: skip
         found.append(_episode(f"e{i}", told))
     return found, []
 

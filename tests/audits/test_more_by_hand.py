@@ -139,12 +139,12 @@ def test_amdahls_share():
 
 
 def test_pace_takes_times():
-    acts = [{"agent": "ab"[t % 2], "kind": "action", "meta": {"seconds": 2.0 * t}}
+    acts = [{"agent": "ab"[t % 2], "kind": "action", "seconds": 2.0 * t}
             for t in range(5)]  # fmt: skip
     assert pace(episode(*acts)) == (2, 0.5)
     assert pace(episode({"agent": "a", "kind": "action"})) is None
-    odd = [{"agent": "a", "kind": "action", "meta": {"seconds": at}}
-           for at in ("soon", None, float("nan"), float("inf"), 1.0)]  # fmt: skip
+    odd = [{"agent": "a", "kind": "action", "seconds": at}
+           for at in (None, float("nan"), float("inf"), 1.0)]  # fmt: skip
     assert pace(episode(*odd)) is None
 
 

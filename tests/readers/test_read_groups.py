@@ -60,7 +60,7 @@ def test_our_events_and_agents(tmp_path):
     first, second = found.candidates
     assert first.episode.agents == ("planner", "worker")
     assert first.episode.events[0].to == ("worker",)
-    assert first.episode.meta["scores"] == {"planner": 1.0, "worker": 0.0}
+    assert first.episode.scores == {"planner": 1.0, "worker": 0.0}
     assert second.episode.tools == ("planner",)
     assert second.author == "me"
 
@@ -85,7 +85,7 @@ def test_tool_calls_are_actions_and_results_are_of_the_tool():
         ("add", "message", "5"),
         ("assistant", "message", "it is\n5"),
     ]
-    assert found[0].meta["name"] == "add"
+    assert found[0].tool == "add"
     assert [e.t for e in found] == [0, 1, 2]
 
 

@@ -56,7 +56,7 @@ def test_real_transcripts_are_read_as_a_person_reads_them(name):
     assert len(found.events) == events
     assert set(found.agents) == members
     assert set(found.tools) == others
-    assert found.events[step].agent == blamed == found.meta["labels"]["mistake_agent"]
+    assert found.events[step].agent == blamed == found.labels["mistake_agent"]
     assert found.success == 0.0
     assert [e.t for e in found.events] == list(range(events))
 
@@ -104,7 +104,7 @@ def test_autogen(tmp_path):
     assert kinds[2] == ("tool", "message", "5")
     assert found.events[1].tokens == 4
     assert found.events[4].to == ("solver",)
-    assert found.meta["stop_reason"] == "TERMINATE"
+    assert found.ending == "TERMINATE"
     (again,) = read_logs(write(tmp_path, AUTOGEN, "bare.json"))
     assert again.events == found.events
 
@@ -121,7 +121,7 @@ def test_langgraph_plain_and_serialized(tmp_path):
     assert [(e.agent, e.kind) for e in found.events] == [
         ("user", "message"), ("planner", "action"), ("search", "message"), ("writer", "message"),
     ]  # fmt: skip
-    assert found.events[1].meta["name"] == "search"
+    assert found.events[1].tool == "search"
     names = {"human": "HumanMessage", "ai": "AIMessage", "tool": "ToolMessage"}
     serialized = [
         {"lc": 1, "type": "constructor",
@@ -155,7 +155,7 @@ def test_updates_of_langgraph_name_the_nodes(tmp_path):
     (found,) = read_logs(write(tmp_path, said_by_nodes(*NODES)))
     assert found.agents == ("researcher", "writer")
     assert [e.agent for e in found.events] == list(NODES)
-    assert "unnamed_messages" not in found.meta
+    assert found.doubts == ()
     one_message = [{"researcher": {"messages": said_by_nodes("x")[0]["x"]["messages"][0]}},
                    {"tools": None}]  # fmt: skip
     (single,) = read_logs(write(tmp_path, one_message, "one.json"))
@@ -165,24 +165,24 @@ def test_updates_of_langgraph_name_the_nodes(tmp_path):
 def test_messages_without_names_are_counted_and_said(tmp_path):
     (found,) = read_logs(write(tmp_path, state_of(said_by_nodes(*NODES))))
     assert found.agents == ("assistant",)
-    assert found.meta["unnamed_messages"] == 4
+    assert "carry no name" in found.doubts[0]
     (twin,) = read_logs(write(tmp_path, state_of(said_by_nodes(*NODES, named=True)), "named.json"))
     assert twin.agents == ("researcher", "writer")
-    assert "unnamed_messages" not in twin.meta
+    assert twin.doubts == ()
 
 
 def test_a_conversation_with_one_assistant_is_not_accused_of_missing_names(tmp_path):
     turn = [{"role": "user", "content": "go"}, {"role": "assistant", "content": "yes"}]
     (plain,) = read_logs(write(tmp_path, {"messages": turn * 3}))
-    assert "unnamed_messages" not in plain.meta
+    assert plain.doubts == ()
     call = {"id": "1", "function": {"name": "search", "arguments": "{}"}}
     tools = [{"role": "assistant", "content": None, "tool_calls": [call]},
              {"role": "tool", "content": "x", "tool_call_id": "1"}]  # fmt: skip
     (busy,) = read_logs(write(tmp_path, {"messages": [*turn, *tools, turn[1]]}, "tools.json"))
-    assert "unnamed_messages" not in busy.meta
+    assert busy.doubts == ()
     both = [turn[0], turn[1], {"role": "assistant", "content": "no"}]
     (merged,) = read_logs(write(tmp_path, {"messages": both}, "merged.json"))
-    assert merged.meta["unnamed_messages"] == 2
+    assert "carry no name" in merged.doubts[0]
 
 
 def test_crewai(tmp_path):
@@ -282,7 +282,7 @@ def test_spans_of_generative_ai(tmp_path):
         ("bob", "second", 5),
     ]
     assert second.agents == ("cid",)
-    assert first.events[1].meta["seconds"] - first.events[0].meta["seconds"] == 1
+    assert first.events[1].seconds - first.events[0].seconds == 1
     otlp = {"resourceSpans": [{"scopeSpans": [{"spans": [
         {"traceId": "t1", "startTimeUnixNano": "1", "attributes": [
             {"key": "gen_ai.agent.name", "value": {"stringValue": "ann"}},
@@ -290,14 +290,14 @@ def test_spans_of_generative_ai(tmp_path):
             {"key": "gen_ai.tool.name", "value": {"stringValue": "search"}}]}]}]}]}  # fmt: skip
     (found,) = read_logs(write(tmp_path, otlp))
     assert found.events[0].kind == "action"
-    assert found.events[0].meta == {"name": "search", "seconds": 1e-9}
+    assert (found.events[0].tool, found.events[0].seconds) == ("search", 1e-9)
 
 
 def test_mast_rows_are_one_text(tmp_path):
     row = {"mas_name": "ChatDev", "trace": {"trajectory": "a: b"}, "mast_annotation": {"1.1": 1}}
     (found,) = read_logs(write(tmp_path, row))
     assert found.events[0].text == "a: b"
-    assert found.meta["labels"] == {"1.1": 1}
+    assert found.labels == {"1.1": 1}
 
 
 TEXT = st.text(max_size=12)

@@ -10,7 +10,7 @@ import pytest
 
 from counterpoint.errors import LogError
 from counterpoint.readers import Format, episode
-from counterpoint.readers.documents import FORMATS
+from counterpoint.readers.formats.catalogue import FORMATS
 from counterpoint.testing import ConformanceError, check_reader
 
 EVENTS = [
@@ -30,6 +30,8 @@ SAMPLES = {
         {"source": "solver", "type": "TextMessage", "content": "5", "target": "critic",
          "models_usage": {"prompt_tokens": 1, "completion_tokens": 4}},
         {"source": "critic", "type": "TextMessage", "content": "no"}]},
+    "otel": [{"traceId": "1", "startTimeUnixNano": str(i), "name": "chat", "attributes": {
+        "gen_ai.agent.name": who, "gen_ai.completion": "yes"}} for i, who in enumerate("ab")],
     "langgraph": {"messages": [
         {"type": "human", "content": "go"},
         {"type": "ai", "name": "planner", "content": "",
@@ -147,7 +149,7 @@ DEFECTS = {
     "out of ten": (altered(lambda e: replace(e, success=7.0)), "success 7.0"),
     "one member": (
         altered(lambda e: replace(e, agents=e.agents[:1], tools=e.agents[1:])),
-        "got one member; wanted a team",
+        "got one member; wanted 2 or more",
     ),
     "what our records cannot hold": (
         altered(lambda e: replace(e, meta={**e.meta, "self": object()})),

@@ -66,7 +66,7 @@ def look(episode: Episode) -> CoordinationRow:
     for event in episode.events:
         if event.kind != "action" or event.agent not in members:
             continue
-        key = (str(event.meta.get("name", "")), " ".join(event.text.split()))
+        key = (event.tool, " ".join(event.text.split()))
         owner = first.setdefault(key, event.agent)
         if owner != event.agent and key[1] and len(twice) < PLACES:
             twice.append(replace(place_of(episode, event.t), before=owner))
@@ -160,8 +160,7 @@ def pace(episode: Episode) -> tuple[int, float] | None:
     """Returns how many members act, and their actions per second; None if the log has no times."""
     members = set(episode.agents)
     acts = [e for e in episode.events if e.kind == "action" and e.agent in members]
-    seconds = [e.meta.get("seconds") for e in acts]
-    times = [at for at in seconds if isinstance(at, int | float) and math.isfinite(at)]
+    times = [e.seconds for e in acts if e.seconds is not None and math.isfinite(e.seconds)]
     if len(times) < 2 or max(times) <= min(times):
         return None
     return len({e.agent for e in acts}), (len(times) - 1) / (max(times) - min(times))

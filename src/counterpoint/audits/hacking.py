@@ -74,7 +74,7 @@ def look(episode: Episode) -> HackingRow:
                     loops.append(replace(place_of(episode, t), times=times[event.agent, text]))
         if event.kind == "action":
             actions += 1
-            if len(edits) < PLACES and CHECKS.search(f"{event.meta.get('name', '')} {event.text}"):
+            if len(edits) < PLACES and CHECKS.search(f"{event.tool} {event.text}"):
                 edits.append(place_of(episode, event.t))
     known = {name: total for name, total in sums.items() if abs(total) < LARGEST}
     looped = sums.get("proxy", 0.0) > 0 and again > sums["proxy"] / 2

@@ -49,7 +49,7 @@ def look(episode: Episode) -> StuckRow | None:
             if texts[event.agent, text] == TIMES and len(loops) < PLACES:
                 loops.append(replace(place_of(episode, event.t), times=TIMES))
         if event.kind == "action":
-            key = (event.agent, str(event.meta.get("name", "")), text)
+            key = (event.agent, event.tool, text)
             called[key] += 1
             if called[key] == TIMES and len(calls) < PLACES:
                 calls.append(replace(place_of(episode, event.t), times=TIMES))

@@ -19,7 +19,7 @@ from counterpoint.judge.catalogue import JUDGES
 from counterpoint.lm.models import SOURCES, model_problem, models_folder
 from counterpoint.optional import LANGUAGE, TORCH, pip_line
 from counterpoint.plugins import plugins
-from counterpoint.readers.documents import FORMATS
+from counterpoint.readers.formats.catalogue import FORMATS
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.runs.executor import available_workers
 from counterpoint.runs.exporters import EXPORTERS

@@ -236,7 +236,7 @@ def transcript(episode: Episode) -> list[str]:
     for event in events:
         to = f" to {', '.join(event.to)}" if event.to else ""
         did = "" if event.kind == "message" else f" ({event.kind})"
-        name = f" {event.meta['name']}" if event.kind == "action" and "name" in event.meta else ""
+        name = f" {event.tool}" if event.kind == "action" and event.tool else ""
         lines.append(f"[{event.agent}{to}{did}{name}] {event.text}")
     return lines
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from typing import TypeVar
@@ -165,13 +165,10 @@ def _judging(group: Group, settings: RankSettings) -> Judging:
 def _agents_of(group: Group, run: Candidate) -> Group:
     """Returns the agents of a run as candidates, each with its own events."""
     episode = run.episode
-    scores = episode.meta.get("scores")
-    scores = scores if isinstance(scores, Mapping) else {}
     agents = []
     for agent in episode.agents:
         events = tuple(event for event in episode.events if event.agent == agent)
-        score = scores.get(agent)
-        truth = float(score) if isinstance(score, int | float) else None
+        truth = episode.scores.get(agent)
         agents.append(Candidate(agent, replace(episode, events=events), truth))
     if not agents:
         raise JudgeError(f"got run '{run.id}' without agents; wanted some to be ranked")

@@ -1,6 +1,10 @@
 """Our own log of episodes, JSON lines. `encode` writes an episode as a line, `decode` reads it.
 
-    {"schema": 1, "id", "run", "task", "agents", "tools", "success", "meta", "events": [...]}
+    {"schema": 1, "id", "run", "task", "agents", "tools", "success", "meta", "events": [...],
+     "ending", "scores", "labels", "doubts"}
+
+The keys of the second line, and those of an event beyond `agent` and `kind`, are there if they have
+a value.
 
 `of_update` reads the file `episodes.jsonl` of a trainer, which has one line for each update.
 """
@@ -8,31 +12,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Required, TypedDict
+from typing import Any
 
 import msgspec
 
 from counterpoint.errors import LogError
-from counterpoint.records import Episode, Event, Json
+from counterpoint.readers.build import Format, finite, list_of, object_of
+from counterpoint.records import Episode, Event
 
 SCHEMA = 1
-_KEPT_IF_EMPTY = ("answer", "work", "tokens")
-_FIELDS = ("text", "to", "answer", "reward", "work", "tokens", "meta")
-
-
-class EventFields(TypedDict, total=False):
-    """The fields of an `Event` without its place, as a reader of a foreign log collects them."""
-
-    agent: Required[str]
-    kind: Required[str]
-    text: str
-    to: tuple[str, ...]
-    answer: str | None
-    reward: Mapping[str, float]
-    work: float | None
-    tokens: int | None
-    meta: Mapping[str, Json]
+_TEXTS = ("tool", "call", "error", "finish")
+_NUMBERS = ("work", "seconds", "duration", "cost")
+_COUNTS = ("tokens", "tokens_in")
+_FIELDS = ("text", "to", "answer", "reward", "meta", *_TEXTS, *_NUMBERS, *_COUNTS)
+_KEPT_IF_EMPTY = ("answer", *_NUMBERS, *_COUNTS)
 
 
 def encode(episode: Episode) -> bytes:
@@ -42,7 +35,7 @@ def encode(episode: Episode) -> bytes:
         each = {name: getattr(event, name) for name in _FIELDS}
         each = {k: v for k, v in each.items() if v or (v is not None and k in _KEPT_IF_EMPTY)}
         events.append({"agent": event.agent, "kind": event.kind, **each})
-    whole = {
+    whole: dict[str, Any] = {
         "schema": SCHEMA,
         "id": episode.id,
         "run": episode.run,
@@ -53,6 +46,9 @@ def encode(episode: Episode) -> bytes:
         "meta": episode.meta,
         "events": events,
     }
+    for name in ("ending", "scores", "labels", "doubts"):
+        if value := getattr(episode, name):
+            whole[name] = value
     return msgspec.json.encode(whole) + b"\n"
 
 
@@ -77,10 +73,17 @@ def decode(line: Any, where: str) -> Episode:
     if success is not None and not math.isfinite(success):
         raise LogError(f"{where}, success: got {success}; wanted a finite number or null")
     meta = object_of(line.get("meta") or {}, f"{where}, meta")
-    name, run, task = (_text(line, field, where) for field in ("id", "run", "task"))
+    name, run, task, ending = (_text(line, f, where) for f in ("id", "run", "task", "ending"))
     success = None if success is None else float(success)
-    meta = {"format": "counterpoint", **meta}
-    return Episode(name, events, agents, tools, run, task, success, meta)
+    scores = object_of(line.get("scores") or {}, f"{where}, scores")
+    if not all(finite(x) is not None for x in scores.values()):
+        raise LogError(f"{where}, scores: got values that are no numbers; wanted finite numbers")
+    return Episode(
+        name, events, agents, tools, run, task, success, {"format": "counterpoint", **meta},
+        ending=ending, scores={k: float(v) for k, v in scores.items()},  # type: ignore[arg-type]
+        labels=object_of(line.get("labels") or {}, f"{where}, labels"),
+        doubts=_names(line, "doubts", where),
+    )  # fmt: skip
 
 
 def of_update(line: Any, where: str) -> list[Episode]:
@@ -124,34 +127,33 @@ def _event(value: Any, t: int, where: str) -> Event:
     text = value.get("text", "")
     if not isinstance(text, str):
         raise LogError(f"{where}, text: got {type(text).__name__}; wanted text")
-    for name, kind in (("reward", dict), ("meta", dict), ("answer", str),
-                       ("work", (int, float)), ("tokens", int)):  # fmt: skip
+    for name, kind in _TYPES:
         field = value.get(name)
         if field is not None and (isinstance(field, bool) or not isinstance(field, kind)):
             raise LogError(f"{where}, {name}: got {type(field).__name__}")
-    reward = value.get("reward") or {}
+    reward, meta = value.get("reward") or {}, dict(value.get("meta") or {})
     if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in reward.values()):
         raise LogError(f"{where}, reward: got values that are no numbers; wanted names and numbers")
+    own = {name: value[name] for name in (*_TEXTS, *_NUMBERS, *_COUNTS) if value.get(name)
+           is not None}  # fmt: skip
+    # earlier versions wrote these two into `meta`
+    if "tool" not in own and isinstance(meta.get("name"), str):
+        own["tool"] = meta.pop("name")
+    if "seconds" not in own and finite(meta.get("seconds")) is not None:
+        own["seconds"] = meta.pop("seconds")
     try:
         return Event(t, value["agent"], value.get("kind", "message"), text, tuple(to),
-                     value.get("answer"), reward, value.get("work"), value.get("tokens"),
-                     value.get("meta") or {})  # fmt: skip
+                     value.get("answer"), reward, meta=meta, **own)  # fmt: skip
     except LogError as error:
         raise LogError(f"{where}: {error}") from None
 
 
-def list_of(value: Any, at: str) -> list[Any]:
-    """Returns a value that must be a list."""
-    if not isinstance(value, list):
-        raise LogError(f"{at}: got {type(value).__name__}; wanted a list")
-    return value
-
-
-def object_of(value: Any, at: str) -> Mapping[str, Json]:
-    """Returns a value that must be an object."""
-    if not isinstance(value, dict):
-        raise LogError(f"{at}: got {type(value).__name__}; wanted an object")
-    return value
+_TYPES: tuple[tuple[str, type | tuple[type, ...]], ...] = (
+    ("reward", dict), ("meta", dict), ("answer", str),
+    *((name, str) for name in _TEXTS),
+    *((name, (int, float)) for name in _NUMBERS),
+    *((name, int) for name in _COUNTS),
+)  # fmt: skip
 
 
 def _names(line: Any, name: str, where: str) -> tuple[str, ...]:
@@ -170,3 +172,13 @@ def _text(line: Any, name: str, where: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise LogError(f"{where}, {name}: got {type(value).__name__}; wanted text")
     return str(value)
+
+
+FORMAT = Format(
+    lambda value: isinstance(value, dict) and "schema" in value and "events" in value,
+    lambda value, where, name: [decode(value, where)],
+)
+TRAINING = Format(
+    lambda value: isinstance(value, dict) and "step" in value and "episodes" in value,
+    lambda value, where, name: of_update(value, where),
+)

@@ -21,7 +21,8 @@ from typing import Any, BinaryIO
 
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.judge.present import Candidate, Group
-from counterpoint.readers.episodes import events_in, list_of
+from counterpoint.readers.build import list_of
+from counterpoint.readers.episodes import events_in
 from counterpoint.readers.lines import json_lines
 from counterpoint.readers.messages import events_of, members_of, parse_messages
 from counterpoint.records import Episode, Event
@@ -29,7 +30,7 @@ from counterpoint.records import Episode, Event
 RUNS = ("runs", "trajectories", "candidates")
 """The keys that may hold the runs of a group."""
 TRUTHS = ("score", "success", "reward")
-_EVENT = ("agent", "kind", "text", "to", "answer", "work", "tokens")
+_EVENT = ("agent", "kind", "text", "to", "answer", "work", "tokens", "tool", "call")
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ def _candidate(where: str, run: Any, number: int) -> Candidate:
     scores = run.get("scores") or {}
     if not isinstance(scores, dict):
         raise LogError(f"{where}, scores: got {type(scores).__name__}; wanted agents and numbers")
-    meta = {"scores": {str(k): _number(where, "scores", v) for k, v in scores.items()}}
-    episode = Episode(name, events, agents, tools, meta=meta)
+    numbers = {str(k): _number(where, "scores", v) for k, v in scores.items()}
+    episode = Episode(name, events, agents, tools, scores=numbers)
     return Candidate(name, episode, truth, str(run.get("author", run.get("model", ""))))
 
 

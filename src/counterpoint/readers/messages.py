@@ -1,4 +1,4 @@
-"""Lists of messages to events: OpenAI's, and LangChain's as LangGraph logs them.
+"""Lists of messages in OpenAI's format to events.
 
 Start with `parse_message` (a message of OpenAI's) and `chat` (an episode of such messages).
 
@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.episodes import list_of, object_of
 from counterpoint.readers.names import excerpt
 from counterpoint.records import Episode, Event, Json
 
 MEMBERS = ("assistant", "agent", "ai", "model")
 """Roles of members of the team; every other role is a tool, a system or a person."""
 
-LANGCHAIN_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant",
-                   "tool": "tool", "system": "system", "function": "tool"}  # fmt: skip
-"""LangChain's type of a message to the role that OpenAI's messages have."""
+
+UNNAMED = (
+    "Messages carry no name. All messages of a role count as one member, so findings about single "
+    "members are not reliable. Write names into the messages. If there is only one member, say so "
+    """with a mapping: [rename] assistant = "solver"."""
+)
+"""What is uncertain about a conversation whose messages carry no name."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def parse_message(value: Any, where: str) -> LoggedMessage:
         text,
         tuple(_tool_call(call, where) for call in calls),
         str(name or value.get("function") or ""),
-        str(value.get("tool_call_id")),
+        str(value.get("tool_call_id") or ""),
     )
 
 
@@ -91,7 +94,7 @@ def _tool_call(call: Any, where: str) -> ToolCall:
         )
     arguments = function.get("arguments", "")
     arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return ToolCall(str(call.get("id")), function["name"], arguments)
+    return ToolCall(str(call.get("id") or ""), function["name"], arguments)
 
 
 def _text(content: Any, where: str) -> str:
@@ -127,15 +130,18 @@ def events_of(messages: Sequence[LoggedMessage]) -> tuple[Event, ...]:
     events: list[Event] = []
     called: dict[str, str] = {}
     for message in messages:
-        agent = message.speaker
+        agent, tool = message.speaker, ""
         if message.role in ("tool", "function"):
-            agent = message.tool or called.get(message.call_id, message.role)
+            agent = tool = message.tool or called.get(message.call_id, message.role)
         if message.text or not message.calls:
-            events.append(Event(len(events), agent, "message", message.text))
+            events.append(
+                Event(len(events), agent, "message", message.text, tool=tool, call=message.call_id)
+            )
         for call in message.calls:
             called[call.id] = call.name
-            meta = {"name": call.name}
-            events.append(Event(len(events), agent, "action", call.arguments, meta=meta))
+            events.append(
+                Event(len(events), agent, "action", call.arguments, tool=call.name, call=call.id)
+            )
     return tuple(events)
 
 
@@ -166,7 +172,7 @@ def chat(
     """Returns the episode of a conversation.
 
     If a text of an unnamed member directly follows another, several members may have written them.
-    They cannot be distinguished: `meta["unnamed_messages"]` counts such messages.
+    They cannot be distinguished, and the episode has that as a doubt.
 
     Args:
         messages: the messages, in order.
@@ -178,89 +184,9 @@ def chat(
     """
     events = events_of(messages)
     agents, tools = members_of(events, messages)
-    meta = {"format": kind, **(meta or {})}
     unnamed = [message.is_unnamed and not message.calls for message in messages]
     # calls of tools are one member's own steps, so they do not count here
-    if any(a and b for a, b in pairwise(unnamed)):
-        meta["unnamed_messages"] = sum(message.is_unnamed for message in messages)
+    doubts = (UNNAMED,) if any(a and b for a, b in pairwise(unnamed)) else ()
     task = task or next((e.text for e in events if e.agent in ("user", "human")), "")
-    return Episode(name, events, agents, tools, task=task, success=success, meta=meta)
-
-
-# LangGraph: the messages of a state, or the updates of a stream, which name the nodes
-
-
-def is_langgraph(value: Any) -> bool:
-    """Returns whether a value is LangChain's messages, plain or serialized."""
-    messages = messages_in(value)
-    if not messages or not isinstance(messages[0], dict):
-        return False
-    first = _unwrapped(messages[0])
-    return "role" not in first and str(first.get("type")) in LANGCHAIN_ROLES and "content" in first
-
-
-def langgraph(value: Any, where: str, name: str) -> list[Episode]:
-    """Returns the messages of a state as one episode.
-
-    A node does not sign its messages. All members without a name are counted as one member, and
-    the episode says how many such messages there are (`meta["unnamed_messages"]`).
-    """
-    items = enumerate(messages_in(value))
-    messages = [_langchain(item, f"{where}, message {i}") for i, item in items]
-    episode = chat(messages, name, "langgraph")
-    unnamed = sum(message.is_unnamed for message in messages)
-    if unnamed > 1:  # even with tools in between: a state does not say which node spoke
-        episode = replace(episode, meta={**episode.meta, "unnamed_messages": unnamed})
-    return [episode]
-
-
-def is_updates(value: Any) -> bool:
-    """Returns whether a value is a list of what `graph.stream(stream_mode="updates")` yields."""
-    if not isinstance(value, list) or not all(isinstance(each, dict) and each for each in value):
-        return False
-    parts = [part for update in value for part in update.values()]
-    return all(part is None or isinstance(part, dict) for part in parts) and any(
-        is_langgraph(_messages(part)) for part in parts
-    )
-
-
-def updates(value: Any, where: str, name: str) -> list[Episode]:
-    """Returns the messages of all updates; a member without a name gets the name of its node."""
-    messages = []
-    for i, update in enumerate(value):
-        for node, part in update.items():
-            for item in _messages(part):
-                message = _langchain(item, f"{where}, update {i}, node {node}")
-                if message.role in MEMBERS and not message.name:
-                    message = replace(message, name=node)
-                messages.append(message)
-    return [chat(messages, name, "langgraph updates")]
-
-
-def _messages(part: Any) -> list[Any]:
-    """Returns the messages of a node's update, which has a list, one message, or none."""
-    messages = part.get("messages") if isinstance(part, dict) else None
-    return messages if isinstance(messages, list) else [] if messages is None else [messages]
-
-
-def _langchain(message: Any, where: str) -> LoggedMessage:
-    """Returns a message of LangChain's."""
-    message = _unwrapped(object_of(message, where))
-    role = LANGCHAIN_ROLES.get(str(message.get("type")))
-    if role is None:
-        raise LogError(f"{where}, type: got {message.get('type')!r}")
-    calls = [
-        {"id": call.get("id"), "function": str(call.get("name")), "arguments": call.get("args", "")}
-        for call in list_of(message.get("tool_calls") or [], f"{where}, tool_calls")
-        if isinstance(call, dict)
-    ]
-    return parse_message({**message, "role": role, "tool_calls": calls}, where)
-
-
-def _unwrapped(message: Any) -> Any:
-    """Returns the fields of a message; LangChain's serialized messages have them in `kwargs`."""
-    inner = message.get("kwargs")
-    if isinstance(inner, dict) and message.get("type") == "constructor":
-        kind = str((message.get("id") or ["?"])[-1]).replace("Message", "").lower()
-        return {"type": kind.removesuffix("chunk"), **inner}
-    return message
+    return Episode(name, events, agents, tools, task=task, success=success,
+                   meta={"format": kind, **(meta or {})}, doubts=doubts)  # fmt: skip

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from counterpoint.errors import LogError
-from counterpoint.readers.documents import FORMATS, Format, format_of
+from counterpoint.readers.build import Format, Line, SessionFormat
 from counterpoint.readers.episodes import decode, encode
-from counterpoint.readers.spans import is_span
+from counterpoint.readers.formats.catalogue import FORMATS, format_of
 from counterpoint.records import Episode
 from counterpoint.testing.batches import attempt, demand
 
@@ -30,25 +31,28 @@ MOST_DAMAGED = 5_000
 """The most damaged copies of all samples together."""
 
 
-def check_reader(kind: Format, samples: Sequence[Any]) -> None:
-    """Checks every promise of `counterpoint.readers.Format`.
+def check_reader(kind: Format | SessionFormat, samples: Sequence[Any], members: int = 2) -> None:
+    """Checks every promise of `counterpoint.readers.Format` or `SessionFormat`.
 
     Args:
         kind: the format.
-        samples: values of the format, as JSON has them, with messages of two members or more.
+        samples: values of the format, as JSON has them. A sample of a `SessionFormat` is the list
+            of the values of a session.
+        members: the number of members that an episode of each sample has at least.
 
     Raises:
         ConformanceError: The first broken promise.
     """
-    demand(isinstance(kind, Format), f"{kind!r}", "a counterpoint.readers.Format")
+    demand(isinstance(kind, Format | SessionFormat), f"{kind!r}",
+           "a counterpoint.readers.Format or SessionFormat")  # fmt: skip
     demand(len(samples) > 0, "no sample", "a value of the format")
     check_recognition(kind, samples)
     for sample in samples:
-        check_episodes(kind, sample)
+        check_episodes(kind, sample, members)
     check_damage(kind, samples)
 
 
-def check_recognition(kind: Format, samples: Sequence[Any]) -> None:
+def check_recognition(kind: Format | SessionFormat, samples: Sequence[Any]) -> None:
     """Checks that only values of the format fit, and no other format reads them first."""
     for value in PLAIN:
         demand(_fits(kind, value) is False, f"a fit with {value!r}", "False: it is no log")
@@ -56,12 +60,13 @@ def check_recognition(kind: Format, samples: Sequence[Any]) -> None:
         before = copy.deepcopy(sample)
         demand(_fits(kind, sample) is True, f"no fit with sample {i}", "True")
         demand(sample == before, f"a sample {i} that was changed", "the same value afterwards")
-        first = "otel" if is_span(sample) else format_of(sample)
+        values = sample if isinstance(kind, SessionFormat) else [sample]
+        first = next(filter(None, map(format_of, values)), None)
         is_own = first is None or (first in FORMATS and FORMATS[first] == kind)
         demand(is_own, f"sample {i}, which the format {first} reads first", "no other fit before")
 
 
-def check_episodes(kind: Format, sample: Any) -> None:
+def check_episodes(kind: Format | SessionFormat, sample: Any, members: int = 2) -> None:
     """Checks that episodes are complete, can be written as our records, and are the same twice."""
     before = copy.deepcopy(sample)
     first, second = _read(kind, sample), _read(kind, sample)
@@ -72,10 +77,11 @@ def check_episodes(kind: Format, sample: Any) -> None:
     demand(first == second, "other episodes the second time", "the same episodes")
     ids = [episode.id for episode in first]
     demand(len(set(ids)) == len(ids), f"episodes {ids}", "different ids")
-    demand(any(len(episode.agents) > 1 for episode in first), "one member", "a team")
+    most = max(len(episode.agents) for episode in first)
+    demand(most >= members, "one member" if most == 1 else f"{most} members", f"{members} or more")
 
 
-def check_damage(kind: Format, samples: Sequence[Any]) -> None:
+def check_damage(kind: Format | SessionFormat, samples: Sequence[Any]) -> None:
     """Checks that a damaged value is read, does not fit, or gives a LogError with the place."""
     left = MOST_DAMAGED
     for sample in samples:
@@ -110,16 +116,24 @@ def damaged(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
                 yield at, [*value[:i], inner, *value[i + 1 :]]
 
 
-def _fits(kind: Format, value: Any) -> bool:
-    """Returns whether a format takes a value to be its own."""
+def _fits(kind: Format | SessionFormat, value: Any) -> bool:
+    """Returns whether a format takes a value, or a line of a session, to be its own."""
+    is_session = isinstance(kind, SessionFormat) and isinstance(value, list) and value != []
     with attempt(f"fits({str(value)[:60]})", "True or False for any JSON value"):
-        return kind.fits(value)
+        fits = [kind.fits(each) for each in (value if is_session else [value])]
+    return fits[0] if len(fits) == 1 else any(fits)
 
 
-def _read(kind: Format, value: Any, what: str = "a sample") -> list[Episode]:
+def _read(kind: Format | SessionFormat, value: Any, what: str = "a sample") -> list[Episode]:
     """Returns the episodes, and checks that each can be written as our records and read again."""
     with attempt(f"reading {what}", "episodes or a LogError", (LogError,)):
-        episodes = kind.read(value, WHERE, "log-3")
+        if isinstance(kind, SessionFormat):
+            values = value if isinstance(value, list) else [value]
+            values = [each for each in values if kind.fits(each)]
+            lines = [Line(each, WHERE, Path("log.json"), str(i)) for i, each in enumerate(values)]
+            episodes = list(kind.read(lines, "log-3"))
+        else:
+            episodes = kind.read(value, WHERE, "log-3")
     demand(isinstance(episodes, list), f"{type(episodes).__name__} from {what}", "a list")
     for episode in episodes:
         demand(isinstance(episode, Episode), f"{type(episode).__name__} from {what}", "an Episode")

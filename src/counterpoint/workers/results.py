@@ -127,11 +127,10 @@ def episode_of(state: TeamState) -> Episode:
     begun = rows[0].at if rows else 0.0
     events = []
     for t, row in enumerate(rows):
-        meta = {**row.meta, "seconds": row.at - begun}
         work = 1.0 if row.kind in ("action", "answer") else None
         events.append(
             Event(t, row.agent, row.kind, row.text, (row.hearer,) if row.hearer else (), work=work,
-                  meta=meta)
+                  meta=row.meta, seconds=row.at - begun)
         )  # fmt: skip
     tasks = state.queue.tasks()
     done = sum(task.status == "done" for task in tasks)

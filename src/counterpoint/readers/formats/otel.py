@@ -1,6 +1,6 @@
 """OpenTelemetry spans of generative AI, by the names of their attributes; no SDK is needed.
 
-A line is a span, or an OTLP document with `resourceSpans`. Spans of one conversation
+A value is a span, or an OTLP document with `resourceSpans`. Spans of one conversation
 (`gen_ai.conversation.id`, else the trace) are an episode, in order of their start.
 """
 
@@ -13,8 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.documents import episode
-from counterpoint.readers.episodes import EventFields
+from counterpoint.readers.build import EventFields, Line, SessionFormat, episode
 from counterpoint.records import Episode
 
 
@@ -90,14 +89,14 @@ def episodes_of_spans(spans: Sequence[Span]) -> list[Episode]:
     ]
 
 
-def _seconds(start: str) -> dict[str, float]:
+def _seconds(start: str) -> float | None:
     """Returns the time of a start in nanoseconds or ISO 8601, if there is one."""
     if start.isdigit():
-        return {"seconds": int(start) / 1e9}
+        return int(start) / 1e9
     try:
-        return {"seconds": datetime.fromisoformat(start).timestamp()}
+        return datetime.fromisoformat(start).timestamp()
     except (ValueError, OverflowError):
-        return {}
+        return None
 
 
 def _event(span: Span) -> EventFields:
@@ -108,10 +107,10 @@ def _event(span: Span) -> EventFields:
     if facts.get("gen_ai.operation.name") == "execute_tool":
         name = str(facts.get("gen_ai.tool.name", "tool"))
         text = _text(facts.get("gen_ai.tool.call.arguments", ""))
-        return {"agent": agent, "kind": "action", "text": text, "meta": {"name": name, **seconds}}
+        return {"agent": agent, "kind": "action", "text": text, "tool": name, "seconds": seconds}
     tokens = str(facts.get("gen_ai.usage.output_tokens") or "")
     text = _text(facts.get("gen_ai.output.messages", facts.get("gen_ai.completion", "")))
-    return {"agent": agent, "kind": "message", "text": text, "meta": seconds,
+    return {"agent": agent, "kind": "message", "text": text, "seconds": seconds,
             "tokens": int(tokens) if tokens.isdigit() else None}  # fmt: skip
 
 
@@ -129,3 +128,10 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return _text(value.get("content", value.get("parts", value.get("text", ""))))
     return "" if value is None else str(value)
+
+
+def _read(lines: Sequence[Line], name: str) -> list[Episode]:
+    return episodes_of_spans([span for each in lines for span in spans_of(each.value, each.where)])
+
+
+FORMAT = SessionFormat(is_span, _read, scope="folder")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.episodes import EventFields
+from counterpoint.readers.build import EventFields
 from counterpoint.records import Episode, Event
 
 TRAJECTORY = re.compile(r"^agent\w*_traj\.json$")
@@ -49,7 +49,7 @@ def cooperbench(folder: Path, load: Load) -> Episode:
         timed.append((_time(message), len(timed), {
             "agent": message["from"], "kind": "message", "text": str(message.get("message") or ""),
             "to": (str(to),) if to else (),
-            "meta": {"feature": message.get("feature_id"), **_seconds(message)},
+            "meta": {"feature": message.get("feature_id")}, "seconds": _seconds(message),
         }))  # fmt: skip
     for path in sorted(p for p in folder.iterdir() if TRAJECTORY.match(p.name)):
         track = load(path)
@@ -60,7 +60,7 @@ def cooperbench(folder: Path, load: Load) -> Episode:
             if isinstance(message, dict) and message.get("role") == "assistant":
                 timed.append((_time(message), len(timed), {
                     "agent": who, "kind": "action", "text": str(message.get("content") or ""),
-                    "meta": {"name": "step", **_seconds(message)},
+                    "tool": "step", "seconds": _seconds(message),
                 }))  # fmt: skip
     timed.sort(key=lambda each: each[:2])
     events = tuple(Event(t=t, **each) for t, (_, _, each) in enumerate(timed))
@@ -92,9 +92,9 @@ def _time(message: Any) -> float:
     return float(at) if isinstance(at, int | float) and not isinstance(at, bool) else float("inf")
 
 
-def _seconds(message: Any) -> dict[str, float]:
+def _seconds(message: Any) -> float | None:
     at = _time(message)
-    return {"seconds": at} if math.isfinite(at) else {}
+    return at if math.isfinite(at) else None
 
 
 def _list(value: Any, path: Path) -> list[Any]:

@@ -1,0 +1,1 @@
+"""The formats of foreign logs, one file each; start at `catalogue.FORMATS`."""

@@ -1,0 +1,49 @@
+"""All formats of logs by name: `FORMATS`, and `format_of`, which recognizes one by content.
+
+Order matters: the first format that fits a value reads it. A reader is strict: a value that looks
+like its format and is broken gives an error that names the place. A package of your own adds a
+format by a line in the group `counterpoint.readers` of its entry points.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from counterpoint.plugins import Registry
+from counterpoint.readers import episodes
+from counterpoint.readers.build import Format, SessionFormat
+from counterpoint.readers.formats import (
+    autogen,
+    crewai,
+    inspect_ai,
+    langgraph,
+    mast,
+    openai_chat,
+    otel,
+    who_and_when,
+)
+
+FORMATS = Registry[Format | SessionFormat](
+    "counterpoint.readers",
+    {
+        "counterpoint": episodes.FORMAT,
+        "counterpoint training": episodes.TRAINING,
+        "otel": otel.FORMAT,
+        "who_and_when": who_and_when.FORMAT,
+        "inspect_ai": inspect_ai.FORMAT,
+        "mast": mast.FORMAT,
+        "autogen": autogen.FORMAT,
+        "langgraph": langgraph.FORMAT,
+        "langgraph updates": langgraph.UPDATES,
+        "crewai": crewai.FORMAT,
+        "openai": openai_chat.FORMAT,
+    },
+    "a counterpoint.readers.Format or SessionFormat",
+    lambda name, part: isinstance(part, Format | SessionFormat),
+)
+"""Name to format. Formats of plug-ins come last, and read values that none of ours fits."""
+
+
+def format_of(value: Any) -> str | None:
+    """Returns the name of the first format that fits; None if none does."""
+    return next((name for name, each in FORMATS.items() if each.fits(value)), None)

@@ -1,0 +1,203 @@
+"""A file or a folder to episodes, file by file: `walk` finds the format of each by content.
+
+A file is one JSON value, JSON lines, or an archive of inspect_ai's. A folder is read with all its
+folders, hidden ones included. A file of a folder that cannot be read is noted, and the walk goes
+on; the file that was asked for is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+
+from counterpoint.errors import LogError
+from counterpoint.readers.archive import read_archive
+from counterpoint.readers.build import Format, Line, SessionFormat
+from counterpoint.readers.formats.catalogue import FORMATS, format_of
+from counterpoint.readers.formats.cooperbench import cooperbench, is_cooperbench
+from counterpoint.readers.lines import json_lines, json_value
+from counterpoint.records import Episode
+
+LARGEST_DOCUMENT = 64 * 2**20
+"""The most bytes of a file that is one JSON value; a larger log must be JSON lines."""
+MOST_UNKNOWN = 50
+"""The format of a file is found within so many of its first lines."""
+
+Note = Callable[[str], object]
+
+
+def walk(root: Path, note: Note) -> Iterator[Episode]:
+    """Yields all episodes of a file or a folder.
+
+    Args:
+        root: the file or folder.
+        note: called with a line for each part that is left out.
+
+    Raises:
+        LogError: The file that was asked for is no log or is broken.
+    """
+    yield from _Walk(root, note).episodes()
+
+
+class _Walk:
+    """One walk; it remembers the files that were read together with another one."""
+
+    def __init__(self, root: Path, note: Note) -> None:
+        self._root, self._note = root, note
+        self._done: set[Path] = set()
+
+    def episodes(self) -> Iterator[Episode]:
+        if self._root.is_dir():
+            yield from self._folder(self._root)
+        else:
+            gathered: dict[str, list[Line]] = {}
+            yield from self._file(self._root, gathered)
+            yield from self._sessions(gathered, self._root.stem)
+
+    def _folder(self, folder: Path) -> Iterator[Episode]:
+        try:
+            inner = sorted(folder.iterdir())
+            if is_cooperbench(folder):
+                yield cooperbench(folder, _load)
+                return
+        except OSError as error:
+            raise LogError(f"{folder}: {error.strerror}") from None
+        gathered: dict[str, list[Line]] = {}
+        for path in inner:
+            if path.is_symlink():
+                self._note(f"{path}: a link, not followed")
+            elif path.is_file():
+                yield from self._noted(self._file(path, gathered))
+            elif not path.is_dir():
+                self._note(f"{path}: no file")
+        name = folder.name if folder == self._root else str(folder.relative_to(self._root))
+        yield from self._noted(self._sessions(gathered, name))
+        for path in inner:
+            if path.is_dir() and not path.is_symlink():
+                yield from self._noted(self._folder(path))
+
+    def _noted(self, episodes: Iterator[Episode]) -> Iterator[Episode]:
+        """Yields episodes until there is an error, which is noted."""
+        try:
+            yield from episodes
+        except LogError as error:
+            self._note(f"{error}; skipped")
+
+    def _name(self, path: Path) -> str:
+        """Returns the id of what a file holds: its path below the root, without its suffix."""
+        inner = path.relative_to(self._root) if self._root.is_dir() else Path(path.name)
+        return str(inner.with_suffix(""))
+
+    def _file(self, path: Path, gathered: dict[str, list[Line]]) -> Iterator[Episode]:
+        """Yields the episodes of a file; lines that belong to those of other files are gathered."""
+        if path in self._done:
+            return
+        head = _head(path)
+        if head.startswith(b"PK\x03\x04"):
+            yield from read_archive(path)
+            return
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+            raise LogError(f"{path}: got no JSON; wanted a log")
+        lines = _lines(path, head)
+        first: list[Line] = []
+        kind = None
+        for line in lines:
+            first.append(line)
+            kind = format_of(line.value)
+            if kind or len(first) == MOST_UNKNOWN:
+                break
+        if kind is None:
+            raise LogError(
+                f"{path}: got JSON of no kind that is known; wanted one of {', '.join(FORMATS)}"
+            )
+        form = FORMATS[kind]
+        fitting = self._fitting(path, kind, chain(first, lines))
+        if isinstance(form, Format):
+            for line in fitting:
+                yield from form.read(line.value, line.where, _numbered(self._name(path), line))
+            return
+        together = list(fitting)
+        for other in form.companions(path):
+            if other.is_file() and not other.is_symlink():
+                self._done.add(other)
+                together += self._fitting(other, kind, _lines(other, _head(other)))
+        if form.scope == "folder":
+            gathered.setdefault(kind, []).extend(together)
+        else:
+            yield from form.read(together, self._name(path))
+
+    def _fitting(self, path: Path, kind: str, lines: Iterable[Line]) -> Iterator[Line]:
+        """Yields the lines of a format; others are counted in a note."""
+        others, fits = 0, FORMATS[kind].fits
+        for line in lines:
+            if fits(line.value):
+                yield line
+            else:
+                others += 1
+        if others:
+            noun = "line that is" if others == 1 else "lines that are"
+            self._note(f"{path}: skipped {others} {noun} not of the format {kind}")
+
+    def _sessions(self, gathered: dict[str, list[Line]], name: str) -> Iterator[Episode]:
+        for kind, lines in gathered.items():
+            form = FORMATS[kind]
+            if isinstance(form, SessionFormat):
+                yield from form.read(lines, name)
+
+
+def _numbered(name: str, line: Line) -> str:
+    return f"{name}-{line.number}" if line.number else name
+
+
+def _head(path: Path) -> bytes:
+    """Returns the first bytes of a file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise LogError(f"{path}: {error.strerror}") from None
+
+
+def _lines(path: Path, head: bytes) -> Iterator[Line]:
+    """Yields the values of a file: its lines, the elements of its list, or the one value in it."""
+    if _is_lines(path, head):
+        with path.open("rb") as file:
+            for number, where, value in json_lines(file, f"{path}, "):
+                yield Line(value, where, path, str(number))
+        return
+    value = _load(path)
+    if isinstance(value, list) and format_of(value) is None:
+        for i, each in enumerate(value):
+            yield Line(each, f"{path}, {i}", path, str(i))
+    else:
+        yield Line(value, str(path), path, "")
+
+
+def _is_lines(path: Path, head: bytes) -> bool:
+    """Returns whether the first line is a JSON value by itself and more lines may follow."""
+    if path.suffix == ".jsonl":
+        return True
+    first, end, rest = head.partition(b"\n")
+    if not end:
+        return False
+    try:
+        msgspec.json.decode(first)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return bool(rest.strip())
+
+
+def _load(path: Path) -> object:
+    """Returns the value of a file that is one JSON value."""
+    try:
+        if path.stat().st_size > LARGEST_DOCUMENT:
+            raise LogError(
+                f"{path}: got {path.stat().st_size // 2**20} MB in one JSON value; wanted at most "
+                f"{LARGEST_DOCUMENT // 2**20}: write JSON lines"
+            )
+        return json_value(path.read_bytes(), str(path))
+    except OSError as error:
+        raise LogError(f"{path}: {error.strerror}") from None
