@@ -16,6 +16,7 @@ from counterpoint.readers.formats import (
     autogen,
     crewai,
     inspect_ai,
+    langfuse,
     langgraph,
     mast,
     openai_chat,
@@ -28,6 +29,7 @@ FORMATS = Registry[Format | SessionFormat](
     {
         "counterpoint": episodes.FORMAT,
         "counterpoint training": episodes.TRAINING,
+        "langfuse": langfuse.FORMAT,
         "otel": otel.FORMAT,
         "who_and_when": who_and_when.FORMAT,
         "inspect_ai": inspect_ai.FORMAT,

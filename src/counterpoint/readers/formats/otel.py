@@ -1,137 +1,300 @@
-"""OpenTelemetry spans of generative AI, by the names of their attributes; no SDK is needed.
+"""OpenTelemetry spans of agents and models, in every packing; no SDK is needed.
 
-A value is a span, or an OTLP document with `resourceSpans`. Spans of one conversation
-(`gen_ai.conversation.id`, else the trace) are an episode, in order of their start.
+A value is a span, a document with `resourceSpans`, or an object or a list with spans: what the
+exporters of OpenTelemetry, OpenInference (Phoenix), OpenLLMetry, MLflow and Logfire write. Spans
+of one conversation (`gen_ai.conversation.id`, else the trace) are an episode, also if several
+files of a folder hold them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.build import EventFields, Line, SessionFormat, episode
-from counterpoint.records import Episode
+from counterpoint.readers.attributes import (
+    ARGUMENTS,
+    CALL_IDS,
+    INPUTS,
+    OUTPUTS,
+    RESULTS,
+    SESSIONS,
+    TOKENS,
+    TOKENS_IN,
+    TOOLS,
+    Facts,
+    agent_of,
+    cost_of,
+    finish_of,
+    kind_of,
+    name_of,
+    role_in,
+)
+from counterpoint.readers.build import Line, SessionFormat, seconds_of
+from counterpoint.readers.replies import decoded, first_of, json_text
+from counterpoint.readers.spans import Kind, Span
+from counterpoint.readers.traces import About, episodes_of
+from counterpoint.records import Episode, Json
 
-
-@dataclass(frozen=True)
-class Span:
-    """One span."""
-
-    conversation: str
-    name: str
-    start: str
-    """In nanoseconds with leading zeros, or in ISO 8601; empty where it is not known."""
-    attributes: Mapping[str, object]
+TRACES = ("trace_id", "traceId", "context.trace_id", "trace")
+IDS = ("span_id", "spanId", "context.span_id", "id")
+PARENTS = ("parent_id", "parentSpanId", "parent_span_id", "parentId")
+STARTS = ("start_time", "startTimeUnixNano", "start_time_unix_nano", "start_timestamp",
+          "startTime", "start_time_ns", "_start_time")  # fmt: skip
+ENDS = ("end_time", "endTimeUnixNano", "end_time_unix_nano", "end_timestamp", "endTime",
+        "end_time_ns", "_end_time")  # fmt: skip
+DEEPEST = 30
+"""A typed value that is nested deeper is left out."""
 
 
 def is_span(value: Any) -> bool:
-    """Returns whether a value is a span with attributes, or an OTLP document."""
-    return isinstance(value, dict) and (
-        "resourceSpans" in value
-        or (isinstance(value.get("attributes"), dict | list) and ("trace_id" in value
-            or "traceId" in value or "context" in value))
-    )  # fmt: skip
+    """Returns whether a value is a span with attributes, or a document of such spans."""
+    if isinstance(value, list):
+        return value != [] and all(isinstance(each, dict) and is_span(each) for each in value[:20])
+    if not isinstance(value, dict):
+        return False
+    if isinstance(value.get("resourceSpans") or value.get("resource_spans"), list):
+        return True
+    inner = _inner(value)
+    if inner is not None:
+        return inner != [] and all(isinstance(each, dict) and is_span(each) for each in inner[:20])
+    return _is_one(value)
+
+
+def _is_one(value: Mapping[str, Any]) -> bool:
+    has_trace = bool(value.keys() & {*TRACES[:3], "context"})
+    if isinstance(value.get("attributes"), dict | list):
+        return has_trace
+    # a table of Phoenix's has a column an attribute
+    return has_trace and any(key.startswith("attributes.") for key in value)
+
+
+def _inner(value: Mapping[str, Any]) -> list[Any] | None:
+    """Returns the spans that a document holds beside what it says about them."""
+    for holder in (value, value.get("data"), value.get("trace")):
+        if isinstance(holder, list) and holder is value.get("data"):
+            return holder
+        if isinstance(holder, dict) and isinstance(holder.get("spans"), list):
+            spans: list[Any] = holder["spans"]
+            return spans
+    return None
 
 
 def spans_of(value: Any, where: str) -> Iterator[Span]:
-    """Yields the spans of a line; a part of another type is a LogError that names it."""
-    if "resourceSpans" not in value:
-        yield _span(value, where)
+    """Yields the spans of a value; a part of another type is a LogError that names it."""
+    if isinstance(value, list):
+        for i, each in enumerate(value):
+            yield from spans_of(_object(each, f"{where}, span {i}"), f"{where}, span {i}")
         return
-    for resource in _objects(value, "resourceSpans", where):
-        for scope in _objects(resource, "scopeSpans", where):
-            for span in _objects(scope, "spans", where):
-                yield _span(span, where)
+    groups = value.get("resourceSpans") or value.get("resource_spans")
+    if groups:
+        for resource in _objects(value, ("resourceSpans", "resource_spans"), where):
+            described = _object(resource.get("resource") or {}, f"{where}, resource")
+            owner = _service(_attributes(described.get("attributes"), where))
+            for scope in _objects(resource, ("scopeSpans", "scope_spans",
+                                             "instrumentationLibrarySpans"), where):  # fmt: skip
+                for i, span in enumerate(_objects(scope, ("spans",), where)):
+                    yield _span(span, f"{where}, span {i}", owner)
+    elif (inner := _inner(value)) is not None:
+        for i, each in enumerate(inner):
+            yield from spans_of(_object(each, f"{where}, span {i}"), f"{where}, span {i}")
+    else:
+        yield _span(value, where, "")
 
 
-def _objects(value: Any, name: str, where: str) -> list[Any]:
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise LogError(f"{where}: got {type(value).__name__}; wanted an object")
+    return value
+
+
+def _objects(value: Mapping[str, Any], names: Sequence[str], where: str) -> list[dict[str, Any]]:
     """Returns a field that must be a list of objects; a missing field is empty."""
-    objects = value.get(name) or []
+    objects = first_of(value, names) or []
     if not isinstance(objects, list) or not all(isinstance(each, dict) for each in objects):
-        raise LogError(f"{where}, {name}: got something else than a list of objects")
+        raise LogError(f"{where}, {names[0]}: got something else than a list of objects")
     return objects
 
 
-def _span(value: Any, where: str) -> Span:
-    attributes = value.get("attributes")
-    if not isinstance(attributes, dict):  # OTLP writes a list of keys and typed values
-        attributes = {}
-        for each in _objects(value, "attributes", where):
-            typed = each.get("value")
-            plain = next(iter(typed.values()), None) if isinstance(typed, dict) else typed
-            attributes[str(each.get("key", ""))] = plain
-    trace, context = value.get("trace_id") or value.get("traceId"), value.get("context")
-    if isinstance(context, dict):
-        trace = trace or context.get("trace_id")
-    names = ("start_time", "startTimeUnixNano", "start_time_unix_nano")
-    start = str(next((value[name] for name in names if value.get(name)), ""))
+def _attributes(value: Any, where: str) -> dict[str, Any]:
+    """Returns attributes; OTLP writes a list of keys and typed values."""
+    if isinstance(value, dict):
+        return value
+    if value is None:
+        return {}
+    pairs = _objects({"attributes": value}, ("attributes",), where)
+    return {str(pair.get("key", "")): _plain(pair.get("value"), 0) for pair in pairs}
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Returns the value of OTLP's typed value."""
+    if not isinstance(value, dict) or len(value) != 1 or depth > DEEPEST:
+        return value if depth <= DEEPEST else None
+    kind, inner = next(iter(value.items()))
+    if kind in ("arrayValue", "array_value") and isinstance(inner, dict):
+        values = inner.get("values")
+        return [_plain(each, depth + 1) for each in values] if isinstance(values, list) else []
+    if kind in ("kvlistValue", "kvlist_value") and isinstance(inner, dict):
+        pairs = inner.get("values")
+        return {
+            str(pair.get("key", "")): _plain(pair.get("value"), depth + 1)
+            for pair in (pairs if isinstance(pairs, list) else ())
+            if isinstance(pair, dict)
+        }
+    return inner if kind.endswith(("Value", "_value")) else value
+
+
+def _service(resource: Mapping[str, Any]) -> str:
+    """Returns the name of the service that wrote spans, or an empty text for a default one."""
+    name = Facts(resource).text(("service.name", "service_name"))
+    return "" if name.startswith("unknown_service") else name
+
+
+def _id(value: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Returns an id, which may be a number; an empty text if there is none."""
+    found = first_of(value, names)
+    return str(found) if isinstance(found, str | int) and found else ""
+
+
+def _span(value: dict[str, Any], where: str, owner: str) -> Span:
+    attributes = _attributes(value.get("attributes"), where)
+    columns = {key.removeprefix("attributes."): each for key, each in value.items()
+               if key.startswith("attributes.")}  # fmt: skip
+    facts = Facts({**attributes, **columns})
+    events = _events(value, facts, where)
+    context, parent = value.get("context"), value.get("parent")
+    context = context if isinstance(context, dict) else {}
+    ids = {**context, **value}
+    name = str(first_of(value, ("name", "span_name")) or "span")
+    kind = kind_of(facts, name)
+    kind = "agent" if kind == "other" and _text(value, "span_kind") == "AGENT" else kind
+    agent = agent_of(facts, kind, name)
+    resource = value.get("resource")
+    if isinstance(resource, dict):
+        inner = resource.get("attributes")
+        owner = owner or _service(inner if isinstance(inner, dict) else resource)
+    is_tool = kind in ("tool", "guardrail")
+    arguments, results = (ARGUMENTS, RESULTS) if is_tool else (INPUTS, OUTPUTS)
+    output = facts.first(results)
+    agent = agent or (role_in(output) if kind == "agent" else "")
+    calls = facts.get(("ai.response.toolCalls",))
     return Span(
-        str(attributes.get("gen_ai.conversation.id") or trace or "trace"),
-        str(value.get("name") or "agent"),
-        start.zfill(30) if start.isdigit() else start,  # so that numbers sort as texts
-        attributes,
+        id=_id(ids, IDS) or where,
+        trace=_id(ids, TRACES) or "trace",
+        parent=_id(value, PARENTS) or _id(parent if isinstance(parent, dict) else {}, IDS),
+        kind=kind,
+        name=name if agent or kind not in ("agent", "declared") else name_of(name),
+        agent=agent,
+        owner=owner or _text(value, "service_name"),
+        tool=_tool(facts, name) if is_tool else "",
+        call=facts.text(CALL_IDS) if is_tool else "",
+        start=seconds_of(first_of(value, STARTS)),
+        end=seconds_of(first_of(value, ENDS)),
+        input=_settled(facts.first(arguments), is_tool),
+        output=calls if calls and output is None else events.get("output", output),
+        tokens=facts.count(TOKENS),
+        tokens_in=facts.count(TOKENS_IN),
+        cost=cost_of(facts),
+        error=_error(value, facts, events),
+        finish=finish_of(facts),
+        conversation=facts.text(("gen_ai.conversation.id",)),
+        run=facts.text(SESSIONS),
+        is_step=agent == "" and facts.text(("openinference.span.kind",)) != "",
+        declared=_declared(facts),
+        meta=_scores(value),
     )
 
 
-def episodes_of_spans(spans: Sequence[Span]) -> list[Episode]:
-    """Returns an episode for each conversation; spans of other kinds of work are left out."""
-    talks: dict[str, list[Span]] = {}
-    for span in spans:
-        if any(key.startswith("gen_ai.") for key in span.attributes):
-            talks.setdefault(span.conversation, []).append(span)
-    return [
-        episode(name, [_event(span) for span in sorted(talk, key=lambda span: span.start)], "otel")
-        for name, talk in talks.items()
-    ]
+def _text(value: Mapping[str, Any], name: str) -> str:
+    found = value.get(name)
+    return found if isinstance(found, str) else ""
 
 
-def _seconds(start: str) -> float | None:
-    """Returns the time of a start in nanoseconds or ISO 8601, if there is one."""
-    if start.isdigit():
-        return int(start) / 1e9
-    try:
-        return datetime.fromisoformat(start).timestamp()
-    except (ValueError, OverflowError):
-        return None
+def _settled(value: Any, is_tool: bool) -> Any:
+    """Returns the arguments of a tool without MLflow's and OpenInference's wrapping."""
+    inner = decoded(value)
+    if is_tool and isinstance(inner, dict) and isinstance(inner.get("inputs"), dict):
+        return inner["inputs"]
+    return value
 
 
-def _event(span: Span) -> EventFields:
-    facts = span.attributes
-    agent = str(facts.get("gen_ai.agent.name") or facts.get("gen_ai.agent.id")
-                or facts.get("gen_ai.request.model") or span.name)  # fmt: skip
-    seconds = _seconds(span.start)
-    if facts.get("gen_ai.operation.name") == "execute_tool":
-        name = str(facts.get("gen_ai.tool.name", "tool"))
-        text = _text(facts.get("gen_ai.tool.call.arguments", ""))
-        return {"agent": agent, "kind": "action", "text": text, "tool": name, "seconds": seconds}
-    tokens = str(facts.get("gen_ai.usage.output_tokens") or "")
-    text = _text(facts.get("gen_ai.output.messages", facts.get("gen_ai.completion", "")))
-    return {"agent": agent, "kind": "message", "text": text, "seconds": seconds,
-            "tokens": int(tokens) if tokens.isdigit() else None}  # fmt: skip
+def _tool(facts: Facts, name: str) -> str:
+    named = facts.text(TOOLS)
+    return named or name.removeprefix("execute_tool ").removesuffix(".tool").strip() or "tool"
 
 
-def _text(value: object) -> str:
-    """Returns a text, or the text in messages and their parts, which may be JSON in a text."""
-    if isinstance(value, str):
-        if value[:1] in "[{":
-            try:
-                return _text(json.loads(value)) or value
-            except (ValueError, RecursionError):
-                return value
-        return value
-    if isinstance(value, list):
-        return "\n".join(filter(None, map(_text, value)))
-    if isinstance(value, dict):
-        return _text(value.get("content", value.get("parts", value.get("text", ""))))
-    return "" if value is None else str(value)
+def _declared(facts: Facts) -> tuple[str, ...]:
+    """Returns the roles of a crew."""
+    crew = decoded(facts.get(("crew_agents", "crewai.crew.agents")))
+    roles = [each.get("role") for each in crew if isinstance(each, dict)] \
+        if isinstance(crew, list) else []  # fmt: skip
+    return tuple(role.strip() for role in roles if isinstance(role, str) and role.strip())
+
+
+def _scores(value: Mapping[str, Any]) -> dict[str, Json]:
+    notes = value.get("annotations")
+    return {"annotations": notes} if isinstance(notes, list) and notes else {}
+
+
+def _events(value: Mapping[str, Any], facts: Facts, where: str) -> dict[str, Any]:
+    """Returns what the events of a span say: the output of a model, and an exception."""
+    events = decoded(value.get("events") or [])
+    found: dict[str, Any] = {}
+    choices: list[Any] = []
+    for event in events if isinstance(events, list) else ():
+        if not isinstance(event, dict):
+            continue
+        inner = Facts(_attributes(event.get("attributes"), where))
+        name = _text(event, "name") or inner.text(("event.name",))
+        if name == "exception":
+            named = inner.text(("exception.message", "exception.type"))
+            found["error"] = named or "exception"
+        said = inner.first(("gen_ai.output.messages", "gen_ai.completion"))
+        if said is not None:
+            choices.append(said)
+        elif name == "gen_ai.choice":
+            body = decoded(inner.first(("message", "content", "gen_ai.event.content")))
+            choices.append({"role": "assistant", "content": body} if isinstance(body, str)
+                           else body or listed_body(inner))  # fmt: skip
+    logged = decoded(facts.get(("events",)))  # Logfire has them in an attribute
+    for each in logged if isinstance(logged, list) else ():
+        if isinstance(each, dict) and each.get("event.name") == "gen_ai.choice":
+            choices.append(each)
+    if choices:
+        found["output"] = choices if len(choices) > 1 else choices[0]
+    return found
+
+
+def listed_body(facts: Facts) -> Any:
+    """Returns all attributes of an event as one message."""
+    return {"role": "assistant", **facts.flat}
+
+
+def _error(value: Mapping[str, Any], facts: Facts, events: Mapping[str, Any]) -> str:
+    """Returns the error that a span ended with, or an empty text."""
+    status = value.get("status")
+    status = status if isinstance(status, dict) else {}
+    code = first_of(status, ("code", "status_code"))
+    code = first_of(value, ("status_code", "otel_status_code")) if code is None else code
+    said = first_of(status, ("message", "description"))
+    said = first_of(value, ("status_message", "otel_status_message")) if said is None else said
+    is_error = code == 2 or (isinstance(code, str) and code.upper().endswith("ERROR"))
+    kind = facts.text(("error.type", "error.message"))
+    if not is_error and not kind:
+        return ""
+    return json_text(said) or str(events.get("error", "")) or kind or "error"
 
 
 def _read(lines: Sequence[Line], name: str) -> list[Episode]:
-    return episodes_of_spans([span for each in lines for span in spans_of(each.value, each.where)])
+    spans = [span for each in lines for span in spans_of(each.value, each.where)]
+    about: dict[str, About] = {}
+    for line in lines:
+        final = line.value.get("final_output") if isinstance(line.value, dict) else None
+        if final is not None:  # any-agent writes the answer beside the spans
+            first = next(spans_of(line.value, line.where), None)
+            if first:
+                about[first.trace] = About(meta={"answer": final})
+    return episodes_of(spans, "otel", about)
 
 
 FORMAT = SessionFormat(is_span, _read, scope="folder")
