@@ -34,6 +34,9 @@ TOKENS_OUT = ("output_tokens", "completion_tokens", "candidates_token_count",
               "candidatesTokenCount", "outputTokens", "completionTokens", "output")  # fmt: skip
 _QUESTIONS = ("input", "question", "query", "task", "prompt", "new_message", "message", "text",
               "content", "user_input", "user_message", "goal", "topic")  # fmt: skip
+_LANGCHAIN = ("ai", "human", "system", "AIMessage", "AIMessageChunk", "HumanMessage",
+              "SystemMessage")  # fmt: skip
+"""LangChain's types of messages that are no tool's."""
 _PEOPLE = ("user", "human", "HumanMessage", "HumanMessageChunk")
 
 
@@ -132,7 +135,7 @@ def _is_item(value: Any) -> bool:
         or any(isinstance(value.get(name), list) and value[name] for name in _LISTS[:3])
         or (isinstance(value.get("messages"), list) and any(map(role_of, value["messages"])))
         or (kind in (*_CALLS, *_RESULTS, *_THINKING, "function"))
-        or (kind in ("text", "output_text", "message", "ai", "AIMessage", "AIMessageChunk")
+        or (kind in ("text", "output_text", "message", *_LANGCHAIN)
             and value.keys() & {"text", "content"})
         or (isinstance(content, dict) and "parts" in content)
         or (isinstance(content, list) and is_shaped(content))

@@ -13,6 +13,7 @@ from typing import Any
 from counterpoint.errors import LogError
 from counterpoint.readers.attributes import (
     CALL_IDS,
+    RESULTS,
     TOOLS,
     Facts,
     agent_of,
@@ -132,6 +133,8 @@ def _span(value: dict[str, Any], where: str, trace: str) -> Span:
     returned = decoded(output)
     if kind in ("chain", "other") and role_of(returned) in ("tool", "ToolMessage"):
         kind = "tool"  # a tool of LangChain's
+    if kind == "tool" and returned in (None, "", {}):
+        output = facts.first(RESULTS) or output
     if kind == "tool" and role_of(returned) in ("tool", "ToolMessage"):
         results = reply_of(returned).results
         call = call or (results[0].call if results else "")
@@ -161,8 +164,8 @@ def _span(value: dict[str, Any], where: str, trace: str) -> Span:
         end=seconds_of(first_of(value, ("endTime", "end_time"))),
         input=value.get("input"),
         output=output,
-        tokens=_tokens(value, "output", "completion"),
-        tokens_in=_tokens(value, "input", "prompt"),
+        tokens=_counted(kind, _tokens(value, "output", "completion")),
+        tokens_in=_counted(kind, _tokens(value, "input", "prompt")),
         cost=None if kind != "model" and cost == 0 else cost,
         error=(json_text(status) or "error") if failed else "",
         finish=finish_of(facts),
@@ -183,6 +186,11 @@ def _kind(named: str, facts: Facts, name: str) -> Kind:
     if kind == "chain" and (is_plumbing(name) or node_of(facts, "metadata.")):
         return "other"
     return kind
+
+
+def _counted(kind: Kind, tokens: int | None) -> int | None:
+    """Returns a count; the 0 of an observation that is no model's means that none was taken."""
+    return None if kind != "model" and tokens == 0 else tokens
 
 
 def _tokens(value: Mapping[str, Any], name: str, other: str) -> int | None:
