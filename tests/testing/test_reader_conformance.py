@@ -30,8 +30,88 @@ SAMPLES = {
         {"source": "solver", "type": "TextMessage", "content": "5", "target": "critic",
          "models_usage": {"prompt_tokens": 1, "completion_tokens": 4}},
         {"source": "critic", "type": "TextMessage", "content": "no"}]},
-    "otel": [{"traceId": "1", "startTimeUnixNano": str(i), "name": "chat", "attributes": {
-        "gen_ai.agent.name": who, "gen_ai.completion": "yes"}} for i, who in enumerate("ab")],
+    "otel": [
+        *({"traceId": "1", "startTimeUnixNano": str(i), "name": "chat", "attributes": {
+            "gen_ai.agent.name": who, "gen_ai.completion": "yes"}} for i, who in enumerate("ab")),
+        {"resourceSpans": [{"resource": {"attributes": [
+            {"key": "service.name", "value": {"stringValue": "desk"}}]}, "scopeSpans": [{"spans": [
+                {"traceId": "1", "spanId": "2", "parentSpanId": "3", "name": "execute_tool look",
+                 "status": {"code": 2, "message": "late"}, "endTimeUnixNano": "9", "attributes": [
+                     {"key": "gen_ai.operation.name", "value": {"stringValue": "execute_tool"}},
+                     {"key": "gen_ai.tool.args", "value": {"kvlistValue": {"values": [
+                         {"key": "q", "value": {"arrayValue": {"values": [
+                             {"intValue": "1"}]}}}]}}}]}]}]}]},
+        {"spans": [{"context": {"trace_id": "1", "span_id": "3"}, "parent_id": None, "attributes": {
+            "openinference": {"span": {"kind": "LLM"}}, "llm": {"output_messages": [
+                {"message": {"role": "assistant", "content": "so"}}]}},
+            "events": [{"name": "gen_ai.choice", "attributes": {"message": "so", "index": 0}}]}],
+         "final_output": "so"}],
+    "langfuse": [
+        {"trace": {"id": "t", "name": "desk", "sessionId": "s", "tags": ["a"],
+                   "scores": [{"name": "success", "value": 1, "comment": "ok"},
+                              {"name": "tone", "stringValue": "kind"}]},
+         "observations": [
+            {"id": "1", "type": "AGENT", "name": "lead", "startTime": "2026-05-01T10:00:00Z",
+             "endTime": "2026-05-01T10:00:09Z", "input": "go", "output": "all done",
+             "level": "ERROR", "statusMessage": "late"},
+            {"id": "2", "type": "SPAN", "name": "digger run", "parentObservationId": "1",
+             "startTime": "2026-05-01T10:00:01Z", "metadata": {"attributes": {
+                 "gen_ai.agent.name": "digger"}, "resourceAttributes": {"service.name": "x"}}},
+            {"id": "3", "type": "GENERATION", "parentObservationId": "2",
+             "startTime": "2026-05-01T10:00:02Z", "usageDetails": {"input": 3, "output": 4},
+             "costDetails": {"total": 0.5}, "input": [{"role": "user", "content": "dig"}],
+             "output": {"role": "assistant", "content": "dug", "tool_calls": [CALL]}},
+            {"id": "4", "type": "TOOL", "name": "search", "parentObservationId": "2",
+             "startTime": "2026-05-01T10:00:03Z", "input": {"q": 1}, "output": {
+                 "role": "tool", "tool_call_id": "1", "content": "nothing"}}]},
+        {"id": "5", "traceId": "u", "type": "EVENT", "startTime": "2026-05-01T10:00:00Z"}],
+    "langsmith": [
+        {"id": "1", "trace_id": "1", "run_type": "chain", "name": "desk", "inputs": {"input": "go"},
+         "feedback_stats": {"tone": {"avg": 0.5}}, "extra": {"metadata": {"thread_id": "x"}},
+         "child_runs": [
+             {"id": "2", "run_type": "llm", "name": "ChatModel", "total_cost": "0.25",
+              "start_time": "2026-05-01T10:00:02", "prompt_tokens": 3, "completion_tokens": 4,
+              "extra": {"metadata": {"langgraph_node": "digger"}}, "outputs": {"generations": [[{
+                  "text": "", "message": {"kwargs": {"content": "dug", "tool_calls": [
+                      {"name": "search", "args": {"q": 1}, "id": "1"}]},
+                      "id": ["langchain", "AIMessage"]}}]]}},
+             {"id": "3", "run_type": "tool", "name": "search", "inputs": {"input": "q"},
+              "outputs": {"output": {"type": "tool", "content": "nothing", "tool_call_id": "1"}}},
+             {"id": "4", "run_type": "llm", "name": "ChatModel", "error": "late", "extra": {
+                 "metadata": {"langgraph_node": "agent",
+                              "langgraph_checkpoint_ns": "lead:1|agent:2"}}}]},
+        {"post": [{"id": "9", "run_type": "llm", "inputs": {"messages": []}}],
+         "patch": [{"id": "9", "outputs": {"choices": [{"message": {"content": "hi"}}]}}]}],
+    "openai agents": [
+        {"object": "trace", "id": "t", "workflow_name": "desk", "group_id": "g"},
+        {"object": "trace.span", "id": "1", "trace_id": "t", "parent_id": None,
+         "started_at": "2026-05-01T10:00:00+00:00", "ended_at": "2026-05-01T10:00:09+00:00",
+         "span_data": {"type": "agent", "name": "Front", "handoffs": ["Back"], "tools": ["look"]},
+         "error": {"message": "late", "data": {}}},
+        {"object": "trace.span", "id": "2", "trace_id": "t", "parent_id": "1", "span_data": {
+            "type": "generation", "usage": {"input_tokens": 3, "output_tokens": 4},
+            "input": [{"role": "user", "content": "go"}],
+            "output": [{"role": "assistant", "content": "one moment", "tool_calls": [CALL]}]}},
+        {"object": "trace.span", "id": "3", "trace_id": "t", "parent_id": "1", "span_data": {
+            "type": "function", "name": "search", "input": "{}", "output": "nothing"}},
+        {"object": "trace.span", "id": "4", "trace_id": "t", "parent_id": "1", "span_data": {
+            "type": "handoff", "from_agent": "Front", "to_agent": "Back"}},
+        {"object": "trace.span", "id": "5", "trace_id": "t", "parent_id": "1", "span_data": {
+            "type": "guardrail", "name": "polite", "triggered": True}}],
+    "openai agents state": {
+        "$schemaVersion": "1.17", "original_input": "go", "current_agent": {"name": "Back"},
+        "current_turn": 3, "max_turns": 3, "current_step": None, "model_responses": [
+            {"usage": {"input_tokens": 3, "output_tokens": 4}, "output": [{"id": "m"}]}],
+        "session_items": [
+            {"type": "message_output_item", "agent": {"name": "Front"}, "raw_item": {
+                "id": "m", "role": "assistant", "type": "message",
+                "content": [{"type": "output_text", "text": "one moment"}]}},
+            {"type": "tool_call_item", "agent": {"name": "Front"}, "raw_item": {
+                "type": "function_call", "call_id": "1", "name": "look", "arguments": "{}"}},
+            {"type": "tool_call_output_item", "agent": {"name": "Front"}, "output": "nothing",
+             "raw_item": {"type": "function_call_output", "call_id": "1", "output": "nothing"}},
+            {"type": "handoff_output_item", "agent": {"name": "Front"}, "raw_item": {},
+             "source_agent": {"name": "Front"}, "target_agent": {"name": "Back"}}]},
     "langgraph": {"messages": [
         {"type": "human", "content": "go"},
         {"type": "ai", "name": "planner", "content": "",

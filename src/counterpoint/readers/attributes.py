@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from counterpoint.readers.build import count, finite
-from counterpoint.readers.replies import decoded, json_text
+from counterpoint.readers.replies import decoded, json_text, unquoted
 from counterpoint.readers.spans import Kind
 
 DEEPEST = 12
@@ -22,8 +22,9 @@ MODEL_OPERATIONS = ("chat", "text_completion", "generate_content", "call_llm", "
                     "responses", "messages")  # fmt: skip
 KINDS: Mapping[str, Kind] = {
     "agent": "agent", "llm": "model", "chat_model": "model", "generation": "model",
-    "tool": "tool", "retriever": "tool", "guardrail": "guardrail", "chain": "chain", "task": "chain",
-    "workflow": "chain", "parser": "other", "embedding": "other", "reranker": "other",
+    "tool": "tool", "retriever": "tool", "guardrail": "guardrail", "chain": "chain",
+    "task": "chain", "workflow": "chain", "parser": "other", "embedding": "other",
+    "reranker": "other",
     "evaluator": "other", "prompt": "other", "unknown": "other",
 }  # fmt: skip
 """The kind of a span, in the words of OpenInference, OpenLLMetry and MLflow, to ours."""
@@ -37,7 +38,8 @@ INPUTS = ("gen_ai.input.messages", "llm.input_messages", "gen_ai.prompt", "llm.p
           "request_data", "input.value")  # fmt: skip
 ARGUMENTS = ("gen_ai.tool.call.arguments", "gen_ai.tool.args", "gen_ai.tool.arguments",
              "tool_arguments", "ai.toolCall.args", "tool.parameters", "mlflow.spanInputs",
-             "traceloop.entity.input", "gcp.vertex.agent.tool_call_args", "input.value")  # fmt: skip
+             "traceloop.entity.input", "gcp.vertex.agent.tool_call_args",
+             "input.value")  # fmt: skip
 RESULTS = ("gen_ai.tool.call.result", "gen_ai.tool.result", "gen_ai.tool.message", "tool_response",
            "ai.toolCall.result", "gcp.vertex.agent.tool_response", "mlflow.spanOutputs",
            "traceloop.entity.output", "gen_ai.output", "retrieval.documents",
@@ -79,6 +81,9 @@ class Facts:
         extra = decoded(self.flat.get("metadata"))
         if isinstance(extra, dict):
             self._flatten(extra, "metadata.", 1)
+        for name in ("mlflow.spanInputs", "mlflow.spanOutputs"):  # always JSON, texts too
+            if isinstance(self.flat.get(name), str):
+                self.flat[name] = unquoted(self.flat[name])
         usage = decoded(self.flat.get("mlflow.chat.tokenUsage"))
         if isinstance(usage, dict):
             self._flatten(usage, "mlflow.chat.tokenUsage.", 1)
@@ -190,7 +195,8 @@ def is_plumbing(name: str) -> bool:
 
 def _is_model(facts: Facts) -> bool:
     starts = ("gen_ai.completion", "gen_ai.output", "gen_ai.usage", "gen_ai.response",
-              "gen_ai.request.model", "llm.output_messages", "llm.token_count", "llm.usage")  # fmt: skip
+              "gen_ai.request.model", "llm.output_messages", "llm.token_count",
+              "llm.usage")  # fmt: skip
     embeds = "embed" in facts.text(("gen_ai.operation.name", "llm.request.type"))
     return not embeds and any(key.startswith(starts) for key in facts.flat)
 

@@ -85,6 +85,17 @@ def decoded(value: Any) -> Any:
     return value
 
 
+def unquoted(text: str) -> str:
+    """Returns the text that a text holds as JSON; any other text as it is."""
+    if text[:1] != '"':
+        return text
+    try:
+        inner = json.loads(text)
+    except ValueError:
+        return text
+    return inner if isinstance(inner, str) else text
+
+
 def json_text(value: Any) -> str:
     """Returns a text as it is, and any other value as its JSON."""
     if value is None:
@@ -157,6 +168,8 @@ def reply_of(value: Any) -> Reply:
 
 def result_text(value: Any) -> str:
     """Returns what a tool returned as a text."""
+    if isinstance(value, str):
+        value = unquoted(value)
     reply = reply_of(value)
     return "\n".join(text for text in (*reply.texts, *(r.text for r in reply.results)) if text)
 

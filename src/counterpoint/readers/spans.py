@@ -1,15 +1,15 @@
 """Spans of traces: a tree, and its steps in order.
 
-Start with `Span`, which the format of a tracer makes, and `conversations`. Steps are sorted by time,
-but a span begins after the span around it, and ends after all that is inside. `traces` makes an
-episode of the steps.
+Start with `Span`, which the format of a tracer makes, and `conversations`. Steps are sorted by
+time, but a span begins after the span around it, and ends after all that is inside. `traces` makes
+an episode of the steps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from counterpoint.records import Json
@@ -24,6 +24,7 @@ class Span:
     """One span, in the words that all tracers share."""
 
     id: str
+    """Unique in its trace; empty where the log has none."""
     trace: str
     parent: str = ""
     kind: Kind = "other"
@@ -88,6 +89,10 @@ class Node:
     """The last of them."""
     around: Node | None = None
     """The model's span that a model's span is a part of."""
+    nearest: Node | None = None
+    """The nearest agent, model or tool around, itself included; steps between do not count."""
+    of_agent: bool = False
+    """Whether the nearest agent or tool, itself included, is an agent."""
     has_agents: bool = False
     """Whether a span inside is an agent's."""
     has_usage: bool = False
@@ -110,8 +115,10 @@ def conversations(spans: Sequence[Span]) -> dict[str, list[Step]]:
     A conversation is what the topmost span of agents' work names, or else the trace.
     """
     traces: dict[str, dict[str, Span]] = {}
-    for span in spans:  # of a span that was exported twice, the last export is the complete one
-        traces.setdefault(span.trace, {})[span.id] = span
+    for i, span in enumerate(spans):
+        known = traces.setdefault(span.trace, {})
+        # of a span that was exported twice, the last export is the complete one
+        known[span.id or f"span {i}"] = span if span.id else replace(span, id=f"span {i}")
     talks: dict[str, list[Step]] = {}
     for trace, known in traces.items():
         steps = list(_steps(known))
@@ -134,18 +141,19 @@ def _steps(known: Mapping[str, Span]) -> Iterator[Step]:
         (roots if is_root else children.setdefault(span.parent, [])).append(span)
     seen: set[str] = set()
     for root in (*_by_start(roots), *known.values()):  # spans in a circle have no root
-        todo: list[tuple[Span | None, Node | None]] = [(root, None)]
+        todo: list[Span | Node] = [root]
+        open_nodes: list[Node] = []
         while todo:
-            span, node = todo.pop()
-            if span is None and node:
-                _leave(node)
-                yield node.top, True, node
-            elif span and span.id not in seen:
-                seen.add(span.id)
-                node = _enter(span, node)
+            next_one = todo.pop()
+            if isinstance(next_one, Node):
+                _leave(open_nodes.pop())
+                yield next_one.top, True, next_one
+            elif next_one.id not in seen:
+                seen.add(next_one.id)
+                node = _enter(next_one, open_nodes[-1] if open_nodes else None)
                 yield node.key, False, node
-                todo.append((None, node))
-                todo += [(each, node) for each in reversed(_by_start(children.get(span.id, [])))]
+                open_nodes.append(node)
+                todo += [node, *reversed(_by_start(children.get(node.span.id, [])))]
 
 
 def _by_start(spans: list[Span]) -> list[Span]:
@@ -158,7 +166,7 @@ def _by_start(spans: list[Span]) -> list[Span]:
 def _enter(span: Span, parent: Node | None) -> Node:
     """Returns the node of a span, and tells the nodes around it of its kind."""
     kind = span.kind
-    if kind == "agent" and span.is_step and parent and _agent_around(parent):
+    if kind == "agent" and span.is_step and parent and parent.of_agent:
         kind = "chain"
     node = Node(span, parent, kind)
     if kind in ("agent", "declared") or span.agent:
@@ -175,19 +183,12 @@ def _enter(span: Span, parent: Node | None) -> Node:
         node.conversation = node.conversation or span.conversation
         node.binds = kind in ("agent", "model", "tool", "handoff", "guardrail")
     node.top = node.key
-    around = parent
-    while kind == "model" and around and around.kind in ("chain", "other"):
-        around = around.parent
+    around = parent.nearest if parent else None
     if kind == "model" and around and around.kind == "model":
         around.models, around.inner, node.around = around.models + 1, node, around
+    node.nearest = node if kind in ("agent", "model", "tool") else around
+    node.of_agent = kind == "agent" or (kind != "tool" and parent is not None and parent.of_agent)
     return node
-
-
-def _agent_around(node: Node | None) -> bool:
-    """Returns whether the next agent or tool around is an agent."""
-    while node and node.kind not in ("agent", "tool"):
-        node = node.parent
-    return node is not None and node.kind == "agent"
 
 
 def _leave(node: Node) -> None:

@@ -86,7 +86,7 @@ def episodes_of(
     episodes = []
     for name, steps in conversations(spans).items():
         talk = _Talk(steps)
-        if talk.events or talk.silent:
+        if talk.has_members:
             facts = (about or {}).get(name) or (about or {}).get(steps[0][2].span.trace) or About()
             episodes.append(talk.episode(name, kind, facts))
     return episodes
@@ -134,6 +134,11 @@ class _Talk:
                 self._begin(node)
         if not self._own:
             self._take_steps_as_members()
+
+    @property
+    def has_members(self) -> bool:
+        """Returns whether anybody took part."""
+        return bool(self._own or self.silent)
 
     def episode(self, name: str, kind: str, about: About) -> Episode:
         """Returns the episode of the events."""
@@ -194,7 +199,8 @@ class _Talk:
         self._needs_question |= node.parent is None
         if not self._needs_question or not (is_top or node.kind == "model"):
             return
-        text = "" if node.kind in ("tool", "handoff", "guardrail") else prompt_of(node.span.input).text
+        is_work = node.kind in ("tool", "handoff", "guardrail")
+        text = "" if is_work else prompt_of(node.span.input).text
         self._needs_question = not (text or node.kind == "model")
         if text and text != self._question:
             self._question = text
@@ -211,9 +217,9 @@ class _Talk:
         if node.models > 1 or (node.models == 1 and not _has_output(node)):
             return
         if node.inner:
-            span = _merged(span, node.inner.span)
+            span = _counted(span, node.inner.span, span)
         elif around and around.models == 1:
-            span = _merged(span, around.span)
+            span = _counted(span, span, around.span)
         member = self._member(node)
         self._results(prompt_of(span.input), member)
         self._speak(member, span, reply_of(span.output), span.start)
@@ -368,7 +374,7 @@ class _Talk:
             last["error"] = last.get("error") or span.error
             for name in ("tokens", "tokens_in", "cost"):
                 if last.get(name) is None:
-                    last[name] = getattr(span, name)  # type: ignore[literal-required]
+                    last[name] = getattr(span, name)
 
     def _take_steps_as_members(self) -> None:
         """Takes the innermost steps of a program for members, where nothing else is logged."""
@@ -403,15 +409,15 @@ def _has_output(node: Node) -> bool:
     return node.span.output is not None
 
 
-def _merged(span: Span, other: Span) -> Span:
-    """Returns a model's span, with the counts of the other span of the call where it has none."""
+def _counted(span: Span, inner: Span, outer: Span) -> Span:
+    """Returns a model's span with the counts of the inner span of the call, or of the outer one."""
     return replace(
         span,
-        tokens=other.tokens if span.tokens is None else span.tokens,
-        tokens_in=other.tokens_in if span.tokens_in is None else span.tokens_in,
-        cost=other.cost if span.cost is None else span.cost,
-        error=span.error or other.error,
-        finish=span.finish or other.finish,
+        tokens=outer.tokens if inner.tokens is None else inner.tokens,
+        tokens_in=outer.tokens_in if inner.tokens_in is None else inner.tokens_in,
+        cost=outer.cost if inner.cost is None else inner.cost,
+        error=outer.error or inner.error,
+        finish=outer.finish or inner.finish,
     )
 
 

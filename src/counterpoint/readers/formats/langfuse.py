@@ -74,7 +74,7 @@ def _trace(value: dict[str, Any], where: str, about: dict[str, About]) -> Iterat
     """Yields the spans of a trace, or of one observation; adds what is known about the trace."""
     observations = value.get("observations")
     if observations is None:
-        yield _span(value, where, "")
+        yield _span(value, "")
         return
     trace = value["trace"] if isinstance(value.get("trace"), dict) else value
     if not isinstance(observations, list):
@@ -86,7 +86,7 @@ def _trace(value: dict[str, Any], where: str, about: dict[str, About]) -> Iterat
         at = f"{where}, observation {i}"
         if not isinstance(each, dict):
             raise LogError(f"{at}: got {type(each).__name__}; wanted an object")
-        span = _span(each, at, trace_id)
+        span = _span(each, trace_id)
         about.setdefault(span.trace, _about(trace, scores, where))
         yield span
 
@@ -120,7 +120,7 @@ def _about(trace: Mapping[str, Any], scores: Any, where: str) -> About:
     )
 
 
-def _span(value: dict[str, Any], where: str, trace: str) -> Span:
+def _span(value: dict[str, Any], trace: str) -> Span:
     metadata = decoded(value.get("metadata"))
     metadata = metadata if isinstance(metadata, dict) else {}
     attributes = decoded(metadata.get("attributes"))
@@ -150,7 +150,7 @@ def _span(value: dict[str, Any], where: str, trace: str) -> Span:
     parent = first_of(value, ("parentObservationId", "parent_observation_id"))
     cost = _cost(value)
     return Span(
-        id=str(value.get("id") or where),
+        id=str(value.get("id") or ""),
         trace=trace_id if isinstance(trace_id, str) and trace_id else trace or "trace",
         parent=parent if isinstance(parent, str) else "",
         kind=kind,

@@ -1,4 +1,4 @@
-"""LangSmith: trees of runs, nested by `child_runs`, flat with `parent_run_id`, or as SDKs send them.
+"""LangSmith: runs, nested by `child_runs`, flat with `parent_run_id`, or as its SDKs send them.
 
 A value is a run, a list of runs, `{"runs": [...]}`, or a batch `{"post": [...], "patch": [...]}`,
 in which a patch completes the run of the same id. The nodes of LangGraph that call a model are

@@ -47,31 +47,31 @@ def is_trace(value: Any) -> bool:
     return kind == "trace" or (kind == "trace.span" and isinstance(value.get("span_data"), dict))
 
 
-def _objects(value: Any, where: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yields the traces and spans of a value, each with its place."""
+def _objects(value: Any, where: str) -> Iterator[dict[str, Any]]:
+    """Yields the traces and spans of a value."""
     if isinstance(value, dict):
         inner = first_of(value, ("data", "spans")) if "object" not in value else None
         if not isinstance(inner, list):
-            yield value, where
+            yield value
             return
         if isinstance(value.get("trace"), dict):
-            yield value["trace"], where
+            yield value["trace"]
         value = inner
     for i, each in enumerate(list_of(value, where)):
         if not isinstance(each, dict):
             raise LogError(f"{where}, {i}: got {type(each).__name__}; wanted an object")
-        yield each, f"{where}, {i}"
+        yield each
 
 
 def _read_trace(lines: Sequence[Line], name: str) -> list[Episode]:
     spans: list[Span] = []
     about: dict[str, About] = {}
     for line in lines:
-        for value, where in _objects(line.value, line.where):
+        for value in _objects(line.value, line.where):
             if value.get("object") == "trace":
                 about[str(value.get("id"))] = _about(value)
             elif isinstance(value.get("span_data"), dict):
-                spans.append(_span(value, where))
+                spans.append(_span(value))
     return episodes_of(spans, "openai agents", about)
 
 
@@ -86,7 +86,7 @@ def _text(value: Mapping[str, Any], name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _span(value: Mapping[str, Any], where: str) -> Span:
+def _span(value: Mapping[str, Any]) -> Span:
     data = value["span_data"]
     kind = KINDS.get(_text(data, "type"), "other")
     name = _text(data, "name") or _text(data, "type") or "span"
@@ -98,7 +98,7 @@ def _span(value: Mapping[str, Any], where: str) -> Span:
     if kind == "guardrail":
         output = "triggered" if data.get("triggered") is True else "not triggered"
     return Span(
-        id=str(first_of(value, ("id", "span_id")) or where),
+        id=str(first_of(value, ("id", "span_id")) or ""),
         trace=str(value.get("trace_id") or "trace"),
         parent=_text(value, "parent_id"),
         kind=kind,
@@ -161,7 +161,7 @@ def read_state(value: Any, where: str, name: str) -> list[Episode]:
         if not who:
             raise LogError(f"{at}, agent: got no name; wanted {{'name': text}}")
         members[who] = None
-        usage = usages.pop(_text(raw, "id"), {})
+        usage: Mapping[str, Any] = usages.pop(_text(raw, "id"), {"agent": "", "kind": ""})
         if kind != "handoff_call_item":
             events += _item(kind, who, item, raw, usage, tools)
     current = _agent(value.get("current_agent"))
@@ -173,8 +173,9 @@ def read_state(value: Any, where: str, name: str) -> list[Episode]:
         ending = "max_turns"
     outside = ["user", *(each for each in tools.values() if each not in members)]
     meta: dict[str, Json] = {"schema": value["$schemaVersion"]}
+    ending = ending if isinstance(ending, str) else ""
     return [episode(name, events, "openai agents state", outside, members=list(members),
-                    task=question, meta=meta, ending=ending if isinstance(ending, str) else "")]  # fmt: skip
+                    task=question, meta=meta, ending=ending)]  # fmt: skip
 
 
 def _agent(value: Any) -> str:
@@ -223,7 +224,8 @@ def _item(
     reply = reply_of(dict(raw))
     if kind == "reasoning_item":
         thought = reply.thinking or reply.texts
-        return [{**used, "meta": {"thinking": "\n".join(thought)}}] if usage else []
+        used["meta"] = {"thinking": "\n".join(thought)}
+        return [used]
     return [{**used, "text": reply.text}]
 
 

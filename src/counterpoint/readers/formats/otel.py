@@ -30,9 +30,9 @@ from counterpoint.readers.attributes import (
     name_of,
     role_in,
 )
-from counterpoint.readers.build import Line, SessionFormat, seconds_of
+from counterpoint.readers.build import Line, SessionFormat, count, seconds_of
 from counterpoint.readers.replies import decoded, first_of, json_text
-from counterpoint.readers.spans import Kind, Span
+from counterpoint.readers.spans import Span
 from counterpoint.readers.traces import About, episodes_of
 from counterpoint.records import Episode, Json
 
@@ -43,6 +43,8 @@ STARTS = ("start_time", "startTimeUnixNano", "start_time_unix_nano", "start_time
           "startTime", "start_time_ns", "_start_time")  # fmt: skip
 ENDS = ("end_time", "endTimeUnixNano", "end_time_unix_nano", "end_timestamp", "endTime",
         "end_time_ns", "_end_time")  # fmt: skip
+_MESSAGES = {f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool")}
+"""The names of events that have what a model read, to the role of the message."""
 DEEPEST = 30
 """A typed value that is nested deeper is left out."""
 
@@ -175,11 +177,11 @@ def _span(value: dict[str, Any], where: str, owner: str) -> Span:
         owner = owner or _service(inner if isinstance(inner, dict) else resource)
     is_tool = kind in ("tool", "guardrail")
     arguments, results = (ARGUMENTS, RESULTS) if is_tool else (INPUTS, OUTPUTS)
-    output = facts.first(results)
+    output = _signed(facts.first(results)) if not is_tool else facts.first(results)
     agent = agent or (role_in(output) if kind == "agent" else "")
     calls = facts.get(("ai.response.toolCalls",))
     return Span(
-        id=_id(ids, IDS) or where,
+        id=_id(ids, IDS),
         trace=_id(ids, TRACES) or "trace",
         parent=_id(value, PARENTS) or _id(parent if isinstance(parent, dict) else {}, IDS),
         kind=kind,
@@ -188,9 +190,9 @@ def _span(value: dict[str, Any], where: str, owner: str) -> Span:
         owner=owner or _text(value, "service_name"),
         tool=_tool(facts, name) if is_tool else "",
         call=facts.text(CALL_IDS) if is_tool else "",
-        start=seconds_of(first_of(value, STARTS)),
-        end=seconds_of(first_of(value, ENDS)),
-        input=_settled(facts.first(arguments), is_tool),
+        start=_time(value, STARTS),
+        end=_time(value, ENDS),
+        input=events.get("input", _settled(facts.first(arguments), is_tool)),
         output=calls if calls and output is None else events.get("output", output),
         tokens=facts.count(TOKENS),
         tokens_in=facts.count(TOKENS_IN),
@@ -203,6 +205,15 @@ def _span(value: dict[str, Any], where: str, owner: str) -> Span:
         declared=_declared(facts),
         meta=_scores(value),
     )
+
+
+def _time(value: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    """Returns a time in seconds; the unit follows from the name, or else from the size."""
+    name = next((name for name in names if value.get(name) is not None), "")
+    if name.casefold().endswith(("nano", "_ns")):
+        exact = count(value[name])
+        return None if exact is None else exact / 1e9
+    return seconds_of(value.get(name))
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
@@ -237,9 +248,10 @@ def _scores(value: Mapping[str, Any]) -> dict[str, Json]:
 
 
 def _events(value: Mapping[str, Any], facts: Facts, where: str) -> dict[str, Any]:
-    """Returns what the events of a span say: the output of a model, and an exception."""
+    """Returns what the events of a span say: its input, its output, and an exception."""
     events = decoded(value.get("events") or [])
     found: dict[str, Any] = {}
+    asked: list[Any] = []
     choices: list[Any] = []
     for event in events if isinstance(events, list) else ():
         if not isinstance(event, dict):
@@ -249,25 +261,37 @@ def _events(value: Mapping[str, Any], facts: Facts, where: str) -> dict[str, Any
         if name == "exception":
             named = inner.text(("exception.message", "exception.type"))
             found["error"] = named or "exception"
-        said = inner.first(("gen_ai.output.messages", "gen_ai.completion"))
-        if said is not None:
-            choices.append(said)
+        logged = inner.first(("gen_ai.output.messages", "gen_ai.completion"))
+        if logged is not None:
+            choices.append(logged)
         elif name == "gen_ai.choice":
             body = decoded(inner.first(("message", "content", "gen_ai.event.content")))
-            choices.append({"role": "assistant", "content": body} if isinstance(body, str)
-                           else body or listed_body(inner))  # fmt: skip
+            message = {"role": "assistant", "content": body} if isinstance(body, str) else body
+            choices.append({"message": message or {"role": "assistant", **inner.flat},
+                            "finish_reason": inner.text(("finish_reason",))})  # fmt: skip
+        elif name in _MESSAGES:
+            asked.append({"role": _MESSAGES[name], **inner.flat})
     logged = decoded(facts.get(("events",)))  # Logfire has them in an attribute
     for each in logged if isinstance(logged, list) else ():
-        if isinstance(each, dict) and each.get("event.name") == "gen_ai.choice":
+        name = _text(each, "event.name") if isinstance(each, dict) else ""
+        if name == "gen_ai.choice":
             choices.append(each)
+        elif name in _MESSAGES:
+            asked.append({"role": _MESSAGES[name], **each})
     if choices:
         found["output"] = choices if len(choices) > 1 else choices[0]
+    if asked:
+        found["input"] = asked
     return found
 
 
-def listed_body(facts: Facts) -> Any:
-    """Returns all attributes of an event as one message."""
-    return {"role": "assistant", **facts.flat}
+def _signed(output: Any) -> Any:
+    """Returns completions with the role that older conventions leave out."""
+    if isinstance(output, list) and all(
+        isinstance(each, dict) and each.keys() & {"content", "tool_calls"} for each in output
+    ):
+        return [{"role": "assistant", **each} for each in output]
+    return output
 
 
 def _error(value: Mapping[str, Any], facts: Facts, events: Mapping[str, Any]) -> str:
