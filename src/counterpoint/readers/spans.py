@@ -99,6 +99,8 @@ class Node:
     """Whether a span inside counts tokens or costs."""
     has_error: bool = False
     """Whether a span inside has an error."""
+    is_orphan: bool = False
+    """Whether the span around it, or around one of those, is not in the log."""
     is_leaf: bool = True
     """Whether no step, agent, model or tool is inside."""
     inside: float | None = None
@@ -168,7 +170,8 @@ def _enter(span: Span, parent: Node | None) -> Node:
     kind = span.kind
     if kind == "agent" and span.is_step and parent and parent.of_agent:
         kind = "chain"
-    node = Node(span, parent, kind)
+    is_orphan = parent.is_orphan if parent else span.parent != ""
+    node = Node(span, parent, kind, is_orphan=is_orphan)
     if kind in ("agent", "declared") or span.agent:
         node.member = span.agent or span.name
     elif parent:

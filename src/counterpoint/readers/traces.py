@@ -100,6 +100,8 @@ class _Open:
     tool: str
     member: str
     arguments: str
+    event: EventFields | None = None
+    """The event of the call."""
     is_done: bool = False
 
 
@@ -262,7 +264,8 @@ class _Talk:
         """Adds a call of a tool."""
         self._add({"agent": member, "kind": "action", "text": call.arguments, "tool": call.name,
                    "call": call.id, "seconds": start})  # fmt: skip
-        return self._opened(_Open(call.id, call.name, member, _spelled(call.arguments)))
+        arguments = _spelled(call.arguments)
+        return self._opened(_Open(call.id, call.name, member, arguments, self.events[-1]))
 
     def _opened(self, opened: _Open) -> _Open:
         self._open.setdefault(opened.tool, deque()).append(opened)
@@ -310,6 +313,8 @@ class _Talk:
             self._captured |= span.input is not None
             self._missing |= span.input is None
             self.events[-1]["meta"] = MISSING if span.input is None else {}
+        elif opened.event and opened.arguments in ("", "{}") and call.arguments:
+            opened.event["text"] = call.arguments  # the model's span left them out
         opened.is_done = True
         self._calls[node] = opened
 
@@ -391,6 +396,9 @@ def _names_without_agents(steps: Sequence[Step]) -> tuple[dict[Node, str], tuple
     """Returns the members of models' spans that no agent holds, and what is uncertain about it."""
     nodes = [node for _, is_end, node in steps
              if not is_end and node.kind == "model" and not node.member]  # fmt: skip
+    agents = {node.member for *_, node in steps if node.kind == "agent"}
+    if len(agents) == 1 and all(node.is_orphan for node in nodes):
+        return dict.fromkeys(nodes, *agents), ()  # the spans between them are not in the log
     outer = [node for node in nodes if node.around is None]
     services = list(dict.fromkeys(node.span.owner for node in nodes if node.span.owner))
     if len(services) > 1:

@@ -212,12 +212,12 @@ def _item(
     call = str(first_of(raw, ("call_id", "id")) or "")
     used: EventFields = {"agent": who, "kind": "message", "tokens": usage.get("tokens"),
                          "tokens_in": usage.get("tokens_in")}  # fmt: skip
-    if kind == "tool_call_item":
+    if kind.endswith("_call_item"):
         tool = _text(raw, "name") or _text(raw, "type").removesuffix("_call") or "tool"
         tools[call] = tool
         text = json_text(first_of(raw, ("arguments", "action", "input", "queries", "code")))
         return [{**used, "kind": "action", "text": text, "tool": tool, "call": call}]
-    if kind == "tool_call_output_item":
+    if kind.endswith("call_output_item") or kind == "tool_search_output_item":
         tool = tools.setdefault(call, "tool")
         text = result_text(first_of(item, ("output",)) or raw.get("output"))
         return [{"agent": tool, "kind": "message", "text": text, "tool": tool, "call": call}]
@@ -225,7 +225,7 @@ def _item(
     if kind == "reasoning_item":
         thought = reply.thinking or reply.texts
         used["meta"] = {"thinking": "\n".join(thought)}
-        return [used]
+        return [used] if thought or used["tokens"] else []
     return [{**used, "text": reply.text}]
 
 
