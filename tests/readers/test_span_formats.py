@@ -199,6 +199,13 @@ def test_spans_without_an_agent(tmp_path):
     assert unknown.agents == ("assistant",)
 
 
+def test_parts_of_langchain_that_are_traced_as_agents_are_no_members(tmp_path):
+    (episode,) = read(tmp_path, agent("a", None, 0, 9, "RunnableSequence"),
+                      agent("b", "a", 1, 8, "scout"), agent("c", "b", 2, 7, "RunnableLambda"),
+                      chat("d", "c", 3, 4, text("Seen.")))  # fmt: skip
+    assert (episode.agents, told(episode)) == (("scout",), ["scout: Seen."])
+
+
 def test_conversations_and_requests(tmp_path):
     """Below one request run two conversations; a response's id is none."""
     (one, two) = read(
@@ -238,6 +245,24 @@ def test_events_of_a_span_have_the_messages(tmp_path):
     (episode,) = read(tmp_path, one)
     assert told(episode) == ["user: well?", "eve: ye"]
     assert (episode.events[1].finish, episode.events[1].error) == ("length", "cut")
+
+
+def test_messages_in_logs_belong_to_the_spans_of_their_ids(tmp_path):
+    def pairs(**given):
+        return [{"key": key, "value": {"stringValue": each}} for key, each in given.items()]
+
+    records = [
+        {"traceId": "0xfe", "spanId": "1", "eventName": "gen_ai.user.message",
+         "body": {"kvlistValue": {"values": pairs(content="well?")}}, "attributes": []},
+        {"traceId": "0xfe", "spanId": "1", "attributes": pairs(**{"event.name": "gen_ai.choice"}),
+         "body": {"kvlistValue": {"values": [
+             *pairs(finish_reason="stop"), {"key": "message", "value": {"kvlistValue": {
+                 "values": pairs(role="assistant", content="well.")}}}]}}}]  # fmt: skip
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+    (tmp_path / "logs.json").write_text(json.dumps(logs))
+    (tmp_path / "spans.json").write_text(json.dumps([agent("1", None, 0, 1, "eve")]))
+    (episode,) = read_logs(tmp_path)
+    assert (told(episode), episode.ending) == (["user: well?", "eve: well."], "stop")
 
 
 PHOENIX = {"openinference": {"span": {"kind": "LLM"}}, "llm": {

@@ -27,9 +27,10 @@ class Import:
 
     PATH is a file, or a folder that is read with all its subfolders. The format is recognized by
     content: CooperBench folders, OpenAI chat JSON lines, inspect_ai (.json, .eval), Who&When,
-    AutoGen, LangGraph, CrewAI, OpenTelemetry spans (gen_ai.*), MAST rows, our own. An incomplete
-    last line is left out, and a warning is printed. Anything else that is broken is an error that
-    names its place. Files that are not logs are skipped.
+    AutoGen, LangGraph, CrewAI, OpenTelemetry and OpenInference spans, Langfuse, LangSmith, the
+    OpenAI Agents SDK, MAST rows, our own. An incomplete last line is left out, and a warning is
+    printed. Anything else that is broken is an error that names its place. Files that are not logs
+    are skipped.
 
     Examples:
       counterpoint import runs/ -o runs.jsonl

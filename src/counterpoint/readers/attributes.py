@@ -161,7 +161,13 @@ def number_of(value: Any) -> float | None:
 
 
 def kind_of(facts: Facts, name: str) -> Kind:
-    """Returns the kind of a span."""
+    """Returns the kind of a span; a part of LangChain that is traced as an agent is none."""
+    kind = _kind_of(facts, name)
+    is_part = kind == "agent" and is_plumbing(facts.text(NAMES) or _undecorated(name))
+    return "other" if is_part else kind
+
+
+def _kind_of(facts: Facts, name: str) -> Kind:
     operation = facts.text(("gen_ai.operation.name",)).casefold()
     if operation == "create_agent":
         return "declared"
@@ -205,7 +211,7 @@ def agent_of(facts: Facts, kind: Kind, name: str) -> str:
     """Returns the member that a span names, or an empty text."""
     if kind == "agent" and facts.text(("traceloop.span.kind",)).casefold() == "agent":
         return facts.text((*NAMES[:4], "traceloop.entity.name")) or name.removesuffix(".agent")
-    if named := facts.text(NAMES):
+    if (named := facts.text(NAMES)) and not is_plumbing(named):
         return _undecorated(named)
     if kind in ("agent", "declared") and (match := _NAMED.fullmatch(name)):
         return match[1].strip()

@@ -55,7 +55,7 @@ def parts_as_members(parts: str, names: Sequence[str]) -> str:
     return (
         f"No span names an agent, so {parts} count as members: {listed}. Correct that with a "
         f'mapping: [rename] {json.dumps(names[0])} = "planner", or tools = '
-        f"[{json.dumps(names[0])}] for one that is no member."
+        f"[{json.dumps(names[0])}] for one that is not counted as a team member."
     )
 
 

@@ -3,7 +3,8 @@
 A value is a span, a document with `resourceSpans`, or an object or a list with spans: what the
 exporters of OpenTelemetry, OpenInference (Phoenix), OpenLLMetry, MLflow and Logfire write. Spans
 of one conversation (`gen_ai.conversation.id`, else the trace) are an episode, also if several
-files of a folder hold them.
+files of a folder hold them. A document with `resourceLogs` adds the messages that instrumentations
+write as events of logs to the spans of their ids.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def is_span(value: Any) -> bool:
         return False
     if isinstance(value.get("resourceSpans") or value.get("resource_spans"), list):
         return True
+    if isinstance(value.get("resourceLogs"), list):
+        return any(event["name"].startswith("gen_ai.") for *_, event in _logged(value))
     inner = _inner(value)
     if inner is not None:
         return inner != [] and all(isinstance(each, dict) and is_span(each) for each in inner[:20])
@@ -82,11 +85,38 @@ def _inner(value: Mapping[str, Any]) -> list[Any] | None:
     return None
 
 
-def spans_of(value: Any, where: str) -> Iterator[Span]:
+def _logged(value: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yields the trace, the span and the event of each record of a document of logs."""
+    for resource in value["resourceLogs"]:
+        for scope in _list(resource, "scopeLogs"):
+            for record in _list(scope, "logRecords"):
+                if not isinstance(record, dict) or not isinstance(record.get("attributes"), list):
+                    continue
+                pairs = [pair for pair in record["attributes"] if isinstance(pair, dict)]
+                facts = {str(pair.get("key")): _plain(pair.get("value"), 0) for pair in pairs}
+                body = _plain(record.get("body"), 0)
+                name = record.get("eventName") or facts.get("event.name")
+                facts |= body if isinstance(body, dict) else {}
+                event = {"name": str(name), "attributes": facts}
+                yield _id(record, TRACES), _id(record, IDS), event
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    inner = value.get(name) if isinstance(value, dict) else None
+    return inner if isinstance(inner, list) else []
+
+
+Logs = Mapping[tuple[str, str], list[Any]]
+"""Trace and span to the events that logs add to it."""
+
+
+def spans_of(value: Any, where: str, logs: Logs) -> Iterator[Span]:
     """Yields the spans of a value; a part of another type is a LogError that names it."""
     if isinstance(value, list):
         for i, each in enumerate(value):
-            yield from spans_of(_object(each, f"{where}, span {i}"), f"{where}, span {i}")
+            yield from spans_of(_object(each, f"{where}, span {i}"), f"{where}, span {i}", logs)
+        return
+    if "resourceLogs" in value:
         return
     groups = value.get("resourceSpans") or value.get("resource_spans")
     if groups:
@@ -96,12 +126,12 @@ def spans_of(value: Any, where: str) -> Iterator[Span]:
             for scope in _objects(resource, ("scopeSpans", "scope_spans",
                                              "instrumentationLibrarySpans"), where):  # fmt: skip
                 for i, span in enumerate(_objects(scope, ("spans",), where)):
-                    yield _span(span, f"{where}, span {i}", owner)
+                    yield _span(span, f"{where}, span {i}", owner, logs)
     elif (inner := _inner(value)) is not None:
         for i, each in enumerate(inner):
-            yield from spans_of(_object(each, f"{where}, span {i}"), f"{where}, span {i}")
+            yield from spans_of(_object(each, f"{where}, span {i}"), f"{where}, span {i}", logs)
     else:
-        yield _span(value, where, "")
+        yield _span(value, where, "", logs)
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:
@@ -158,15 +188,18 @@ def _id(value: Mapping[str, Any], names: Sequence[str]) -> str:
     return str(found) if isinstance(found, str | int) and found else ""
 
 
-def _span(value: dict[str, Any], where: str, owner: str) -> Span:
+def _span(value: dict[str, Any], where: str, owner: str, logs: Logs) -> Span:
     attributes = _attributes(value.get("attributes"), where)
     columns = {key.removeprefix("attributes."): each for key, each in value.items()
                if key.startswith("attributes.")}  # fmt: skip
     facts = Facts({**attributes, **columns})
-    events = _events(value, facts, where)
     context, parent = value.get("context"), value.get("parent")
     context = context if isinstance(context, dict) else {}
     ids = {**context, **value}
+    trace, own = _id(ids, TRACES) or "trace", _id(ids, IDS)
+    own_events = decoded(value.get("events") or [])
+    own_events = own_events if isinstance(own_events, list) else []
+    events = _events([*own_events, *logs.get((trace, own), ())], facts, where)
     name = str(first_of(value, ("name", "span_name")) or "span")
     kind = kind_of(facts, name)
     kind = "agent" if kind == "other" and _text(value, "span_kind") == "AGENT" else kind
@@ -181,8 +214,8 @@ def _span(value: dict[str, Any], where: str, owner: str) -> Span:
     agent = agent or (role_in(output) if kind == "agent" else "")
     calls = facts.get(("ai.response.toolCalls",))
     return Span(
-        id=_id(ids, IDS),
-        trace=_id(ids, TRACES) or "trace",
+        id=own,
+        trace=trace,
         parent=_id(value, PARENTS) or _id(parent if isinstance(parent, dict) else {}, IDS),
         kind=kind,
         name=name if agent or kind not in ("agent", "declared") else name_of(name),
@@ -247,13 +280,12 @@ def _scores(value: Mapping[str, Any]) -> dict[str, Json]:
     return {"annotations": notes} if isinstance(notes, list) and notes else {}
 
 
-def _events(value: Mapping[str, Any], facts: Facts, where: str) -> dict[str, Any]:
+def _events(events: Sequence[Any], facts: Facts, where: str) -> dict[str, Any]:
     """Returns what the events of a span say: its input, its output, and an exception."""
-    events = decoded(value.get("events") or [])
     found: dict[str, Any] = {}
     asked: list[Any] = []
     choices: list[Any] = []
-    for event in events if isinstance(events, list) else ():
+    for event in events:
         if not isinstance(event, dict):
             continue
         inner = Facts(_attributes(event.get("attributes"), where))
@@ -310,14 +342,19 @@ def _error(value: Mapping[str, Any], facts: Facts, events: Mapping[str, Any]) ->
 
 
 def _read(lines: Sequence[Line], name: str) -> list[Episode]:
-    spans = [span for each in lines for span in spans_of(each.value, each.where)]
+    logs: dict[tuple[str, str], list[Any]] = {}
+    for line in lines:
+        if isinstance(line.value, dict) and isinstance(line.value.get("resourceLogs"), list):
+            for trace, span, event in _logged(line.value):
+                logs.setdefault((trace, span), []).append(event)
+    spans: list[Span] = []
     about: dict[str, About] = {}
     for line in lines:
+        found = list(spans_of(line.value, line.where, logs))
+        spans += found
         final = line.value.get("final_output") if isinstance(line.value, dict) else None
-        if final is not None:  # any-agent writes the answer beside the spans
-            first = next(spans_of(line.value, line.where), None)
-            if first:
-                about[first.trace] = About(meta={"answer": final})
+        if final is not None and found:  # any-agent writes the answer beside the spans
+            about[found[0].trace] = About(meta={"answer": final})
     return episodes_of(spans, "otel", about)
 
 
