@@ -247,6 +247,31 @@ def test_events_of_a_span_have_the_messages(tmp_path):
     assert (episode.events[1].finish, episode.events[1].error) == ("length", "cut")
 
 
+def test_tools_by_the_names_of_bedrock_and_google(tmp_path):
+    def choice(**given):
+        return {"name": "gen_ai.choice", "attributes": given}
+
+    used = '[{"text": "One look."}, {"toolUse": {"toolUseId": "u1", "name": "peek", "input": {}}}]'
+    google = {"content": {"role": "model", "parts": [
+        {"function_call": {"id": "adk-1", "name": "transfer_to_agent",
+                           "args": {"agent_name": "scribe"}}}]},
+              "finish_reason": "STOP"}  # fmt: skip
+    (episode,) = read(
+        tmp_path, agent("a", None, 0, 9, "seer"),
+        chat("b", "a", 1, 2) | {"events": [choice(message=used, finish_reason="tool_use")]},
+        span("c", "a", 3, 4, gen_ai__operation__name="execute_tool", gen_ai__tool__name="peek",
+             gen_ai__tool__call__id="u1")
+        | {"events": [choice(message='[{"text": "a hare"}]')]},
+        span("d", "a", 5, 6, gen_ai__operation__name="generate_content",
+             gcp__vertex__agent__llm_response=json.dumps(google)),
+        span("e", "a", 7, 8, gen_ai__operation__name="execute_tool",
+             gen_ai__tool__call__id="adk-1", gen_ai__tool__name="transfer_to_agent"),
+        agent("f", "a", 8, 9, "scribe", gen_ai__completion="Noted."))  # fmt: skip
+    assert told(episode) == ["seer: One look.", "seer[peek] {}", "peek: a hare", "seer -> scribe",
+                             "scribe: Noted."]  # fmt: skip
+    assert [event.finish for event in episode.events] == ["tool_use", "", "", "STOP", ""]
+
+
 def test_messages_in_logs_belong_to_the_spans_of_their_ids(tmp_path):
     def pairs(**given):
         return [{"key": key, "value": {"stringValue": each}} for key, each in given.items()]

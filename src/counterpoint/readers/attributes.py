@@ -31,11 +31,12 @@ KINDS: Mapping[str, Kind] = {
 OUTPUTS = ("gen_ai.output.messages", "llm.output_messages", "gen_ai.completion", "llm.completions",
            "gen_ai.output", "gen_ai.response.text", "mlflow.spanOutputs",
            "traceloop.entity.output", "ai.response.text", "response", "all_messages_events",
-           "pydantic_ai.all_messages", "final_result", "output.value")  # fmt: skip
+           "pydantic_ai.all_messages", "final_result", "gcp.vertex.agent.llm_response",
+           "output.value")  # fmt: skip
 """Where the output of a model or an agent stands; the first that is there counts."""
 INPUTS = ("gen_ai.input.messages", "llm.input_messages", "gen_ai.prompt", "llm.prompts",
           "mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt",
-          "request_data", "input.value")  # fmt: skip
+          "request_data", "gcp.vertex.agent.llm_request", "input.value")  # fmt: skip
 ARGUMENTS = ("gen_ai.tool.call.arguments", "gen_ai.tool.args", "gen_ai.tool.arguments",
              "tool_arguments", "ai.toolCall.args", "tool.parameters", "mlflow.spanInputs",
              "traceloop.entity.input", "gcp.vertex.agent.tool_call_args",
@@ -45,7 +46,8 @@ RESULTS = ("gen_ai.tool.call.result", "gen_ai.tool.result", "gen_ai.tool.message
            "traceloop.entity.output", "gen_ai.output", "retrieval.documents",
            "output.value")  # fmt: skip
 NAMES = ("gen_ai.agent.name", "agent.name", "agent_name", "lc_agent_name", "graph.node.name",
-         "graph.node.id", "gen_ai.agent.id", "recipient_agent_name")  # fmt: skip
+         "graph.node.id", "gen_ai.agent.id", "recipient_agent_name",
+         "ai.telemetry.functionId")  # fmt: skip
 TOOLS = ("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "tool_name",
          "traceloop.entity.name")  # fmt: skip
 CALL_IDS = ("gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id", "tool_call_id", "tool.id")
@@ -175,7 +177,7 @@ def _kind_of(facts: Facts, name: str) -> Kind:
         return "agent"
     if operation == "execute_tool":
         return "tool"
-    if operation in MODEL_OPERATIONS:
+    if operation.partition(".")[0] in MODEL_OPERATIONS:
         return "model"
     names = ("openinference.span.kind", "traceloop.span.kind", "mlflow.spanType",
              "langfuse.observation.type", "langsmith.span.kind")  # fmt: skip

@@ -1,8 +1,8 @@
 """What a model or a tool returned, in any of the shapes that providers and tracers write.
 
 Start with `reply_of`, which makes a `Reply` of a value: a text, a message, parts, choices, a state
-with messages, or JSON in a text. `prompt_of` does the same with what a model read. A value of no
-known shape is kept whole, as its JSON.
+with messages, or JSON in a text. `question_of` and `results_of` look into what a model read. A
+value of no known shape is kept whole, as its JSON.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _CALLS = ("tool_call", "tool_use", "function_call", "toolCall", "tool-call", "mc
           "server_tool_use")  # fmt: skip
 _RESULTS = ("tool_result", "tool_call_response", "function_call_output", "tool-result", "tool",
             "ToolMessage", "tool_response")  # fmt: skip
+_ANSWERS = ("function_response", "functionResponse", "toolResult")
 _THINKING = ("thinking", "reasoning", "redacted_thinking", "thought")
 _USAGES = ("usage", "usage_metadata", "usageMetadata", "token_usage")
 TOKENS_IN = ("input_tokens", "prompt_tokens", "prompt_token_count", "promptTokenCount",
@@ -65,14 +66,6 @@ class Reply:
     def text(self) -> str:
         """Returns all texts, a line each."""
         return "\n".join(text for text in self.texts if text)
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a model read: the last text of a person, and the results of tools after it."""
-
-    text: str = ""
-    results: tuple[ToolResult, ...] = ()
 
 
 def decoded(value: Any) -> Any:
@@ -155,7 +148,8 @@ def _is_item(value: Any) -> bool:
         or value.get("object") == "response"
         or (isinstance(value.get("raw"), str) and value.keys() & {"agent", "tasks_output"})
         or value.keys() & {"tool.name", "toolName", "functionCall", "function_call",
-                           "function_response", "functionResponse", "message.role"}
+                           "function_response", "functionResponse", "message.role", "toolUse",
+                           "toolResult"}
     )  # fmt: skip
 
 
@@ -174,36 +168,48 @@ def result_text(value: Any) -> str:
     return "\n".join(text for text in (*reply.texts, *(r.text for r in reply.results)) if text)
 
 
-def prompt_of(value: Any) -> Prompt:
-    """Returns the last question of a person in what a model read, and the newest results."""
+def question_of(value: Any) -> str:
+    """Returns the last text of a person in what a model or a program read."""
+    read = _read_by_model(value)
+    if isinstance(read, str):
+        return read
+    for message in reversed(read):
+        if role_of(message) in _PEOPLE and (text := _one(message).text):
+            return text
+    return ""
+
+
+def results_of(value: Any) -> list[ToolResult]:
+    """Returns the newest results of tools in what a model read: those behind all else."""
+    results: list[ToolResult] = []
+    read = _read_by_model(value)
+    for message in reversed(read if isinstance(read, list) else []):
+        found = _one(message).results
+        if not found and role_of(message) not in ("", "system", "developer"):
+            break
+        results[:0] = found
+    return results
+
+
+def _one(message: Any) -> Reply:
+    reply = Reply()
+    _add(message, reply, 1)
+    return reply
+
+
+def _read_by_model(value: Any) -> list[Any] | str:
+    """Returns the messages that a model read, or the text."""
     value = decoded(value)
     if isinstance(value, dict):
         inner = first_of(value, ("messages", "contents", "new_message"))
-        if inner is None:
-            inner = first_of(value, _QUESTIONS)
-            if isinstance(inner, str):
-                return Prompt(inner)
-        value = decoded(inner)
-        if isinstance(value, dict):
-            value = [value]
-    if isinstance(value, str):
-        return Prompt(value)
+        value = decoded(first_of(value, _QUESTIONS) if inner is None else inner)
+        value = [value] if isinstance(value, dict) else value
     if not isinstance(value, list):
-        return Prompt()
-    while len(value) == 1 and isinstance(value[0], list):  # LangChain has batches of messages
-        value = value[0]
-    results: list[ToolResult] = []
-    is_newest = True
-    for message in reversed(value):
-        reply = Reply()
-        _add(message, reply, 1)
-        if is_newest and reply.results:
-            results[:0] = reply.results
-        elif role_of(message) not in ("", "tool", "system", "developer"):
-            is_newest = False
-        if role_of(message) in _PEOPLE and reply.text:
-            return Prompt(reply.text, tuple(results))
-    return Prompt("", tuple(results))
+        return value if isinstance(value, str) else []
+    messages: list[Any] = value
+    while len(messages) == 1 and isinstance(messages[0], list):  # LangChain has batches of them
+        messages = messages[0]
+    return messages
 
 
 def _add(value: Any, reply: Reply, depth: int) -> None:
@@ -254,7 +260,7 @@ def _add_object(value: dict[str, Any], reply: Reply, depth: int) -> None:
         inner = [part for part in parts if isinstance(part, dict) and part.get("type") in _RESULTS]\
             if isinstance(parts, list) else []  # fmt: skip
         reply.results += [_result(each) for each in inner or [value]]
-    elif isinstance(response := first_of(value, ("function_response", "functionResponse")), dict):
+    elif isinstance(response := first_of(value, _ANSWERS), dict):
         reply.results.append(_result(response))
     elif kind in _THINKING or value.get("thought") is True:
         names = ("thinking", "reasoning", "text", "content", "summary")
@@ -300,7 +306,7 @@ def _add_message(value: dict[str, Any], reply: Reply, depth: int) -> None:
 
 def _call(value: dict[str, Any]) -> ToolCall | None:
     """Returns a call of a tool, or None if the value is no call."""
-    inner = first_of(value, ("function_call", "functionCall", "tool_call"))
+    inner = first_of(value, ("function_call", "functionCall", "tool_call", "toolUse"))
     if isinstance(inner, dict) and "content" not in value:
         return _call({"type": "tool_call", **inner})
     names = ("tool.name", "toolName", "name", "tool_name")
@@ -317,7 +323,7 @@ def _call(value: dict[str, Any]) -> ToolCall | None:
     if not isinstance(name, str) or not name:
         return None
     arguments = first_of(holder, ("arguments", "args", "input", "tool.args", "parameters"))
-    ids = ("call_id", "id", "toolCallId", "tool_call_id", "tool_call.id")
+    ids = ("call_id", "id", "toolCallId", "toolUseId", "tool_call_id", "tool_call.id")
     return ToolCall(str(first_of(value, ids) or ""), name, json_text(arguments))
 
 
@@ -326,7 +332,7 @@ def _result(value: Mapping[str, Any]) -> ToolResult:
     given = first_of(value, names)
     if isinstance(given, list) and is_shaped(given):
         given = result_text(given)
-    ids = ("tool_call_id", "call_id", "tool_use_id", "toolCallId", "id")
+    ids = ("tool_call_id", "call_id", "tool_use_id", "toolCallId", "toolUseId", "id")
     tool = first_of(value, ("name", "tool_name", "toolName"))
     return ToolResult(str(first_of(value, ids) or ""), str(tool or ""), json_text(given))
 

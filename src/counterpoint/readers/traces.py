@@ -17,14 +17,14 @@ from typing import Any
 from counterpoint.readers.build import EventFields, episode
 from counterpoint.readers.messages import ToolCall
 from counterpoint.readers.replies import (
-    Prompt,
     Reply,
     ToolResult,
     decoded,
     json_text,
-    prompt_of,
+    question_of,
     reply_of,
     result_text,
+    results_of,
 )
 from counterpoint.readers.spans import Node, Span, Step, conversations
 from counterpoint.records import Episode, Json
@@ -202,7 +202,7 @@ class _Talk:
         if not self._needs_question or not (is_top or node.kind == "model"):
             return
         is_work = node.kind in ("tool", "handoff", "guardrail")
-        text = "" if is_work else prompt_of(node.span.input).text
+        text = "" if is_work else question_of(node.span.input)
         self._needs_question = not (text or node.kind == "model")
         if text and text != self._question:
             self._question = text
@@ -223,7 +223,7 @@ class _Talk:
         elif around and around.models == 1:
             span = _counted(span, span, around.span)
         member = self._member(node)
-        self._results(prompt_of(span.input), member)
+        self._results(results_of(span.input), member)
         self._speak(member, span, reply_of(span.output), span.start)
 
     def _speak(self, member: str, span: Span, reply: Reply, start: float | None) -> None:
@@ -338,9 +338,9 @@ class _Talk:
             "tokens_in": span.tokens_in,
         })  # fmt: skip
 
-    def _results(self, prompt: Prompt, member: str) -> None:
+    def _results(self, results: Sequence[ToolResult], member: str) -> None:
         """Adds results that no tool's span has, but the input of the next model."""
-        for result in prompt.results:
+        for result in results:
             opened = self._match(result.tool, result.call, member)
             if opened and not opened.is_done:
                 self._result(opened, result)

@@ -22,7 +22,7 @@ from counterpoint.readers.build import (
     object_of,
     seconds_of,
 )
-from counterpoint.readers.replies import first_of, json_text, prompt_of, reply_of, result_text
+from counterpoint.readers.replies import first_of, json_text, question_of, reply_of, result_text
 from counterpoint.readers.spans import Kind, Span
 from counterpoint.readers.traces import About, episodes_of
 from counterpoint.records import Episode, Json
@@ -138,7 +138,7 @@ def read_state(value: Any, where: str, name: str) -> list[Episode]:
         value.get("session_items") or value.get("generated_items") or [], f"{where}, session_items"
     )
     usages = _usages(value.get("model_responses") or [], where)
-    question = prompt_of(value["original_input"]).text
+    question = question_of(value["original_input"])
     events: list[EventFields] = []
     if question:
         events.append({"agent": "user", "kind": "message", "text": question})

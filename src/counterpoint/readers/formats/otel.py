@@ -225,7 +225,7 @@ def _span(value: dict[str, Any], where: str, owner: str, logs: Logs) -> Span:
         call=facts.text(CALL_IDS) if is_tool else "",
         start=_time(value, STARTS),
         end=_time(value, ENDS),
-        input=events.get("input", _settled(facts.first(arguments), is_tool)),
+        input=_input(facts.first(arguments), events.get("input"), is_tool),
         output=calls if calls and output is None else events.get("output", output),
         tokens=facts.count(TOKENS),
         tokens_in=facts.count(TOKENS_IN),
@@ -254,12 +254,14 @@ def _text(value: Mapping[str, Any], name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _settled(value: Any, is_tool: bool) -> Any:
-    """Returns the arguments of a tool without MLflow's and OpenInference's wrapping."""
+def _input(value: Any, messages: Any, is_tool: bool) -> Any:
+    """Returns what a span read: its messages, or the arguments of a tool without a wrapping."""
+    if not is_tool:
+        return value if messages is None else messages
     inner = decoded(value)
-    if is_tool and isinstance(inner, dict) and isinstance(inner.get("inputs"), dict):
+    if isinstance(inner, dict) and isinstance(inner.get("inputs"), dict):
         return inner["inputs"]
-    return value
+    return messages[0].get("content") if value is None and messages else value
 
 
 def _tool(facts: Facts, name: str) -> str:
@@ -298,7 +300,9 @@ def _events(events: Sequence[Any], facts: Facts, where: str) -> dict[str, Any]:
             choices.append(logged)
         elif name == "gen_ai.choice":
             body = decoded(inner.first(("message", "content", "gen_ai.event.content")))
-            message = {"role": "assistant", "content": body} if isinstance(body, str) else body
+            message = (
+                {"role": "assistant", "content": body} if isinstance(body, str | list) else body
+            )
             choices.append({"message": message or {"role": "assistant", **inner.flat},
                             "finish_reason": inner.text(("finish_reason",))})  # fmt: skip
         elif name in _MESSAGES:
