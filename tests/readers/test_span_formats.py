@@ -422,6 +422,20 @@ def test_langsmith_nodes_of_a_graph_are_members(tmp_path):
     assert listed.events == episode.events
 
 
+def test_langsmith_nodes_without_models_are_members_with_a_doubt(tmp_path):
+    (episode,) = read(
+        tmp_path, run("1", "chain", "LangGraph", 0, inputs={"input": "go"}),
+        run("2", "chain", "sort", 1, "1", meta={"langgraph_node": "sort"},
+            outputs={"messages": [{"type": "human", "content": "go"},
+                                  {"type": "ai", "content": "sorted"}]}),
+        run("3", "chain", "route", 2, "2", meta={"langgraph_node": "sort"},
+            outputs={"output": "pack"}),
+        run("4", "chain", "pack", 3, "1", meta={"langgraph_node": "pack"},
+            outputs={"output": "packed"}))  # fmt: skip
+    assert told(episode) == ["user: go", "sort: sorted", "pack: packed"]
+    assert "steps of the program count as members: 'sort', 'pack'" in episode.doubts[0]
+
+
 def test_langsmith_a_patch_completes_a_run(tmp_path):
     (episode,) = read(tmp_path, {
         "post": [run("1", "llm", "ChatModel", 0, outputs={})],

@@ -184,7 +184,7 @@ def _kind_of(facts: Facts, name: str) -> Kind:
     named = facts.text(names).casefold()
     if named in KINDS:
         kind = KINDS[named]
-        return "other" if kind == "chain" and is_plumbing(name) else kind
+        return step_kind(name, facts, "metadata.") if kind == "chain" else kind
     if facts.text(("ai.operationId",)) == "ai.toolCall" or facts.text(TOOLS[:2]):
         return "tool"
     if facts.text(("ai.operationId",)).startswith(("ai.generate", "ai.stream")):
@@ -257,6 +257,19 @@ def node_of(facts: Facts, before: str = "") -> str:
     path = [part.partition(":")[0] for part in space.split("|") if part] or [node]
     own = [part for part in path if part not in GENERIC_NODES]
     return own[-1] if own else "agent"
+
+
+def step_kind(name: str, facts: Facts, before: str = "") -> Kind:
+    """Returns the kind of a step: one inside a node of LangGraph's, or LangChain's own, is other.
+
+    Args:
+        name: the name of the step.
+        facts: attributes, or the metadata of a run.
+        before: what stands in front of the names of LangGraph's nodes.
+    """
+    node = facts.text((f"{before}langgraph_node",))
+    is_inside = node not in ("", name) or name in GENERIC_NODES
+    return "other" if is_inside or is_plumbing(name) else "chain"
 
 
 def cost_of(facts: Facts) -> float | None:

@@ -18,12 +18,11 @@ from counterpoint.readers.attributes import (
     Facts,
     agent_of,
     finish_of,
-    is_plumbing,
     kind_of,
     name_of,
-    node_of,
     number_of,
     role_in,
+    step_kind,
 )
 from counterpoint.readers.build import Line, SessionFormat, count, finite, seconds_of
 from counterpoint.readers.replies import decoded, first_of, json_text, reply_of, role_of
@@ -183,9 +182,7 @@ def _kind(named: str, facts: Facts, name: str) -> Kind:
     if named == "SPAN":
         inner = kind_of(facts, name)
         kind = inner if inner not in ("other", "model") else "chain"
-    if kind == "chain" and (is_plumbing(name) or node_of(facts, "metadata.")):
-        return "other"
-    return kind
+    return step_kind(name, facts, "metadata.") if kind == "chain" else kind
 
 
 def _counted(kind: Kind, tokens: int | None) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.attributes import Facts, is_plumbing, node_of, number_of
+from counterpoint.readers.attributes import Facts, node_of, number_of, step_kind
 from counterpoint.readers.build import Line, SessionFormat, count, finite, seconds_of
 from counterpoint.readers.replies import decoded, first_of, reply_of
 from counterpoint.readers.spans import Kind, Span
@@ -114,10 +114,7 @@ def _span(run: Mapping[str, Any]) -> Span:
     kind = KINDS.get(str(run.get("run_type")), "other")
     node, own = node_of(facts), facts.text(("lc_agent_name",))
     if kind == "chain":
-        if own == name and own:
-            kind = "agent"
-        elif node or is_plumbing(name):
-            kind = "other"
+        kind = "agent" if own == name and own else step_kind(name, facts)
     output, given = run.get("outputs"), run.get("inputs")
     call = facts.text(("tool_call_id",))
     if kind == "tool":
