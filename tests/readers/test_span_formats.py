@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from counterpoint.readers.build import Line
+from counterpoint.readers.formats.catalogue import FORMATS
 from counterpoint.readers.logs import read_logs
 
 REAL = next((p / "shared/data/real_logs" for p in Path(__file__).parents
@@ -513,6 +517,28 @@ def test_a_deep_trace_and_a_circle_are_read(tmp_path):
     (circle,) = read(tmp_path, agent("1", "2", 0, 1, "ann", gen_ai__completion="x"),
                      agent("2", "1", 0, 1, "bea", gen_ai__completion="y"))  # fmt: skip
     assert sorted(circle.agents) == ["ann", "bea"]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_laws_of_a_tree_of_agents(parents, random):
+    """Agent i hangs below an earlier one or none, starts at i, and says its own words.
+
+    Each text comes once, after all texts from inside, whatever the order of the lines.
+    """
+    spans = [agent(str(i), str(p % i) if i and p % (i + 1) else None, i, i + 1, f"member {i % 3}",
+                   gen_ai__completion=f"text {i}") for i, p in enumerate(parents)]  # fmt: skip
+
+    def texts(values):
+        lines = [Line(each, "here", Path("x"), str(i)) for i, each in enumerate(values)]
+        (episode,) = FORMATS["otel"].read(lines, "x")
+        return [event.text for event in episode.events]
+
+    order = texts(spans)
+    assert sorted(order) == sorted(f"text {i}" for i in range(len(parents)))
+    assert texts(random.sample(spans, len(spans))) == order
+    for i, each in enumerate(spans):
+        if each["parent_id"]:
+            assert order.index(f"text {i}") < order.index(f"text {each['parent_id']}")
 
 
 AGENTS = {
