@@ -481,8 +481,10 @@ def test_openai_agents(tmp_path):
     assert (handoff.tokens, handoff.tool, blank.meta) == (
         4, "transfer_to_money_desk", {"content": "not captured"})  # fmt: skip
     assert (episode.run, episode.meta["workflow_name"]) == ("g5", "desk")
-    (sent,) = read(tmp_path, {"data": values}, name="sent.json")
-    assert sent.events == episode.events
+    for packed in ({"data": values}, {"trace_id": "tr", "workflow_name": "desk", "group_id": "g5",
+                                      "spans": values[1:]}, values):  # fmt: skip
+        (sent,) = read(tmp_path, packed, name="sent.json")
+        assert (sent.events, sent.run) == (episode.events, "g5")
 
 
 def test_openai_agents_state(tmp_path):
@@ -517,6 +519,19 @@ def test_a_deep_trace_and_a_circle_are_read(tmp_path):
     (circle,) = read(tmp_path, agent("1", "2", 0, 1, "ann", gen_ai__completion="x"),
                      agent("2", "1", 0, 1, "bea", gen_ai__completion="y"))  # fmt: skip
     assert sorted(circle.agents) == ["ann", "bea"]
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda inner: {"message": inner}, lambda inner: {"role": "assistant", "content": [inner]},
+    lambda inner: [inner], lambda inner: {"tool_call": inner}, lambda inner: {"output": inner},
+])  # fmt: skip
+def test_values_in_values_without_an_end_are_read(tmp_path, wrap):
+    deep = "x"
+    for _ in range(300):
+        deep = wrap(deep)
+    names = {"gen_ai.agent.name": "ann", "gen_ai.output.messages": deep, "gen_ai.prompt": deep}
+    (episode,) = read(tmp_path, {"trace_id": "1", "attributes": names})
+    assert episode.agents == ("ann",)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.randoms(use_true_random=False))

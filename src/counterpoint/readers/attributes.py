@@ -142,11 +142,11 @@ class Facts:
         return next((v for name in names if (v := self.gathered(name)) is not None), None)
 
 
-def listed(value: Any) -> Any:
+def listed(value: Any, depth: int = 0) -> Any:
     """Returns a tree in which objects with the keys 0, 1, ... are lists."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or depth > 2 * DEEPEST:
         return value
-    inner = {name: listed(each) for name, each in value.items()}
+    inner = {name: listed(each, depth + 1) for name, each in value.items()}
     if inner and all(name.isdecimal() and len(name) < 10 for name in inner):
         return [inner[name] for name in sorted(inner, key=int)]
     return inner

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,9 +156,10 @@ def _is_item(value: Any) -> bool:
 
 def reply_of(value: Any) -> Reply:
     """Returns what a value says; of a conversation, what stands behind its last question."""
-    reply = Reply()
-    _add(value, reply, 0)
-    return reply
+    try:
+        return _one(value)
+    except RecursionError:  # messages in messages: nobody writes that
+        return Reply([json_text(value)])
 
 
 def result_text(value: Any) -> str:
@@ -173,9 +175,10 @@ def question_of(value: Any) -> str:
     read = _read_by_model(value)
     if isinstance(read, str):
         return read
-    for message in reversed(read):
-        if role_of(message) in _PEOPLE and (text := _one(message).text):
-            return text
+    with suppress(RecursionError):
+        for message in reversed(read):
+            if role_of(message) in _PEOPLE and (text := _one(message).text):
+                return text
     return ""
 
 
@@ -183,17 +186,18 @@ def results_of(value: Any) -> list[ToolResult]:
     """Returns the newest results of tools in what a model read: those behind all else."""
     results: list[ToolResult] = []
     read = _read_by_model(value)
-    for message in reversed(read if isinstance(read, list) else []):
-        found = _one(message).results
-        if not found and role_of(message) not in ("", "system", "developer"):
-            break
-        results[:0] = found
+    with suppress(RecursionError):
+        for message in reversed(read if isinstance(read, list) else []):
+            found = _one(message).results
+            if not found and role_of(message) not in ("", "system", "developer"):
+                break
+            results[:0] = found
     return results
 
 
 def _one(message: Any) -> Reply:
     reply = Reply()
-    _add(message, reply, 1)
+    _add(message, reply, 0)
     return reply
 
 

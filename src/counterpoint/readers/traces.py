@@ -365,7 +365,7 @@ class _Talk:
         place, last = self._own.get(member, (0, {"agent": member, "kind": "message"}))
         is_own, text = place > begun, _spelled(reply.text)
         is_new = text != "" and not self._is_echo(member if is_own else "", text, node)
-        if is_own and text and text in _spelled(last.get("text", "")):
+        if is_own and f" {text} " in f" {_spelled(last.get('text', ''))} ":
             is_new = False
         if node.has_usage:
             span = replace(span, tokens=None, tokens_in=None, cost=None)

@@ -41,17 +41,21 @@ KINDS: Mapping[str, Kind] = {
 def is_langfuse(value: Any) -> bool:
     """Returns whether a value is a trace with observations, or an observation."""
     if isinstance(value, list):
-        return value != [] and all(isinstance(v, dict) and is_langfuse(v) for v in value[:20])
+        return value != [] and all(map(_is_part, value[:20]))
+    return _is_part(value)
+
+
+def _is_part(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
-    if isinstance(value.get("observations"), list):
-        inside = value["observations"]
-        return bool(inside) and all(isinstance(v, dict) and _is_observation(v) for v in inside[:20])
+    inside = value.get("observations")
+    if isinstance(inside, list):
+        return inside != [] and all(map(_is_observation, inside[:20]))
     return _is_observation(value) and bool(value.keys() & {"traceId", "trace_id"})
 
 
-def _is_observation(value: Mapping[str, Any]) -> bool:
-    kind = value.get("type")
+def _is_observation(value: Any) -> bool:
+    kind = value.get("type") if isinstance(value, dict) else None
     return isinstance(kind, str) and kind in KINDS and bool(
         value.keys() & {"startTime", "start_time"})  # fmt: skip
 

@@ -25,13 +25,17 @@ KINDS: Mapping[str, Kind] = {
 """LangSmith's type of a run to the kind of a span."""
 
 
+HOLDERS = ("runs", "traces", "post", "patch")
+"""The fields of an object that hold runs."""
+
+
 def is_langsmith(value: Any) -> bool:
     """Returns whether a value is a run, or holds runs."""
     if isinstance(value, list):
         return value != [] and all(map(_is_run, value[:20]))
     if not isinstance(value, dict):
         return False
-    for name in ("runs", "post", "patch"):
+    for name in HOLDERS:
         runs = value.get(name)
         if isinstance(runs, list) and runs:
             return any(map(_is_run, runs[:20]))
@@ -49,7 +53,7 @@ def _is_run(value: Any) -> bool:
 def _runs(value: Any, where: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Yields the runs of a value, each with its place; runs inside another one get its ids."""
     if isinstance(value, dict) and not isinstance(value.get("run_type"), str):
-        parts = [(name, value[name]) for name in ("runs", "post", "patch") if value.get(name)]
+        parts = [(name, value[name]) for name in HOLDERS if value.get(name)]
     else:
         parts = [("", value if isinstance(value, list) else [value])]
     todo: list[tuple[Any, str]] = []

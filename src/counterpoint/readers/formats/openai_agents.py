@@ -37,25 +37,34 @@ KINDS: Mapping[str, Kind] = {
 def is_trace(value: Any) -> bool:
     """Returns whether a value is a trace, a span, or a list of both."""
     if isinstance(value, list):
-        return value != [] and all(isinstance(v, dict) and is_trace(v) for v in value[:20])
+        return _are_objects(value)
     if not isinstance(value, dict):
         return False
     for name in ("data", "spans"):  # what the exporter sends, and what wraps it
         if isinstance(value.get(name), list):
-            return bool(value[name]) and is_trace(value[name])
-    kind = value.get("object")
-    return kind == "trace" or (kind == "trace.span" and isinstance(value.get("span_data"), dict))
+            return _are_objects(value[name])
+    return _is_object(value)
+
+
+def _are_objects(values: list[Any]) -> bool:
+    return values != [] and all(map(_is_object, values[:20]))
+
+
+def _is_object(value: Any) -> bool:
+    data = value.get("span_data") if isinstance(value, dict) else None
+    is_span = isinstance(data, dict) and isinstance(data.get("type"), str)
+    return is_span or (isinstance(value, dict) and value.get("object") == "trace")
 
 
 def _objects(value: Any, where: str) -> Iterator[dict[str, Any]]:
     """Yields the traces and spans of a value."""
     if isinstance(value, dict):
-        inner = first_of(value, ("data", "spans")) if "object" not in value else None
+        inner = first_of(value, ("data", "spans"))
         if not isinstance(inner, list):
             yield value
             return
-        if isinstance(value.get("trace"), dict):
-            yield value["trace"]
+        about = value["trace"] if isinstance(value.get("trace"), dict) else value
+        yield {"id": about.get("trace_id"), **about, "object": "trace"}
         value = inner
     for i, each in enumerate(list_of(value, where)):
         if not isinstance(each, dict):

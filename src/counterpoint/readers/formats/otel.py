@@ -9,7 +9,7 @@ write as events of logs to the spans of their ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from counterpoint.errors import LogError
@@ -53,7 +53,15 @@ DEEPEST = 30
 def is_span(value: Any) -> bool:
     """Returns whether a value is a span with attributes, or a document of such spans."""
     if isinstance(value, list):
-        return value != [] and all(isinstance(each, dict) and is_span(each) for each in value[:20])
+        return _are_all(value, _is_document)
+    return _is_document(value)
+
+
+def _are_all(values: list[Any], fits: Callable[[Any], bool]) -> bool:
+    return values != [] and all(map(fits, values[:20]))
+
+
+def _is_document(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     if isinstance(value.get("resourceSpans") or value.get("resource_spans"), list):
@@ -61,12 +69,12 @@ def is_span(value: Any) -> bool:
     if isinstance(value.get("resourceLogs"), list):
         return any(event["name"].startswith("gen_ai.") for *_, event in _logged(value))
     inner = _inner(value)
-    if inner is not None:
-        return inner != [] and all(isinstance(each, dict) and is_span(each) for each in inner[:20])
-    return _is_one(value)
+    return _is_one(value) if inner is None else _are_all(inner, _is_one)
 
 
-def _is_one(value: Mapping[str, Any]) -> bool:
+def _is_one(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
     has_trace = bool(value.keys() & {*TRACES[:3], "context"})
     if isinstance(value.get("attributes"), dict | list):
         return has_trace
@@ -114,7 +122,8 @@ def spans_of(value: Any, where: str, logs: Logs) -> Iterator[Span]:
     """Yields the spans of a value; a part of another type is a LogError that names it."""
     if isinstance(value, list):
         for i, each in enumerate(value):
-            yield from spans_of(_object(each, f"{where}, span {i}"), f"{where}, span {i}", logs)
+            at = f"{where}, {i}"
+            yield from spans_of(_object(each, at), at, logs)
         return
     if "resourceLogs" in value:
         return
@@ -129,7 +138,7 @@ def spans_of(value: Any, where: str, logs: Logs) -> Iterator[Span]:
                     yield _span(span, f"{where}, span {i}", owner, logs)
     elif (inner := _inner(value)) is not None:
         for i, each in enumerate(inner):
-            yield from spans_of(_object(each, f"{where}, span {i}"), f"{where}, span {i}", logs)
+            yield _span(_object(each, f"{where}, span {i}"), f"{where}, span {i}", "", logs)
     else:
         yield _span(value, where, "", logs)
 
