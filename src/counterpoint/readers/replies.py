@@ -188,10 +188,10 @@ def results_of(value: Any) -> list[ToolResult]:
     read = _read_by_model(value)
     with suppress(RecursionError):
         for message in reversed(read if isinstance(read, list) else []):
-            found = _one(message).results
-            if not found and role_of(message) not in ("", "system", "developer"):
+            newer = _one(message).results
+            if not newer and role_of(message) not in ("", "system", "developer"):
                 break
-            results[:0] = found
+            results[:0] = newer
     return results
 
 

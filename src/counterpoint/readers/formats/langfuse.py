@@ -204,9 +204,9 @@ def _tokens(value: Mapping[str, Any], name: str, other: str) -> int | None:
             if parts:
                 return sum(parts)
     usage = decoded(value.get("usage"))
-    found = count(usage.get(name)) if isinstance(usage, dict) else None
-    if found is not None:
-        return found
+    tokens = count(usage.get(name)) if isinstance(usage, dict) else None
+    if tokens is not None:
+        return tokens
     return count(first_of(value, (f"{name}Usage", f"{other}Tokens", f"{other}_tokens")))
 
 

@@ -91,8 +91,8 @@ def _about(trace: Mapping[str, Any]) -> About:
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
-    found = value.get(name)
-    return found if isinstance(found, str) else ""
+    text = value.get(name)
+    return text if isinstance(text, str) else ""
 
 
 def _span(value: Mapping[str, Any]) -> Span:
@@ -100,7 +100,7 @@ def _span(value: Mapping[str, Any]) -> Span:
     kind = KINDS.get(_text(data, "type"), "other")
     name = _text(data, "name") or _text(data, "type") or "span"
     error = value.get("error")
-    said = error.get("message") if isinstance(error, dict) else error
+    message = error.get("message") if isinstance(error, dict) else error
     usage = data.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     output = first_of(data, ("output", "response"))
@@ -121,7 +121,7 @@ def _span(value: Mapping[str, Any]) -> Span:
         output=output,
         tokens=count(first_of(usage, ("output_tokens", "completion_tokens"))),
         tokens_in=count(first_of(usage, ("input_tokens", "prompt_tokens"))),
-        error=json_text(said),
+        error=json_text(message),
         declared=_names(data.get("handoffs")) + _names([data.get("to_agent")]),
     )
 

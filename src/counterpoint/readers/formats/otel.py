@@ -193,8 +193,8 @@ def _service(resource: Mapping[str, Any]) -> str:
 
 def _id(value: Mapping[str, Any], names: Sequence[str]) -> str:
     """Returns an id, which may be a number; an empty text if there is none."""
-    found = first_of(value, names)
-    return str(found) if isinstance(found, str | int) and found else ""
+    value_id = first_of(value, names)
+    return str(value_id) if isinstance(value_id, str | int) and value_id else ""
 
 
 def _span(value: dict[str, Any], where: str, owner: str, logs: Logs) -> Span:
@@ -259,8 +259,8 @@ def _time(value: Mapping[str, Any], names: Sequence[str]) -> float | None:
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
-    found = value.get(name)
-    return found if isinstance(found, str) else ""
+    text = value.get(name)
+    return text if isinstance(text, str) else ""
 
 
 def _input(value: Any, messages: Any, is_tool: bool) -> Any:
@@ -293,8 +293,8 @@ def _scores(value: Mapping[str, Any]) -> dict[str, Json]:
 
 def _events(events: Sequence[Any], facts: Facts, where: str) -> dict[str, Any]:
     """Returns what the events of a span say: its input, its output, and an exception."""
-    found: dict[str, Any] = {}
-    asked: list[Any] = []
+    parts: dict[str, Any] = {}
+    prompt: list[Any] = []
     choices: list[Any] = []
     for event in events:
         if not isinstance(event, dict):
@@ -303,7 +303,7 @@ def _events(events: Sequence[Any], facts: Facts, where: str) -> dict[str, Any]:
         name = _text(event, "name") or inner.text(("event.name",))
         if name == "exception":
             named = inner.text(("exception.message", "exception.type"))
-            found["error"] = named or "exception"
+            parts["error"] = named or "exception"
         logged = inner.first(("gen_ai.output.messages", "gen_ai.completion"))
         if logged is not None:
             choices.append(logged)
@@ -315,19 +315,19 @@ def _events(events: Sequence[Any], facts: Facts, where: str) -> dict[str, Any]:
             choices.append({"message": message or {"role": "assistant", **inner.flat},
                             "finish_reason": inner.text(("finish_reason",))})  # fmt: skip
         elif name in _MESSAGES:
-            asked.append({"role": _MESSAGES[name], **inner.flat})
+            prompt.append({"role": _MESSAGES[name], **inner.flat})
     logged = decoded(facts.get(("events",)))  # Logfire has them in an attribute
     for each in logged if isinstance(logged, list) else ():
         name = _text(each, "event.name") if isinstance(each, dict) else ""
         if name == "gen_ai.choice":
             choices.append(each)
         elif name in _MESSAGES:
-            asked.append({"role": _MESSAGES[name], **each})
+            prompt.append({"role": _MESSAGES[name], **each})
     if choices:
-        found["output"] = choices if len(choices) > 1 else choices[0]
-    if asked:
-        found["input"] = asked
-    return found
+        parts["output"] = choices if len(choices) > 1 else choices[0]
+    if prompt:
+        parts["input"] = prompt
+    return parts
 
 
 def _signed(output: Any) -> Any:
@@ -345,13 +345,15 @@ def _error(value: Mapping[str, Any], facts: Facts, events: Mapping[str, Any]) ->
     status = status if isinstance(status, dict) else {}
     code = first_of(status, ("code", "status_code"))
     code = first_of(value, ("status_code", "otel_status_code")) if code is None else code
-    said = first_of(status, ("message", "description"))
-    said = first_of(value, ("status_message", "otel_status_message")) if said is None else said
+    message = first_of(status, ("message", "description"))
+    message = (
+        first_of(value, ("status_message", "otel_status_message")) if message is None else message
+    )
     is_error = code == 2 or (isinstance(code, str) and code.upper().endswith("ERROR"))
     kind = facts.text(("error.type", "error.message"))
     if not is_error and not kind:
         return ""
-    return json_text(said) or str(events.get("error", "")) or kind or "error"
+    return json_text(message) or str(events.get("error", "")) or kind or "error"
 
 
 def _read(lines: Sequence[Line], name: str) -> list[Episode]:
@@ -363,11 +365,11 @@ def _read(lines: Sequence[Line], name: str) -> list[Episode]:
     spans: list[Span] = []
     about: dict[str, About] = {}
     for line in lines:
-        found = list(spans_of(line.value, line.where, logs))
-        spans += found
+        own = list(spans_of(line.value, line.where, logs))
+        spans += own
         final = line.value.get("final_output") if isinstance(line.value, dict) else None
-        if final is not None and found:  # any-agent writes the answer beside the spans
-            about[found[0].trace] = About(meta={"answer": final})
+        if final is not None and own:  # any-agent writes the answer beside the spans
+            about[own[0].trace] = About(meta={"answer": final})
     return episodes_of(spans, "otel", about)
 
 
