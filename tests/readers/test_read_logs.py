@@ -98,7 +98,7 @@ AUTOGEN = [
 def test_autogen(tmp_path):
     (found,) = read_logs(write(tmp_path, {"messages": AUTOGEN, "stop_reason": "TERMINATE"}))
     assert found.agents == ("solver", "critic")
-    assert found.tools == ("user", "tool")
+    assert found.tools == ("user", "add")
     kinds = [(e.agent, e.kind, e.text) for e in found.events]
     assert kinds[1] == ("solver", "action", '{"x": 2}')
     assert kinds[2] == ("tool", "message", "5")

@@ -99,7 +99,8 @@ class _Walk:
         if head.startswith(b"PK\x03\x04"):
             yield from read_archive(path)
             return
-        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        is_json = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+        if not is_json and _text_format(head) is None:
             raise LogError(f"{path}: got no JSON; wanted a log")
         lines = _lines(path, head)
         first: list[Line] = []
@@ -162,7 +163,13 @@ def _head(path: Path) -> bytes:
 
 
 def _lines(path: Path, head: bytes) -> Iterator[Line]:
-    """Yields the values of a file: its lines, the elements of its list, or the one value in it."""
+    """Yields the values of a file: its lines, the elements of its list, or the one value in it.
+
+    The value of a file that is the text of a known format is this text.
+    """
+    if _text_format(head) is not None:
+        yield Line(_text(path), str(path), path, "")
+        return
     if _is_lines(path, head):
         with path.open("rb") as file:
             for number, where, value in json_lines(file, f"{path}, "):
@@ -190,14 +197,28 @@ def _is_lines(path: Path, head: bytes) -> bool:
     return bool(rest.strip())
 
 
+def _text_format(head: bytes) -> str | None:
+    """Returns the format of a file that is a text and no JSON, by its first bytes."""
+    return format_of(head.decode(errors="ignore"))
+
+
+def _text(path: Path) -> str:
+    """Returns the text of a file; bytes that are not UTF-8 become question marks."""
+    return _bytes(path, "as one text").decode(errors="replace")
+
+
 def _load(path: Path) -> object:
     """Returns the value of a file that is one JSON value."""
+    return json_value(_bytes(path, "in one JSON value; write JSON lines"), str(path))
+
+
+def _bytes(path: Path, how: str) -> bytes:
+    """Returns what is in a file that is read at once; a file that is too large is an error."""
     try:
-        if path.stat().st_size > LARGEST_DOCUMENT:
-            raise LogError(
-                f"{path}: got {path.stat().st_size // 2**20} MB in one JSON value; wanted at most "
-                f"{LARGEST_DOCUMENT // 2**20}: write JSON lines"
-            )
-        return json_value(path.read_bytes(), str(path))
+        size = path.stat().st_size
+        if size > LARGEST_DOCUMENT:
+            most = LARGEST_DOCUMENT // 2**20
+            raise LogError(f"{path}: got {size // 2**20} MB {how}; wanted at most {most} MB")
+        return path.read_bytes()
     except OSError as error:
         raise LogError(f"{path}: {error.strerror}") from None
