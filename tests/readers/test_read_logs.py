@@ -101,7 +101,7 @@ def test_autogen(tmp_path):
     assert found.tools == ("user", "add")
     kinds = [(e.agent, e.kind, e.text) for e in found.events]
     assert kinds[1] == ("solver", "action", '{"x": 2}')
-    assert kinds[2] == ("tool", "message", "5")
+    assert kinds[2] == ("add", "message", "5")
     assert found.events[1].tokens == 4
     assert found.events[4].to == ("solver",)
     assert found.ending == "TERMINATE"

@@ -8,7 +8,7 @@ on; the file that was asked for is an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from counterpoint.readers.build import Format, Line, SessionFormat
 from counterpoint.readers.formats.catalogue import FORMATS, format_of
 from counterpoint.readers.formats.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.lines import json_lines, json_value
+from counterpoint.readers.skeleton import refusal
 from counterpoint.records import Episode
 
 LARGEST_DOCUMENT = 64 * 2**20
@@ -29,24 +30,25 @@ MOST_UNKNOWN = 50
 Note = Callable[[str], object]
 
 
-def walk(root: Path, note: Note) -> Iterator[Episode]:
+def walk(root: Path, note: Note, form: SessionFormat | None = None) -> Iterator[Episode]:
     """Yields all episodes of a file or a folder.
 
     Args:
         root: the file or folder.
         note: called with a line for each part that is left out.
+        form: the format of all files; by default, that of each is found.
 
     Raises:
         LogError: The file that was asked for is no log or is broken.
     """
-    yield from _Walk(root, note).episodes()
+    yield from _Walk(root, note, form).episodes()
 
 
 class _Walk:
     """One walk; it remembers the files that were read together with another one."""
 
-    def __init__(self, root: Path, note: Note) -> None:
-        self._root, self._note = root, note
+    def __init__(self, root: Path, note: Note, form: SessionFormat | None) -> None:
+        self._root, self._note, self._form = root, note, form
         self._done: set[Path] = set()
 
     def episodes(self) -> Iterator[Episode]:
@@ -60,7 +62,7 @@ class _Walk:
     def _folder(self, folder: Path) -> Iterator[Episode]:
         try:
             inner = sorted(folder.iterdir())
-            if is_cooperbench(folder):
+            if self._form is None and is_cooperbench(folder):
                 yield cooperbench(folder, _load)
                 return
         except OSError as error:
@@ -99,6 +101,9 @@ class _Walk:
         if head.startswith(b"PK\x03\x04"):
             yield from read_archive(path)
             return
+        if self._form is not None:
+            yield from self._form.read(list(_lines(path, head, whole=True)), self._name(path))
+            return
         is_json = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
         if not is_json and _text_format(head) is None:
             raise LogError(f"{path}: got no JSON; wanted a log")
@@ -111,9 +116,8 @@ class _Walk:
             if kind or len(first) == MOST_UNKNOWN:
                 break
         if kind is None:
-            raise LogError(
-                f"{path}: got JSON of no kind that is known; wanted one of {', '.join(FORMATS)}"
-            )
+            said = refusal(first[0]) if first else "got no value; wanted a log"
+            raise LogError(f"{path}: {said}")
         form = FORMATS[kind]
         fitting = self._fitting(path, kind, chain(first, lines))
         if isinstance(form, Format):
@@ -149,6 +153,11 @@ class _Walk:
                 yield from form.read(lines, name)
 
 
+def document(path: Path) -> list[Line]:
+    """Returns the first lines of a file, or the one value in it."""
+    return list(islice(_lines(path, _head(path), whole=True), MOST_UNKNOWN))
+
+
 def _numbered(name: str, line: Line) -> str:
     return f"{name}-{line.number}" if line.number else name
 
@@ -162,12 +171,13 @@ def _head(path: Path) -> bytes:
         raise LogError(f"{path}: {error.strerror}") from None
 
 
-def _lines(path: Path, head: bytes) -> Iterator[Line]:
+def _lines(path: Path, head: bytes, whole: bool = False) -> Iterator[Line]:
     """Yields the values of a file: its lines, the elements of its list, or the one value in it.
 
-    The value of a file that is the text of a known format is this text.
+    The value of a file that is the text of a known format is this text. With `whole`, a list is one
+    value.
     """
-    if _text_format(head) is not None:
+    if not whole and _text_format(head) is not None:
         yield Line(_text(path), str(path), path, "")
         return
     if _is_lines(path, head):
@@ -176,7 +186,7 @@ def _lines(path: Path, head: bytes) -> Iterator[Line]:
                 yield Line(value, where, path, str(number))
         return
     value = _load(path)
-    if isinstance(value, list) and format_of(value) is None:
+    if not whole and isinstance(value, list) and format_of(value) is None:
         for i, each in enumerate(value):
             yield Line(each, f"{path}, {i}", path, str(i))
     else:
