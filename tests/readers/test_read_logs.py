@@ -373,8 +373,8 @@ def test_a_torn_last_line_is_left_out_wherever_it_is_cut(tmp_path):
     [
         ("", "wanted a log"),
         ("hello", "wanted a log"),
-        ("{}", "no kind that is known"),
-        ("[1, 2]", "no kind that is known"),
+        ("{}", "no known format"),
+        ("[1, 2]", "no known format"),
         ('{"messages": [{"role": "user", "content": "x"}', "no JSON"),
         ('{"messages": [{"role": "user", "content": 7}]}', "content"),
         ('{"schema": 9, "events": []}', "schema"),

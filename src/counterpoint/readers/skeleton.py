@@ -62,7 +62,7 @@ class Site(NamedTuple):
     """Where messages stand in a value."""
 
     path: str
-    samples: list[Mapping[str, Any]]
+    samples: Sequence[Mapping[str, Any]]
     score: int
 
 
@@ -74,6 +74,8 @@ def refusal(line: Line) -> str:
     what = keys_of(line.value)
     if site and site.path not in ("", "[*]"):
         what += f"; {site.path} holds {keys_of(site.samples[0])}"
+    if site is None:
+        return f"got JSON of no known format: {what}; wanted objects with messages"
     return (
         f"got JSON of no known format: {what}. The nearest format is {near}, whose messages have "
         f"{lacks} too. Write a mapping: counterpoint import FILE --skeleton -o mapping.toml"
