@@ -209,7 +209,8 @@ def test_a_skeleton_of_lines_groups_them_and_lists_kinds_and_calls(tmp_path):
     path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
     made = skeleton(document(path))
     for line in ('by = "session_id"', 'agent = "sender"', 'text = "msg"', '"speak" = "message"',
-                 'each = "tool_calls[*]"', 'tool = "tool_name"', 'text = "input"', "mood"):  # fmt: skip
+                 'each = "tool_calls[*]"', 'tool = "tool_name"', 'text = "input"', "mood",
+                 ):  # fmt: skip
         assert line in made
     names = tmp_path / "names.toml"
     names.write_text(made, "utf-8")

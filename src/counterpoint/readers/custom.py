@@ -32,7 +32,8 @@ from counterpoint.records import KINDS, Episode, Json
 RESULT, IGNORED = "result", "ignore"
 """What a kind may mean beside `KINDS`: the result of a tool, and a message that is left out."""
 UNKNOWN = "unknown"
-"""The speaker of a message in which none is found; it is no member."""
+"""The speaker of a message in which none is found; it is not counted as a team
+member."""
 Places = str | tuple[str, ...]
 """A path, or several of which the first that finds something counts."""
 

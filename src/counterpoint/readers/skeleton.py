@@ -107,7 +107,7 @@ def skeleton(lines: Sequence[Line]) -> str:
         "# A mapping for counterpoint import and audit: --mapping THIS_FILE.",
         "# What it says is a guess from the keys of the log. Correct it, and delete the rest.",
         '# agents = ["agent_*"]  # members, whatever the rules say',
-        '# tools = ["search"]  # speakers that are no members',
+        '# tools = ["search"]  # speakers outside the team',
         "", "[episode]",
     ]  # fmt: skip
     if each:

@@ -13,6 +13,7 @@ from typing import Any
 
 from counterpoint.errors import LogError
 from counterpoint.readers.build import (
+    OUTSIDE,
     EventFields,
     Format,
     Line,
@@ -36,8 +37,8 @@ WRAPPERS = ("task_result", "team_result", "result")
 """Keys under which a program keeps the result of a task."""
 ROUTING = ("SelectSpeakerEvent", "SelectorEvent")
 CODE_TOOL = "code_executor"
-PEOPLE = ("user", "human", "system", "tool", "user_proxy", "userproxy", "userproxyagent")
-"""Sources that are people or parts of the framework, in lower case."""
+DOUBTFUL = ("admin", "human_proxy", "customer", "client")
+"""Sources, in lower case, that may be agents or people: they count, and the log has a doubt."""
 
 
 def is_message(value: Any) -> bool:
@@ -266,13 +267,17 @@ class _Log:
                 "error": f"exit code {text_of(code)}" if failed else ""}  # fmt: skip
 
     def episode(self, name: str, ending: str, roster: Sequence[str]) -> Episode:
-        """Returns the episode; those who only choose speakers or stop the team are no members."""
+        """Returns the episode; those who only choose speakers or stop the team are not counted."""
         for source, thought in self.thoughts.items():  # nothing came after them
             self.events.append({"agent": source, "kind": "message", "meta": {"thinking": thought}})
             self.talks.setdefault(source)
         tools = {event["agent"] for event in self.events if event.get("tool")
                  and event["kind"] == "message"}  # fmt: skip
-        speakers = [who for who in self.talks if who.lower() not in PEOPLE and who not in tools]
+        speakers = [
+            who
+            for who in self.talks
+            if (not OUTSIDE.match(who) or who.lower() in DOUBTFUL) and who not in tools
+        ]
         members = list(dict.fromkeys([*speakers, *roster]))
         self._hand_over(members)
         outside = [e["agent"] for e in self.events if e["agent"] not in members]
@@ -280,7 +285,7 @@ class _Log:
             f'"{who}" counts as a member. If it is a person, say so with a mapping: '
             f'tools = ["{who}"].'
             for who in speakers
-            if who.lower() in ("admin", "human_proxy", "customer", "client")
+            if who.lower() in DOUBTFUL
         ]
         left_out = dict(self.left_out)
         task = next((e.get("text", "") for e in self.events if e["agent"].lower() == "user"), "")

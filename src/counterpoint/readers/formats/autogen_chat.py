@@ -49,7 +49,7 @@ def is_autogen_chat(value: Any) -> bool:
 
 
 def autogen_chat(value: Any, where: str, name: str) -> list[Episode]:
-    """Returns one episode; a person's proxy and code that it runs are no members."""
+    """Returns one episode; a person's proxy and tools are not counted as team members."""
     about = value if isinstance(value, dict) else {}
     events = chat_events(_history(value), where)
     meta = {key: about[key] for key in ("summary", "cost", "human_input") if about.get(key)}
@@ -89,7 +89,7 @@ def chat_events(messages: Sequence[Any], where: str) -> list[EventFields]:
 
 
 def tools_of(events: Sequence[EventFields]) -> list[str]:
-    """Returns the tools that have answered, which are no members."""
+    """Returns the tools that have answered, which are not counted as team members."""
     return [e["agent"] for e in events if e["kind"] == "message" and e.get("tool") == e["agent"]]
 
 

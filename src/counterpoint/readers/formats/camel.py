@@ -96,7 +96,7 @@ def _episode(
 def _events(
     record: Mapping[str, Json], at: str, outside: list[str], tools: dict[str, str]
 ) -> list[EventFields]:
-    """Returns the events of a record; who is no member is added to `outside`."""
+    """Returns the events of a record; whoever is outside the team is added to `outside`."""
     inner = record.get("message")
     message = inner if isinstance(inner, dict) else record
     who, backend = message.get("role_name"), str(record.get("role_at_backend") or "").lower()

@@ -20,7 +20,7 @@ class Turns(NamedTuple):
     events: list[EventFields]
     task: str = ""
     outside: tuple[str, ...] = ()
-    """Speakers that are no members."""
+    """Speakers that are not counted as team members."""
 
 
 NOTHING = Turns([])
