@@ -23,7 +23,7 @@ _FIELD = re.compile(
     r"\| \*\*(assistant_role_name|user_role_name|task_prompt)\*\* \| (.{1,2000}) \|"
 )
 _USAGE = re.compile(r"(prompt_tokens|completion_tokens|cost): \$?([\d.]{1,20})")
-_FACT = re.compile(r"\*\*(\w{1,40})\*\*=(\S{1,40})")
+_FACT = re.compile(r"\*\*(\w{1,40})\*\*=([^ \n]{1,40})")
 TESTS = "tests"
 """The speaker of reports of tests, which the framework runs."""
 

@@ -33,7 +33,7 @@ _SIGNED = re.compile(r"(\w{1,60}):\s*+(.*+)", re.DOTALL)
 _ACTED = re.compile(r".{0,120}_act:\d{1,6} - \w{1,40}\((\w{1,60})\): to do (\w{1,80}).*+")
 _RULE = re.compile(r"-{10} (?:\w{1,40}Message \(([^()]{1,80})\)|([^-].{0,80}?)) -{10}")
 _HARNESS = re.compile(r"(?:SCENARIO\.PY|RUN\.SH|MAIN TASK) (?:STARTING|COMPLETE|RUNTIME|EXITED)")
-_HYPER = re.compile(r"\s*+HyperAgent_\S{1,200} - [A-Z]{4,8} - (.*+)")
+_HYPER = re.compile(r"\s*+HyperAgent_[^ ]{1,200} - [A-Z]{4,8} - (.*+)")
 _RESPONSE = re.compile(r"(?:Inner-)?(\w{1,40}?)(?:-Assistant)?['’]s Response: ?(.*+)")
 _PASSED = re.compile(r"(\w{1,40})->(\w{1,40}): ?(.*+)")
 _APP = re.compile(r"\s*+(Response from|Message to|Reply from|Entering|Exiting) (\w{1,40}) Agent"
@@ -130,6 +130,7 @@ def appworld(text: str) -> Turns:
     task: list[str] = []
     place: list[str] | None = None
     names: dict[str, str] = {}
+    app = "environment"  # it speaks to the supervisor before the agent of an app does
     for line in text.split("\n"):
         if match := _APP.fullmatch(line):
             place = []
@@ -137,8 +138,9 @@ def appworld(text: str) -> Turns:
             if match[1] in ("Response from", "Reply from"):
                 events.append({"agent": who, "kind": "message"})
                 bodies.append(place)
+                app = app if who == SUPERVISOR else who
             elif match[1] == "Message to":
-                sender = _other(events, who)
+                sender = app if who == SUPERVISOR else SUPERVISOR
                 events.append({"agent": sender, "kind": "message", "to": (who,)})
                 bodies.append(place)
         elif other := _APP_OTHER.fullmatch(line):
@@ -154,14 +156,6 @@ def appworld(text: str) -> Turns:
         event["text"] = "\n".join(body).strip()
     kept = [e for e in events if e["text"]]
     return Turns(kept, "\n".join(task).strip(), APPWORLD)
-
-
-def _other(events: Sequence[EventFields], who: str) -> str:
-    """Returns who sends a message: the supervisor, or, to the supervisor, the last app's agent."""
-    if who != SUPERVISOR:
-        return SUPERVISOR
-    apps = (e["agent"] for e in reversed(events) if e["agent"] not in (who, *APPWORLD))
-    return next(apps, "environment")
 
 
 def ag2(text: str) -> Turns:
