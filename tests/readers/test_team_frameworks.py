@@ -232,7 +232,7 @@ def test_results_of_an_adk_evaluation_have_success_and_scores(tmp_path):
     assert [(e.agent, e.kind) for e in found.events] == [
         ("user", "message"), ("agent", "action"), ("helper", "message"), ("agent", "message"),
     ]  # fmt: skip
-    assert '[rename] "agent" = "name"' in found.doubts[0]
+    assert 'rename."agent" = "name"' in found.doubts[0]
 
 
 # --- LangGraph -----------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def test_states_of_a_run_are_one_episode_in_either_order(tmp_path):
         (found,) = read(tmp_path, value)
         assert [e.text for e in found.events] == ["q", "a", "b"]
         assert found.meta["left_out"] == {"states that the last one repeats": 2}
-        assert "[rename] assistant" in found.doubts[0]
+        assert "rename.assistant" in found.doubts[0]
 
 
 # --- CrewAI and CAMEL ----------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def _turns(
             items.append(({"author": lead, "content": final}, here))
     doubt = (
         f'An eval set does not name the agent that answers. It is called "{lead}" here. '
-        f'If it has another name, say so with a mapping: [rename] "{lead}" = "name".'
+        f'If it has another name, say so with a mapping: rename."{lead}" = "name".'
     )
     doubts = (doubt,) if any(item["author"] == lead for item, _ in items) else ()
     return _episode(items, name, success=success, scores=scores, doubts=doubts)

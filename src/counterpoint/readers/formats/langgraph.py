@@ -28,7 +28,7 @@ UNNAMED_NODES = (
     "Messages carry no name, because a node of LangGraph does not sign what it says. All of them "
     "count as one member, so findings about single members are not reliable. Log the list of what "
     "graph.stream(..., stream_mode='updates') yields, which names the nodes. If there is only one "
-    """member, say so with a mapping: [rename] assistant = "solver"."""
+    """member, say so with a mapping: rename.assistant = "solver"."""
 )
 """What is uncertain about the messages of a state without names."""
 STATES = ("values", "state", "output", "channel_values")
