@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from counterpoint.errors import LogError
 from counterpoint.records import Json
 
 _TOOL = re.compile(r"^(?:transfer|handoff|hand_off|delegate)(?:_back)?_to_(\w++)$", re.IGNORECASE)
@@ -53,7 +54,14 @@ def _plain(name: str) -> str:
 
 
 def text_of(value: Json | object) -> str:
-    """Returns a text as it is, nothing as an empty text, and any other value as JSON."""
+    """Returns a text as it is, nothing as an empty text, and any other value as JSON.
+
+    Raises:
+        LogError: The value is nested too deeply.
+    """
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise LogError("got JSON that is nested too deeply") from None
