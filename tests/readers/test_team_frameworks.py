@@ -235,6 +235,17 @@ def test_results_of_an_adk_evaluation_have_success_and_scores(tmp_path):
     assert 'rename."agent" = "name"' in found.doubts[0]
 
 
+def test_what_a_resumed_run_repeats_is_left_out_and_counted(tmp_path):
+    events = [{**adk("ann", {"text": str(n)}), "id": f"e{n}"} for n in range(3)]
+    (found,) = read(tmp_path, {"events": events[:2] + events})
+    assert [e.text for e in found.events] == ["0", "1", "2"]
+    assert found.meta["left_out"] == {"events that came again": 2}
+    messages = [{**agentchat("TextMessage", "ann", str(n)), "id": f"m{n}"} for n in range(3)]
+    (chat,) = read(tmp_path, messages[:2] + messages)
+    assert [e.text for e in chat.events] == ["0", "1", "2"]
+    assert chat.meta["left_out"] == {"messages that came again": 2}
+
+
 # --- LangGraph -----------------------------------------------------------------------------------
 
 

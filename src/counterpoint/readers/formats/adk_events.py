@@ -52,6 +52,7 @@ class Events:
     """Authors of tools' results, and the user."""
     ending: str = ""
     _tools: dict[str, str] = field(default_factory=dict)
+    _seen: set[tuple[str, str]] = field(default_factory=set)
     _handed: set[tuple[str, str]] = field(default_factory=set)
     """Invocation and target of each handoff that a call has made."""
 
@@ -63,6 +64,11 @@ class Events:
         if event.get("partial") is True:
             self.left_out["parts of streams"] += 1
             return
+        own = (text_of(event.get("id")), text_of(event.get("content")))
+        if own[0] and own in self._seen:  # a session that was resumed
+            self.left_out["events that came again"] += 1
+            return
+        self._seen.add(own)
         base: EventFields = {"agent": author, "kind": "message",
                              "seconds": seconds_of(event.get("timestamp"))}  # fmt: skip
         if author.lower() == "user":

@@ -159,6 +159,7 @@ class _Log:
     left_out: Counter[str] = field(default_factory=Counter)
     tools: dict[str, str] = field(default_factory=dict)
     """Id of a call to its tool."""
+    seen: set[tuple[str, str]] = field(default_factory=set)
     thoughts: dict[str, str] = field(default_factory=dict)
     """Source to the thought that its next message belongs to."""
     talks: dict[str, None] = field(default_factory=dict)
@@ -170,6 +171,11 @@ class _Log:
         if kind in LEFT_OUT:
             self.left_out[LEFT_OUT[kind]] += 1
             return
+        own = (text_of(message.get("id")), text_of(message.get("content")))
+        if own[0] and own in self.seen:  # a team that was resumed
+            self.left_out["messages that came again"] += 1
+            return
+        self.seen.add(own)
         if kind == "FunctionExecutionResultMessage" and "source" not in message:
             source = ""
         elif kind == "SystemMessage":
