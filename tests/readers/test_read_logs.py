@@ -98,10 +98,10 @@ AUTOGEN = [
 def test_autogen(tmp_path):
     (found,) = read_logs(write(tmp_path, {"messages": AUTOGEN, "stop_reason": "TERMINATE"}))
     assert found.agents == ("solver", "critic")
-    assert found.tools == ("user", "tool")
+    assert found.tools == ("user", "add")
     kinds = [(e.agent, e.kind, e.text) for e in found.events]
     assert kinds[1] == ("solver", "action", '{"x": 2}')
-    assert kinds[2] == ("tool", "message", "5")
+    assert kinds[2] == ("add", "message", "5")
     assert found.events[1].tokens == 4
     assert found.events[4].to == ("solver",)
     assert found.ending == "TERMINATE"
@@ -373,8 +373,8 @@ def test_a_torn_last_line_is_left_out_wherever_it_is_cut(tmp_path):
     [
         ("", "wanted a log"),
         ("hello", "wanted a log"),
-        ("{}", "no kind that is known"),
-        ("[1, 2]", "no kind that is known"),
+        ("{}", "no known format"),
+        ("[1, 2]", "no known format"),
         ('{"messages": [{"role": "user", "content": "x"}', "no JSON"),
         ('{"messages": [{"role": "user", "content": 7}]}', "content"),
         ('{"schema": 9, "events": []}', "schema"),

@@ -20,6 +20,25 @@ EVENTS = [
 ]  # fmt: skip
 CALL = {"id": "1", "function": {"name": "search", "arguments": "{}"}}
 DATA = Path(__file__).parents[1] / "data" / "who_and_when"
+HISTORY = [
+    {"type": "human", "content": "go", "id": "h"},
+    {"type": "ai", "name": "ann", "content": [{"type": "thinking", "thinking": "hm"}], "id": "m1",
+     "tool_calls": [{"name": "transfer_to_bob", "args": {}, "id": "c"}],
+     "usage_metadata": {"input_tokens": 3, "output_tokens": 2},
+     "response_metadata": {"finish_reason": "stop"}},
+    {"type": "chat", "role": "bob", "content": "done", "id": "m2"},
+]  # fmt: skip
+ADK_EVENTS = [
+    {"author": "user", "invocationId": "i", "content": {"role": "user", "parts": [{"text": "q"}]}},
+    {"author": "ann", "invocationId": "i", "timestamp": 7.5, "content": {"parts": [
+        {"functionCall": {"id": "f", "name": "look", "args": {"q": 1}}}]},
+     "usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 2}},
+    {"author": "ann", "invocationId": "i", "content": {"parts": [
+        {"functionResponse": {"id": "f", "name": "look", "response": {"error": "no"}}}]},
+     "actions": {"transferToAgent": "bob"}},
+    {"author": "bob", "invocationId": "i", "content": {"parts": [{"text": "a"}]},
+     "errorCode": "X", "errorMessage": "late"},
+]  # fmt: skip
 SAMPLES = {
     "counterpoint": {"schema": 1, "id": "e", "run": "r", "task": "t", "agents": ["ann", "bob"],
                      "tools": ["shell"], "success": 0.5, "meta": {"a": [1]}, "events": EVENTS},
@@ -121,8 +140,50 @@ SAMPLES = {
     "langgraph updates": [{node: {"messages": [{"type": "ai", "content": node, "id": "1",
                                                 "name": None, "tool_calls": []}]}}
                           for node in ("planner", "writer")],
-    "crewai": {"tasks_output": [{"agent": "Researcher", "description": "find", "raw": "done"},
-                                {"agent": "Writer", "description": "write", "raw": "written"}]},
+    "langgraph states": [{"messages": HISTORY[:n]} for n in (1, 2, 3)],
+    "langgraph messages": [[{"type": "AIMessageChunk", "id": f"r{i % 2}", "content": word},
+                            {"langgraph_node": node}]
+                           for i, (node, word) in enumerate([("ann", "yes"), ("bob", "no")] * 2)],
+    "langgraph stream": [[["desk:7"], {"agent": {"messages": [HISTORY[1]]}}],
+                         {"clerk": {"messages": [HISTORY[2]]}}],
+    "crewai": {"tasks_output": [
+        {"agent": "Researcher", "description": "find", "raw": "done", "messages": [
+            {"role": "assistant", "content": "Thought: t\nAction: look\nAction Input: {}\n"
+                                             "Observation: nothing"}]},
+        {"agent": "Writer", "description": "write", "raw": "written"}],
+        "token_usage": {"total_tokens": 9}},
+    "camel": {"role_1": "Cook", "role_2": "Guest", "id": "c", "specified_task": "soup",
+              "message_1": {"role_name": "Guest", "role_type": "USER", "content": "salt"},
+              "message_2": {"role_name": "Cook", "role_type": "ASSISTANT", "content": "added"}},
+    "camel records": [
+        {"message": {"role_name": who, "content": "x", "meta_dict": {"tool_calls": [CALL]}},
+         "role_at_backend": "assistant", "timestamp": 1.5} for who in ("Cook", "Guest")],
+    "autogen 0.2": {"chat_history": [
+        {"role": "user", "name": "ann", "content": "a", "tool_calls": [CALL]},
+        {"role": "tool", "tool_responses": [{"tool_call_id": "1", "content": "nothing"}],
+         "content": ""},
+        {"role": "assistant", "name": "bob", "content": "b"}], "summary": "s", "cost": {}},
+    "autogen stream": [
+        {"source": "ann", "type": "ThoughtEvent", "content": "hm"},
+        {"source": "ann", "type": "ToolCallRequestEvent", "created_at": "2026-01-02T03:04:05Z",
+         "content": [{"id": "1", "name": "look", "arguments": "{}"}]},
+        {"source": "ann", "type": "ToolCallExecutionEvent",
+         "content": [{"call_id": "1", "name": "look", "content": "x", "is_error": True}]},
+        {"source": "bob", "type": "HandoffMessage", "target": "ann", "content": "go"},
+        {"source": "boss", "type": "SelectSpeakerEvent", "content": ["ann"]}],
+    "adk": {"id": "s", "appName": "trip", "events": ADK_EVENTS},
+    "adk events": ADK_EVENTS,
+    "adk evaluation": {"eval_set_id": "set", "eval_case_results": [
+        {"eval_id": "one", "final_eval_status": 1,
+         "overall_eval_metric_results": [{"metric_name": "match", "score": 0.5}],
+         "session_details": {"events": ADK_EVENTS}}]},
+    "mast": {"mas_name": "HyperAgent", "mast_annotation": {"1.3": 1}, "trace": {"trajectory":
+             "HyperAgent_x - INFO - Planner's Response: Look.\nat it\n"
+             "HyperAgent_x - INFO - Inner-Editor-Assistant's Response: I edit.\n"
+             "HyperAgent_x - INFO - Editor->Planner: done"}},
+    "chatdev": "[2026-01-02 10:00:00 INFO] Tester: **Tester<->Programmer on : Test, turn 0**\n\n"
+               "It fails.\n[2026-01-02 10:00:07 INFO] **[OpenAI_Usage_Info Receive]**\n"
+               "prompt_tokens: 8\n[2026-01-02 10:00:09 INFO] Programmer: **turn 1**\n\nI mend.",
     "openai": {"id": "x", "task": "t", "success": 1, "messages": [
         {"role": "user", "content": "q"}, {"role": "assistant", "name": "ann", "content": "a"},
         {"role": "assistant", "name": "bob", "content": None, "tool_calls": [CALL]},
@@ -137,7 +198,7 @@ def test_every_format_keeps_its_promises(name):
 
 
 def test_formats_without_a_sample_here_have_one_member():
-    assert set(FORMATS) - set(SAMPLES) == {"inspect_ai", "mast"}
+    assert set(FORMATS) - set(SAMPLES) == {"inspect_ai"}
 
 
 LOG = {"meeting": "the test", "minutes": ["ann: I write it.", "bob: I run it.", "ann: Good."]}

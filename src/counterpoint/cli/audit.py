@@ -48,7 +48,8 @@ class Audit:
     fail_on: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg()] = ()
     """Exit with 1 if this audit, or its finding AUDIT.NAME, finds something; may be repeated."""
     mapping: Path | None = None
-    """A TOML file that names the members: lists `agents`, `tools`, `ignore`, a table [rename]."""
+    """A TOML file that names the members (lists `agents`, `tools`, `ignore`, a table [rename]), and
+    may say with paths where everything stands (tables [episode], [message])."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json."""
     json: bool = False

@@ -19,6 +19,8 @@ from counterpoint.cli.results import finish
 from counterpoint.errors import OutputError, SettingError
 from counterpoint.readers.episodes import encode
 from counterpoint.readers.logs import Notes, noted_episodes, read_mapping
+from counterpoint.readers.skeleton import skeleton
+from counterpoint.readers.walk import document
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,15 @@ class Import:
     """Read logs of a team, written by any tool, and write one episode a line.
 
     PATH is a file, or a folder that is read with all its subfolders. The format is recognized by
-    content: CooperBench folders, OpenAI chat JSON lines, inspect_ai (.json, .eval), Who&When,
-    AutoGen, LangGraph, CrewAI, OpenTelemetry and OpenInference spans, Langfuse, LangSmith, the
-    OpenAI Agents SDK, MAST rows, our own. An incomplete last line is left out, and a warning is
+    content: OpenTelemetry spans, Langfuse, LangSmith, the OpenAI and Claude SDKs, LangGraph, AutoGen,
+    CrewAI, ADK, inspect_ai and more (`counterpoint doctor` lists all). A log of another shape is
+    read with a mapping that has paths. An incomplete last line is left out, and a warning is
     printed. Anything else that is broken is an error that names its place. Files that are not logs
     are skipped.
 
     Examples:
       counterpoint import runs/ -o runs.jsonl
+      counterpoint import strange.json --skeleton -o mapping.toml
       counterpoint import chat.jsonl -o runs.jsonl --mapping names.toml
     """
 
@@ -42,7 +45,10 @@ class Import:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The file to write."""
     mapping: Path | None = None
-    """A TOML file that names the members: lists `agents`, `tools`, `ignore`, a table [rename]."""
+    """A TOML file that names the members (lists `agents`, `tools`, `ignore`, a table [rename]), and
+    may say with paths where everything stands (tables [episode], [message])."""
+    skeleton: bool = False
+    """Write a mapping to edit for a log of no known format, instead of episodes."""
     json: bool = False
     """Print the summary as JSON alone."""
 
@@ -54,6 +60,8 @@ class Import:
             raise OutputError(
                 f"could not write {self.output}, which is no file; choose another one"
             )
+        if self.skeleton:
+            return self._write_skeleton()
         names = read_mapping(self.mapping) if self.mapping else None
         formats: Counter[str] = Counter()
         agents: set[str] = set()
@@ -71,13 +79,13 @@ class Import:
                 printer.finish()
                 file.flush()
                 os.fsync(file.fileno())
+            if not formats:
+                raise SettingError(f"got no episode in {self.path}; wanted a log of a team")
             temporary.replace(self.output)
         except OSError as error:
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(
-                f"could not write {self.output} ({error.strerror}); what was there is unchanged"
-            ) from None
+            raise self._not_written(error) from None
         finally:
             with suppress(OSError):
                 temporary.unlink()
@@ -100,6 +108,26 @@ class Import:
         )
         finish(document, lambda _: [sentence], None, self.json)
         return 0
+
+    def _write_skeleton(self) -> int:
+        """Writes a mapping with guesses from the keys of the log."""
+        if self.output.exists():
+            raise OutputError(f"{self.output} is there already; choose another file for a mapping")
+        if not self.path.is_file():
+            raise SettingError(f"got {self.path} for --skeleton; wanted one file")
+        text = skeleton(document(self.path))
+        try:
+            self.output.write_text(text, "utf-8")
+        except OSError as error:
+            raise self._not_written(error) from None
+        sentence = Text(f"{self.output} has guesses: edit it, then import with --mapping")
+        document_of = {"schema": "counterpoint.skeleton/1", "version": __version__, "mapping": text}
+        finish(document_of, lambda _: [sentence], None, self.json)
+        return 0
+
+    def _not_written(self, error: OSError) -> OutputError:
+        said = f"could not write {self.output} ({error.strerror}); what was there is unchanged"
+        return OutputError(said)
 
 
 SHOWN = 5

@@ -9,7 +9,9 @@ members of the team, and a small TOML file overrides them (`read_mapping`):
     [rename]
     "assistant-1" = "planner"
 
-A torn last line is left out with a warning; `walk` says what else may be left out.
+Names may have `*` for any letters and `?` for one. Tables with paths (`custom`) read a log that is
+of none of the known formats. A torn last line is left out with a warning; `walk` says what else may
+be left out.
 """
 
 from __future__ import annotations
@@ -17,13 +19,21 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 
 from counterpoint.errors import LogError
+from counterpoint.readers.custom import (
+    CallPaths,
+    EpisodePaths,
+    MessagePaths,
+    Tables,
+    custom_format,
+)
 from counterpoint.readers.lines import TornLogWarning
 from counterpoint.readers.walk import Note, walk
 from counterpoint.records import Episode, Event
@@ -40,6 +50,18 @@ class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Speakers whose events are left out."""
     rename: dict[str, str] = {}
     """Old name to new name; the other fields have new names."""
+    episode: EpisodePaths = EpisodePaths()
+    message: MessagePaths | None = None
+    """With this table, all logs are read by the paths of the mapping and by no known format."""
+    call: CallPaths | None = None
+    kinds: dict[str, str] = {}
+    """The log's word for a kind of messages to our word."""
+
+    def tables(self) -> Tables | None:
+        """Returns the tables with paths, if there are any."""
+        if self.message is None:
+            return None
+        return Tables(self.message, self.episode, self.call, self.kinds)
 
 
 def read_mapping(path: Path) -> Names:
@@ -49,9 +71,15 @@ def read_mapping(path: Path) -> Names:
         LogError: The file cannot be read, or has other keys or types.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Names)
+        names = msgspec.toml.decode(path.read_bytes(), type=Names)
+        if names.message is None and (names.call or names.kinds or names.episode != EpisodePaths()):
+            raise ValueError("there are tables with paths, and no table message")
+        return names
     except (OSError, ValueError) as error:
-        wanted = "a TOML file with lists agents, tools and ignore, and a table rename"
+        wanted = (
+            "a TOML file with lists agents, tools and ignore, and tables rename, episode, message, "
+            "call and kinds"
+        )
         raise LogError(f"got mapping {path}: {error}; wanted {wanted}") from None
 
 
@@ -64,7 +92,7 @@ def mapped(episode: Episode, mapping: Names) -> Episode:
     kept: list[Event] = []
     for event in episode.events:
         agent = renamed(event.agent)
-        if agent not in mapping.ignore:
+        if not _among(agent, mapping.ignore):
             to = tuple(map(renamed, event.to))
             kept.append(replace(event, t=len(kept), agent=agent, to=to))
     names = tuple(dict.fromkeys([*map(renamed, (*episode.agents, *episode.tools)),
@@ -73,11 +101,18 @@ def mapped(episode: Episode, mapping: Names) -> Episode:
     agents = tuple(
         name
         for name in names
-        if name not in mapping.ignore
-        and (name in mapping.agents or (name in were and name not in mapping.tools))
+        if not _among(name, mapping.ignore)
+        and (_among(name, mapping.agents) or (name in were and not _among(name, mapping.tools)))
     )
-    tools = tuple(n for n in names if n not in agents and n not in mapping.ignore)
+    tools = tuple(n for n in names if n not in agents and not _among(n, mapping.ignore))
     return replace(episode, events=tuple(kept), agents=agents, tools=tools, doubts=())
+
+
+def _among(name: str, patterns: Sequence[str]) -> bool:
+    """Returns whether a name is one of a list, in which `*` and `?` stand for letters."""
+    return any(
+        name == pattern or fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in patterns
+    )
 
 
 def read_logs(
@@ -102,7 +137,9 @@ def read_logs(
     if not root.exists():
         raise LogError(f"got {root}: no such file or folder; wanted a log")
     times: dict[int, int] = {}  # by hash: a log may have millions of ids
-    for episode in walk(root, note):
+    tables = names.tables() if names else None
+    form = custom_format(tables, note) if tables else None
+    for episode in walk(root, note, form):
         key = hash(episode.id)
         times[key] = times.get(key, 0) + 1
         if times[key] > 1:

@@ -8,7 +8,7 @@ on; the file that was asked for is an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from counterpoint.readers.build import Format, Line, SessionFormat
 from counterpoint.readers.formats.catalogue import FORMATS, format_of
 from counterpoint.readers.formats.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.lines import json_lines, json_value
+from counterpoint.readers.skeleton import refusal
 from counterpoint.records import Episode
 
 LARGEST_DOCUMENT = 64 * 2**20
@@ -29,24 +30,25 @@ MOST_UNKNOWN = 50
 Note = Callable[[str], object]
 
 
-def walk(root: Path, note: Note) -> Iterator[Episode]:
+def walk(root: Path, note: Note, form: SessionFormat | None = None) -> Iterator[Episode]:
     """Yields all episodes of a file or a folder.
 
     Args:
         root: the file or folder.
         note: called with a line for each part that is left out.
+        form: the format of all files; by default, that of each is found.
 
     Raises:
         LogError: The file that was asked for is no log or is broken.
     """
-    yield from _Walk(root, note).episodes()
+    yield from _Walk(root, note, form).episodes()
 
 
 class _Walk:
     """One walk; it remembers the files that were read together with another one."""
 
-    def __init__(self, root: Path, note: Note) -> None:
-        self._root, self._note = root, note
+    def __init__(self, root: Path, note: Note, form: SessionFormat | None) -> None:
+        self._root, self._note, self._form = root, note, form
         self._done: set[Path] = set()
 
     def episodes(self) -> Iterator[Episode]:
@@ -60,7 +62,7 @@ class _Walk:
     def _folder(self, folder: Path) -> Iterator[Episode]:
         try:
             inner = sorted(folder.iterdir())
-            if is_cooperbench(folder):
+            if self._form is None and is_cooperbench(folder):
                 yield cooperbench(folder, _load)
                 return
         except OSError as error:
@@ -99,7 +101,11 @@ class _Walk:
         if head.startswith(b"PK\x03\x04"):
             yield from read_archive(path)
             return
-        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        if self._form is not None:
+            yield from self._form.read(list(_lines(path, head, whole=True)), self._name(path))
+            return
+        is_json = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+        if not is_json and _text_format(head) is None:
             raise LogError(f"{path}: got no JSON; wanted a log")
         lines = _lines(path, head)
         first: list[Line] = []
@@ -110,9 +116,8 @@ class _Walk:
             if kind or len(first) == MOST_UNKNOWN:
                 break
         if kind is None:
-            raise LogError(
-                f"{path}: got JSON of no kind that is known; wanted one of {', '.join(FORMATS)}"
-            )
+            said = refusal(first[0]) if first else "got no value; wanted a log"
+            raise LogError(f"{path}: {said}")
         form = FORMATS[kind]
         fitting = self._fitting(path, kind, chain(first, lines))
         if isinstance(form, Format):
@@ -148,6 +153,11 @@ class _Walk:
                 yield from form.read(lines, name)
 
 
+def document(path: Path) -> list[Line]:
+    """Returns the first lines of a file, or the one value in it."""
+    return list(islice(_lines(path, _head(path), whole=True), MOST_UNKNOWN))
+
+
 def _numbered(name: str, line: Line) -> str:
     return f"{name}-{line.number}" if line.number else name
 
@@ -161,15 +171,22 @@ def _head(path: Path) -> bytes:
         raise LogError(f"{path}: {error.strerror}") from None
 
 
-def _lines(path: Path, head: bytes) -> Iterator[Line]:
-    """Yields the values of a file: its lines, the elements of its list, or the one value in it."""
+def _lines(path: Path, head: bytes, whole: bool = False) -> Iterator[Line]:
+    """Yields the values of a file: its lines, the elements of its list, or the one value in it.
+
+    The value of a file that is the text of a known format is this text. With `whole`, a list is one
+    value.
+    """
+    if not whole and _text_format(head) is not None:
+        yield Line(_text(path), str(path), path, "")
+        return
     if _is_lines(path, head):
         with path.open("rb") as file:
             for number, where, value in json_lines(file, f"{path}, "):
                 yield Line(value, where, path, str(number))
         return
     value = _load(path)
-    if isinstance(value, list) and format_of(value) is None:
+    if not whole and isinstance(value, list) and format_of(value) is None:
         for i, each in enumerate(value):
             yield Line(each, f"{path}, {i}", path, str(i))
     else:
@@ -190,14 +207,28 @@ def _is_lines(path: Path, head: bytes) -> bool:
     return bool(rest.strip())
 
 
+def _text_format(head: bytes) -> str | None:
+    """Returns the format of a file that is a text and no JSON, by its first bytes."""
+    return format_of(head.decode(errors="ignore"))
+
+
+def _text(path: Path) -> str:
+    """Returns the text of a file; bytes that are not UTF-8 become question marks."""
+    return _bytes(path, "as one text").decode(errors="replace")
+
+
 def _load(path: Path) -> object:
     """Returns the value of a file that is one JSON value."""
+    return json_value(_bytes(path, "in one JSON value; write JSON lines"), str(path))
+
+
+def _bytes(path: Path, how: str) -> bytes:
+    """Returns what is in a file that is read at once; a file that is too large is an error."""
     try:
-        if path.stat().st_size > LARGEST_DOCUMENT:
-            raise LogError(
-                f"{path}: got {path.stat().st_size // 2**20} MB in one JSON value; wanted at most "
-                f"{LARGEST_DOCUMENT // 2**20}: write JSON lines"
-            )
-        return json_value(path.read_bytes(), str(path))
+        size = path.stat().st_size
+        if size > LARGEST_DOCUMENT:
+            most = LARGEST_DOCUMENT // 2**20
+            raise LogError(f"{path}: got {size // 2**20} MB {how}; wanted at most {most} MB")
+        return path.read_bytes()
     except OSError as error:
         raise LogError(f"{path}: {error.strerror}") from None

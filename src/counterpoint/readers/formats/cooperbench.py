@@ -1,8 +1,9 @@
-"""CooperBench: a folder with the messages and the actions of the agents of one run.
+"""CooperBench: a folder with the messages and the actions of the agents of one run, two or more.
 
-`conversation.json` is a list of {from, to, message, timestamp, feature_id};
-`agent{feature}_traj.json` has the `agent_id` and its messages; `result.json` and `eval.json`, if
-they exist, have the results. This reader follows the runner's own code:
+The conversation is a list of {from, to, message, timestamp, feature_id}; the trajectory of each
+agent has its `agent_id` and its messages; a result has the setting, the agents and the costs; an
+evaluation, if there is one, says what passed. Files are recognized by their first keys, so their
+names do not matter. This reader follows the runner's own code:
 https://github.com/cooperbench/CooperBench, runner/coop.py.
 """
 
@@ -10,26 +11,51 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.build import EventFields
-from counterpoint.records import Episode, Event
+from counterpoint.readers.build import EventFields, finite
+from counterpoint.records import Episode, Event, Json
 
-TRAJECTORY = re.compile(r"^agent\w*_traj\.json$")
 Load = Callable[[Path], Any]
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "trajectory": ("agent_id", "messages"),
+    "result": ("setting", "agents", "features"),
+    "eval": ("merge", "feature"),
+    "conversation": ("from", "to", "message"),
+}
+"""Part of a run to the keys that stand in the first bytes of its file."""
+_FEATURE = re.compile(r"feature\d*+")
+ENVIRONMENT = "environment"
+"""The speaker of what a step gives back."""
+
+
+def _part(path: Path) -> str:
+    """Returns which part of a run a file is, or an empty text."""
+    named = path.name in ("eval.json", "result.json")
+    if named or path.name.endswith("_traj.json"):
+        return path.stem if named else "trajectory"
+    if path.suffix != ".json" or not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        head = file.read(4096).decode(errors="replace")
+    is_list = head.lstrip()[:1] == "["
+    for part, keys in PARTS.items():
+        if is_list == (part == "conversation") and all(f'"{key}' in head for key in keys):
+            return part
+    return "conversation" if path.name == "conversation.json" else ""
 
 
 def is_cooperbench(folder: Path) -> bool:
-    """Returns whether a folder is one run."""
-    names = {path.name for path in folder.iterdir()}
-    return "result.json" in names and any(TRAJECTORY.match(name) for name in names)
+    """Returns whether a folder is one run: it has a result and the trajectory of an agent."""
+    parts = {_part(path) for path in folder.iterdir()}
+    return {"result", "trajectory"} <= parts
 
 
 def cooperbench(folder: Path, load: Load) -> Episode:
-    """Returns one run: messages between agents, and an action for each step of each agent.
+    """Returns one run: messages between agents, and each step of each agent with its output.
 
     Steps without a time stand behind the messages, agent by agent.
 
@@ -40,50 +66,84 @@ def cooperbench(folder: Path, load: Load) -> Episode:
     Raises:
         LogError: A file of the run is not as the runner writes it.
     """
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        files.setdefault(_part(path), []).append(path)
     timed: list[tuple[float, int, EventFields]] = []
-    talk = folder / "conversation.json"
-    for i, message in enumerate(_list(load(talk), talk) if talk.exists() else []):
-        if not isinstance(message, dict) or not isinstance(message.get("from"), str):
-            raise LogError(f"{talk}, message {i}: got no sender; wanted from, to and message")
-        to = message.get("to")
-        timed.append((_time(message), len(timed), {
-            "agent": message["from"], "kind": "message", "text": str(message.get("message") or ""),
-            "to": (str(to),) if to else (),
-            "meta": {"feature": message.get("feature_id")}, "seconds": _seconds(message),
-        }))  # fmt: skip
-    for path in sorted(p for p in folder.iterdir() if TRAJECTORY.match(p.name)):
+    for talk in files.get("conversation", []):
+        for i, message in enumerate(_list(load(talk), talk)):
+            if not isinstance(message, dict) or not isinstance(message.get("from"), str):
+                raise LogError(f"{talk}, message {i}: got no sender; wanted from, to and message")
+            to = message.get("to")
+            timed.append((_time(message), len(timed), {
+                "agent": message["from"], "kind": "message",
+                "text": str(message.get("message") or ""), "to": (str(to),) if to else (),
+                "meta": {"feature": message.get("feature_id")}, "seconds": _seconds(message),
+            }))  # fmt: skip
+    costs: dict[str, Json] = {}
+    received = 0
+    for path in files["trajectory"]:
         track = load(path)
         if not isinstance(track, dict):
             raise LogError(f"{path}: got {type(track).__name__}; wanted an object with messages")
-        who = str(track.get("agent_id") or path.name.removesuffix("_traj.json"))
-        for message in _list(track.get("messages", []), path):
-            if isinstance(message, dict) and message.get("role") == "assistant":
-                timed.append((_time(message), len(timed), {
-                    "agent": who, "kind": "action", "text": str(message.get("content") or ""),
-                    "tool": "step", "seconds": _seconds(message),
-                }))  # fmt: skip
+        who = str(track.get("agent_id") or path.stem.removesuffix("_traj"))
+        if (cost := finite(track.get("cost"))) is not None:
+            costs[who] = cost
+        has_acted = False
+        for message in _list(track.get("messages") or [], path):
+            role = message.get("role") if isinstance(message, dict) else None
+            has_acted = has_acted or role == "assistant"
+            if not has_acted or role not in ("assistant", "user", "tool"):
+                continue  # prompts
+            text = message.get("content")
+            text = text if isinstance(text, str) else str(text or "")
+            if role != "assistant" and text.startswith("[Message from "):
+                received += 1  # it is in the conversation
+                continue
+            timed.append((_time(message), len(timed), {
+                "agent": who if role == "assistant" else ENVIRONMENT,
+                "kind": "action" if role == "assistant" else "message", "text": text,
+                "tool": "step", "to": () if role == "assistant" else (who,),
+                "seconds": _seconds(message),
+            }))  # fmt: skip
     timed.sort(key=lambda each: each[:2])
     events = tuple(Event(t=t, **each) for t, (_, _, each) in enumerate(timed))
-    result = load(folder / "result.json")
+    result = load(files["result"][0])
     result = result if isinstance(result, dict) else {}
-    graded = load(folder / "eval.json") if (folder / "eval.json").exists() else None
-    agents = tuple(result.get("agents") or {}) or tuple(dict.fromkeys(e.agent for e in events))
+    graded = load(files["eval"][0]) if "eval" in files else None
+    given = result.get("agents")
+    roster = given if isinstance(given, dict) else {}
+    spoken = [e.agent for e in events if e.agent != ENVIRONMENT]
+    agents = tuple(dict.fromkeys([*spoken, *roster]))
+    features = result.get("features")
     task = f"{result.get('repo', '')}/{result.get('task_id', '')}"
-    task = f"{task}/{'-'.join(map(str, result.get('features') or []))}"
+    task = f"{task}/{'-'.join(map(str, features if isinstance(features, list) else []))}"
     merge = graded.get("merge") if isinstance(graded, dict) else None
-    meta = {"format": "cooperbench", "setting": result.get("setting"),
-            "cost": result.get("total_cost"), "merge": merge}  # fmt: skip
+    meta: dict[str, Json] = {"format": "cooperbench", "setting": result.get("setting"),
+                             "cost": result.get("total_cost"), "merge": merge}  # fmt: skip
+    if costs:
+        meta["costs"] = costs
+    if received:
+        meta["left_out"] = {"messages that arrived, which the conversation has": received}
+    faults = [
+        f"{who}: {each.get('error') or each.get('status')}"
+        for who, each in roster.items()
+        if isinstance(each, dict) and (each.get("error") or each.get("status") == "Error")
+    ]
     name, run = str(result.get("run_id") or folder.name), str(result.get("run_name", ""))
-    return Episode(name, events, agents, (), run, task, _success(graded), meta)
+    tools = (ENVIRONMENT,) if any(e.agent == ENVIRONMENT for e in events) else ()
+    return Episode(name, events, agents, tools, run, task, _success(graded), meta,
+                   ending="; ".join(faults))  # fmt: skip
 
 
 def _success(graded: Any) -> float | None:
     if not isinstance(graded, dict):
         return None
-    if isinstance(graded.get("both_passed"), bool):
-        return float(graded["both_passed"])
+    for key in ("both_passed", "all_passed"):
+        if isinstance(graded.get(key), bool):
+            return float(graded[key])
     passed = [v.get("passed") for k, v in graded.items()
-              if re.match(r"feature\d*$", k) and isinstance(v, dict)]  # fmt: skip
+              if _FEATURE.fullmatch(k) and isinstance(v, dict)]  # fmt: skip
     return float(all(passed)) if passed and all(isinstance(p, bool) for p in passed) else None
 
 

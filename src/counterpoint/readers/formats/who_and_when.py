@@ -32,13 +32,17 @@ def who_and_when(value: Any, where: str, name: str) -> list[Episode]:
                 event["meta"] = {"note": match[2]}
         events.append(event)
     right = value.get("is_correct", value.get("is_corrected"))
-    reasons = ("mistake_agent", "mistake_step", "mistake_reason")
+    reasons = ("mistake_agent", "mistake_step", "mistake_reason", "mistake_type")
+    prompts = value.get("system_prompt")
+    roster = tuple(prompts) if isinstance(prompts, dict) else ()  # a prompt for each member
     labels = {name: value[name] for name in reasons if name in value}
-    meta = {"gold": value.get("ground_truth"), "level": value.get("level")}
+    meta = {"gold": value.get("ground_truth"), "level": value.get("level"),
+            "question": value.get("question_ID")}  # fmt: skip
     success = None if right is None else float(bool(right))
     outside = ("Computer_terminal", "ComputerTerminal", "human")
-    return [episode(name, events, "who_and_when", outside, task=str(value["question"]),
-                    success=success, meta=meta, labels=labels)]  # fmt: skip
+    members = [who for who in roster if who not in outside]
+    return [episode(name, events, "who_and_when", outside, members=members, meta=meta,
+                    task=str(value["question"]), success=success, labels=labels)]  # fmt: skip
 
 
 FORMAT = Format(

@@ -1,0 +1,146 @@
+"""CAMEL: records of a memory, a list of messages with role names, or a conversation of two roles.
+
+A conversation has `role_1`, `role_2`, `message_1`, `message_2` and so on, as the data sets have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from counterpoint.errors import LogError
+from counterpoint.readers.build import (
+    EventFields,
+    Format,
+    Line,
+    SessionFormat,
+    count,
+    episode,
+    list_of,
+    object_of,
+    seconds_of,
+)
+from counterpoint.readers.formats.autogen_chat import content_text
+from counterpoint.readers.handoffs import text_of
+from counterpoint.records import Episode, Json
+
+
+def is_record(value: Any) -> bool:
+    """Returns whether a value is a message with a role name, plain or in a record of a memory."""
+    if not isinstance(value, dict):
+        return False
+    inner = value["message"] if isinstance(value.get("message"), dict) else value
+    return isinstance(inner.get("role_name"), str) and "content" in inner
+
+
+def _records(value: Any) -> list[Any]:
+    """Returns the records of a list or of an object that has them."""
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("messages", "history", "records", "msgs")
+                      if isinstance(value.get(key), list)), [])  # fmt: skip
+    return value if isinstance(value, list) else []
+
+
+def is_pair(value: Any) -> bool:
+    """Returns whether a value is a conversation of two roles, as CAMEL's data sets have it."""
+    return isinstance(value, dict) and "role_1" in value and is_record(value.get("message_1"))
+
+
+def is_camel(value: Any) -> bool:
+    """Returns whether a value is a conversation of CAMEL's."""
+    if is_pair(value):
+        return True
+    first = _records(value)[:3]
+    return first != [] and all(map(is_record, first))
+
+
+def camel(value: Any, where: str, name: str) -> list[Episode]:
+    """Returns one episode; both roles of a conversation are members."""
+    if not is_pair(value):
+        items = [(item, f"{where}, message {i}") for i, item in enumerate(_records(value))]
+        return [_episode(items, name)]
+    total = count(value.get("num_messages"))
+    numbers = range(1, (total if total is not None and total <= len(value) else len(value)) + 1)
+    keys = [key for i in numbers if (key := f"message_{i}") in value]
+    items = [(value[key], f"{where}, {key}") for key in keys]
+    ending = text_of(value.get("termination_reason"))
+    own = text_of(value.get("id")) or name
+    return [_episode(items, own, task=_task(value), ending=ending)]
+
+
+def _task(value: Mapping[str, Json]) -> str:
+    """Returns the specified task, or the original one."""
+    found = value.get("specified_task") or value.get("original_task") or value.get("task")
+    return text_of(found)
+
+
+def _lines(lines: Sequence[Line], name: str) -> list[Episode]:
+    return [_episode([(line.value, line.where) for line in lines], name)]
+
+
+def _episode(
+    items: Sequence[tuple[Any, str]], name: str, task: str = "", ending: str = ""
+) -> Episode:
+    events: list[EventFields] = []
+    outside: list[str] = []
+    tools: dict[str, str] = {}
+    for item, at in items:
+        events += _events(object_of(item, at), at, outside, tools)
+    members = {e["agent"] for e in events} - set(outside)
+    order = [e["agent"] for e in events if e["agent"] in members]
+    task = task or next((e["text"] for e in events if e["agent"] != "system"), "")
+    return episode(name, events, "camel", outside, members=list(dict.fromkeys(order)), task=task,
+                   ending=ending)  # fmt: skip
+
+
+def _events(
+    record: Mapping[str, Json], at: str, outside: list[str], tools: dict[str, str]
+) -> list[EventFields]:
+    """Returns the events of a record; whoever is outside the team is added to `outside`."""
+    inner = record.get("message")
+    message = inner if isinstance(inner, dict) else record
+    who, backend = message.get("role_name"), str(record.get("role_at_backend") or "").lower()
+    if not isinstance(who, str) or not who:
+        raise LogError(f"{at}: got no role_name; wanted the speaker's")
+    base: EventFields = {"agent": who, "kind": "message",
+                         "seconds": seconds_of(record.get("timestamp"))}  # fmt: skip
+    if thinking := text_of(message.get("reasoning_content")):
+        base["meta"] = {"thinking": thinking}
+    if backend in ("system", "developer"):
+        outside.append("system")
+        return [{**base, "agent": "system", "text": content_text(message.get("content"))}]
+    tool, call = text_of(message.get("func_name")), text_of(message.get("tool_call_id"))
+    if backend in ("function", "tool") or (
+        tool and "result" in message and not message.get("args")
+    ):
+        tool = tool or tools.get(call) or "tool"
+        outside.append(tool)
+        text = text_of(message.get("result")) or content_text(message.get("content"))
+        return [{**base, "agent": tool, "tool": tool, "call": call, "text": text}]
+    if tool:
+        tools[call] = tool
+        return [{**base, "kind": "action", "tool": tool, "call": call,
+                 "text": text_of(message.get("args"))}]  # fmt: skip
+    kind = str(message.get("role_type") or "").lower()
+    if kind in ("default", "system") or who.lower() in ("user", "human"):
+        outside.append(who)
+    calls = list_of(_calls(message), f"{at}, tool_calls")
+    text = content_text(message.get("content"))
+    events: list[EventFields] = [{**base, "text": text}] if text or not calls else []
+    for each in calls:
+        function = object_of(object_of(each, at).get("function", each), at)
+        name, number = text_of(function.get("name")), text_of(each.get("id"))
+        tools[number] = name
+        events.append({**base, "kind": "action", "tool": name or "tool", "call": number,
+                       "text": text_of(function.get("arguments"))})  # fmt: skip
+    return events
+
+
+def _calls(message: Mapping[str, Json]) -> Json:
+    meta = message.get("meta_dict")
+    inner = meta.get("tool_calls") if isinstance(meta, dict) else None
+    return message.get("tool_calls") or inner or []
+
+
+FORMAT = Format(is_camel, camel)
+RECORDS = SessionFormat(is_record, _lines)
