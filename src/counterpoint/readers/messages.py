@@ -73,6 +73,8 @@ class LoggedMessage:
     thinking: str = ""
     facts: Facts | None = None
     """What the log says of the message as a whole."""
+    is_thought: bool = False
+    """Whether it is nothing but thinking, which may be empty because the log hides it."""
 
     @property
     def speaker(self) -> str:
@@ -214,7 +216,8 @@ def _item(value: Any, where: str) -> LoggedMessage:
     facts = facts_of(value)
     if kind == "reasoning":
         thoughts = [text_of(get(key), f"{where}, {key}") for key in ("summary", "content")]
-        return LoggedMessage("assistant", "", "", thinking="\n".join(filter(None, thoughts)))
+        return LoggedMessage("assistant", "", "", thinking="\n".join(filter(None, thoughts)),
+                             facts=facts or None, is_thought=True)  # fmt: skip
     if kind.endswith("_output"):
         given = get("output")
         text = text_of(given, f"{where}, output") if isinstance(given, list) else as_text(given)
@@ -259,11 +262,13 @@ def fields_of(
     waiting: LoggedMessage | None = None  # only thinking: it belongs to what the speaker does next
     for message in messages:
         own, thinking, calls = message.name or message.role, message.thinking, message.calls
+        facts = message.facts
         if waiting is not None:
             if (waiting.name or waiting.role) == own:
                 thinking = "\n".join(filter(None, [waiting.thinking, thinking]))
+                facts = {**(waiting.facts or {}), **(facts or {})}
             else:
-                fields.append(_thought(waiting, waiting.thinking))
+                fields += _thought(waiting)
             waiting = None
         first = len(fields)
         if not calls:
@@ -273,8 +278,8 @@ def fields_of(
             fields.append({"agent": tool, "kind": "message", "text": message.text, "tool": tool,
                            "call": message.call_id})  # fmt: skip
         elif message.text or not (calls or message.results):
-            if thinking and not message.text:
-                waiting = replace(message, thinking=thinking)
+            if message.is_thought or (thinking and not message.text):
+                waiting = replace(message, thinking=thinking, facts=facts)
                 continue
             fields.append({"agent": own, "kind": "message", "text": message.text})
         for call in calls:
@@ -283,10 +288,10 @@ def fields_of(
                            "tool": call.name, "call": call.id})  # fmt: skip
         if calls:
             fields += [_result(result, called) for result in message.results]
-        if message.facts or thinking:
-            _add_facts(fields, first, message.facts or {}, thinking)
+        if facts or thinking:
+            _add_facts(fields, first, facts or {}, thinking)
     if waiting is not None:
-        fields.append(_thought(waiting, waiting.thinking))
+        fields += _thought(waiting)
     return fields
 
 
@@ -299,11 +304,13 @@ def _result(result: ToolResult, called: Mapping[str, str]) -> EventFields:
     return each
 
 
-def _thought(message: LoggedMessage, thinking: str) -> EventFields:
-    """Returns the event of a message that is nothing but thinking."""
+def _thought(message: LoggedMessage) -> list[EventFields]:
+    """Returns the event of a message that is nothing but thinking; none if that is hidden."""
+    if message.is_thought and not (message.thinking or message.facts):
+        return []
     each: list[EventFields] = [{"agent": message.speaker, "kind": "message", "text": ""}]
-    _add_facts(each, 0, message.facts or {}, thinking)
-    return each[0]
+    _add_facts(each, 0, message.facts or {}, message.thinking)
+    return each
 
 
 def _add_facts(fields: list[EventFields], first: int, facts: Facts, thinking: str) -> None:

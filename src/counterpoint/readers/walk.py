@@ -120,8 +120,9 @@ class _Walk:
                 yield from form.read(line.value, line.where, _numbered(self._name(path), line))
             return
         together = list(fitting)
+        self._done.add(path)
         for other in form.companions(path):
-            if other.is_file() and not other.is_symlink():
+            if other not in self._done and other.is_file() and not other.is_symlink():
                 self._done.add(other)
                 together += self._fitting(other, kind, _lines(other, _head(other)))
         if form.scope == "folder":

@@ -14,12 +14,16 @@ from counterpoint.readers import episodes
 from counterpoint.readers.build import Format, SessionFormat
 from counterpoint.readers.formats import (
     autogen,
+    claude_code,
+    codex,
     crewai,
     inspect_ai,
     langgraph,
     mast,
+    model_calls,
     openai_chat,
     otel,
+    tau,
     who_and_when,
 )
 
@@ -29,6 +33,10 @@ FORMATS = Registry[Format | SessionFormat](
         "counterpoint": episodes.FORMAT,
         "counterpoint training": episodes.TRAINING,
         "otel": otel.FORMAT,
+        "claude_code": claude_code.FORMAT,
+        "codex": codex.FORMAT,
+        "tau-bench": tau.FORMAT,
+        "tau2-bench": tau.TAU2,
         "who_and_when": who_and_when.FORMAT,
         "inspect_ai": inspect_ai.FORMAT,
         "mast": mast.FORMAT,
@@ -36,6 +44,8 @@ FORMATS = Registry[Format | SessionFormat](
         "langgraph": langgraph.FORMAT,
         "langgraph updates": langgraph.UPDATES,
         "crewai": crewai.FORMAT,
+        "model calls": model_calls.FORMAT,
+        "anthropic": openai_chat.ANTHROPIC,
         "openai": openai_chat.FORMAT,
     },
     "a counterpoint.readers.Format or SessionFormat",

@@ -133,7 +133,7 @@ def _print_of(message: LoggedMessage) -> tuple[object, ...]:
     """Returns what is the same when a later request repeats a message."""
     calls = tuple([(call.id, call.name) for call in message.calls])
     results = tuple([(each.call_id, each.text) for each in message.results])
-    return message.role, message.text, calls, results, message.call_id
+    return message.role, message.text, calls, results
 
 
 def read(lines: Sequence[Line], name: str) -> Iterator[Episode]:
