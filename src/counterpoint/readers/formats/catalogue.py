@@ -13,6 +13,7 @@ from counterpoint.plugins import Registry
 from counterpoint.readers import episodes
 from counterpoint.readers.build import Format, SessionFormat
 from counterpoint.readers.formats import (
+    atif,
     autogen,
     claude_code,
     codex,
@@ -22,6 +23,7 @@ from counterpoint.readers.formats import (
     mast,
     model_calls,
     openai_chat,
+    openhands,
     otel,
     tau,
     who_and_when,
@@ -35,6 +37,8 @@ FORMATS = Registry[Format | SessionFormat](
         "otel": otel.FORMAT,
         "claude_code": claude_code.FORMAT,
         "codex": codex.FORMAT,
+        "atif": atif.FORMAT,
+        "openhands": openhands.FORMAT,
         "tau-bench": tau.FORMAT,
         "tau2-bench": tau.TAU2,
         "who_and_when": who_and_when.FORMAT,

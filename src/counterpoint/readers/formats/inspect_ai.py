@@ -26,8 +26,8 @@ from counterpoint.records import Episode, Json
 
 IN_ORDER = (
     "The log does not say which agent wrote which message: as many messages as spans of agents "
-    "are there, so each message counts for one span, in order. To count all messages as one "
-    """member, paste into a mapping: [rename] """
+    "are there, so each message counts for one span, in order. If they are one member, say so with "
+    "a mapping: "
 )
 """What is uncertain where only the order of spans names the members."""
 
@@ -68,8 +68,11 @@ def _sample(sample: Mapping[str, Any], at: str, name: str, number: int, run: str
     ending = _ending(sample)
     if len(calls.agents) > 1 and calls.are_whole:
         fields = fields_of(_opening(messages)) + calls.fields()
+        members = list(calls.agents)
+        if any(f["agent"] == "assistant" for f in fields):  # a call outside all agents
+            members.append("assistant")
         return episode(
-            own, fields, "inspect_ai", outsiders(fields, calls.agents), members=calls.agents,
+            own, fields, "inspect_ai", outsiders(fields, members), members=members,
             run=run, task=given, success=success, meta=meta, ending=ending, scores=scores,
         )  # fmt: skip
     _add_usage(messages, calls)
@@ -78,8 +81,8 @@ def _sample(sample: Mapping[str, Any], at: str, name: str, number: int, run: str
     if len(calls.agents) > 1 and len(calls.spans) == len(written):
         for message, agent in zip(written, calls.spans, strict=True):
             message.name = agent
-        lines = ", ".join(f'{agent} = "solver"' for agent in calls.agents)
-        doubt = f"{IN_ORDER}{lines}."
+        names = ", ".join(f'"{agent}" = "team"' for agent in calls.agents)
+        doubt = f"{IN_ORDER}rename = {{{names}}}."
     elif len(calls.agents) == 1:
         for message in written:
             message.name = message.name or calls.agents[0]

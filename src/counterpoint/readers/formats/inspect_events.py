@@ -16,6 +16,9 @@ from counterpoint.readers.content import as_text, error_of, text_of
 from counterpoint.readers.messages import LoggedMessage, facts_of, fields_of, parse_message
 
 ATTACHED = "attachment://"
+SCORER = "scorer"
+"""The name of whoever calls a model to grade: no member."""
+SCORERS = ("scorer", "scorers")
 
 
 def resolved(value: Any, attached: Mapping[str, Any], depth: int = 0) -> Any:
@@ -90,6 +93,8 @@ def _walk(
     known: dict[str, _Span], stack: list[tuple[str, str]],
     timed: list[tuple[float, int, LoggedMessage]], spoken: set[str], outer: str, depth: int,
 ) -> None:  # fmt: skip
+    are_bracketed = not any(isinstance(e, dict) and e.get("event") == "model" and e.get("span_id")
+                            for e in events)  # fmt: skip
     for i, value in enumerate(events):
         at = f"{where} {i}"
         event = object_of(value, at)
@@ -102,8 +107,10 @@ def _walk(
             if get("type") == "agent" and get("name"):
                 inner = as_text(get("name"))
                 calls.spans.append(inner)
+            elif get("type") in SCORERS:
+                inner = SCORER
             known[as_text(get("id"))] = _Span(as_text(get("id")), inner)
-            if not _has_spans(events):  # events that name no span: brackets
+            if are_bracketed:  # no event names its span
                 stack.append((as_text(get("id")), inner))
         elif kind == "span_end":
             if stack and stack[-1][0] == as_text(get("id")):
@@ -112,6 +119,7 @@ def _walk(
             key = f"{as_text(get('type'))} {as_text(get('name'))}"
             if get("action") == "begin":
                 inner = as_text(get("name")) if get("type") == "agent" else agent
+                inner = SCORER if get("type") in SCORERS else inner
                 if get("type") == "agent":
                     calls.spans.append(inner)
                 stack.append((key, inner))
@@ -122,7 +130,7 @@ def _walk(
             if message is None:
                 calls.are_whole = False
                 continue
-            message.name = message.name or agent
+            message.name = agent if agent == SCORER else message.name or agent
             spoken.add(agent)
             timed.append((_time(event, timed), len(timed), message))
         elif kind in ("tool", "subtask"):
@@ -138,11 +146,6 @@ def _walk(
             if isinstance(inner_events, list) and depth < 20:
                 _walk(inner_events, f"{at}, events", attached, calls, known, list(stack), timed,
                       spoken, agent, depth + 1)  # fmt: skip
-
-
-def _has_spans(events: list[Any]) -> bool:
-    return any(isinstance(e, dict) and e.get("event") == "model" and e.get("span_id")
-               for e in events)  # fmt: skip
 
 
 def _time(event: Mapping[str, Any], timed: list[tuple[float, int, LoggedMessage]]) -> float:
