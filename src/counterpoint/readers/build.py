@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Required, TypedDict
 
@@ -192,14 +192,16 @@ def seconds_of(value: Any) -> float | None:
 
     Args:
         value: seconds, milliseconds, microseconds or nanoseconds since 1970 as a number or its
-            digits (the unit follows from the size), or a date and time in ISO 8601.
+            digits (the unit follows from the size), or a date and time in ISO 8601, in UTC if it
+            names no other zone.
     """
     if isinstance(value, str):
         text = value.strip()
         if text.isascii() and text.replace(".", "", 1).isdigit() and len(text) <= 30:
             return _since_1970(float(text))
         try:
-            return datetime.fromisoformat(text).timestamp()
+            moment = datetime.fromisoformat(text)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError, OSError):
             return None
     number = finite(value)

@@ -149,7 +149,11 @@ def _with_facts(
     thinking = next((get(key) for key in ("reasoning_content", "reasoning", "thinking")
                      if isinstance(get(key), str)), "")  # fmt: skip
     error = "" if isinstance(get("error"), bool) else error_of(get("error"))
-    if get("is_error") is True or get("error") is True or (role == "tool" and get("status") == "error"):
+    if (
+        get("is_error") is True
+        or get("error") is True
+        or (role == "tool" and get("status") == "error")
+    ):
         error = error or text or "error"
     if error:
         facts["error"] = error

@@ -52,6 +52,9 @@ class _Team:
     used: set[int] = field(default_factory=set)
     members: list[str] = field(default_factory=list)
     copied: int = 0
+    """The number of steps that were copied from an earlier part."""
+    missing: list[str] = field(default_factory=list)
+    """The names of subagents' trajectories that are not there."""
 
 
 def read(lines: Sequence[Line], name: str) -> Iterator[Episode]:
@@ -111,6 +114,8 @@ def _episode(line: Line, name: str, team: _Team) -> Episode:
             meta[key] = about[key]
     if isinstance(value.get("notes"), str):
         meta["notes"] = value["notes"]
+    if team.missing:
+        meta["missing_trajectories"] = list(dict.fromkeys(team.missing))
     if team.copied:
         meta["copied_steps"] = team.copied
     return episode(
@@ -199,17 +204,19 @@ def _result(
     fields: list[EventFields] = []
     for key in dict.fromkeys(_refs(result)):
         other = embedded.get(key) or team.lines.get(key)
-        if other is None or id(other.value) in team.used or depth >= DEEPEST:
+        if other is None:
+            team.missing.append(key)
+            continue
+        if id(other.value) in team.used or depth >= DEEPEST:
             continue
         start: EventFields = {"agent": name, "kind": "handoff", "tool": tool, "call": call}
         fields.append(start)
         inner = _fields(other, team, "", depth + 1)
-        start["to"] = (team.members[-1],) if inner else ()
         first = next((f["agent"] for f in inner if f["agent"] in team.members), None)
-        start["to"] = (first,) if first else start["to"]
+        start["to"] = (first,) if first else ()
         fields += inner
     text = text_of(result.get("content"), at)
-    if text or not fields:
+    if text or not (fields or any(_refs(result))):
         fields.append({"agent": tool, "kind": "message", "text": text, "tool": tool, "call": call})
     return fields
 

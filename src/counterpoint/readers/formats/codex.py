@@ -113,8 +113,13 @@ def _add(thread: _Thread, line: Line) -> None:
         if isinstance(payload.get("model"), str):
             thread.meta["model"] = payload["model"]
     elif kind == "compacted":
-        each: EventFields = {"agent": "system", "kind": "message", "seconds": seconds,
-                             "text": as_text(payload.get("message")), "meta": {"compaction": True}}
+        each: EventFields = {
+            "agent": "system",
+            "kind": "message",
+            "seconds": seconds,
+            "text": as_text(payload.get("message")),
+            "meta": {"compaction": True},
+        }
         thread.fields.append(each)  # fmt: skip
     else:
         _report(thread, payload, where, seconds)
@@ -167,9 +172,7 @@ def _checked(message: LoggedMessage) -> LoggedMessage:
     return message
 
 
-def _report(
-    thread: _Thread, payload: Mapping[str, Any], where: str, seconds: float | None
-) -> None:
+def _report(thread: _Thread, payload: Mapping[str, Any], where: str, seconds: float | None) -> None:
     """Adds a message of the program."""
     kind = str(payload.get("type"))
     if kind == "token_count":

@@ -70,6 +70,4 @@ def system_of(about: Any, where: str) -> list[LoggedMessage]:
 
 
 FORMAT = Format(is_openai, openai)
-ANTHROPIC = Format(
-    is_anthropic, lambda value, where, name: openai(value, where, name, "anthropic")
-)
+ANTHROPIC = Format(is_anthropic, lambda value, where, name: openai(value, where, name, "anthropic"))

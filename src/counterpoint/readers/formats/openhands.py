@@ -107,8 +107,14 @@ class _Talk:
 
     def episode(self, name: str, about: Mapping[str, Any]) -> Episode:
         """Returns the episode; `about` is the run that holds the events."""
-        members = list(dict.fromkeys([*self._members, *(
-            n for f in self._fields if f["kind"] == "handoff" for n in f.get("to", ()))]))
+        members = list(
+            dict.fromkeys(
+                [
+                    *self._members,
+                    *(n for f in self._fields if f["kind"] == "handoff" for n in f.get("to", ())),
+                ]
+            )
+        )
         meta: dict[str, Json] = {}  # fmt: skip
         metrics = about.get("metrics")
         cost = finite(metrics.get("accumulated_cost")) if isinstance(metrics, dict) else None
