@@ -207,8 +207,9 @@ def mini(value: Any, where: str, name: str) -> list[Episode]:
         elif message.role == "tool":
             fields += [_failed(f, message.text, extra) for f in fields_of([message], called)]
         elif open_call:
-            fields.append(_failed({"agent": SHELL, "kind": "message", "text": message.text,
-                                   "tool": SHELL, "call": open_call}, message.text, extra))  # fmt: skip
+            one: EventFields = {"agent": SHELL, "kind": "message", "text": message.text,
+                                "tool": SHELL, "call": open_call}  # fmt: skip
+            fields.append(_failed(one, message.text, extra))
             open_call = ""
         else:
             fields += fields_of([message], called)
@@ -221,8 +222,8 @@ def mini(value: Any, where: str, name: str) -> list[Episode]:
 def _facts(extra: Mapping[str, Any], message: LoggedMessage) -> Facts:
     response = extra.get("response")
     response = response if isinstance(response, dict) else {}
-    own = facts_of({"usage": response.get("usage"), "cost": extra.get("cost"),
-                    "timestamp": extra.get("timestamp"), "model": response.get("model")})  # fmt: skip
+    known = {key: extra.get(key) for key in ("cost", "timestamp")}
+    own = facts_of({**known, "usage": response.get("usage"), "model": response.get("model")})
     return {**own, **(message.facts or {})}
 
 

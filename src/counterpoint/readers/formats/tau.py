@@ -46,14 +46,18 @@ def tau(value: Any, where: str, name: str) -> list[Episode]:
 
 def is_tau2(value: Any) -> bool:
     """Returns whether a value is the results of tau2-bench, or one simulation."""
+    info = value.get("info") if isinstance(value, dict) else None
     return isinstance(value, dict) and (
         (isinstance(value.get("simulations"), list) and ("tasks" in value or "info" in value))
+        or ("tasks" in value and isinstance(info, dict) and "environment_info" in info)
         or {"task_id", "messages", "termination_reason"} <= set(value)
     )
 
 
 def tau2(value: Any, where: str, name: str) -> list[Episode]:
-    """Returns an episode for each simulation."""
+    """Returns an episode for each simulation; newer versions write each into a file of its own."""
+    if "simulations" not in value and "tasks" in value:
+        return []
     if "simulations" not in value:
         return [_simulation(value, where, name, {}, {})]
     names = {}
