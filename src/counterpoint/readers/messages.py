@@ -98,7 +98,10 @@ def parse_message(value: Any, where: str) -> LoggedMessage:
     role = value.get("role")
     if not isinstance(role, str):
         return _without_role(value, where)
-    name, content = value.get("name"), value.get("content")
+    content = value.get("content")
+    if len(value) == 2 and isinstance(content, str):  # most messages of most logs
+        return LoggedMessage(role, "", content)
+    name = value.get("name")
     name = name if isinstance(name, str) else ""
     if isinstance(content, str):
         text, whole = content, None

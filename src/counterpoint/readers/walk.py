@@ -186,7 +186,7 @@ def _is_lines(path: Path, head: bytes) -> bool:
         return False
     try:
         msgspec.json.decode(first)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return bool(rest.strip())
 

@@ -1,7 +1,8 @@
 """tau-bench and tau2-bench: simulations of an agent and a simulated user.
 
 A file of tau-bench is a list of runs, `{"task_id", "reward", "info", "traj", "trial"}`. A file of
-tau2 is an object with `simulations`, or one simulation. The simulated user is no member.
+tau2 is an object with `simulations`, or one simulation. The simulated user is not counted as a
+team member.
 """
 
 from __future__ import annotations
