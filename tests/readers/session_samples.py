@@ -304,6 +304,15 @@ INSPECT = {
     }],
 }  # fmt: skip
 
+LINES = [
+    {"role": "user", "content": "Wie spät?"},
+    {"type": "reasoning", "summary": [], "encrypted_content": "q"},
+    {"type": "function_call", "call_id": "f1", "name": "clock", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "f1", "output": "12"},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Zwölf."},
+                                                         {"type": "refusal", "refusal": "No."}]},
+]  # fmt: skip
+
 TEAMS = {
     "model calls": MODEL_CALLS, "claude_code": CLAUDE_CODE, "atif": [ATIF],
     "openhands": [OPENHANDS], "swe_agent": SWE_AGENT, "verifiers": VERIFIERS, "rllm": RLLM,
@@ -311,6 +320,7 @@ TEAMS = {
 }  # fmt: skip
 """Format to a log of a team, or the lines of one."""
 ALONE = {
+    "messages": LINES,
     "anthropic": ANTHROPIC, "codex": CODEX, "mini-swe-agent": MINI, "tau-bench": TAU,
     "tau2-bench": TAU2, "verifiers results": RESULTS,
 }  # fmt: skip

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from session_samples import ALONE, START, TEAMS, Z, claude, codex
+from session_samples import ALONE, START, TASK, TEAMS, Z, claude, codex
 
 from counterpoint.errors import LogError
 from counterpoint.readers import read_logs
 from counterpoint.readers.formats.catalogue import format_of
 
 SAMPLES = {**TEAMS, **ALONE}
-LINES = ("model calls", "claude_code", "codex")
+LINES = ("model calls", "claude_code", "codex", "messages")
 """Formats of JSON lines."""
 
 
@@ -69,6 +69,16 @@ def test_anthropic(tmp_path):
     assert (got.events[4].call, got.events[4].error) == ("c1", "shop is shut")
     assert got.task == "¿Cuántas sillas?"
     assert got.doubts == ()
+
+
+def test_lines_that_are_messages_are_one_conversation(tmp_path):
+    (got,) = sample(tmp_path, "messages")
+    assert shape(got) == [
+        ("user", "message", "Wie spät?"),
+        ("assistant", "action", "{}"),
+        ("clock", "message", "12"),
+        ("assistant", "message", "Zwölf.\nNo."),
+    ]
 
 
 def test_model_calls_are_conversations(tmp_path):
@@ -192,6 +202,23 @@ def test_a_resumed_session_counts_its_lines_once(tmp_path):
     (got,) = read_logs(tmp_path)
     assert [e.text for e in got.events] == ["Start", "Begun.", "Go on"]
     assert got.meta["other_lines"] == {"repeated": 2}
+
+
+def test_a_result_that_names_its_subagent_is_the_main_agents(tmp_path):
+    lines = [
+        claude("assistant", "b", 1, [TASK]),
+        claude("assistant", "d", 3, "wet", agentId="zz", isSidechain=True),
+        claude("assistant", "e", 4, "earth", isSidechain=True),  # names no subagent
+        claude("user", "f", 5, [{"type": "tool_result", "tool_use_id": "t9", "content": "earth"}],
+               agentId="zz"),
+        claude("assistant", "g", 6, "Done."),
+    ]  # fmt: skip
+    (got,) = read_logs(write(tmp_path / "s.jsonl", lines, lines=True))
+    assert got.agents == ("main", "digger")
+    assert [(e.agent, e.kind) for e in got.events] == [
+        ("main", "handoff"), ("digger", "message"), ("digger", "message"), ("digger", "handoff"),
+        ("main", "message"),
+    ]  # fmt: skip
 
 
 def test_two_subagents_of_one_type_and_a_compaction(tmp_path):

@@ -59,6 +59,7 @@ FORMATS = Registry[Format | SessionFormat](
         "model calls": model_calls.FORMAT,
         "anthropic": openai_chat.ANTHROPIC,
         "openai": openai_chat.FORMAT,
+        "messages": openai_chat.LINES,
     },
     "a counterpoint.readers.Format or SessionFormat",
     lambda name, part: isinstance(part, Format | SessionFormat),

@@ -136,12 +136,11 @@ def _entry(line: Line, number: int) -> Entry:
         raise LogError(f"{where}, role: got {role!r:.40}; wanted user or assistant")
     if kind == "user" and (get("isMeta") is True or get("isCompactSummary") is True):
         role = "system"
-    agent = get("agentId")
-    if not isinstance(agent, str):
-        own = line.path.stem
-        agent = own.removeprefix("agent-") if own.startswith("agent-") else ""
-        if not agent and get("isSidechain") is True:
-            agent = "sidechain"
+    file = line.path.stem
+    agent = file.removeprefix("agent-") if file.startswith("agent-") else ""
+    started = get("agentId")
+    if get("isSidechain") is True:  # elsewhere, it is the subagent whose result the line has
+        agent = started if isinstance(started, str) else agent or "sidechain"
     facts = facts_of({**inner, "timestamp": get("timestamp"), "cost": get("costUSD")})
     if (ms := finite(get("durationMs"))) is not None:
         facts["duration"] = ms / 1000
@@ -152,13 +151,16 @@ def _entry(line: Line, number: int) -> Entry:
         about = get("compactMetadata")
         facts["meta"] = {"compaction": about if isinstance(about, dict) else True}
     result = get("toolUseResult")
+    result = result if isinstance(result, dict) else {}
+    if not agent and isinstance(started, str):
+        result = {"agentId": started, **result}
     return Entry(
         number=number, role=role, agent=agent, content=inner.get("content"), where=where,
         facts=facts, time=seconds_of(get("timestamp")),
         message=str(inner.get("id") or "") if role == "assistant" else "",
         uuid=str(get("uuid") or ""), parent=str(get("parentUuid") or ""),
         parent_call=str(get("parent_tool_use_id") or ""), named=str(get("agentName") or ""),
-        result=result if isinstance(result, dict) else {},
+        result=result,
     )  # fmt: skip
 
 

@@ -127,6 +127,11 @@ class Team:
         left = [call for call in open_calls if call.id not in self._agent_of]
         if len(left) == len(free) == 1:  # one call and one subagent: they belong together
             self._agent_of[left[0].id] = next(iter(free))
+        elif len(self._calls) == len(self._agent_of) == 1:
+            only = next(iter(self._agent_of.values()))
+            for entry in self._entries:  # lines that name no subagent are the only one's
+                if entry.agent.startswith("sidechain-"):
+                    entry.agent = only
 
     def _name(self, types: Mapping[str, str]) -> None:
         """Names each agent: by its own name, the type in its call or file, or its id."""

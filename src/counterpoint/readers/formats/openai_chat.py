@@ -1,14 +1,16 @@
 """OpenAI chat and responses, and Anthropic's messages: a conversation in one value.
 
-A value is a list of messages or of items of a response, or an object with such `messages`. Calls of
-a model that are logged with their request are in `model_calls`.
+A value is a list of messages or of items of a response, or an object with such `messages`; or each
+line is a message, and a file is one conversation. Calls of a model that are logged with their
+request are in `model_calls`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from counterpoint.readers.build import Format, finite
+from counterpoint.readers.build import Format, Line, SessionFormat, finite
 from counterpoint.readers.content import as_text
 from counterpoint.readers.messages import (
     LoggedMessage,
@@ -69,5 +71,16 @@ def system_of(about: Any, where: str) -> list[LoggedMessage]:
     return [parse_message({"role": "system", "content": system}, f"{where}, system")]
 
 
+def is_line(value: Any) -> bool:
+    """Returns whether a value is one message, or one item of a response."""
+    return is_item(value) or (is_message(value) and ("content" in value or "tool_calls" in value))
+
+
+def read_lines(lines: Sequence[Line], name: str) -> Iterator[Episode]:
+    """Yields the conversation whose messages are the lines."""
+    yield chat([parse_message(line.value, line.where) for line in lines], name, "messages")
+
+
 FORMAT = Format(is_openai, openai)
+LINES = SessionFormat(is_line, read_lines)
 ANTHROPIC = Format(is_anthropic, lambda value, where, name: openai(value, where, name, "anthropic"))
