@@ -26,10 +26,11 @@ class Import:
     """Read logs of a team, written by any tool, and write one episode a line.
 
     PATH is a file, or a folder that is read with all its subfolders. The format is recognized by
-    content: CooperBench folders, OpenAI chat JSON lines, inspect_ai (.json, .eval), Who&When,
-    AutoGen, LangGraph, CrewAI, OpenTelemetry spans (gen_ai.*), MAST rows, our own. An incomplete
-    last line is left out, and a warning is printed. Anything else that is broken is an error that
-    names its place. Files that are not logs are skipped.
+    content: CooperBench folders, messages and model calls of OpenAI and Anthropic, Claude Code,
+    Codex, OpenHands, SWE-agent, mini-swe-agent, ATIF, tau-bench, ART, verifiers, rLLM, inspect_ai
+    (.json, .eval), Who&When, AutoGen, LangGraph, CrewAI, OpenTelemetry spans (gen_ai.*), MAST rows,
+    our own. An incomplete last line is left out, and a warning is printed. Anything else that is
+    broken is an error that names its place. Files that are not logs are skipped.
 
     Examples:
       counterpoint import runs/ -o runs.jsonl

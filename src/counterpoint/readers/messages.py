@@ -105,6 +105,8 @@ def parse_message(value: Any, where: str) -> LoggedMessage:
     name = name if isinstance(name, str) else ""
     if isinstance(content, str):
         text, whole = content, None
+    elif content is None:
+        text, whole = "", None
     else:
         whole = content_of(content, where)
         text = whole.text
@@ -114,6 +116,8 @@ def parse_message(value: Any, where: str) -> LoggedMessage:
             raise LogError(f"{where}, tool_calls: got {excerpt(calls)}; wanted a list")
         calls = tuple([_tool_call(call, where) for call in calls])
     if whole is None and value.keys() <= _PLAIN:
+        if role != "tool":
+            return LoggedMessage(role, name, text, calls, name)
         return LoggedMessage(
             role, name, text, calls, name or str(value.get("function") or ""),
             str(value.get("tool_call_id") or value.get("id") or ""),

@@ -116,8 +116,9 @@ class _Walk:
         form = FORMATS[kind]
         fitting = self._fitting(path, kind, chain(first, lines))
         if isinstance(form, Format):
+            name = self._name(path)
             for line in fitting:
-                yield from form.read(line.value, line.where, _numbered(self._name(path), line))
+                yield from form.read(line.value, line.where, _numbered(name, line))
             return
         together = list(fitting)
         self._done.add(path)
