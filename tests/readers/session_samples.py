@@ -277,7 +277,8 @@ INSPECT = {
     "samples": [{
         "id": "x", "epoch": 2, "input": [{"role": "user", "content": "Plan it"}], "target": "map",
         "messages": [{"role": "user", "content": "Plan it"},
-                     {"role": "assistant", "content": "attachment://f00"}],
+                     {"role": "assistant", "content": "attachment://f00"},
+                     {"role": "user", "content": "Is it done?"}],
         "attachments": {"f00": "The map."},
         "scores": {"match": {"value": "P"}, "style": {"value": {"tone": 0.25, "wit": "I"}}},
         "limit": {"type": "token", "limit": 900}, "total_time": 8.0,

@@ -11,6 +11,7 @@ from session_samples import ALONE, START, TASK, TEAMS, Z, claude, codex
 from counterpoint.errors import LogError
 from counterpoint.readers import read_logs
 from counterpoint.readers.formats.catalogue import format_of
+from counterpoint.readers.formats.inspect_events import calls_of
 
 SAMPLES = {**TEAMS, **ALONE}
 LINES = ("model calls", "claude_code", "codex", "messages")
@@ -450,6 +451,7 @@ def test_inspect_ai_tells_agents_apart(tmp_path):
         ("pen", "message", "no ink"),
         ("transfer_to_drawer", "message", "drawn"),
         ("leader", "message", "The map."),
+        ("user", "message", "Is it done?"),
         ("scorer", "message", "GRADE: P"),
     ]
     assert got.events[1].to == ("drawer",)
@@ -487,6 +489,45 @@ def test_inspect_ai_of_one_agent_adds_usage_to_its_messages(tmp_path):
     assert list(read_logs(write(tmp_path / "n.json", {"eval": {}, "samples": None}))) == []
 
 
+def test_inspect_ai_whose_events_do_not_say_who_wrote_is_doubted(tmp_path):
+    said = [{"role": "assistant", "content": text} for text in ("a", "b", "c")]
+    spans = [{"event": "span_begin", "id": who, "type": "agent", "name": who}
+             for who in ("left", "right")]  # fmt: skip
+
+    def log(messages):
+        return {"eval": {}, "samples": [{"id": 1, "epoch": 1, "input": "?", "messages": messages,
+                                         "events": spans}]}  # fmt: skip
+
+    (order,) = read_logs(write(tmp_path / "o.json", log(said[:2])))
+    assert [e.agent for e in order.events] == ["left", "right"]
+    assert 'rename = {"left" = "team", "right" = "team"}' in order.doubts[0]
+    (one,) = read_logs(write(tmp_path / "l.json", log(said)))
+    assert one.agents == ("assistant", "left", "right")
+    assert 'rename = {"assistant" = "left"}' in one.doubts[0]
+
+
+def test_steps_of_older_versions_and_calls_of_parallel_agents():
+    def step(action, kind, name):
+        return {"event": "step", "action": action, "type": kind, "name": name}
+
+    def said(text, **more):
+        message = {"role": "assistant", "content": text}
+        return {"event": "model", "output": {"choices": [{"message": message}]}, **more}
+
+    steps = [step("begin", "solver", "s"), said("nobody"), step("begin", "agent", "ann"),
+             said("a"), step("begin", "agent", "bo"), said("b"), step("end", "agent", "bo"),
+             said("c"), step("end", "agent", "ann")]  # fmt: skip
+    got = calls_of(steps, {}, "events")
+    assert [(m.speaker, m.text) for m in got.messages] == [
+        ("assistant", "nobody"), ("ann", "a"), ("bo", "b"), ("ann", "c"),
+    ]  # fmt: skip
+    parallel = [{"event": "span_begin", "id": "1", "type": "agent", "name": "ann"},
+                {"event": "span_begin", "id": "2", "type": "agent", "name": "bo"},
+                said("b", span_id="2"), said("a", span_id="1")]  # fmt: skip
+    got = calls_of(parallel, {}, "events")
+    assert [(m.speaker, m.text) for m in got.messages] == [("bo", "b"), ("ann", "a")]
+
+
 def test_a_broken_line_is_named(tmp_path):
     lines = [*TEAMS["claude_code"][:2], claude("assistant", "x", 1, [{"type": "text", "text": 5}])]
     path = write(tmp_path / "s.jsonl", lines, lines=True)
@@ -512,6 +553,15 @@ READ_BY_EYE = {
     "inspect/log_tool_call_error.json": [((), ("bash",), 11)],
     "tau2/results.json": [],
 }  # fmt: skip
+
+
+@pytest.mark.skipif(REAL is None, reason="the folder of real logs is not here")
+@pytest.mark.parametrize(
+    ("name", "agents"), [("parallel_spans", ["left"]), ("steps_same_name", [])]
+)
+def test_real_events_of_inspect_ai(name, agents):
+    value = json.loads((REAL / "inspect" / f"{name}.json").read_text("utf-8"))
+    assert calls_of(value["events"], {}, name).agents == agents
 
 
 @pytest.mark.skipif(REAL is None, reason="the folder of real logs is not here")

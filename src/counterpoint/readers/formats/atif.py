@@ -88,16 +88,18 @@ def _referred(value: Mapping[str, Any]) -> Iterator[str]:
         seen = step.get("observation") if isinstance(step, dict) else None
         results = seen.get("results") if isinstance(seen, dict) else None
         for result in results if isinstance(results, list) else ():
-            yield from _refs(result)
+            for names in _refs(result):
+                yield from names
 
 
-def _refs(result: Any) -> Iterator[str]:
+def _refs(result: Any) -> Iterator[list[str]]:
+    """Yields the names of each subagent's trajectory that a result names."""
     refs = result.get("subagent_trajectory_ref") if isinstance(result, dict) else None
     for ref in refs if isinstance(refs, list) else ():
         if isinstance(ref, dict):
-            for key in ("trajectory_path", "trajectory_id", "session_id"):
-                if isinstance(ref.get(key), str):
-                    yield Path(ref[key]).name if key == "trajectory_path" else ref[key]
+            keys = ("trajectory_id", "trajectory_path", "session_id")
+            names = [ref[key] for key in keys if isinstance(ref.get(key), str)]
+            yield [Path(name).name or name for name in names]
 
 
 def _episode(line: Line, name: str, team: _Team) -> Episode:
@@ -202,12 +204,11 @@ def _result(
                 for each in (inside if isinstance(inside, list) else []) if is_atif(each)
                 for key in _names(each)}  # fmt: skip
     fields: list[EventFields] = []
-    for key in dict.fromkeys(_refs(result)):
-        other = embedded.get(key) or team.lines.get(key)
-        if other is None:
-            team.missing.append(key)
-            continue
-        if id(other.value) in team.used or depth >= DEEPEST:
+    for names in _refs(result):
+        known = [embedded.get(key) or team.lines.get(key) for key in names]
+        other = next((x for x in known if x and id(x.value) not in team.used), None)
+        if other is None or depth >= DEEPEST:
+            team.missing += names[:1]
             continue
         start: EventFields = {"agent": name, "kind": "handoff", "tool": tool, "call": call}
         fields.append(start)

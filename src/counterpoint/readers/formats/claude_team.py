@@ -86,13 +86,15 @@ class Team:
     def _split_sidechains(self) -> None:
         """Gives the lines of older versions, which name no subagent, one id for each chain."""
         chain: dict[str, str] = {}
+        chains = 0
         for entry in self._entries:
             if entry.parent_call:
                 entry.agent = f"call {entry.parent_call}"
                 self._agent_of[entry.parent_call] = entry.agent
             elif entry.agent == "sidechain":
-                own = chain.get(entry.parent) or f"sidechain-{len(set(chain.values())) + 1}"
-                entry.agent = chain[entry.uuid] = own
+                chains += entry.parent not in chain
+                entry.agent = chain.get(entry.parent, f"sidechain-{chains}")
+                chain[entry.uuid] = entry.agent
 
     def _link(self) -> None:
         """Finds which subagent each handoff started."""

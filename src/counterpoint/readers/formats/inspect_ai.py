@@ -18,7 +18,6 @@ from counterpoint.readers.messages import (
     MEMBERS,
     LoggedMessage,
     chat,
-    fields_of,
     outsiders,
     parse_messages,
 )
@@ -30,6 +29,13 @@ IN_ORDER = (
     "a mapping: "
 )
 """What is uncertain where only the order of spans names the members."""
+UNKNOWN = (
+    "Spans name the agents {agents}, but the log does not say which of them wrote which message. "
+    "All messages count as one member, so findings about single members are not reliable. Log "
+    "model events with their outputs. If there is only one member, say so with a mapping: "
+    """rename = {{"assistant" = "{first}"}}."""
+)
+"""What is uncertain where spans name agents whose messages cannot be distinguished."""
 
 
 def is_inspect(value: Any) -> bool:
@@ -65,9 +71,12 @@ def _sample(sample: Mapping[str, Any], at: str, name: str, number: int, run: str
         if isinstance(given, list) and given else as_text(given)  # fmt: skip
     success, scores = _scores(sample.get("scores"))
     meta = _meta(sample)
+    if calls.others:
+        meta["other_events"] = dict(calls.others)
     ending = _ending(sample)
     if len(calls.agents) > 1 and calls.are_whole:
-        fields = fields_of(_opening(messages)) + calls.fields()
+        calls.messages = _with_prompts(messages, calls.messages)
+        fields = calls.fields()
         members = list(calls.agents)
         if any(f["agent"] == "assistant" for f in fields):  # a call outside all agents
             members.append("assistant")
@@ -83,6 +92,8 @@ def _sample(sample: Mapping[str, Any], at: str, name: str, number: int, run: str
             message.name = agent
         names = ", ".join(f'"{agent}" = "team"' for agent in calls.agents)
         doubt = f"{IN_ORDER}rename = {{{names}}}."
+    elif len(calls.agents) > 1 and written:
+        doubt = UNKNOWN.format(agents=", ".join(calls.agents), first=calls.agents[0])
     elif len(calls.agents) == 1:
         for message in written:
             message.name = message.name or calls.agents[0]
@@ -93,10 +104,30 @@ def _sample(sample: Mapping[str, Any], at: str, name: str, number: int, run: str
     return replace(one, agents=(*one.agents, *silent), doubts=doubts)
 
 
-def _opening(messages: list[LoggedMessage]) -> list[LoggedMessage]:
-    """Returns the messages before the first one of a member."""
-    first = next((i for i, m in enumerate(messages) if m.role in MEMBERS), len(messages))
-    return messages[:first]
+def _key(message: LoggedMessage) -> tuple[object, ...]:
+    """Returns what the message of a model call and the same in the conversation share."""
+    if message.role == "tool":
+        return "tool", message.call_id
+    return message.text, tuple([call.id for call in message.calls])
+
+
+def _with_prompts(messages: list[LoggedMessage], made: list[LoggedMessage]) -> list[LoggedMessage]:
+    """Returns what models and tools said, with the prompts of people and of the system.
+
+    A prompt stands behind what it follows in the conversation.
+    """
+    places = {_key(message): i for i, message in enumerate(made)}
+    after: dict[int, list[LoggedMessage]] = {}
+    at = -1
+    for message in messages:
+        if message.role in (*MEMBERS, "tool"):
+            at = places.get(_key(message), at)
+        else:
+            after.setdefault(at, []).append(message)
+    whole = list(after.get(-1, []))
+    for i, message in enumerate(made):
+        whole += [message, *after.get(i, [])]
+    return whole
 
 
 def _add_usage(messages: list[LoggedMessage], calls: Calls) -> None:
@@ -105,16 +136,14 @@ def _add_usage(messages: list[LoggedMessage], calls: Calls) -> None:
     A message is found by its text and calls of tools. The same again, as in a retry, is taken in
     order.
     """
-    made: dict[tuple[str, tuple[str, ...]], list[LoggedMessage]] = {}
+    made: dict[tuple[object, ...], list[LoggedMessage]] = {}
     for call in calls.messages:
         if call.role in MEMBERS:
-            made.setdefault((call.text, tuple(c.id for c in call.calls)), []).append(call)
+            made.setdefault(_key(call), []).append(call)
     for message in messages:
-        if message.role in MEMBERS:
-            key = (message.text, tuple(c.id for c in message.calls))
-            if known := made.get(key):
-                first = known.pop(0)
-                message.facts = {**(first.facts or {}), **(message.facts or {})}
+        if message.role in MEMBERS and (known := made.get(_key(message))):
+            first = known.pop(0)
+            message.facts = {**(first.facts or {}), **(message.facts or {})}
     results = {m.call_id: m for m in calls.messages if m.role == "tool" and m.call_id}
     for message in messages:
         if message.role == "tool" and (known_one := results.get(message.call_id)):

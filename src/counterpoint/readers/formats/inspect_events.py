@@ -7,6 +7,7 @@ like brackets. A tool that is itself an agent is a handoff.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ ATTACHED = "attachment://"
 SCORER = "scorer"
 """The name of whoever calls a model to grade: no member."""
 SCORERS = ("scorer", "scorers")
+KNOWN = ("state", "store", "sample_init", "sample_limit", "score", "error", "input")
+"""Kinds of events that the sample itself has in other words."""
 
 
 def resolved(value: Any, attached: Mapping[str, Any], depth: int = 0) -> Any:
@@ -53,8 +56,10 @@ class Calls:
     """The agent of each span of an agent, in order."""
     handoffs: dict[str, str] = field(default_factory=dict)
     """The id of a call to the agent that it hands over to."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Kind of an event that is not read to the number of such events."""
     are_whole: bool = True
-    """Whether every model call has an output, and every agent has one."""
+    """Whether every model call has an output, and an agent made one of them."""
 
     @property
     def agents(self) -> list[str]:
@@ -83,7 +88,7 @@ def calls_of(events: Any, attached: Mapping[str, Any], where: str) -> Calls:
     _walk(list_of(events, where), where, attached, calls, known, stack, timed, spoken, "", 0)
     timed.sort(key=lambda each: each[:2])
     calls.messages = [message for _, _, message in timed]
-    if not spoken or set(calls.agents) - spoken:
+    if not spoken & set(calls.agents):
         calls.are_whole = False
     return calls
 
@@ -133,7 +138,10 @@ def _walk(
             message.name = agent if agent == SCORER else message.name or agent
             spoken.add(agent)
             timed.append((_time(event, timed), len(timed), message))
-        elif kind in ("tool", "subtask"):
+        elif kind not in ("tool", "subtask"):
+            if kind not in KNOWN:
+                calls.others[as_text(kind)] += 1
+        else:
             if kind == "tool":
                 message = _tool(event, attached, at)
                 handed = get("agent")
