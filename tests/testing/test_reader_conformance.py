@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from counterpoint.errors import LogError
 from counterpoint.readers import Format, episode
 from counterpoint.readers.formats.catalogue import FORMATS
 from counterpoint.testing import ConformanceError, check_reader
+
+sys.path.append(str(Path(__file__).parents[1] / "readers"))
+from session_samples import ALONE, TEAMS
 
 EVENTS = [
     {"agent": "ann", "kind": "message", "text": "I write it.", "meta": {"seconds": 1.5}},
@@ -188,6 +192,7 @@ SAMPLES = {
         {"role": "user", "content": "q"}, {"role": "assistant", "name": "ann", "content": "a"},
         {"role": "assistant", "name": "bob", "content": None, "tool_calls": [CALL]},
         {"role": "tool", "tool_call_id": "1", "content": "nothing"}]},
+    **TEAMS,
 }  # fmt: skip
 """A value of each format whose logs tell members apart."""
 
@@ -198,7 +203,12 @@ def test_every_format_keeps_its_promises(name):
 
 
 def test_formats_without_a_sample_here_have_one_member():
-    assert set(FORMATS) - set(SAMPLES) == {"inspect_ai"}
+    assert set(FORMATS) - set(SAMPLES) == set(ALONE)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_format_of_one_member_keeps_its_promises(name):
+    check_reader(FORMATS[name], [ALONE[name]], members=1)
 
 
 LOG = {"meeting": "the test", "minutes": ["ann: I write it.", "bob: I run it.", "ann: Good."]}

@@ -28,7 +28,7 @@ class Import:
     """Read logs of a team, written by any tool, and write one episode a line.
 
     PATH is a file, or a folder that is read with all its subfolders. The format is recognized by
-    content: OpenTelemetry spans, Langfuse, LangSmith, the OpenAI and Claude SDKs, LangGraph, AutoGen,
+    content: OpenTelemetry spans, Langfuse, LangSmith, OpenAI and Claude, LangGraph, AutoGen,
     CrewAI, ADK, inspect_ai and more (`counterpoint doctor` lists all). A log of another shape is
     read with a mapping that has paths. An incomplete last line is left out, and a warning is
     printed. Anything else that is broken is an error that names its place. Files that are not logs

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,14 +36,29 @@ def read_archive(path: Path) -> Iterator[Episode]:
                 raise LogError(
                     f"{path}: got an archive without samples/; wanted a log of inspect_ai"
                 )
+            head = _head(archive, members, path)
             for member in samples:
                 where = f"{path}, {member.filename!r}"
                 value = json_value(_unpacked(archive, member, where), where)
-                yield from inspect(value, where, path.stem)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+                yield from inspect({"eval": head, "samples": [value]}, where, path.stem)
+    except (
+        zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, zlib.error,
+        lzma.LZMAError, ValueError,
+    ) as error:  # fmt: skip
         if isinstance(error, LogError):
             raise
         raise LogError(f"{path}: got an archive that cannot be read ({error})") from None
+
+
+def _head(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], path: Path) -> object:
+    """Returns what the archive says of the run; a run that was broken off has only its start."""
+    named = {member.filename: member for member in members}
+    for name in ("header.json", "_journal/start.json"):
+        if name in named:
+            where = f"{path}, {name!r}"
+            value = json_value(_unpacked(archive, named[name], where), where)
+            return value.get("eval") if isinstance(value, dict) else None
+    return None
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:

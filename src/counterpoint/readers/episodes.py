@@ -65,7 +65,9 @@ def decode(line: Any, where: str) -> Episode:
     if line.get("schema") != SCHEMA:
         raise LogError(f"{where}, schema: got {line.get('schema')!r}; this version reads {SCHEMA}")
     events = events_in(line.get("events"), where)
-    agents = _names(line, "agents", where) or tuple(dict.fromkeys(e.agent for e in events))
+    agents = _names(line, "agents", where)
+    if line.get("agents") is None:
+        agents = tuple(dict.fromkeys(e.agent for e in events))
     tools = _names(line, "tools", where)
     success = line.get("success")
     if success is not None and (isinstance(success, bool) or not isinstance(success, int | float)):

@@ -1,21 +1,32 @@
-"""Lists of messages in OpenAI's format to events.
+"""Lists of messages to events: messages of OpenAI's and Anthropic's, and items of responses.
 
-Start with `parse_message` (a message of OpenAI's) and `chat` (an episode of such messages).
+Start with `parse_message` and `chat` (an episode of such messages).
 
 A message is `{"role", "content"}`, with `name` where several agents share the role. Content is
-text, or parts, whose text is kept. An assistant's `tool_calls` become actions of its own. A
-message of the role `tool` is a message of the tool.
+text, or parts (`counterpoint.readers.content`). An assistant's calls of tools become actions of its
+own; the result of a call is a message of the tool. An item of OpenAI's responses has a `type`
+instead of a role: a reasoning, a call, or the output of one.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypedDict
 
 from counterpoint.errors import LogError
+from counterpoint.readers.build import EventFields, finite, numbered, seconds_of
+from counterpoint.readers.content import (
+    Content,
+    ToolCall,
+    ToolResult,
+    as_text,
+    content_of,
+    error_of,
+    text_of,
+    usage_of,
+)
 from counterpoint.readers.names import excerpt
 from counterpoint.records import Episode, Event, Json
 
@@ -31,28 +42,39 @@ UNNAMED = (
 """What is uncertain about a conversation whose messages carry no name."""
 
 
-@dataclass(frozen=True)
-class ToolCall:
-    """A call of a tool."""
+class Facts(TypedDict, total=False):
+    """Fields of an `Event` that belong to a message as a whole."""
 
-    id: str
-    name: str
-    arguments: str
+    tokens: int
+    tokens_in: int
+    cost: float
+    seconds: float
+    duration: float
+    finish: str
+    error: str
+    meta: Mapping[str, Json]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class LoggedMessage:
-    """One message of a conversation."""
+    """One message of a conversation; it is not frozen, because that takes three times as long."""
 
     role: str
     name: str
     """Empty where the message has no name: the role then stands for the speaker."""
     text: str
-    calls: tuple[ToolCall, ...]
-    tool: str
+    calls: tuple[ToolCall, ...] = ()
+    tool: str = ""
     """The tool that answers, in a message of a tool; empty if the message does not name it."""
-    call_id: str
+    call_id: str = ""
     """The call that a message of a tool answers."""
+    results: tuple[ToolResult, ...] = ()
+    """Results of tools that the message holds beside its text."""
+    thinking: str = ""
+    facts: Facts | None = None
+    """What the log says of the message as a whole."""
+    is_thought: bool = False
+    """Whether it is nothing but thinking, which may be empty because the log hides it."""
 
     @property
     def speaker(self) -> str:
@@ -65,27 +87,118 @@ class LoggedMessage:
         return self.role in MEMBERS and self.speaker == self.role
 
 
+_PLAIN = frozenset(("role", "content", "name", "tool_calls", "tool_call_id", "function", "id"))
+"""The keys that the messages of most logs have."""
+
+
 def parse_message(value: Any, where: str) -> LoggedMessage:
-    """Returns a message of OpenAI's format, or raises a LogError that names the place."""
-    if not isinstance(value, dict) or not isinstance(value.get("role"), str):
-        raise LogError(f'{where}: got {excerpt(value)}; wanted {{"role": text, "content": text}}')
+    """Returns a message, or raises a LogError that names the place."""
+    if not isinstance(value, dict):
+        raise _no_message(value, where)
+    role = value.get("role")
+    if not isinstance(role, str):
+        return _without_role(value, where)
+    content = value.get("content")
+    if len(value) == 2 and isinstance(content, str):  # most messages of most logs
+        return LoggedMessage(role, "", content)
     name = value.get("name")
-    text = _text(value.get("content"), where)
-    calls = value.get("tool_calls") or []
-    if not isinstance(calls, list):
-        raise LogError(f"{where}, tool_calls: got {excerpt(calls)}; wanted a list")
+    name = name if isinstance(name, str) else ""
+    if isinstance(content, str):
+        text, whole = content, None
+    elif content is None:
+        text, whole = "", None
+    else:
+        whole = content_of(content, where)
+        text = whole.text
+    calls = value.get("tool_calls") or ()
+    if calls:
+        if not isinstance(calls, list):
+            raise LogError(f"{where}, tool_calls: got {excerpt(calls)}; wanted a list")
+        calls = tuple([_tool_call(call, where) for call in calls])
+    if whole is None and value.keys() <= _PLAIN:
+        if role != "tool":
+            return LoggedMessage(role, name, text, calls, name)
+        return LoggedMessage(
+            role, name, text, calls, name or str(value.get("function") or ""),
+            str(value.get("tool_call_id") or value.get("id") or ""),
+        )  # fmt: skip
+    return _with_facts(value, role, name, whole or Content(text), calls, where)
+
+
+def _without_role(value: Any, where: str) -> LoggedMessage:
+    """Returns the message in a choice of a chat completion, or an item of a response."""
+    inner = value.get("message")
+    if isinstance(inner, dict):
+        named = {"finish_reason": value["finish_reason"]} if value.get("finish_reason") else {}
+        return parse_message({**named, **inner}, where)
+    if is_item(value):
+        return _item(value, where)
+    raise _no_message(value, where)
+
+
+def _no_message(value: Any, where: str) -> LogError:
+    return LogError(f'{where}: got {excerpt(value)}; wanted {{"role": text, "content": text}}')
+
+
+def _with_facts(
+    value: Any, role: str, name: str, whole: Content, calls: tuple[ToolCall, ...], where: str
+) -> LoggedMessage:
+    """Returns a message that has more than text and calls."""
+    get, text, facts = value.get, whole.text, facts_of(value)
+    if isinstance(old := get("function_call"), dict):  # of OpenAI's API before tools
+        calls = (*calls, _tool_call({"function": old}, where))
+    if isinstance(refusal := get("refusal"), str) and refusal:
+        text = text or refusal
+        facts = {"finish": "refusal", **facts}
+    sound = get("audio")
+    if isinstance(sound, dict) and isinstance(sound.get("transcript"), str):
+        text = text or sound["transcript"]
+    thinking = next((get(key) for key in ("reasoning_content", "reasoning", "thinking")
+                     if isinstance(get(key), str)), "")  # fmt: skip
+    error = "" if isinstance(get("error"), bool) else error_of(get("error"))
+    if (
+        get("is_error") is True
+        or get("error") is True
+        or (role == "tool" and get("status") == "error")
+    ):
+        error = error or text or "error"
+    if error:
+        facts["error"] = error
     return LoggedMessage(
-        value["role"],
-        name if isinstance(name, str) else "",
-        text,
-        tuple(_tool_call(call, where) for call in calls),
-        str(name or value.get("function") or ""),
-        str(value.get("tool_call_id") or ""),
-    )
+        role, name, text or ("" if calls or role in MEMBERS else error), (*whole.calls, *calls),
+        str(name or get("function") or ""), str(get("tool_call_id") or get("id") or ""),
+        whole.results,
+        whole.thinking or thinking or "", facts or None,
+    )  # fmt: skip
+
+
+def facts_of(value: Mapping[str, Any]) -> Facts:
+    """Returns usage, cost, time and stop reason of an object that stands for a model call."""
+    facts: Facts = {}
+    get = value.get
+    usage = usage_of(get("usage"))
+    if usage.tokens is not None:
+        facts["tokens"] = usage.tokens
+    if usage.tokens_in is not None:
+        facts["tokens_in"] = usage.tokens_in
+    cost = next((c for c in (finite(get("cost")), finite(get("costUSD")), usage.cost)
+                 if c is not None), None)  # fmt: skip
+    if cost is not None:
+        facts["cost"] = cost
+    for key in ("timestamp", "created_at", "created"):
+        if key in value and (seconds := seconds_of(get(key))) is not None:
+            facts["seconds"] = seconds
+            break
+    finish = get("finish_reason") or get("stop_reason")
+    if isinstance(finish, str):
+        facts["finish"] = finish
+    if isinstance(model := get("model"), str) and model:
+        facts["meta"] = {"model": model}
+    return facts
 
 
 def _tool_call(call: Any, where: str) -> ToolCall:
-    function = call.get("function") if isinstance(call, dict) else None
+    function = call.get("function", call) if isinstance(call, dict) else None
     if isinstance(function, str):  # inspect_ai and LangChain have the name and arguments here
         function = {"name": function, "arguments": call.get("arguments", "")}
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
@@ -93,21 +206,42 @@ def _tool_call(call: Any, where: str) -> ToolCall:
             f"{where}, tool_calls: got {excerpt(call)}; wanted a function's name and arguments"
         )
     arguments = function.get("arguments", "")
-    arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    arguments = arguments if isinstance(arguments, str) else as_text(arguments)
     return ToolCall(str(call.get("id") or ""), function["name"], arguments)
 
 
-def _text(content: Any, where: str) -> str:
-    """Returns the text of a message; of a list of parts, the parts that have text."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
-        if all(part is None or isinstance(part, str) for part in parts):
-            return "\n".join(part for part in parts if part)
-    raise LogError(f"{where}, content: got {excerpt(content)}; wanted text or a list of parts")
+ITEMS = ("reasoning", "function_call", "function_call_output")
+"""The items without a role that OpenAI's responses have most; others end in the same words."""
+
+
+def is_item(value: Any) -> bool:
+    """Returns whether a value is an item of a response that has no role."""
+    kind = value.get("type") if isinstance(value, dict) and "role" not in value else None
+    return isinstance(kind, str) and (kind in ITEMS or kind.endswith(("_call", "_call_output")))
+
+
+def _item(value: Any, where: str) -> LoggedMessage:
+    """Returns an item of a response as a message."""
+    get, kind = value.get, str(value["type"])
+    call = str(get("call_id") or get("id") or "")
+    facts = facts_of(value)
+    if kind == "reasoning":
+        thoughts = [text_of(get(key), f"{where}, {key}") for key in ("summary", "content")]
+        return LoggedMessage("assistant", "", "", thinking="\n".join(filter(None, thoughts)),
+                             facts=facts or None, is_thought=True)  # fmt: skip
+    if kind.endswith("_output"):
+        given = get("output")
+        text = text_of(given, f"{where}, output") if isinstance(given, list) else as_text(given)
+        if get("status") == "failed":
+            facts["error"] = text or "failed"
+        return LoggedMessage("tool", "", text, call_id=call, facts=facts or None)
+    name = get("name") or kind.removesuffix("_call")
+    given = next((get(key) for key in ("arguments", "input", "action", "queries", "code")
+                  if get(key) is not None), "")  # fmt: skip
+    error, output = error_of(get("error")), as_text(get("output"))
+    results = (ToolResult(call, output or error, error),) if output or error else ()
+    return LoggedMessage("assistant", "", "", (ToolCall(call, str(name), as_text(given)),),
+                         results=results, facts=facts or None)  # fmt: skip
 
 
 def messages_in(value: Any) -> list[Any]:
@@ -117,7 +251,7 @@ def messages_in(value: Any) -> list[Any]:
 
 
 def parse_messages(values: Sequence[object], where: str) -> list[LoggedMessage]:
-    """Returns the messages of a conversation in OpenAI's format.
+    """Returns the messages of a conversation.
 
     Raises:
         LogError: One of them is no message; the error names it.
@@ -125,24 +259,91 @@ def parse_messages(values: Sequence[object], where: str) -> list[LoggedMessage]:
     return [parse_message(value, f"{where}, message {i}") for i, value in enumerate(values)]
 
 
+def fields_of(
+    messages: Iterable[LoggedMessage], called: dict[str, str] | None = None
+) -> list[EventFields]:
+    """Returns the fields of the events of a conversation: its texts, its calls and their results.
+
+    Args:
+        messages: the messages, in order.
+        called: the id of each earlier call to the name of its tool; calls are added.
+    """
+    fields: list[EventFields] = []
+    called = {} if called is None else called
+    waiting: LoggedMessage | None = None  # only thinking: it belongs to what the speaker does next
+    for message in messages:
+        own, thinking, calls = message.name or message.role, message.thinking, message.calls
+        facts = message.facts
+        if waiting is not None:
+            if (waiting.name or waiting.role) == own:
+                thinking = "\n".join(filter(None, [waiting.thinking, thinking]))
+                facts = {**(waiting.facts or {}), **(facts or {})}
+            else:
+                fields += _thought(waiting)
+            waiting = None
+        first = len(fields)
+        if not calls:
+            fields += [_result(result, called) for result in message.results]
+        if message.role == "tool" or message.role == "function":
+            tool = message.tool or called.get(message.call_id, message.role)
+            fields.append({"agent": tool, "kind": "message", "text": message.text, "tool": tool,
+                           "call": message.call_id})  # fmt: skip
+        elif message.text or not (calls or message.results):
+            if message.is_thought or (thinking and not message.text):
+                waiting = replace(message, thinking=thinking, facts=facts)
+                continue
+            fields.append({"agent": own, "kind": "message", "text": message.text})
+        for call in calls:
+            called[call.id] = call.name
+            fields.append({"agent": own, "kind": "action", "text": call.arguments,
+                           "tool": call.name, "call": call.id})  # fmt: skip
+        if calls:
+            fields += [_result(result, called) for result in message.results]
+        if facts or thinking:
+            _add_facts(fields, first, facts or {}, thinking)
+    if waiting is not None:
+        fields += _thought(waiting)
+    return fields
+
+
+def _result(result: ToolResult, called: Mapping[str, str]) -> EventFields:
+    tool = called.get(result.call_id, "tool")
+    each: EventFields = {"agent": tool, "kind": "message", "text": result.text, "tool": tool,
+                         "call": result.call_id}  # fmt: skip
+    if result.error:
+        each["error"] = result.error
+    return each
+
+
+def _thought(message: LoggedMessage) -> list[EventFields]:
+    """Returns the event of a message that is nothing but thinking; none if that is hidden."""
+    if message.is_thought and not (message.thinking or message.facts):
+        return []
+    each: list[EventFields] = [{"agent": message.speaker, "kind": "message", "text": ""}]
+    _add_facts(each, 0, message.facts or {}, message.thinking)
+    return each
+
+
+def _add_facts(fields: list[EventFields], first: int, facts: Facts, thinking: str) -> None:
+    """Adds what is known of a message to its first event, and its time to all of its events."""
+    one = fields[first]
+    one.update(facts)  # type: ignore[typeddict-item]
+    if thinking:
+        one["meta"] = {**facts.get("meta", {}), "thinking": thinking}
+    if "seconds" in facts:
+        for each in fields[first + 1 :]:
+            each["seconds"] = facts["seconds"]
+
+
 def events_of(messages: Sequence[LoggedMessage]) -> tuple[Event, ...]:
     """Returns the events of a conversation, in order: its texts and its calls of tools."""
-    events: list[Event] = []
-    called: dict[str, str] = {}
-    for message in messages:
-        agent, tool = message.speaker, ""
-        if message.role in ("tool", "function"):
-            agent = tool = message.tool or called.get(message.call_id, message.role)
-        if message.text or not message.calls:
-            events.append(
-                Event(len(events), agent, "message", message.text, tool=tool, call=message.call_id)
-            )
-        for call in message.calls:
-            called[call.id] = call.name
-            events.append(
-                Event(len(events), agent, "action", call.arguments, tool=call.name, call=call.id)
-            )
-    return tuple(events)
+    return numbered(fields_of(messages))
+
+
+def outsiders(fields: Iterable[EventFields], members: Iterable[str]) -> tuple[str, ...]:
+    """Returns the authors of events who are none of the members: tools, people, the system."""
+    known = set(members)
+    return tuple(dict.fromkeys([f["agent"] for f in fields if f["agent"] not in known]))
 
 
 def members_of(
@@ -154,8 +355,8 @@ def members_of(
         events: the events of one conversation.
         messages: its messages. A name that once has the role of a member is a member.
     """
-    named = {message.speaker for message in messages if message.role in MEMBERS}
-    names = list(dict.fromkeys(event.agent for event in events))
+    named = {message.name or message.role for message in messages if message.role in MEMBERS}
+    names = list(dict.fromkeys([event.agent for event in events]))
     members = tuple(name for name in names if name in named)
     return members, tuple(name for name in names if name not in members)
 
@@ -168,6 +369,9 @@ def chat(
     task: str = "",
     success: float | None = None,
     meta: Mapping[str, Json] | None = None,
+    ending: str = "",
+    scores: Mapping[str, float] | None = None,
+    run: str = "",
 ) -> Episode:
     """Returns the episode of a conversation.
 
@@ -181,12 +385,18 @@ def chat(
         task: what the team was to do; if it is empty, the first message of a person.
         success: how well it went, from 0 to 1.
         meta: what else the log says, beside the format.
+        ending, scores, run: as `Episode` has them.
     """
     events = events_of(messages)
     agents, tools = members_of(events, messages)
-    unnamed = [message.is_unnamed and not message.calls for message in messages]
+    unnamed = [
+        (m.name or m.role) == m.role and m.role in MEMBERS and m.text != "" and not m.calls
+        for m in messages
+    ]
     # calls of tools are one member's own steps, so they do not count here
     doubts = (UNNAMED,) if any(a and b for a, b in pairwise(unnamed)) else ()
-    task = task or next((e.text for e in events if e.agent in ("user", "human")), "")
-    return Episode(name, events, agents, tools, task=task, success=success,
-                   meta={"format": kind, **(meta or {})}, doubts=doubts)  # fmt: skip
+    if not task:
+        task = next((m.text for m in messages if m.role in ("user", "human") and m.text), "")
+    return Episode(name, events, agents, tools, task=task, success=success, run=run,
+                   meta={"format": kind, **(meta or {})}, ending=ending, scores=scores or {},
+                   doubts=doubts)  # fmt: skip

@@ -121,12 +121,14 @@ class _Walk:
         form = FORMATS[kind]
         fitting = self._fitting(path, kind, chain(first, lines))
         if isinstance(form, Format):
+            name = self._name(path)
             for line in fitting:
-                yield from form.read(line.value, line.where, _numbered(self._name(path), line))
+                yield from form.read(line.value, line.where, _numbered(name, line))
             return
         together = list(fitting)
+        self._done.add(path)
         for other in form.companions(path):
-            if other.is_file() and not other.is_symlink():
+            if other not in self._done and other.is_file() and not other.is_symlink():
                 self._done.add(other)
                 together += self._fitting(other, kind, _lines(other, _head(other)))
         if form.scope == "folder":
@@ -202,7 +204,7 @@ def _is_lines(path: Path, head: bytes) -> bool:
         return False
     try:
         msgspec.json.decode(first)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return bool(rest.strip())
 
