@@ -75,7 +75,7 @@ def _training(result: TrainingResult) -> list[NextStep]:
 
 def _audit(result: AuditResult) -> list[NextStep]:
     source = shlex.quote(result.source)
-    first = next((one for one in result.findings if one.verdict == FOUND), None)
+    first = next((one for one in result.findings if one.verdict == FOUND or one.cases), None)
     if first is not None:
         line = f"counterpoint audit {source} --fail-on {first.audit}.{first.name}"
         return [NextStep("In your tests: exit with status 1 if it is found", line)]

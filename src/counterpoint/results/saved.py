@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from counterpoint.errors import LogError, UnknownNameError
-from counterpoint.results.audit import AuditResult
+from counterpoint.results.audit import AuditResult, earlier_audit
 from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
@@ -73,6 +73,8 @@ def read_result(document: Document) -> Result:
         )
     if kind is ComparisonResult:
         document = earlier_comparison(document)
+    if kind is AuditResult:
+        document = earlier_audit(document)
     try:
         return msgspec.convert(dict(document), kind)
     except msgspec.ValidationError as error:

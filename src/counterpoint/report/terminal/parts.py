@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.records import NOT_COMPUTABLE
-from counterpoint.report.pages.audit import evidence_table, finding_table
+from counterpoint.report.pages.audit import case_table, finding_table
 from counterpoint.report.pages.comparison.decision_words import comparison_verdict
 from counterpoint.report.pages.comparison.page import comparison_cures
 from counterpoint.report.pages.comparison.tables import (
@@ -220,18 +220,18 @@ def _conditions(decoupling: Decoupling) -> str:
 
 
 PLACES = 2
-"""Maximum number of places of a finding that are listed; all are in the JSON."""
+"""Maximum number of cases of a finding that are listed; more are in the JSON."""
 
 
 def audit_parts(audit: AuditResult) -> list[RenderableType]:
-    """Returns the findings, their evidence, and the reasons of those that were not computed."""
+    """Returns the findings, their worst cases, and the reasons of those that were not computed."""
     known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
     parts: list[RenderableType] = []
     if audit.warning:
         parts.append(Text(visible(audit.warning), style="bold"))
     parts.append(terminal_table(finding_table(known)))
-    if evidence := evidence_table(known, (), PLACES):
-        parts.append(terminal_table(evidence))
+    if cases := case_table(known, (), PLACES):
+        parts.append(terminal_table(cases))
     reasons: dict[str, list[str]] = {}
     for finding in audit.findings:
         if finding.verdict == NOT_COMPUTABLE:
