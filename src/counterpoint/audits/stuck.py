@@ -1,104 +1,382 @@
-"""Stuck teams: repeated messages and calls, members that wait for each other, and no end."""
+"""Stuck teams: loops, starting over, repeated calls, handoff ping-pong, deadlocks, and no end.
+
+Nothing is done in a turn that repeats what its member said before, or a call that returned the same
+before. Texts are compared by characters (`similar`), so the language and the length do not matter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypedDict
 
 from counterpoint.audits.base import Audit, Look, case_of, share, unknown
-from counterpoint.audits.cues import waits
-from counterpoint.records import Case, Episode, Finding, Outcome
+from counterpoint.audits.calls import (
+    handed_to,
+    is_wait,
+    plain,
+    results,
+    same_call,
+    same_result,
+)
+from counterpoint.audits.cues import is_limit, waits
+from counterpoint.audits.similar import Duplicates, normal
+from counterpoint.records import Case, Episode, Event, Finding, Outcome
 
 NAME = "stuck"
 TIMES = 3
 """This many repetitions are a loop."""
+SHORT_TIMES = 5
+"""This many repetitions of messages under `SHORTEST` characters are a loop."""
 SHORTEST = 40
-"""The fewest characters of a message that counts: short messages may be repeated."""
+"""The fewest characters of a message that is seldom repeated by a sound team."""
+ROUNDS = 4
+"""This many handoffs between the same two members are a ping-pong."""
+STANDOFF = 8
+"""This many short messages in a row, without an action, may be a deadlock."""
+LONGEST_STANDOFF = 200
+"""The most characters of a message in a deadlock."""
+STALE = 0.6
+"""The mean share of known trigrams in the later half of a deadlock."""
 TOLERATED = 0.05
 """The share of episodes in which a sound team may be stuck."""
+SHARES = (
+    ("loop", "a member says or does nothing new for several turns"),
+    ("starting_over", f"a member says again, {TIMES} times or more, what it said before"),
+    ("repeated_call", f"the same call with the same result {TIMES} times, and nothing in between"),
+    ("handoff_ping_pong", f"two members hand the turn to each other {ROUNDS} times"),
+    ("waiting", f"{TIMES} members' turns in a row that wait"),
+    ("deadlock", "members talk without an action or a new fact until a limit ends it"),
+    ("doubled_history", "the log has its own start twice, as after a resume"),
+)
+NO_CALLS = "the log has no actions"
+NO_HANDOFFS = "the log has no handoffs"
+NEEDS = {"repeated_call": NO_CALLS, "handoff_ping_pong": NO_HANDOFFS}
+"""Finding to what the log lacks where it is not computable."""
 
 
 class StuckRow(TypedDict):
     """What is kept of an episode."""
 
-    loops: bool
-    calls: bool
-    wait: bool
+    cases: frozenset[str]
     acts: bool
+    hands: bool
     ends: bool
 
 
+class Turn(NamedTuple):
+    """A member's turn in a run in which nothing is new."""
+
+    t: int
+    length: int
+
+
 def look(episode: Episode) -> Look[StuckRow] | None:
-    """Returns the places of repetitions and of waiting, and whether the episode ends."""
+    """Returns the cases in an episode, and whether it ends."""
     if len(episode.events) < TIMES:
         return None
-    texts: dict[tuple[str, str], list[int]] = {}
-    called: dict[tuple[str, str, str], list[int]] = {}
-    standing, wait = list[int](), list[Case]()
+    doubled = doubled_history(episode)
+    events = episode.events[: doubled[0] if doubled else None]
     members = set(episode.agents)
-    for event in episode.events:
-        if event.agent not in members:
-            continue
-        text = " ".join(event.text.split())
-        if event.kind == "message" and len(text) >= SHORTEST:
-            texts.setdefault((event.agent, text), []).append(event.t)
-        if event.kind == "action":
-            called.setdefault((event.agent, event.tool, text), []).append(event.t)
-        if event.kind == "message" and waits(event.text):
-            standing.append(event.t)
-        else:
-            wait += _waiting(episode, standing)
-            standing = []
-    wait += _waiting(episode, standing)
-    marks = any(e.kind in ("end", "answer") or "TERMINATE" in e.text for e in episode.events)
-    loops = [
-        case_of(episode, at, len(at), f"says the same {len(at)} times", times=len(at))
-        for at in texts.values()
-        if len(at) >= TIMES
-    ]
-    calls = [
-        case_of(episode, at, len(at), f"makes the same call {len(at)} times", times=len(at))
-        for at in called.values()
-        if len(at) >= TIMES
-    ]
-    last = [] if marks else [case_of(episode, [episode.events[-1].t], 1.0, "no end is marked")]
-    row: StuckRow = {
-        "loops": bool(loops),
-        "calls": bool(calls),
-        "wait": bool(wait),
-        "acts": bool(called),
-        "ends": marks,
+    mine = [event for event in events if event.agent in members]
+    returned = results(episode)
+    handed = ping_pong(episode, mine)
+    repeated = repetitions(episode, mine, returned)
+    loops = [case for case in repeated["loop"] if not any(covers(each, case) for each in handed)]
+    blocked = [case for case in deadlock(episode, mine) if not any(covers(x, case) for x in loops)]
+    cases = {
+        "loop": loops,
+        "starting_over": repeated["starting_over"],
+        "repeated_call": repeated_calls(episode, mine, returned),
+        "handoff_ping_pong": handed,
+        "waiting": waiting(episode, mine),
+        "deadlock": blocked,
+        "doubled_history": _doubled(episode, doubled),
     }
-    return Look(row, {"loop": loops, "repeated_call": calls, "waiting": wait, "missing_end": last})
+    row: StuckRow = {
+        "cases": frozenset(name for name, some in cases.items() if some),
+        "acts": any(event.kind == "action" for event in mine),
+        "hands": any(handed_to(event) for event in mine),
+        "ends": bool(episode.ending)
+        or any(e.kind in ("end", "answer") or "TERMINATE" in e.text for e in events),
+    }
+    return Look(row, cases)
+
+
+def conclude(rows: Sequence[StuckRow], outcomes: Sequence[Outcome]) -> list[Finding]:
+    """Returns the share of episodes with each kind of case, and of those without an end."""
+    if not rows:
+        names = (*(name for name, _ in SHARES), "missing_end")
+        return [unknown(NAME, name, f"no episode has {TIMES} events") for name in names]
+    findings = []
+    for name, reason in SHARES:
+        able = [
+            row
+            for row in rows
+            if (name != "repeated_call" or row["acts"])
+            and (name != "handoff_ping_pong" or row["hands"])
+        ]
+        hits = sum(name in row["cases"] for row in able)
+        findings.append(share(NAME, name, hits, len(able), TOLERATED, reason,
+                              none=NEEDS.get(name, ""), seen=len(rows)))  # fmt: skip
+    ending = rows if any(row["ends"] for row in rows) else []
+    hits = sum(not row["ends"] for row in ending)
+    findings.append(share(NAME, "missing_end", hits, len(ending), 0.5, "no answer, end or "
+                          "TERMINATE", none="no episode marks its end", seen=len(rows)))  # fmt: skip
+    return findings
+
+
+def repetitions(
+    episode: Episode, mine: Sequence[Event], returned: Mapping[int, Event]
+) -> dict[str, list[Case]]:
+    """Returns the loops, and the messages with which members start over.
+
+    A loop is a run of a member's turns none of which is new. A member starts over if it repeats
+    earlier messages although there were new ones in between. A loop is not counted again there.
+    """
+    known: dict[str, Duplicates] = {}
+    done: set[tuple[str, tuple[str, str], str]] = set()
+    runs: dict[str, list[Turn]] = {}
+    loops, again = list[Case](), dict[str, list[int]]()
+    looped: set[int] = set()
+    for event in mine:
+        if event.kind == "message":
+            text = normal(event.text)
+            if not text:
+                continue
+            number, is_new = known.setdefault(event.agent, Duplicates()).of(text)
+            length = len(text)
+            if not is_new and length >= SHORTEST:
+                again.setdefault(event.agent, []).append(event.t)
+        elif event.kind == "action":
+            key = (event.agent, same_call(event), same_result(returned.get(event.t)))
+            is_new, length = key not in done or is_wait(event), SHORTEST
+            done.add(key)
+        elif event.kind == "handoff":
+            continue
+        else:
+            is_new, length = True, 0
+        run = runs.setdefault(event.agent, [])
+        if is_new:
+            loops += _loop(episode, run, looped)
+            run.clear()
+        run.append(Turn(event.t, length))
+    for run in runs.values():
+        loops += _loop(episode, run, looped)
+    restarts = []
+    for agent, at in again.items():
+        at = [t for t in at if t not in looped]
+        if len(at) >= TIMES:
+            what = f"{agent} starts over: {len(at)} of its messages repeat earlier ones"
+            restarts.append(case_of(episode, at, len(at), what, times=len(at)))
+    return {"loop": _joined(episode, loops), "starting_over": restarts}
+
+
+def _loop(episode: Episode, run: Sequence[Turn], looped: set[int]) -> list[Case]:
+    """Returns the loop that a run is, if it is long enough; its first turn was new."""
+    times = len(run)
+    long = sum(turn.length >= SHORTEST for turn in run)
+    if long < TIMES and times < SHORT_TIMES:
+        return []
+    if all(episode.events[turn.t].kind == "action" for turn in run):
+        return []  # these are repeated calls
+    at = [turn.t for turn in run]
+    looped.update(at)
+    what = f"{episode.events[at[0]].agent} repeats itself for {times} turns"
+    return [case_of(episode, at, times, what, times=times)]
+
+
+def _joined(episode: Episode, loops: Sequence[Case]) -> list[Case]:
+    """Returns one case for loops of several members that go on at the same time."""
+    joined: list[list[Case]] = []
+    for case in sorted(loops, key=lambda case: case.first or 0):
+        start = case.first or 0
+        if joined and start <= max(each.event or 0 for each in joined[-1]):
+            joined[-1].append(case)
+        else:
+            joined.append([case])
+    result = []
+    for group in joined:
+        if len(group) == 1:
+            result.append(group[0])
+            continue
+        agents = {each.agent for each in group}
+        first = min(each.first or 0 for each in group)
+        last = max(each.event or 0 for each in group)
+        at = [t for t in range(first, last + 1) if episode.events[t].agent in agents]
+        names = " and ".join(sorted(str(agent) for agent in agents))
+        what = f"{names} repeat themselves for {len(at)} turns"
+        result.append(case_of(episode, at, len(at), what, times=len(at)))
+    return result
+
+
+def covers(one: Case, other: Case) -> bool:
+    """Returns whether the events of a case span more than half of those of another one."""
+    start, end = _span(other)
+    first, last = _span(one)
+    return 2 * (min(end, last) - max(start, first) + 1) > end - start + 1
+
+
+def _span(case: Case) -> tuple[int, int]:
+    end = case.event or 0
+    return (end if case.first is None else case.first), end
+
+
+def repeated_calls(
+    episode: Episode, mine: Sequence[Event], returned: Mapping[int, Event]
+) -> list[Case]:
+    """Returns where a member makes the same call, with the same result, and nothing in between.
+
+    A call whose result changes later was polling for that change, and is none.
+    """
+    since: dict[tuple[str, tuple[str, str], str], list[int]] = {}
+    seen: set[tuple[str, tuple[str, str], str]] = set()
+    latest: dict[tuple[str, tuple[str, str]], str] = {}
+    found: list[tuple[tuple[str, tuple[str, str]], str, list[int]]] = []
+
+    def close() -> None:
+        found.extend((k[:2], k[2], at) for k, at in since.items() if len(at) >= TIMES)
+        since.clear()
+
+    for event in mine:
+        if event.kind != "action":
+            continue
+        call, result = same_call(event), same_result(returned.get(event.t))
+        key = (event.agent, call, result)
+        latest[event.agent, call] = result
+        if key not in seen or is_wait(event):
+            close()  # something is done
+        seen.add(key)
+        since.setdefault(key, []).append(event.t)
+    close()
+    cases = []
+    for who, result, at in found:
+        first = episode.events[at[0]]
+        if latest[who] == result and not handed_to(first):
+            what = f"{first.tool or 'the same call'} {len(at)} times"
+            what += f", each time: {result[:60]}" if result else ""
+            cases.append(case_of(episode, at, len(at), what, times=len(at)))
+    return cases
+
+
+def ping_pong(episode: Episode, mine: Sequence[Event]) -> list[Case]:
+    """Returns where two members hand the turn to each other and do nothing else."""
+    cases, at = list[Case](), list[int]()
+    pair: frozenset[str] = frozenset()
+    last: tuple[str, str] | None = None
+    said: set[tuple[str, str]] = set()
+    for event in mine:
+        to = handed_to(event)
+        if to:
+            now = (plain(event.agent), plain(to))
+            if now == last:  # the call of the tool, and the handoff that it made
+                continue
+            if frozenset(now) != pair or (last is not None and now[0] == last[0]):
+                cases += _ping_pong(episode, at)
+                at, pair = [], frozenset(now)
+            at.append(event.t)
+            last = now
+        elif event.kind != "message" or (event.agent, event.text) not in said:
+            said.add((event.agent, event.text))
+            if event.kind != "message" or len(event.text) >= SHORTEST:
+                cases += _ping_pong(episode, at)
+                at, pair, last = [], frozenset(), None
+    return cases + _ping_pong(episode, at)
+
+
+def _ping_pong(episode: Episode, at: Sequence[int]) -> list[Case]:
+    if len(at) < ROUNDS:
+        return []
+    event = episode.events[at[-1]]
+    other = episode.events[at[-2]].agent
+    tool = event.tool or f"handoff to {handed_to(event)}"
+    a, b = sorted((event.agent, other))
+    what = f"handoff ping-pong: {tool} and back, {len(at)} times between {a} and {b}"
+    return [case_of(episode, at, len(at), what, times=len(at))]
+
+
+def waiting(episode: Episode, mine: Sequence[Event]) -> list[Case]:
+    """Returns where members wait for several turns in a row."""
+    cases, at = list[Case](), list[int]()
+    for event in mine:
+        if event.kind == "message" and waits(event.text):
+            at.append(event.t)
+        else:
+            cases += _waiting(episode, at)
+            at = []
+    return cases + _waiting(episode, at)
 
 
 def _waiting(episode: Episode, at: Sequence[int]) -> list[Case]:
-    """Returns the case that waiting turns in a row make, if there are enough."""
     what = f"{len(at)} turns in a row that wait"
     return [case_of(episode, at, len(at), what, times=len(at))] if len(at) >= TIMES else []
 
 
-def conclude(rows: Sequence[StuckRow], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Returns the shares of episodes with loops, repeated calls, waiting and no end."""
-    if not rows:
-        names = ("loop", "repeated_call", "waiting", "missing_end")
-        return [unknown(NAME, name, f"no episode has {TIMES} events") for name in names]
-    acting = [row for row in rows if row["acts"]]
-    ending = rows if any(row["ends"] for row in rows) else []
-    shares = (
-        ("loop", [row["loops"] for row in rows], TOLERATED,
-         f"one member said the same {TIMES} times", ""),
-        ("repeated_call", [row["calls"] for row in acting], TOLERATED,
-         f"one member made the same call {TIMES} times", "the log has no actions"),
-        ("waiting", [row["wait"] for row in rows], TOLERATED,
-         f"{TIMES} members' turns in a row that wait", ""),
-        ("missing_end", [not row["ends"] for row in ending], 0.5,
-         "no answer, end or TERMINATE", "no episode marks its end"),
-    )  # fmt: skip
-    return [
-        share(NAME, name, sum(some), len(some), most, reason, none=none, seen=len(rows))
-        for name, some, most, reason, none in shares
-    ]
+def deadlock(episode: Episode, mine: Sequence[Event]) -> list[Case]:
+    """Returns the standoff in which an episode ends at a limit, in whatever words.
+
+    Its last messages are short and of several members. Nobody acts or brings a number, and the
+    later half has hardly a run of three characters that was not there before.
+    """
+    if not is_limit(episode.ending):
+        return []
+    tail: list[Event] = []
+    for event in reversed(mine):
+        text = event.text
+        if event.kind != "message" or not 0 < len(text) <= LONGEST_STANDOFF:
+            break
+        if any(character.isdigit() for character in text):
+            break
+        tail.append(event)
+    tail.reverse()
+    members = {event.agent for event in tail}
+    if len(tail) < STANDOFF or len(members) < 2:
+        return []
+    known, shares = set[str](), list[float]()
+    for event in tail:
+        text = normal(event.text)
+        grams = {text[i : i + 3] for i in range(max(1, len(text) - 2))}
+        shares.append(len(grams & known) / len(grams))
+        known |= grams
+    late = shares[len(shares) // 2 :]
+    if sum(late) / len(late) < STALE:
+        return []
+    what = f"{len(tail)} turns of {' and '.join(sorted(members))} without an action or a new fact"
+    return [case_of(episode, [e.t for e in tail], len(tail), what, times=len(tail))]
 
 
-AUDIT = Audit(NAME, "loops, repeated calls, waiting, no end", look, conclude)
+def doubled_history(episode: Episode) -> tuple[int, int] | None:
+    """Returns where the start of an episode comes again, and how many events of it.
+
+    The start includes a task by a tool or a person, which no loop of members repeats.
+    """
+    events = episode.events
+    if not events or events[0].agent in episode.agents:
+        return None
+    start = _key(events[0])
+    for t in range(TIMES + 1, len(events)):
+        if _key(events[t]) == start:
+            count = min(t, len(events) - t)
+            if count > TIMES and _keys(events[:count]) == _keys(events[t : t + count]):
+                return t, count
+    return None
+
+
+def _key(event: Event) -> tuple[str, str, str, str]:
+    return event.agent, event.kind, event.tool, event.text
+
+
+def _keys(events: Iterable[Event]) -> list[tuple[str, str, str, str]]:
+    return [_key(event) for event in events]
+
+
+def _doubled(episode: Episode, doubled: tuple[int, int] | None) -> list[Case]:
+    if doubled is None:
+        return []
+    t, count = doubled
+    what = f"events {t} to {t + count - 1} are events 0 to {count - 1} again"
+    return [case_of(episode, [t], count, what, times=count)]
+
+
+AUDIT = Audit(
+    NAME, "loops, starting over, repeated calls, handoff ping-pong, deadlocks", look, conclude
+)
