@@ -42,6 +42,8 @@ WINDOW = 4
 """The number of earlier messages in which repeated words count as repetition."""
 FEWEST = 8
 """The fewest messages of an episode with a measurable trend."""
+ECHOES = 3
+"""This many messages that mostly echo the partner are a case."""
 NEW_WORDS = 5
 """The number of new words from which on a message has new evidence."""
 WORD = re.compile(r"\w+")
@@ -95,7 +97,7 @@ def look(episode: Episode) -> Look[AgreementRow]:
                 messages.append((event.t, event.agent, grams(words)))
                 spoken.append((event.agent, set(words)))
                 vocabulary.setdefault(event.agent, set()).update(words)
-    gaps, near, echoes = [], list[float](), list[Case]()
+    gaps, near, echoes = [], list[float](), list[tuple[int, float]]()
     for i, (t, agent, mine) in enumerate(messages):
         first = max(0, i - LOOKED_BACK)
         shares = [len(mine & each) / len(mine) for _, _, each in messages[first:i]]
@@ -106,14 +108,7 @@ def look(episode: Episode) -> Look[AgreementRow]:
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
             if others[-1] > 0.5:
-                echoes.append(
-                    case_of(
-                        episode,
-                        [t],
-                        round(others[-1], 3),
-                        f"{others[-1]:.0%} of it stands in the partner's message",
-                    )
-                )
+                echoes.append((t, others[-1]))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
     known = list(vocabulary.values())
     taken = concessions(episode)
@@ -127,7 +122,17 @@ def look(episode: Episode) -> Look[AgreementRow]:
         "answers": answers,
         "gold": episode.meta.get("gold") if answers else None,
     }
-    return Look(row, {"echo": echoes, "concession": taken or []})
+    return Look(row, {"echo": _echo(episode, echoes), "concession": taken or []})
+
+
+def _echo(episode: Episode, echoes: Sequence[tuple[int, float]]) -> list[Case]:
+    """Returns the case that echoes make, if there are `ECHOES`: one alone may be a report."""
+    if len(echoes) < ECHOES:
+        return []
+    part = sum(share for _, share in echoes) / len(echoes)
+    what = f"{len(echoes)} messages have {part:.0%} of their words from the partner's last one"
+    at = [t for t, _ in echoes]
+    return [case_of(episode, at, len(echoes) * part, what, times=len(echoes))]
 
 
 def rise(values: Sequence[float]) -> float:

@@ -11,7 +11,16 @@ from typing import Any
 from msgspec import structs
 
 from counterpoint import __version__
-from counterpoint.audits import agreement, coordination, hacking, idleness, stuck, worth
+from counterpoint.audits import (
+    agreement,
+    coordination,
+    cost,
+    endings,
+    hacking,
+    idleness,
+    stuck,
+    worth,
+)
 from counterpoint.audits.base import Audit, Row, quote
 from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
@@ -25,7 +34,7 @@ AUDITS = Registry[Audit[Any]](
     "counterpoint.audits",
     {
         each.AUDIT.name: each.AUDIT
-        for each in (agreement, idleness, coordination, hacking, worth, stuck)
+        for each in (stuck, endings, idleness, agreement, coordination, hacking, cost, worth)
     },
     "a counterpoint.audits.Audit of the same name",
     lambda name, part: isinstance(part, Audit) and part.name == name,

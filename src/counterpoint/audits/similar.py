@@ -22,9 +22,12 @@ LONGEST = 2000
 ALIKE = 0.85
 """The Jaccard similarity of near duplicates, whatever numbers are in them."""
 REWORDED = 0.7
-"""The Jaccard similarity of near duplicates with the same numbers in them."""
+"""The Jaccard similarity of near duplicates whose numbers are the same, or that are so long that
+numbers are not what they say."""
+LONG = 200
+"""The fewest characters of such a text."""
 DIGITS = re.compile(r"\d+")
-WINDOW = 48
+WINDOW = 32
 """The number of earlier different messages with which one is compared."""
 _POWERS = np.array([1, 1000003, 998244353, 2654435761, 40503], dtype=np.uint64)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -65,6 +68,11 @@ def similarity(one: frozenset[int], other: frozenset[int]) -> float:
     return len(one & other) / union if union else 1.0
 
 
+def numbers(text: str) -> list[str]:
+    """Returns the numbers in a text, in order."""
+    return DIGITS.findall(text)
+
+
 class Duplicates:
     """Finds for each text the first text that it repeats, among the last `WINDOW` different ones.
 
@@ -103,6 +111,6 @@ class Duplicates:
             alike = similarity(mine, self.sketches[number])
             if alike >= ALIKE:
                 return number
-            if alike >= REWORDED and DIGITS.findall(text) == DIGITS.findall(other):
+            if alike >= REWORDED and (len(text) >= LONG or numbers(text) == numbers(other)):
                 return number
         return None

@@ -6,7 +6,8 @@ before. Texts are compared by characters (`similar`), so the language and the le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple, TypedDict
 
 from counterpoint.audits.base import Audit, Look, case_of, share, unknown
@@ -41,7 +42,7 @@ TOLERATED = 0.05
 """The share of episodes in which a sound team may be stuck."""
 SHARES = (
     ("loop", "a member says or does nothing new for several turns"),
-    ("starting_over", f"a member says again, {TIMES} times or more, what it said before"),
+    ("starting_over", f"{TIMES} messages or more repeat an earlier one of the same member"),
     ("repeated_call", f"the same call with the same result {TIMES} times, and nothing in between"),
     ("handoff_ping_pong", f"two members hand the turn to each other {ROUNDS} times"),
     ("waiting", f"{TIMES} members' turns in a row that wait"),
@@ -131,12 +132,12 @@ def repetitions(
     """Returns the loops, and the messages with which members start over.
 
     A loop is a run of a member's turns none of which is new. A member starts over if it repeats
-    earlier messages although there were new ones in between. A loop is not counted again there.
+    earlier messages, say of a plan, although there were new ones in between. A loop is not counted again there.
     """
     known: dict[str, Duplicates] = {}
     done: set[tuple[str, tuple[str, str], str]] = set()
     runs: dict[str, list[Turn]] = {}
-    loops, again = list[Case](), dict[str, list[int]]()
+    loops, again = list[Case](), list[int]()
     looped: set[int] = set()
     for event in mine:
         if event.kind == "message":
@@ -146,7 +147,7 @@ def repetitions(
             number, is_new = known.setdefault(event.agent, Duplicates()).of(text)
             length = len(text)
             if not is_new and length >= SHORTEST:
-                again.setdefault(event.agent, []).append(event.t)
+                again.append(event.t)
         elif event.kind == "action":
             key = (event.agent, same_call(event), same_result(returned.get(event.t)))
             is_new, length = key not in done or is_wait(event), SHORTEST
@@ -162,13 +163,18 @@ def repetitions(
         run.append(Turn(event.t, length))
     for run in runs.values():
         loops += _loop(episode, run, looped)
-    restarts = []
-    for agent, at in again.items():
-        at = [t for t in at if t not in looped]
-        if len(at) >= TIMES:
-            what = f"{agent} starts over: {len(at)} of its messages repeat earlier ones"
-            restarts.append(case_of(episode, at, len(at), what, times=len(at)))
-    return {"loop": _joined(episode, loops), "starting_over": restarts}
+    return {"loop": _joined(episode, loops), "starting_over": _restart(episode, again, looped)}
+
+
+def _restart(episode: Episode, again: Sequence[int], looped: Set[int]) -> list[Case]:
+    """Returns the case that repeated messages beside those of loops make, if there are enough."""
+    at = [t for t in again if t not in looped]
+    if len(at) < TIMES:
+        return []
+    by_author = Counter(episode.events[t].agent for t in at)
+    agents = " and ".join(f"{name} {times}" for name, times in by_author.most_common(3))
+    what = f"the team starts over: {len(at)} messages repeat earlier ones ({agents})"
+    return [case_of(episode, at, len(at), what, times=len(at))]
 
 
 def _loop(episode: Episode, run: Sequence[Turn], looped: set[int]) -> list[Case]:
@@ -347,10 +353,11 @@ def deadlock(episode: Episode, mine: Sequence[Event]) -> list[Case]:
 def doubled_history(episode: Episode) -> tuple[int, int] | None:
     """Returns where the start of an episode comes again, and how many events of it.
 
-    The start includes a task by a tool or a person, which no loop of members repeats.
+    The start is a task by a person, which no loop of members repeats.
     """
     events = episode.events
-    if not events or events[0].agent in episode.agents:
+    tools = {event.tool for event in events}
+    if not events or events[0].agent in (*episode.agents, *tools) or not events[0].text:
         return None
     start = _key(events[0])
     for t in range(TIMES + 1, len(events)):
