@@ -100,7 +100,10 @@ def look(episode: Episode) -> Look[AgreementRow]:
     gaps, near, echoes = [], list[float](), list[tuple[int, float]]()
     for i, (t, agent, mine) in enumerate(messages):
         first = max(0, i - LOOKED_BACK)
-        shares = [len(mine & each) / len(mine) for _, _, each in messages[first:i]]
+        shares = [  # most pairs share nothing, which is seen without a new set
+            0.0 if mine.isdisjoint(each) else len(mine & each) / len(mine)
+            for _, _, each in messages[first:i]
+        ]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
         near_by = zip(shares, messages[first:i], strict=True)

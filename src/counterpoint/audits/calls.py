@@ -7,14 +7,18 @@ from collections.abc import Mapping
 
 from counterpoint.records import Episode, Event
 
-VOLATILE = re.compile(
+VOLATILE_KEY = re.compile(
     r"(\"(?:request_?id|call_?id|trace_?id|span_?id|session_?id|idempotency_?key|nonce|uuid"
-    r"|timestamp|created_at)\"\s{0,9}:\s{0,9})(?:\"[^\"]{0,200}\"|[\d.]{1,30})"
-    r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
-    r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?",
+    r"|timestamp|created_at)\"\s{0,9}:\s{0,9})(?:\"[^\"]{0,200}\"|[\d.]{1,30})",
     re.IGNORECASE,
 )
-"""What differs between two calls that are the same: ids of requests, and times."""
+"""An argument that differs between two calls that are the same: the id of a request, or a time."""
+VOLATILE = re.compile(
+    r"\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)",
+    re.IGNORECASE,
+)
+"""An id or a time anywhere in a text."""
 WAITS = re.compile(r"\b(sleep|wait)", re.IGNORECASE)
 HANDOFF = re.compile(
     r"(?:transfer|hand_?off|handover|delegate|route)_(?:back_)?to_(\w{1,80})", re.IGNORECASE
@@ -23,8 +27,8 @@ HANDOFF = re.compile(
 FAILED = re.compile(r"\W{0,3}(?:error|exception|traceback|fatal|failed|failure)\b", re.IGNORECASE)
 """The start of a tool's message about an error."""
 NAME = re.compile(r"_?agent$|[^\w]|_", re.IGNORECASE)
-LONGEST = 2000
-"""The most characters of a call or a result that are compared."""
+LONGEST, LONGEST_RESULT = 2000, 400
+"""The most characters of a call, and of a result, that are compared."""
 
 
 def results(episode: Episode) -> Mapping[int, Event]:
@@ -49,14 +53,20 @@ def results(episode: Episode) -> Mapping[int, Event]:
 
 def same_call(event: Event) -> tuple[str, str]:
     """Returns the tool and the arguments of a call, without what changes from call to call."""
-    return event.tool, VOLATILE.sub(r"\1", " ".join(event.text[:LONGEST].split()))
+    return event.tool, steady(event.text[:LONGEST])
 
 
 def same_result(event: Event | None) -> str:
     """Returns the text of a result, without what changes from call to call; "" if there is none."""
-    if event is None:
-        return ""
-    return VOLATILE.sub(r"\1", " ".join((event.error or event.text)[:LONGEST].split()))
+    return "" if event is None else steady((event.error or event.text)[:LONGEST_RESULT])
+
+
+def steady(text: str) -> str:
+    """Returns a text with single spaces, and without ids of requests and times."""
+    text = " ".join(text.split())
+    if '"' in text:
+        text = VOLATILE_KEY.sub(r"\1", text)
+    return VOLATILE.sub("", text) if text.count("-") > 1 else text
 
 
 def is_error(event: Event) -> bool:

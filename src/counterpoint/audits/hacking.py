@@ -97,7 +97,7 @@ def look(episode: Episode) -> Look[HackingRow]:
                 written |= names if is_new else set()
                 if not names or names - written:
                     edits.append(case_of(episode, [event.t], 1.0, "changes tests"))
-        if len(known) < MOST_NAMES:
+        if "test" in event.text and len(known) < MOST_NAMES:
             known.update(CHECK.findall(event.text[:LONGEST]))
     known = {name: total for name, total in sums.items() if abs(total) < LARGEST}
     looped = sums.get("proxy", 0.0) > 0 and again > sums["proxy"] / 2

@@ -1,7 +1,8 @@
-"""Which messages are near duplicates, in any language: shingles of characters, and small sketches.
+"""Which messages are near duplicates, in any language: shingles of bytes, and small sketches.
 
-Two texts are compared by the Jaccard similarity of their runs of `SHINGLE` characters. Of a long
-text a bottom-k sketch stands for all of its shingles.
+Two texts are compared by the Jaccard similarity of their runs of `SHINGLE` bytes of UTF-8: eight
+letters of English, and nearly three signs of Chinese. Of a long text a bottom-k sketch stands for
+all of its shingles.
 
 Source: Broder 1997 for shingles and sketches.
 """
@@ -10,27 +11,29 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 
-SHINGLE = 5
-"""The number of characters in a row that are compared."""
-SKETCH = 128
+SHINGLE = 8
+"""The number of bytes in a row that are compared: one number of 64 bits."""
+SKETCH = 64
 """The number of smallest hashes that are kept of a text."""
-LONGEST = 2000
+LONGEST = 1200
 """The most characters that are compared: of a longer text, half from each end."""
-ALIKE = 0.85
+ALIKE = 0.8
 """The Jaccard similarity of near duplicates, whatever numbers are in them."""
-REWORDED = 0.7
+REWORDED = 0.6
 """The Jaccard similarity of near duplicates whose numbers are the same, or that are so long that
 numbers are not what they say."""
 LONG = 200
 """The fewest characters of such a text."""
 DIGITS = re.compile(r"\d+")
-WINDOW = 32
+WINDOW = 16
 """The number of earlier different messages with which one is compared."""
-_POWERS = np.array([1, 1000003, 998244353, 2654435761, 40503], dtype=np.uint64)
+ALL = 2**64
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_HALF = np.uint64(32)
 
 
 def normal(text: str) -> str:
@@ -40,32 +43,38 @@ def normal(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def sketch(text: str) -> frozenset[int]:
+class Sketch(NamedTuple):
+    """The hashes of a text's shingles: all of them, or the smallest."""
+
+    hashes: frozenset[int]
+    end: int
+    """No hash up to here is left out."""
+
+
+def sketch(text: str) -> Sketch:
     """Returns the smallest hashes of the shingles of a normal text; of a short text, of all."""
-    if len(text) < SHINGLE:
-        return frozenset({hash(text)} if text else ())
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    codes = codes.astype(np.uint64)
-    count = len(codes) - SHINGLE + 1
-    hashes = codes[:count].copy()  # an overflow wraps around, which a hash may
-    for i in range(1, SHINGLE):
-        hashes += codes[i : i + count] * _POWERS[i]
-    hashes ^= hashes >> np.uint64(29)
-    hashes *= _MIX
-    hashes ^= hashes >> np.uint64(32)
-    if count > 2 * SKETCH:
-        hashes = np.partition(hashes, 2 * SKETCH)[: 2 * SKETCH]
-    return frozenset(np.unique(hashes)[:SKETCH].tolist())
+    raw = text.encode("utf-8", "surrogatepass")
+    count = len(raw) - SHINGLE + 1
+    if count < 1:
+        return Sketch(frozenset({int.from_bytes(raw, "little")} if raw else ()), ALL)
+    windows = np.ndarray((count,), dtype="<u8", buffer=raw, strides=(1,))  # they overlap, uncopied
+    hashes = windows * _MIX  # an overflow wraps around, which a hash may
+    hashes ^= hashes >> _HALF
+    if count <= SKETCH:
+        return Sketch(frozenset(hashes.tolist()), ALL)
+    smallest = np.partition(hashes, SKETCH)[:SKETCH]
+    return Sketch(frozenset(smallest.tolist()), int(smallest.max()))
 
 
-def similarity(one: frozenset[int], other: frozenset[int]) -> float:
-    """Returns the Jaccard similarity of two texts, estimated where a sketch is full."""
-    if len(one) == len(other) == SKETCH:  # of the smallest of both together, how many both have
-        both = one & other
-        smallest = sorted(one | other)[:SKETCH]
-        return sum(value in both for value in smallest) / SKETCH
-    union = len(one | other)
-    return len(one & other) / union if union else 1.0
+def similarity(one: Sketch, other: Sketch) -> float:
+    """Returns the Jaccard similarity of two texts, from the hashes that both sketches cover."""
+    both = one.hashes & other.hashes
+    either = len(one.hashes) + len(other.hashes) - len(both)
+    end = min(one.end, other.end)
+    if end == ALL or 2 * len(both) < min(len(one.hashes), len(other.hashes)):
+        return len(both) / either if either else 1.0  # exact, or far from alike
+    covered = sum(value <= end for value in one.hashes | other.hashes)
+    return sum(value <= end for value in both) / covered if covered else 0.0
 
 
 def numbers(text: str) -> list[str]:
@@ -82,13 +91,13 @@ class Duplicates:
     def __init__(self, window: int = WINDOW) -> None:
         self.numbers: dict[str, int] = {}
         self.recent: deque[tuple[int, str]] = deque(maxlen=window)
-        self.sketches: dict[int, frozenset[int]] = {}
+        self.sketches: dict[int, Sketch] = {}
 
     def of(self, text: str) -> tuple[int, bool]:
         """Returns the number of a normal text, and whether it is new."""
         if (known := self.numbers.get(text)) is not None:
             return known, False
-        number = self._near(text)
+        number, mine = self._near(text)
         is_new = number is None
         number = len(self.numbers) if number is None else number
         self.numbers[text] = number
@@ -96,11 +105,14 @@ class Duplicates:
             if len(self.recent) == self.recent.maxlen:
                 self.sketches.pop(self.recent[0][0], None)
             self.recent.append((number, text))
+            if mine is not None:
+                self.sketches[number] = mine
         return number, is_new
 
-    def _near(self, text: str) -> int | None:
+    def _near(self, text: str) -> tuple[int | None, Sketch | None]:
+        """Returns the number of the text that one repeats, and its sketch if that was needed."""
         low, high = len(text) * REWORDED, len(text) / REWORDED
-        mine: frozenset[int] | None = None
+        mine: Sketch | None = None
         for number, other in reversed(self.recent):
             if not low <= len(other) <= high:
                 continue
@@ -109,8 +121,8 @@ class Duplicates:
             if number not in self.sketches:
                 self.sketches[number] = sketch(other)
             alike = similarity(mine, self.sketches[number])
-            if alike >= ALIKE:
-                return number
-            if alike >= REWORDED and (len(text) >= LONG or numbers(text) == numbers(other)):
-                return number
-        return None
+            if alike < REWORDED:
+                continue
+            if alike >= ALIKE or len(text) >= LONG or numbers(text) == numbers(other):
+                return number, mine
+        return None, mine
