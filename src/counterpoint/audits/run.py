@@ -21,13 +21,14 @@ from counterpoint.audits import (
     stuck,
     worth,
 )
+from counterpoint.audits.across import Tally
 from counterpoint.audits.base import Audit, Row, quote
 from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
 from counterpoint.errors import SettingError
 from counterpoint.plugins import Registry
 from counterpoint.readers.logs import Names, Notes, noted_episodes
-from counterpoint.records import CANNOT_TELL, FOUND, Episode, Finding, Outcome
+from counterpoint.records import CANNOT_TELL, FOUND, Case, Episode, Finding, Outcome
 from counterpoint.results.audit import AuditResult, Mark, MessageCount, Timeline
 
 AUDITS = Registry[Audit[Any]](
@@ -73,20 +74,21 @@ def audit(
     formats: Counter[str] = Counter()
     agents: set[str] = set()
     events, timelines, own = 0, list[Timeline](), list[Outcome]()
-    shelf, later = CaseShelf(), dict[str, Timeline]()
+    shelf, tally, later = CaseShelf(), Tally(), dict[str, Timeline]()
     for episode in episodes:
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
         events += len(episode.events)
-        has_cases = False
+        cases: dict[tuple[str, str], Sequence[Case]] = {}
         for each in chosen:
             if (look := each.look(episode)) is not None:
                 rows[each.name].append(look.row)
                 shelf.add(each.name, look.cases)
-                has_cases = has_cases or any(look.cases.values())
+                cases.update({(each.name, name): some for name, some in look.cases.items()})
+        tally.add(episode, cases)
         if formats.total() <= sample:
             timelines.append(timeline(episode))
-        elif has_cases:
+        elif any(cases.values()):
             later[episode.id] = timeline(episode)
             if len(later) > MOST_TIMELINES:
                 later = {name: kept for name, kept in later.items() if name in shelf.shown()}
@@ -106,6 +108,10 @@ def audit(
         events=events,
         findings=[shelf.joined(finding) for finding in corrected(findings)],
         timelines=timelines,
+        costs=tally.agent_costs(),
+        endings=tally.ending_counts(),
+        associations=tally.associations(),
+        agreements=tally.label_agreements(),
         skipped=[],
     )
 

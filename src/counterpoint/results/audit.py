@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import field
 
-from counterpoint.records import CANNOT_TELL, NOT_FOUND, VERDICTS, Finding
+from counterpoint.records import CANNOT_TELL, NOT_FOUND, VERDICTS, Cost, Finding
 from counterpoint.results.parts import Document, Part, Result, Settings, expect
 
 
@@ -46,6 +46,56 @@ class Timeline(Part, frozen=True, kw_only=True):
     """How well the episode went, from 0 to 1."""
 
 
+class AgentCost(Part, frozen=True, kw_only=True):
+    """What an agent cost in all episodes; only what the log tells is added up."""
+
+    agent: str
+    episodes: int
+    """Number of episodes in which the log tells something about it."""
+    cost: Cost
+
+
+class EndingCount(Part, frozen=True, kw_only=True):
+    """How many episodes ended in one way."""
+
+    ending: str
+    """The words of the log, `not known`, or `other`."""
+    episodes: int
+
+
+class Association(Part, frozen=True, kw_only=True):
+    """How often a finding has a case in episodes that failed, and in successful ones."""
+
+    audit: str
+    name: str
+    failed: int
+    """Number of episodes that failed."""
+    failed_with: int
+    """Number of those with a case."""
+    successful: int
+    successful_with: int
+    p: float
+    """Fisher's exact test, one-sided, before the correction for the number of tests."""
+    verdict: str
+    """`found` if failed episodes have more cases, with Holm's correction at 5%."""
+
+
+class LabelAgreement(Part, frozen=True, kw_only=True):
+    """How often the worst case of a finding agrees with what people labelled."""
+
+    label: str
+    """`mistake_agent`: the same member. `mistake_step`: at most two events away. Another name: the
+    label is true of the episode."""
+    audit: str
+    name: str
+    episodes: int
+    """Number of labelled episodes with a case."""
+    agree: int
+    """Number of those that agree."""
+    chance: float
+    """Number of those that would agree by chance."""
+
+
 class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1"):
     """What an audit of logs, or of a table of outcomes, has found."""
 
@@ -63,6 +113,14 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     findings: list[Finding]
     timelines: list[Timeline]
     """The first episodes, and the the episodes of the worst cases of each finding."""
+    costs: list[AgentCost] = field(default_factory=list)
+    """What agents cost, dearest first."""
+    endings: list[EndingCount] = field(default_factory=list)
+    """How episodes ended, the commonest first."""
+    associations: list[Association] = field(default_factory=list)
+    """What failed episodes have that successful ones have not."""
+    agreements: list[LabelAgreement] = field(default_factory=list)
+    """Whether cases agree with people's labels."""
     warning: str | None = None
     """Why findings about single members are not reliable."""
     skipped: list[str]
