@@ -18,13 +18,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from common import write_json
 from counterpoint.audits import audit
 from counterpoint.errors import CounterpointError
 from counterpoint.readers import read_logs
 from counterpoint.records import Episode, Finding
 from counterpoint.stats import wilson_interval
-
-from common import write_json
 
 OFTEN = 3
 SAYS = re.compile(

@@ -144,7 +144,7 @@ class Tally:
 
 
 def truth(value: object) -> bool | None:
-    """Returns whether a label is true, of several votes by their majority; None if it is no vote."""
+    """Returns whether a label is true, of votes by majority; None if it is no vote."""
     votes = list(value) if isinstance(value, list | tuple) else [value]
     if not votes or not all(isinstance(vote, bool | int) and vote in (0, 1) for vote in votes):
         return None

@@ -102,7 +102,7 @@ def estimated(
     if null is None:
         reason = f"{reason} (a measurement: no value is right)"
     elif verdict == CANNOT_TELL:
-        reason = f"{reason}; {interval.n} are too few, or too different, to tell"
+        reason = f"{reason}; too few or too different to tell"
     return Finding(audit, name, interval.value, interval.n, interval.low, interval.high, null,
                    verdict, reason, p)  # fmt: skip
 

@@ -101,12 +101,13 @@ def conclude(rows: Sequence[CostRow], outcomes: Sequence[Outcome]) -> list[Findi
     if not rows:
         names = (*(name for name, _ in MEASURES), "runaway_prompt")
         return [unknown(NAME, name, "no episode has an event") for name in names]
+    acts = any(row["calls"] for row in rows)
     columns = {
         "tokens_in": [row["tokens_in"] for row in rows],
         "tokens_out": [row["tokens_out"] for row in rows],
         "dollars": [row["dollars"] for row in rows],
         "seconds": [row["seconds"] for row in rows],
-        "calls": [row["calls"] for row in rows],
+        "calls": [row["calls"] if acts else None for row in rows],
     }
     findings = [
         _measured(name, [x for x in columns[name] if x is not None], reason, len(rows))

@@ -154,7 +154,7 @@ def silent_members(episode: Episode, turns: Mapping[str, int]) -> list[Case] | N
     """Returns the members that take hardly any turns; None if there are too few turns to tell.
 
     A member is silent if each other one has at least `FEWEST` turns, and `RARE` times as many as
-    it. An orchestrator and a worker that is called once are therefore none.
+    it. Of two members, one that was called once may be a helper, and is none.
     """
     if len(episode.agents) < 2 or sum(turns.values()) < FEWEST * (len(episode.agents) - 1):
         return None
@@ -162,7 +162,8 @@ def silent_members(episode: Episode, turns: Mapping[str, int]) -> list[Case] | N
     for agent in episode.agents:
         mine = turns.get(agent, 0)
         others = min(turns.get(other, 0) for other in episode.agents if other != agent)
-        if others >= FEWEST and others >= RARE * max(mine, 1):
+        is_helper = mine > 0 and len(episode.agents) == 2
+        if others >= FEWEST and others >= RARE * max(mine, 1) and not is_helper:
             what = f"{agent} takes {mine} of {sum(turns.values())} turns"
             cases.append(Case(episode.id, None, agent, None, others - mine, what, times=mine))
     return cases

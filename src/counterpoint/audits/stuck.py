@@ -121,9 +121,9 @@ def conclude(rows: Sequence[StuckRow], outcomes: Sequence[Outcome]) -> list[Find
                               none=NEEDS.get(name, ""), seen=len(rows)))  # fmt: skip
     ending = rows if any(row["ends"] for row in rows) else []
     hits = sum(not row["ends"] for row in ending)
-    findings.append(share(NAME, "missing_end", hits, len(ending), 0.5, "no answer, end or "
-                          "TERMINATE", none="no episode marks its end", seen=len(rows)))  # fmt: skip
-    return findings
+    end = share(NAME, "missing_end", hits, len(ending), 0.5, "no answer, end or TERMINATE",
+                none="no episode marks its end", seen=len(rows))  # fmt: skip
+    return [*findings, end]
 
 
 def repetitions(
@@ -132,19 +132,19 @@ def repetitions(
     """Returns the loops, and the messages with which members start over.
 
     A loop is a run of a member's turns none of which is new. A member starts over if it repeats
-    earlier messages, say of a plan, although there were new ones in between. A loop is not counted again there.
+    earlier messages, say of a plan, although there were new ones in between. A loop is
+    not counted again there.
     """
     known: dict[str, Duplicates] = {}
     done: set[tuple[str, tuple[str, str], str]] = set()
     runs: dict[str, list[Turn]] = {}
-    loops, again = list[Case](), list[int]()
-    looped: set[int] = set()
+    loops, again = list[list[int]](), list[int]()
     for event in mine:
         if event.kind == "message":
             text = normal(event.text)
             if not text:
                 continue
-            number, is_new = known.setdefault(event.agent, Duplicates()).of(text)
+            _, is_new = known.setdefault(event.agent, Duplicates()).of(text)
             length = len(text)
             if not is_new and length >= SHORTEST:
                 again.append(event.t)
@@ -158,11 +158,12 @@ def repetitions(
             is_new, length = True, 0
         run = runs.setdefault(event.agent, [])
         if is_new:
-            loops += _loop(episode, run, looped)
+            loops += _loop(episode, run)
             run.clear()
         run.append(Turn(event.t, length))
     for run in runs.values():
-        loops += _loop(episode, run, looped)
+        loops += _loop(episode, run)
+    looped = {t for at in loops for t in at}
     return {"loop": _joined(episode, loops), "starting_over": _restart(episode, again, looped)}
 
 
@@ -177,42 +178,33 @@ def _restart(episode: Episode, again: Sequence[int], looped: Set[int]) -> list[C
     return [case_of(episode, at, len(at), what, times=len(at))]
 
 
-def _loop(episode: Episode, run: Sequence[Turn], looped: set[int]) -> list[Case]:
+def _loop(episode: Episode, run: Sequence[Turn]) -> list[list[int]]:
     """Returns the loop that a run is, if it is long enough; its first turn was new."""
-    times = len(run)
     long = sum(turn.length >= SHORTEST for turn in run)
-    if long < TIMES and times < SHORT_TIMES:
+    if long < TIMES and len(run) < SHORT_TIMES:
         return []
-    if all(episode.events[turn.t].kind == "action" for turn in run):
-        return []  # these are repeated calls
     at = [turn.t for turn in run]
-    looped.update(at)
-    what = f"{episode.events[at[0]].agent} repeats itself for {times} turns"
-    return [case_of(episode, at, times, what, times=times)]
+    # calls alone are for `repeated_calls`
+    return [] if all(episode.events[t].kind == "action" for t in at) else [at]
 
 
-def _joined(episode: Episode, loops: Sequence[Case]) -> list[Case]:
+def _joined(episode: Episode, loops: Sequence[list[int]]) -> list[Case]:
     """Returns one case for loops of several members that go on at the same time."""
-    joined: list[list[Case]] = []
-    for case in sorted(loops, key=lambda case: case.first or 0):
-        start = case.first or 0
-        if joined and start <= max(each.event or 0 for each in joined[-1]):
-            joined[-1].append(case)
+    joined: list[list[int]] = []
+    for at in sorted(loops):
+        last = joined[-1] if joined else []
+        both = min(last[-1], at[-1]) - at[0] + 1 if last else 0
+        if last and 2 * both >= min(last[-1] - last[0], at[-1] - at[0]):
+            joined[-1] = sorted((*last, *at))
         else:
-            joined.append([case])
-    result = []
-    for group in joined:
-        if len(group) == 1:
-            result.append(group[0])
-            continue
-        agents = {each.agent for each in group}
-        first = min(each.first or 0 for each in group)
-        last = max(each.event or 0 for each in group)
-        at = [t for t in range(first, last + 1) if episode.events[t].agent in agents]
-        names = " and ".join(sorted(str(agent) for agent in agents))
-        what = f"{names} repeat themselves for {len(at)} turns"
-        result.append(case_of(episode, at, len(at), what, times=len(at)))
-    return result
+            joined.append(at)
+    cases = []
+    for at in joined:
+        names = sorted({episode.events[t].agent for t in at})
+        verb = "repeats itself" if len(names) == 1 else "repeat themselves"
+        what = f"{' and '.join(names)} {verb} for {len(at)} turns"
+        cases.append(case_of(episode, at, len(at), what, times=len(at)))
+    return cases
 
 
 def covers(one: Case, other: Case) -> bool:

@@ -16,7 +16,7 @@ from counterpoint.errors import SettingError
 from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND, Finding
-from counterpoint.report.terminal.parts import audit_parts
+from counterpoint.report.terminal.audit import audit_parts
 from counterpoint.report.terminal.tables import text_table
 
 TEAM = ":team"

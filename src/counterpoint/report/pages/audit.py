@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, VERDICTS, Cost, Finding
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, VERDICTS, Case, Cost, Finding
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.svg import element, label, picture, shorten
@@ -20,18 +20,40 @@ CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 """The type of an event to the class of its colour; idle events are hollow."""
 
 
-SHOWN = 4
-"""Findings that the headline names."""
+def audit_headline(audit: AuditResult) -> str:
+    """Returns what is the matter, in at most 15 words."""
+    found = [f for f in audit.findings if f.verdict == FOUND and not is_measurement(f)]
+    cases = sum(f.cases_total for f in audit.findings)
+    episodes = counted(audit.episodes, "episode")
+    if cases:
+        problems = f"; the team has {counted(len(found), 'problem')}" if found else ""
+        return f"{counted(cases, 'case')} in {episodes} to look at{problems}."
+    if found:
+        return f"{counted(len(found), 'problem')} of the team, and no single case."
+    return f"No case in {episodes}, and no problem of the team."
+
+
+def is_measurement(finding: Finding) -> bool:
+    """Returns whether a finding is a number for which no value is right."""
+    return finding.verdict == CANNOT_TELL and finding.null is None
+
+
+def look_first(findings: Sequence[Finding], most: int) -> list[tuple[Finding, Case]]:
+    """Returns the worst case of each finding, the longest first; then the next worst of each."""
+    some = [(rank, f, case) for f in findings for rank, case in enumerate(f.cases[:most])]
+
+    def order(each: tuple[int, Finding, Case]) -> tuple[int, int]:
+        rank, _, case = each
+        length = 1 if case.event is None or case.first is None else case.event - case.first + 1
+        return rank, -max(length, case.times or 1)
+
+    return [(finding, case) for _, finding, case in sorted(some, key=order)[:most]]
 
 
 def audit_page(audit: AuditResult) -> Page:
     """Returns the page of an audit."""
     problems = [f for f in audit.findings if f.verdict == FOUND]
-    names = list(dict.fromkeys(f.name.replace("_", " ") for f in problems))
-    sentence = "Nothing was found in what could be computed."
-    if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        sentence = f"{counted(len(names), 'finding')}: {', '.join(names[:SHOWN])}{more}."
+    sentence = audit_headline(audit)
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
@@ -95,9 +117,7 @@ def finding_table(findings: Sequence[Finding]) -> Table:
 
 def verdict_words(finding: Finding) -> str:
     """Returns the verdict; a value without a null is a measurement."""
-    if finding.verdict == CANNOT_TELL and finding.null is None:
-        return "measurement"
-    return finding.verdict.replace("_", " ")
+    return "measurement" if is_measurement(finding) else finding.verdict.replace("_", " ")
 
 
 def case_table(
