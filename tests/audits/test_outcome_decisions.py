@@ -45,9 +45,8 @@ def test_the_same_success_at_more_than_twice_the_cost():
     assert result.decision == "not worse"
     assert result.cost_ratio.value == pytest.approx(2.36)
     assert result.cost_per_success == pytest.approx({"team": 4.72, "one agent": 2.0})
-    assert (
-        outcomes_headline(result) == "The team is not worse than one agent at 2.36 times the cost."
-    )
+    sentence = "The team is not worse than one agent, at 2.36 times the cost."
+    assert outcomes_headline(result) == sentence
 
 
 def test_better_worse_and_cannot_tell_with_what_it_takes():

@@ -14,7 +14,7 @@ from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import Outcome
-from counterpoint.report.terminal.parts import contribution_parts, outcomes_parts
+from counterpoint.report.terminal.outcomes import contribution_parts, outcomes_parts
 
 
 @dataclass(frozen=True)

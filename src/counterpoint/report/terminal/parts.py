@@ -23,12 +23,6 @@ from counterpoint.report.pages.comparison.tables import (
     return_decimals,
     seed_count,
 )
-from counterpoint.report.pages.contribution import (
-    contribution_headline,
-    cover_table,
-    member_table,
-    missing_sentence,
-)
 from counterpoint.report.pages.definitions import CONDITIONS, WORDS
 from counterpoint.report.pages.diagnosis import diagnosis_cures, diagnosis_verdict, health_table
 from counterpoint.report.pages.game import (
@@ -38,7 +32,6 @@ from counterpoint.report.pages.game import (
     repeated_table,
     sentences,
 )
-from counterpoint.report.pages.outcomes import compared_table, others_table, outcomes_headline
 from counterpoint.report.pages.population import (
     arm_table,
     budget_table,
@@ -71,11 +64,9 @@ from counterpoint.report.toolkit.tables import Cell, Column, Cure, TableRow
 from counterpoint.report.toolkit.tables import Table as PageTable
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
-from counterpoint.results.contribution import ContributionResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
-from counterpoint.results.outcomes import OutcomesResult
 from counterpoint.results.population import PopulationArm, PopulationResult
 from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
@@ -251,32 +242,6 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
         f"{counted(audit.events, 'event')}, {counted(audit.agents, 'agent')}"
     )
     return parts
-
-
-def outcomes_parts(result: OutcomesResult) -> list[RenderableType]:
-    """Returns the answer, a row for each comparison, and what else the table shows."""
-    others = others_table(result)
-    costs = ", ".join(
-        f"{name} {'no success' if cost is None else significant(cost)}"
-        for name, cost in result.cost_per_success.items()
-    )
-    return [
-        Text(outcomes_headline(result)),
-        terminal_table(compared_table(result)),
-        *([Text(f"cost per success: {costs}")] if costs else []),
-        *([terminal_table(others)] if others else []),
-    ]
-
-
-def contribution_parts(result: ContributionResult) -> list[RenderableType]:
-    """Returns who helps and who hurts, a row for each member, and who covers for whom."""
-    covers, missing = cover_table(result), missing_sentence(result)
-    return [
-        Text(visible(contribution_headline(result))),
-        terminal_table(member_table(result)),
-        *([terminal_table(covers)] if covers else []),
-        *([Text(visible(missing))] if missing else []),
-    ]
 
 
 RATED = 8
