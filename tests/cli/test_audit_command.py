@@ -48,7 +48,7 @@ def test_real_transcripts_are_audited(capsys):
         assert set(finding) >= KEYS
         assert finding["verdict"] in ("found", "not found", "cannot tell", "not_computable")
         assert (finding["value"] is None) == (finding["verdict"] == "not_computable")
-    assert "LICENSE: no log, skipped" in err
+    assert "LICENSE: got no JSON; wanted a log; skipped" in err
 
 
 def test_members_that_cannot_be_told_apart_are_said_first(tmp_path, capsys):
@@ -64,7 +64,7 @@ def test_members_that_cannot_be_told_apart_are_said_first(tmp_path, capsys):
     named.write_text(json.dumps(state(True)), "utf-8")
     status, out, _ = ask(capsys, "audit", log, "--out", tmp_path / "page")
     assert status == 0
-    assert out.startswith("Messages carry no name in 1 of 1 episodes")
+    assert out.startswith("Messages carry no name, because a node of LangGraph")
     page = (tmp_path / "page" / "report.html").read_text("utf-8")
     assert page.index("Messages carry no name") < page.index("Findings</h2>")
     assert "no name" not in "".join(ask(capsys, "audit", named)[1:])
@@ -165,10 +165,11 @@ def test_outcomes_alone(tmp_path, capsys):
     table.write_text("\n".join(rows) + "\n", "utf-8")
     status, out, _ = ask(capsys, "compare-outcomes", table, "--json")
     assert status == 0
-    found = {f["name"]: f for f in json.loads(out)["findings"]}
-    assert found["team_minus_best"]["value"] == -1
-    assert found["team_minus_best"]["verdict"] == "found"
-    assert found["team_minus_mean"]["value"] == -0.5
+    against = {one["against"]: one for one in json.loads(out)["compared"]}
+    assert (against["the best member"]["difference"], against["one agent"]["decision"]) == (
+        -1, "worse",
+    )  # fmt: skip
+    assert against["the mean member"]["difference"] == -0.5
     assert ask(capsys, "compare-outcomes", tmp_path / "nowhere.csv")[0] == 2
 
 

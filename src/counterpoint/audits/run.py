@@ -13,6 +13,7 @@ from msgspec import structs
 from counterpoint import __version__
 from counterpoint.audits import (
     agreement,
+    attribution,
     coordination,
     cost,
     endings,
@@ -35,7 +36,17 @@ AUDITS = Registry[Audit[Any]](
     "counterpoint.audits",
     {
         each.AUDIT.name: each.AUDIT
-        for each in (stuck, endings, idleness, agreement, coordination, hacking, cost, worth)
+        for each in (
+            stuck,
+            endings,
+            idleness,
+            agreement,
+            coordination,
+            hacking,
+            cost,
+            worth,
+            attribution,
+        )
     },
     "a counterpoint.audits.Audit of the same name",
     lambda name, part: isinstance(part, Audit) and part.name == name,

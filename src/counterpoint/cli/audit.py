@@ -1,4 +1,4 @@
-"""`counterpoint audit`: what a team does wrong, from its logs. `counterpoint compare-outcomes`."""
+"""`counterpoint audit`: what a team does wrong, from its logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from counterpoint.audits import AUDITS, audit, audit_logs
+from counterpoint.audits import AUDITS, audit_logs
 from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.progress import ReadingDisplay
 from counterpoint.cli.results import finish
@@ -21,8 +21,6 @@ from counterpoint.report.terminal.tables import text_table
 
 TEAM = ":team"
 """The end of a name in --fail-on that means the verdict about the team."""
-COMPARED = ("worth", "coordination", "agreement")
-"""The audits that say something about a table of outcomes."""
 
 
 @dataclass(frozen=True)
@@ -99,32 +97,6 @@ class Audit:
         printer.finish()
         finish(result, audit_parts, self.out, self.json)
         return int(any(each.fails(finding) for finding in result.findings for each in watched))
-
-
-@dataclass(frozen=True)
-class CompareOutcomes:
-    """Compare a team with its members and with one agent, from a table of outcomes alone.
-
-    FILE is CSV with a header or JSON lines: task, setting (solo, team, isolated), score from 0 to
-    1, and, if known, members (names separated by ;), budget and answer. The team is compared with
-    its mean member, its best member (chosen on other tasks than those of the comparison), each
-    task's best answer, and one agent.
-
-    Example:
-      counterpoint compare-outcomes outcomes.csv
-    """
-
-    file: Annotated[Path, tyro.conf.Positional]
-    """The table."""
-    json: bool = False
-    """Print as JSON alone."""
-
-    def run(self) -> int:
-        """Reads, compares and prints."""
-        outcomes = read_outcomes(self.file)
-        result = audit([], outcomes, COMPARED, source=self.file.name)
-        finish(result, audit_parts, None, self.json)
-        return 0
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from counterpoint.report.pages.comparison.page import command
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
+    ContributionResult,
     DiagnosisResult,
     GameResult,
+    OutcomesResult,
     PopulationResult,
     Result,
     TeamResult,
@@ -112,11 +114,24 @@ def _topology(result: TopologyResult) -> list[NextStep]:
     return [NextStep("Search for the best topology instead of comparing named ones", line)]
 
 
+def _outcomes(result: OutcomesResult) -> list[NextStep]:
+    source = shlex.quote(result.source)
+    line = f"counterpoint contribution {source}"
+    return [NextStep("Which member adds what, if the table names the members", line)]
+
+
+def _contribution(result: ContributionResult) -> list[NextStep]:
+    line = f"counterpoint compare-outcomes {shlex.quote(result.source)}"
+    return [NextStep("Whether the whole team is better than one agent", line)]
+
+
 STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
     AuditResult: _audit,
     ComparisonResult: _comparison,
+    ContributionResult: _contribution,
     DiagnosisResult: _diagnosis,
     GameResult: _game,
+    OutcomesResult: _outcomes,
     PopulationResult: _population,
     TeamResult: _team,
     TopologyResult: _topology,
