@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def main() -> None:
         "calibration": [
             {"from": low, "to": min(high, 1.0), **rates([r[1] for r in once if low <= r[5] < high]),
              "said": float(np.mean([r[5] for r in once if low <= r[5] < high]))}
-            for low, high in zip(BINS, BINS[1:], strict=False)
+            for low, high in pairwise(BINS)
             if any(low <= r[5] < high for r in once)
         ],
         "weights": dict(zip(FEATURES, fit(episodes).round(3).tolist(), strict=True)),

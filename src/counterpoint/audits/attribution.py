@@ -9,7 +9,7 @@ member. It is only a little better than those, so that it abstains below `SURE`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -90,7 +90,7 @@ def candidates(episode: Episode, weights: Sequence[float] = WEIGHTS) -> list[Can
     score = values @ np.asarray(weights)
     p = np.exp(score - score.max())
     p /= p.sum()
-    of_agent: Counter[str] = Counter()
+    of_agent: dict[str, float] = defaultdict(float)
     for event, each in zip(steps, p, strict=True):
         of_agent[event.agent] += float(each)
     ranked = sorted(zip(steps, p, strict=True), key=lambda pair: -pair[1])
