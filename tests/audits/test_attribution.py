@@ -31,9 +31,8 @@ def test_probabilities_are_a_softmax_and_add_up():
     assert sum(one.probability for one in ranked) == pytest.approx(1)
     assert ranked == sorted(ranked, key=lambda one: -one.probability)
     of_ada = sum(one.probability for one in ranked if one.agent == "Ada")
-    assert {one.agent_probability for one in ranked if one.agent == "Ada"} == {
-        pytest.approx(of_ada)
-    }
+    (both,) = {one.agent_probability for one in ranked if one.agent == "Ada"}
+    assert both == pytest.approx(of_ada)
     assert candidates(team(("user", "hello"))) == []
 
 
