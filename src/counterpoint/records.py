@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -179,37 +180,62 @@ class Outcome:
             )
 
 
-FOUND, CLEAR, NOT_COMPUTABLE = "found", "clear", "not_computable"
-"""The verdicts of a `Finding`."""
+FOUND, NOT_FOUND, CANNOT_TELL = "found", "not found", "cannot tell"
+NOT_COMPUTABLE = "not_computable"
+VERDICTS = (FOUND, CANNOT_TELL, NOT_FOUND, NOT_COMPUTABLE)
+"""The verdicts of a `Finding` about a team."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """The place of a finding: an event of an episode, or a whole episode."""
+class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What some events have cost; None where the log does not say."""
+
+    calls: int = 0
+    """Number of actions."""
+    tokens_in: int | None = None
+    """Number of tokens that models read."""
+    tokens_out: int | None = None
+    """Number of tokens that agents produced."""
+    dollars: float | None = None
+    """Price in US dollars."""
+    seconds: float | None = None
+    """Sum of their durations."""
+
+
+class Case(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One place where an audit sees its failure, whatever the verdict about the team is."""
 
     episode: str
     """Id of the episode."""
-    t: int | None = None
-    """Place of the event in the episode; None where the whole episode is meant."""
-    agent: str | None = None
+    event: int | None
+    """The event that shows it: its place in the episode; None where the whole episode is meant."""
+    agent: str | None
     """The agent of the event."""
-    quote: str | None = None
+    quote: str | None
     """The start of the text of the event."""
-    echoed: float | None = None
-    """Share of the four-word runs of the message that the partner's last message contains too."""
+    weight: float
+    """How bad it is beside other cases of the same finding: the more the worse."""
+    what: str = ""
+    """What is seen, in a few words."""
+    first: int | None = None
+    """The event with which it begins, if that is another one."""
+    times: int | None = None
+    """Number of times that the same has happened."""
     before: str | None = None
     """The answer that the agent gave before, or the member that made the same call first."""
     now: str | None = None
     """The answer that the agent gives now."""
-    times: int | None = None
-    """Number of times that the same has happened so far."""
-    idle_run: int | None = None
-    """Number of idle turns in a row that end here."""
+    cost: Cost | None = None
+    """What its events have cost, if the log says something about it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of an audit for one metric. It is never 0 if the value is not known."""
+    """The result of an audit for one metric. It is never 0 if the value is not known.
+
+    The verdict is about the team: `found` or `not found` if the numbers reach that far, else
+    `cannot tell`. A measurement without a null has the verdict `cannot tell`. Single cases stand
+    beside it, whatever it is.
+    """
 
     audit: str
     """The name of the audit, such as `idleness`."""
@@ -224,12 +250,14 @@ class Finding:
     high: float | None = None
     """Upper end of the 95% interval."""
     null: float | None = None
-    """The value that is expected without the fault."""
-    verdict: str = CLEAR
-    """`found`, `clear` or `not_computable`."""
+    """The value that is expected without the fault; None for a measurement."""
+    verdict: str = CANNOT_TELL
+    """One of `VERDICTS`."""
     reason: str = ""
     """Why, in words: what was found, or `not computable because ...`."""
-    evidence: tuple[Place, ...] = ()
-    """The places of the evidence."""
     p: float | None = None
     """The p-value, if there is a test."""
+    cases: tuple[Case, ...] = ()
+    """The worst cases, worst first."""
+    cases_total: int = 0
+    """Number of all cases; it is larger than the number of `cases` if those are cut."""

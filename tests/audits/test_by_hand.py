@@ -13,7 +13,7 @@ from counterpoint.audits.cues import proposes_rest, says_nothing, waits
 from counterpoint.audits.run import corrected
 from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.readers.outcomes import read_outcomes
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Episode, Event, Finding, Outcome
 
 
 def episode(*told, name="e", **more):
@@ -80,7 +80,7 @@ def test_worth_by_hand():
     assert found["team_minus_oracle"].value == pytest.approx(-1.0)
     assert found["team_minus_solo"].value == pytest.approx(-1.0)
     assert found["team_minus_best"].verdict == FOUND
-    assert found["team_minus_oracle"].verdict == CLEAR  # nobody has to reach it
+    assert found["team_minus_oracle"].verdict == CANNOT_TELL  # nobody has to reach it
     assert "1.00 times" in found["team_minus_solo"].reason
 
 
@@ -98,7 +98,7 @@ def test_retention_by_hand():
         for f in audit([], outcomes(solo, [[0, 0]] * 12, solo), ("coordination",)).findings
     }
     assert same["retention"].value == 1
-    assert same["retention"].verdict == CLEAR
+    assert same["retention"].verdict == NOT_FOUND
 
 
 def test_the_area_by_hand():
@@ -125,7 +125,7 @@ def test_larger_teams_that_do_worse_are_found():
     assert worse["team_size"].value == pytest.approx(-0.6)
     assert worse["team_size"].verdict == FOUND
     same = {f.name: f for f in audit([], of(2, 0.5) + of(4, 0.45), ("coordination",)).findings}
-    assert same["team_size"].verdict == CLEAR
+    assert same["team_size"].verdict == CANNOT_TELL
 
 
 def test_a_team_that_beats_its_members_is_not_blamed():
@@ -173,7 +173,7 @@ def test_a_proxy_that_leaves_the_truth_is_found_and_where():
     assert found["goodhart_point"].value == pytest.approx(0.4, abs=0.1)
     same = {f.name: f for f in audit(rewarded(proxy, proxy), (), ("hacking",)).findings}
     assert same["proxy_gap"].value == 0
-    assert same["proxy_gap"].verdict == same["goodhart_point"].verdict == CLEAR
+    assert same["proxy_gap"].verdict == same["goodhart_point"].verdict == NOT_FOUND
 
 
 def test_goodhart_by_hand():
@@ -189,10 +189,10 @@ def test_many_tests_at_once_are_corrected():
 
     # Holm: .01 <= .05/3, .02 <= .05/2, .06 > .05/1
     verdicts = [f.verdict for f in corrected([finding(0.06), finding(0.01), finding(0.02)])]
-    assert verdicts == [CLEAR, FOUND, FOUND]
+    assert verdicts == [CANNOT_TELL, FOUND, FOUND]
     # and after the first that fails, no other holds
     assert [f.verdict for f in corrected([finding(0.02), finding(0.03), finding(0.04)])] == [
-        CLEAR
+        CANNOT_TELL
     ] * 3
 
 

@@ -13,7 +13,7 @@ from counterpoint.audits.agreement import concessions, drift, look, vendi
 from counterpoint.audits.base import mean_interval
 from counterpoint.audits.coordination import churn, pace, serial_share
 from counterpoint.audits.idleness import concentration, partner_tables
-from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Event, Outcome
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, Episode, Event, Outcome
 
 
 def episode(*told, name="e", **more):
@@ -37,7 +37,7 @@ def test_members_who_say_the_same_are_one_and_who_share_no_word_are_two():
 def test_repetition_is_late_less_early():
     def told(*texts):
         events = [{"agent": "ab"[i % 2], "kind": "message", "text": t} for i, t in enumerate(texts)]
-        return look(episode(*events))["repetition"]
+        return look(episode(*events)).row["repetition"]
 
     new = [f"a{i} b{i} c{i} d{i} e{i} f{i} g{i} h{i}" for i in range(8)]
     assert told(*new) == 0
@@ -62,7 +62,7 @@ def answer(who, what, text=""):
 def test_who_takes_an_answer_for_nothing_concedes():
     ann, bob = answer("ann", "A"), answer("bob", "B")
     told = concessions(episode(ann, bob, answer("bob", "A")))
-    assert [(p.t, p.agent, p.before, p.now) for p in told] == [(2, "bob", "B", "A")]
+    assert [(p.event, p.agent, p.before, p.now) for p in told] == [(2, "bob", "B", "A")]
     argument = {"agent": "ann", "kind": "message", "text": "one two three four five new words"}
     assert concessions(episode(ann, bob, argument, answer("bob", "A"))) == []
     short = {"agent": "ann", "kind": "message", "text": "no it is A"}
@@ -169,7 +169,7 @@ def test_conformity_in_numbers():
     # b in t has others X and Y, a tie
     assert (told["modal_adoption"].value, told["modal_adoption"].n) == (1.0, 1)
     assert "0 of them turn right by it, 1 turn wrong" in told["modal_adoption"].reason
-    assert told["modal_adoption"].verdict == told["recovery"].verdict == CLEAR
+    assert told["modal_adoption"].verdict == told["recovery"].verdict == CANNOT_TELL
     # somebody is right alone in both; the vote is Y in t (wrong) and Z in u (right)
     assert told["oracle_gap"].value == 0.5
     assert (told["disagreement_collapse"].value, told["disagreement_collapse"].n) == (0.5, 2)

@@ -11,14 +11,14 @@ from planted_logs import FORMATS, write
 
 from counterpoint.audits import audit
 from counterpoint.readers import read_logs
-from counterpoint.records import CLEAR, FOUND
+from counterpoint.records import FOUND, NOT_COMPUTABLE
 from counterpoint.results import document_of, read_result
 
 PLANTED = {
     "idle": ("idleness", "idle_member"),
     "contagion": ("idleness", "contagion"),
     "echo": ("agreement", "echo"),
-    "loop": ("stuck", "message_loop"),
+    "loop": ("stuck", "loop"),
     "calls": ("stuck", "repeated_call"),
     "checks": ("hacking", "edits_checks"),
     "follow": ("idleness", "partner_hazard"),
@@ -47,7 +47,7 @@ def test_what_was_planted_is_found_in_every_format(tmp_path, failure, kind):
     assert finding.low > finding.null
     assert finding.reason
     if failure not in ("contagion", "follow", "drift", "churn"):
-        assert finding.evidence
+        assert finding.cases
 
 
 @pytest.mark.parametrize(("seeds", "least"), [(5, 5), pytest.param(20, 18, marks=pytest.mark.slow)])
@@ -80,7 +80,7 @@ def test_what_is_planted_in_answers_rewards_and_outcomes_is_found(which, name):
             findings = kept(audit(episodes, outcomes, (which,))).findings
             told[strength] = next(f for f in findings if f.name == name)
         assert told[1.0].verdict == FOUND, told[1.0]
-        assert told[0.0].verdict == CLEAR, told[0.0]
+        assert told[0.0].verdict not in (FOUND, NOT_COMPUTABLE), told[0.0]
 
 
 def test_edits_that_stand_are_no_churn(tmp_path):
@@ -99,7 +99,7 @@ def test_a_rest_that_nobody_follows_is_no_contagion(tmp_path):
 def test_what_cannot_be_known_is_said_and_never_a_number(tmp_path):
     found = found_in(write(tmp_path / "log.jsonl", "openai", 0, episodes=2))
     for finding in found.values():
-        if finding.verdict not in (FOUND, CLEAR):
+        if finding.verdict == NOT_COMPUTABLE:
             assert finding.value is None
             assert finding.reason.startswith("not computable because")
     assert found["worth", "team_minus_best"].value is None

@@ -16,7 +16,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "audits"))
 from planted_logs import write
 
 REAL = Path(__file__).parents[1] / "data" / "who_and_when"
-KEYS = {"audit", "name", "value", "low", "high", "n", "null", "verdict", "reason", "evidence"}
+KEYS = {
+    "audit",
+    "name",
+    "value",
+    "low",
+    "high",
+    "n",
+    "null",
+    "verdict",
+    "reason",
+    "cases",
+    "cases_total",
+}
 
 
 def ask(capsys, *words):
@@ -34,9 +46,9 @@ def test_real_transcripts_are_audited(capsys):
     assert told["agents"] > 12
     for finding in told["findings"]:
         assert set(finding) >= KEYS
-        assert finding["verdict"] in ("found", "clear", "not_computable")
+        assert finding["verdict"] in ("found", "not found", "cannot tell", "not_computable")
         assert (finding["value"] is None) == (finding["verdict"] == "not_computable")
-    assert "LICENSE: no log, skipped" in err
+    assert "LICENSE: got no JSON; wanted a log; skipped" in err
 
 
 def test_members_that_cannot_be_told_apart_are_said_first(tmp_path, capsys):
@@ -52,7 +64,7 @@ def test_members_that_cannot_be_told_apart_are_said_first(tmp_path, capsys):
     named.write_text(json.dumps(state(True)), "utf-8")
     status, out, _ = ask(capsys, "audit", log, "--out", tmp_path / "page")
     assert status == 0
-    assert out.startswith("Messages carry no name in 1 of 1 episodes")
+    assert out.startswith("Messages carry no name, because a node of LangGraph")
     page = (tmp_path / "page" / "report.html").read_text("utf-8")
     assert page.index("Messages carry no name") < page.index("Findings</h2>")
     assert "no name" not in "".join(ask(capsys, "audit", named)[1:])
@@ -69,9 +81,13 @@ def test_it_fails_on_what_it_is_told_to(tmp_path, capsys):
     log = write(tmp_path / "log.jsonl", "autogen", 1, "loop")
     assert ask(capsys, "audit", log)[0] == 0
     assert ask(capsys, "audit", log, "--fail-on", "stuck")[0] == 1
-    assert ask(capsys, "audit", log, "--fail-on", "stuck.message_loop", "--json")[0] == 1
+    assert ask(capsys, "audit", log, "--fail-on", "stuck.loop", "--json")[0] == 1
     assert ask(capsys, "audit", log, "--fail-on", "stuck.waiting")[0] == 0
-    assert ask(capsys, "audit", log, "--fail-on", "idleness")[0] == 0
+    assert ask(capsys, "audit", log, "--fail-on", "idleness:team")[0] == 0
+    assert ask(capsys, "audit", log, "--fail-on", "stuck.loop:team")[0] == 1
+    status, _, err = ask(capsys, "audit", log, "--fail-on", "stuck.luck")
+    assert status == 2
+    assert "wanted stuck or one of stuck.loop" in err
     status, _, err = ask(capsys, "audit", log, "--fail-on", "luck")
     assert status == 2
     assert "wanted one of" in err
@@ -87,7 +103,7 @@ def test_a_page_is_written_and_text_of_the_log_stays_text(tmp_path, capsys):
     assert "&lt;script" in page
     assert "Content-Security-Policy" in page
     assert (tmp_path / "page" / "results.json").exists()
-    assert "message loop" in out
+    assert "stuck, loop" in out
     assert str(tmp_path / "page") in err
 
 
@@ -99,7 +115,7 @@ def test_a_finding_leads_to_its_place_and_the_place_to_its_mark(tmp_path, capsys
     names = re.findall(r'id="([^"]*)"', page)
     assert leads <= set(names)
     assert len(names) == len(set(names))
-    assert "seen-stuck-message_loop" in leads
+    assert "seen-stuck-loop" in leads
     assert sum(lead.startswith("event-") for lead in leads) >= 5
 
 
@@ -149,10 +165,11 @@ def test_outcomes_alone(tmp_path, capsys):
     table.write_text("\n".join(rows) + "\n", "utf-8")
     status, out, _ = ask(capsys, "compare-outcomes", table, "--json")
     assert status == 0
-    found = {f["name"]: f for f in json.loads(out)["findings"]}
-    assert found["team_minus_best"]["value"] == -1
-    assert found["team_minus_best"]["verdict"] == "found"
-    assert found["team_minus_mean"]["value"] == -0.5
+    against = {one["against"]: one for one in json.loads(out)["compared"]}
+    assert (against["the best member"]["difference"], against["one agent"]["decision"]) == (
+        -1, "worse",
+    )  # fmt: skip
+    assert against["the mean member"]["difference"] == -0.5
     assert ask(capsys, "compare-outcomes", tmp_path / "nowhere.csv")[0] == 2
 
 

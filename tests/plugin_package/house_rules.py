@@ -11,12 +11,12 @@ import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.audits import Audit
-from counterpoint.audits.base import PLACES, place_of, share, unknown
+from counterpoint.audits.base import Look, case_of, share, unknown
 from counterpoint.credit import Entry, Scheme
 from counterpoint.errors import LogError, OutputError
 from counterpoint.judge import JudgeEntry, Opinion, Sheet, written
 from counterpoint.readers import Format, episode
-from counterpoint.records import Episode, Finding, Outcome, Place
+from counterpoint.records import Episode, Finding, Outcome
 from counterpoint.runs.exporters import scalars
 from counterpoint.settings import Range
 from counterpoint.speakers import Scripted, Speaker
@@ -32,26 +32,26 @@ HOUSE = Entry(
 
 
 class Loud(TypedDict):
-    """What is kept of an episode: numbers, and lists of places alone."""
+    """What is kept of an episode."""
 
-    loud: list[Place]
+    loud: bool
 
 
-def look(episode: Episode) -> Loud | None:
+def look(episode: Episode) -> Look[Loud] | None:
     """Returns where members write in capitals; None if nobody says a word."""
     messages = [e for e in episode.events if e.kind == "message" and e.agent in episode.agents]
     if not any(event.text.strip() for event in messages):
         return None
-    return {"loud": [place_of(episode, e.t) for e in messages if e.text.isupper()][:PLACES]}
+    capitals = [case_of(episode, [e.t], len(e.text)) for e in messages if e.text.isupper()]
+    return Look({"loud": bool(capitals)}, {"capitals": capitals})
 
 
 def conclude(rows: Sequence[Loud], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns one finding: the share of episodes with a message in capitals."""
     if not rows:
         return [unknown("shouting", "capitals", "no member says a word")]
-    places = [place for row in rows for place in row["loud"]]
-    hits = sum(bool(row["loud"]) for row in rows)
-    return [share("shouting", "capitals", hits, len(rows), 0.05, "a message in capitals", places)]
+    hits = sum(row["loud"] for row in rows)
+    return [share("shouting", "capitals", hits, len(rows), 0.05, "a message in capitals")]
 
 
 SHOUTING = Audit("shouting", "messages in capitals", look, conclude)

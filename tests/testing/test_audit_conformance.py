@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from counterpoint.audits import AUDITS, Audit
-from counterpoint.audits.base import place_of, share, unknown
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Place
+from counterpoint.audits import AUDITS, Audit, Look
+from counterpoint.audits.base import case_of, share, unknown
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Episode, Event, Finding
 from counterpoint.testing import ConformanceError, check_audit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "audits"))
@@ -48,16 +49,15 @@ LOUD, QUIET = team("DO IT NOW"), team("would you?")
 
 
 def look(episode):
-    loud = [place_of(episode, e.t) for e in episode.events if e.text.isupper()]
-    return {"loud": loud} if episode.events else None
+    loud = [case_of(episode, [e.t], 1.0) for e in episode.events if e.text.isupper()]
+    return Look({"loud": bool(loud)}, {"capitals": loud}) if episode.events else None
 
 
 def conclude(rows, outcomes):
     if not rows:
         return [unknown("loud", "capitals", "no episode has an event")]
-    places = [place for row in rows for place in row["loud"]]
-    hits = sum(bool(row["loud"]) for row in rows)
-    return [share("loud", "capitals", hits, len(rows), 0.05, "capitals", places)]
+    hits = sum(row["loud"] for row in rows)
+    return [share("loud", "capitals", hits, len(rows), 0.05, "capitals")]
 
 
 SOUND = Audit("loud", "messages in capitals", look, conclude)
@@ -82,6 +82,7 @@ def says_zero(rows, outcomes):
     )
 
 
+BARE = Case("e0", None, None, None, 1.0)
 COUNT = itertools.count()
 
 
@@ -113,17 +114,25 @@ DEFECTS = {
     "no audit": (look, "wanted a counterpoint.audits.Audit"),
     "a period in its name": (replace(SOUND, name="loud.er"), "one word without a period"),
     "two lines": (replace(SOUND, summary="a\nb"), "one line of text"),
-    "a row that is a number": (replace(SOUND, look=lambda e: 7), "a row 7; wanted a mapping"),
-    "a list of numbers": (replace(SOUND, look=lambda e: {"x": [1]}), "a list of places alone"),
+    "a look that is a number": (replace(SOUND, look=lambda e: 7), "a look 7; wanted a counter"),
+    "a row that is a number": (replace(SOUND, look=lambda e: Look(7)), "a row 7; wanted a map"),
+    "numbers for cases": (replace(SOUND, look=lambda e: Look({}, {"x": [1]})), "a Case each"),
+    "cases of no finding": (
+        replace(SOUND, look=lambda e: Look({"loud": False}, {"x": [BARE]})),
+        "cases of x; wanted a finding",
+    ),
     "the first event of none": (
-        replace(SOUND, look=lambda e: {"loud": [place_of(e, 0)]}),
+        replace(SOUND, look=lambda e: Look({}, {"x": [case_of(e, [0], 1.0)]})),
         "got IndexError: .* from look at the episode 'nothing'",
     ),
     "a mean of nothing": (
         replace(SOUND, conclude=lambda rows, _: [Finding("loud", "x", 1 / len(rows), 1)]),
         "got ZeroDivisionError: .* from conclude from no episodes",
     ),
-    "0 where it cannot know": (replace(SOUND, conclude=says_zero), "capitals clear, value 0.0"),
+    "0 where it cannot know": (
+        replace(SOUND, conclude=says_zero),
+        "capitals cannot tell, value 0.0",
+    ),
     "no finding": (replace(SOUND, conclude=lambda rows, _: []), "no finding for no episodes"),
     "a tuple": (replace(SOUND, conclude=lambda r, o: tuple(conclude(r, o))), "got tuple"),
     "another audit's name": (altered(lambda f: replace(f, audit="idle")), "of audit 'idle'"),
@@ -137,28 +146,38 @@ DEFECTS = {
     ),
     "p of 2": (altered(lambda f: replace(f, p=2.0)), "p 2.0"),
     "n of -1": (altered(lambda f: replace(f, n=-1)), "n -1"),
-    "a hundred places": (
-        altered(lambda f: replace(f, evidence=(Place("e0"),) * 100)),
-        "100 places; wanted at most 5",
+    "not found without a null": (
+        altered(lambda f: replace(f, null=None, verdict=NOT_FOUND)),
+        "not found without a null; wanted cannot tell",
     ),
-    "a place that is none": (
-        altered(lambda f: replace(f, evidence=({"t": 1},))),
-        "evidence of type dict; wanted a Place",
+    "a weight that is none": (
+        altered(lambda f: replace(f, cases=(structs.replace(BARE, weight=math.inf),))),
+        "weight inf; wanted a finite one",
     ),
     "a long quotation": (
-        altered(lambda f: replace(f, evidence=(Place("e0", quote="x" * 500),))),
+        altered(lambda f: replace(f, cases=(structs.replace(BARE, quote="x" * 500),))),
         "a quotation of 500 characters",
     ),
-    "evidence from elsewhere": (
-        altered(lambda f: replace(f, evidence=(Place("e99"),))),
+    "a case from elsewhere": (
+        altered(lambda f: replace(f, cases=(structs.replace(BARE, episode="e99"),))),
         "in episode 'e99'; wanted an episode of the log",
     ),
     "counts its calls": (replace(SOUND, conclude=counts_its_calls), "the same findings always"),
     "empties the rows": (replace(SOUND, conclude=empties_the_rows), "rows that conclude changed"),
     "changes an episode": (replace(SOUND, look=marks), "an episode 'e0' that look changed"),
     "two of one name": (replace(SOUND, conclude=two_of_one_name), "two findings called capitals"),
-    "names by verdict": (replace(SOUND, conclude=a_name_for_each_verdict), "the same names always"),
-    "blind": (altered(lambda f: replace(f, verdict=CLEAR)), "nothing found where the failure"),
+    "names by verdict": (
+        replace(
+            SOUND,
+            look=lambda e: Look(look(e).row) if e.events else None,
+            conclude=a_name_for_each_verdict,
+        ),
+        "the same names always",
+    ),
+    "blind": (
+        altered(lambda f: replace(f, verdict=CANNOT_TELL)),
+        "nothing found where the failure",
+    ),
     "blames everybody": (altered(lambda f: replace(f, verdict=FOUND)), "found in the clean log"),
 }
 

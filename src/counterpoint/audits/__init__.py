@@ -4,7 +4,7 @@ Each audit is a file: `look` keeps a few numbers of each episode, and `conclude`
 them. No model runs, nothing is trained, and no finding names a cause.
 """
 
-from counterpoint.audits.base import Audit, Row
+from counterpoint.audits.base import Audit, Look, Row
 from counterpoint.audits.run import AUDITS, audit, audit_logs
 
-__all__ = ["AUDITS", "Audit", "Row", "audit", "audit_logs"]
+__all__ = ["AUDITS", "Audit", "Look", "Row", "audit", "audit_logs"]

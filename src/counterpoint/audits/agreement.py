@@ -13,23 +13,22 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple, TypedDict
 
 import numpy as np
 
 from counterpoint.audits.base import (
-    PLACES,
     Audit,
+    Look,
+    case_of,
     estimated,
     mean_gap,
     mean_interval,
     mean_share,
-    place_of,
     share,
     unknown,
 )
-from counterpoint.records import Episode, Finding, Json, Outcome, Place
+from counterpoint.records import Case, Episode, Finding, Json, Outcome
 from counterpoint.stats import Estimate
 
 NAME = "agreement"
@@ -43,6 +42,8 @@ WINDOW = 4
 """The number of earlier messages in which repeated words count as repetition."""
 FEWEST = 8
 """The fewest messages of an episode with a measurable trend."""
+ECHOES = 3
+"""This many messages that mostly echo the partner are a case."""
 NEW_WORDS = 5
 """The number of new words from which on a message has new evidence."""
 WORD = re.compile(r"\w+")
@@ -54,7 +55,7 @@ NAMES = (
 )  # fmt: skip
 
 
-class Case(NamedTuple):
+class Answers(NamedTuple):
     """The answers of members to one task."""
 
     together: Mapping[str, str]
@@ -72,8 +73,7 @@ class AgreementRow(TypedDict):
     repetition: float | None
     drift: float | None
     vendi: float | None
-    evidence: list[Place]
-    concessions: list[Place] | None
+    conceded: bool | None
     task: str
     answers: dict[str, str]
     gold: Json
@@ -84,7 +84,7 @@ def grams(words: Sequence[str]) -> set[int]:
     return set(map(hash, zip(*(words[i:] for i in range(GRAM)), strict=False)))
 
 
-def look(episode: Episode) -> AgreementRow:
+def look(episode: Episode) -> Look[AgreementRow]:
     """Returns echo, repetition, drift and diversity of messages, concessions and answers."""
     members = set(episode.agents)
     messages: list[tuple[int, str, set[int]]] = []
@@ -97,31 +97,45 @@ def look(episode: Episode) -> AgreementRow:
                 messages.append((event.t, event.agent, grams(words)))
                 spoken.append((event.agent, set(words)))
                 vocabulary.setdefault(event.agent, set()).update(words)
-    gaps, near, places = [], list[float](), list[Place]()
+    gaps, near, echoes = [], list[float](), list[tuple[int, float]]()
     for i, (t, agent, mine) in enumerate(messages):
         first = max(0, i - LOOKED_BACK)
-        shares = [len(mine & each) / len(mine) for _, _, each in messages[first:i]]
+        shares = [  # most pairs share nothing, which is seen without a new set
+            0.0 if mine.isdisjoint(each) else len(mine & each) / len(mine)
+            for _, _, each in messages[first:i]
+        ]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
         near_by = zip(shares, messages[first:i], strict=True)
         others = [part for part, (_, who, _) in near_by if who != agent]
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
-            if others[-1] > 0.5 and len(places) < PLACES:
-                places.append(replace(place_of(episode, t), echoed=round(others[-1], 2)))
+            if others[-1] > 0.5:
+                echoes.append((t, others[-1]))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
     known = list(vocabulary.values())
-    return {
+    taken = concessions(episode)
+    row: AgreementRow = {
         "echo": sum(gaps) / len(gaps) if gaps else None,
         "repetition": rise(near) if len(messages) >= FEWEST else None,
         "drift": drift(spoken),
         "vendi": vendi(known) / len(known) if len(known) > 1 else None,
-        "evidence": places,
-        "concessions": concessions(episode),
+        "conceded": None if taken is None else bool(taken),
         "task": (episode.task or episode.id) if answers else "",
         "answers": answers,
         "gold": episode.meta.get("gold") if answers else None,
     }
+    return Look(row, {"echo": _echo(episode, echoes), "concession": taken or []})
+
+
+def _echo(episode: Episode, echoes: Sequence[tuple[int, float]]) -> list[Case]:
+    """Returns the case that echoes make, if there are `ECHOES`: one alone may be a report."""
+    if len(echoes) < ECHOES:
+        return []
+    part = sum(share for _, share in echoes) / len(echoes)
+    what = f"{len(echoes)} messages have {part:.0%} of their words from the partner's last one"
+    at = [t for t, _ in echoes]
+    return [case_of(episode, at, len(echoes) * part, what, times=len(echoes))]
 
 
 def rise(values: Sequence[float]) -> float:
@@ -157,7 +171,7 @@ def vendi(known: Sequence[set[str]]) -> float:
     return float(np.exp(-(values * np.log(values)).sum()))
 
 
-def concessions(episode: Episode) -> list[Place] | None:
+def concessions(episode: Episode) -> list[Case] | None:
     """Returns where a member takes another's answer without new evidence; None if answers agree.
 
     New evidence is an action, a message of a tool, or a message of another member with `NEW_WORDS`
@@ -170,7 +184,7 @@ def concessions(episode: Episode) -> list[Place] | None:
     known: set[str] = set()
     # when each member last brought new evidence, and under "" a tool or an action
     brought: dict[str, int] = {}
-    places, differed = list[Place](), False
+    taken, differed = list[Case](), False
     answered: dict[str, int] = {}
     for event in episode.events:
         words = set(WORD.findall(event.text.lower()))
@@ -183,20 +197,21 @@ def concessions(episode: Episode) -> list[Place] | None:
             if mine is not None and event.answer != mine and event.answer in differs:
                 since = answered[event.agent]
                 if not any(t > since for who, t in brought.items() if who != event.agent):
-                    here = place_of(episode, event.t)
-                    places.append(replace(here, before=mine, now=event.answer))
+                    taken.append(case_of(
+                        episode, [event.t], 1.0, "takes another's answer without new evidence",
+                        before=mine, now=event.answer,
+                    ))  # fmt: skip
             held[event.agent] = event.answer
             answered[event.agent] = event.t
             differed = differed or len(set(held.values())) > 1
         if is_new:
             who = event.agent if event.agent in members and event.kind == "message" else ""
             brought[who] = event.t
-    return places[:PLACES] if differed else None
+    return taken if differed else None
 
 
 def conclude(rows: Sequence[AgreementRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns findings about words, about answers, and about answers in isolation."""
-    places = [place for row in rows for place in row["evidence"]]
     echo = [row["echo"] for row in rows if row["echo"] is not None]
     repetition = [row["repetition"] for row in rows if row["repetition"] is not None]
     drifts = [row["drift"] for row in rows if row["drift"] is not None]
@@ -204,7 +219,7 @@ def conclude(rows: Sequence[AgreementRow], outcomes: Sequence[Outcome]) -> list[
     findings = [
         mean_gap(NAME, "echo", echo, 0.1,
                  "share of a message's four-word runs that stand in the partner's last message, "
-                 "above the share that stand in its earlier ones", places),
+                 "above the share that stand in its earlier ones"),
         mean_gap(NAME, "repetition", repetition, 0.1,
                  "how much more of a message's four-word runs stand in one of the four messages "
                  "before it, in the later half than in the earlier one"),
@@ -215,12 +230,11 @@ def conclude(rows: Sequence[AgreementRow], outcomes: Sequence[Outcome]) -> list[
                    "effective number of members by their words, over their number; none is right",
                    none="in no episode two members speak", seen=len(rows)),
     ]  # fmt: skip
-    differed = [row["concessions"] for row in rows if row["concessions"] is not None]
-    places = [place for each in differed for place in each]
+    differed = [row["conceded"] for row in rows if row["conceded"] is not None]
     reason = "members' answers differ, and one takes another's without new evidence"
     none = "in no episode members answer again after their answers differed"
-    concession = share(NAME, "concession", sum(map(bool, differed)), len(differed), TOLERATED,
-                       reason, places, none=none, seen=len(rows))  # fmt: skip
+    concession = share(NAME, "concession", sum(differed), len(differed), TOLERATED,
+                       reason, none=none, seen=len(rows))  # fmt: skip
     return [*findings, concession, *conformity_findings(rows, outcomes)]
 
 
@@ -233,7 +247,7 @@ def conformity_findings(rows: Sequence[AgreementRow], outcomes: Sequence[Outcome
     right = {o.task: o.answer for o in outcomes if o.score == 1 and o.answer is not None}
     right |= {row["task"]: str(row["gold"]) for row in rows if row["gold"] is not None}
     cases = [
-        Case(row["answers"], alone[row["task"]], right.get(row["task"]))
+        Answers(row["answers"], alone[row["task"]], right.get(row["task"]))
         for row in rows
         if len(row["answers"]) > 1 and len(alone.get(row["task"], {})) > 1
     ]
@@ -243,7 +257,7 @@ def conformity_findings(rows: Sequence[AgreementRow], outcomes: Sequence[Outcome
     return [_excess(cases), *_changes(cases), _oracle(cases)]
 
 
-def _changes(cases: Sequence[Case]) -> list[Finding]:
+def _changes(cases: Sequence[Answers]) -> list[Finding]:
     """Returns which answers change from isolation to the team, and what that does to the team.
 
     Right answers turn wrong, wrong answers turn right, a member whose own answer differs takes the
@@ -292,7 +306,7 @@ def _most_common(answers: Iterable[str]) -> tuple[str, bool]:
     return first[0], bool(others) and others[0][1] == first[1]
 
 
-def _oracle(cases: Sequence[Case]) -> Finding:
+def _oracle(cases: Sequence[Answers]) -> Finding:
     """Returns P(a member is right alone) - P(the team's vote is right); a tie is not right."""
     gaps = []
     for together, own, gold in cases:
@@ -302,12 +316,12 @@ def _oracle(cases: Sequence[Case]) -> Finding:
     if len(gaps) < 2:
         why = "of fewer than two tasks a right answer is known"
         return unknown(NAME, "oracle_gap", why, len(gaps))
-    return estimated(NAME, "oracle_gap", mean_interval(np.array(gaps)), 0.0, False,
+    return estimated(NAME, "oracle_gap", mean_interval(np.array(gaps)), None, False,
                      "tasks that somebody solves alone less tasks that the team's vote solves; no "
                      "team has to reach all")  # fmt: skip
 
 
-def _excess(cases: Sequence[Case]) -> Finding:
+def _excess(cases: Sequence[Answers]) -> Finding:
     """Returns (A - p) / (1 - p): agreement in the team above the agreement expected from chance.
 
     p of a task is 1 if the members agree alone, and 0 if they do not. So only tasks in which they
@@ -325,6 +339,7 @@ def _excess(cases: Sequence[Case]) -> Finding:
         "they differ alone"
     )
     if (p == 0).sum() < 2:
+        reason += "; fewer than 2 tasks are too few to tell"
         return Finding(NAME, "excess_agreement", value, len(cases), null=0.0, reason=reason)
     interval = mean_interval(a[p == 0])
     is_found = bool(interval.low > 0.5 and (p == 0).sum() >= 5)

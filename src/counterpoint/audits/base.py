@@ -9,19 +9,29 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding, Outcome, Place
+from counterpoint.records import (
+    CANNOT_TELL,
+    FOUND,
+    NOT_COMPUTABLE,
+    NOT_FOUND,
+    Case,
+    Cost,
+    Episode,
+    Event,
+    Finding,
+    Outcome,
+)
 from counterpoint.stats import Estimate, bootstrap_interval, means, wilson_interval
 
 Row = Mapping[str, object]
-"""What every row is: numbers of one episode, and lists that hold places of evidence alone. Each
-audit types its own rows as a `TypedDict`."""
+"""What every row is: a few numbers of one episode. Each audit types its rows as a `TypedDict`."""
 Kept = TypeVar("Kept", bound=Row)
 
 NOTHING = "there is nothing to count"
@@ -32,10 +42,18 @@ DRAWS = 4000
 MOST_DRAWN = 10_000
 LONGEST_QUOTE = 120
 """The most characters of a quotation."""
-PLACES = 2
-"""The most places that an audit keeps of one episode: logs may be long."""
-MOST_EVIDENCE = 5
-"""The most places in a finding."""
+MOST_CASES = 50
+"""The most cases that a finding keeps, worst first; all are counted."""
+
+
+@dataclass(frozen=True)
+class Look(Generic[Kept]):
+    """What an audit keeps of one episode."""
+
+    row: Kept
+    """A few numbers."""
+    cases: Mapping[str, Sequence[Case]] = field(default_factory=dict)
+    """Name of a finding to its cases in this episode, at most one for each time that it happens."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,7 @@ class Audit(Generic[Kept]):
     """The name in `counterpoint audit --only NAME`."""
     summary: str
     """A description of one line."""
-    look: Callable[[Episode], Kept | None]
+    look: Callable[[Episode], Look[Kept] | None]
     """Returns what is kept of an episode; None if the episode shows nothing."""
     conclude: Callable[[Sequence[Kept], Sequence[Outcome]], list[Finding]]
     """Returns the findings from all rows, and from a table of outcomes, which may be empty."""
@@ -60,28 +78,49 @@ def unknown(audit: str, name: str, why: str, n: int = 0) -> Finding:
 
 def estimated(
     audit: str, name: str, interval: Estimate, null: float | None, is_found: bool, reason: str,
-    evidence: Sequence[Place] = (), p: float | None = None,
+    *, below: bool = False, least: float = 0.0, p: float | None = None,
 ) -> Finding:  # fmt: skip
-    """Returns the finding that an estimate with its interval makes, with the first places."""
-    verdict, places = FOUND if is_found else CLEAR, tuple(evidence[:MOST_EVIDENCE])
+    """Returns the finding that an estimate with its interval makes.
+
+    It is `not found` if the whole interval is on the sound side of the null, or so near to it that
+    it does not matter. Otherwise, and without a null, it `cannot tell`.
+
+    Args:
+        audit, name: the names of the audit and of the finding.
+        interval: the estimate.
+        null: the value without the fault; None for a measurement.
+        is_found: whether the estimate shows the fault.
+        reason: the meaning of the number.
+        below: whether the fault is a value below the null.
+        least: the smallest distance from the null that matters.
+        p: the p-value, if there is a test.
+    """
+    is_sound = null is not None and (
+        interval.low >= null - least if below else interval.high <= null + least
+    )
+    verdict = FOUND if is_found else NOT_FOUND if is_sound else CANNOT_TELL
+    if null is None:
+        reason = f"{reason} (a measurement: no value is right)"
+    elif verdict == CANNOT_TELL:
+        reason = f"{reason}; too few or too different to tell"
     return Finding(audit, name, interval.value, interval.n, interval.low, interval.high, null,
-                   verdict, reason, places, p)  # fmt: skip
+                   verdict, reason, p)  # fmt: skip
 
 
 def share(
     audit: str, name: str, hits: int, n: int, tolerated: float, reason: str,
-    evidence: Sequence[Place] = (), of: str = "episodes", *, none: str = NOTHING, seen: int = 0,
+    of: str = "episodes", *, none: str = NOTHING, seen: int = 0,
 ) -> Finding:  # fmt: skip
     """Returns a share of episodes and its Wilson interval.
 
-    The verdict is `found` if the whole interval is above the tolerated share.
+    The verdict is `found` if the whole interval is above the tolerated share, and `not found` if
+    all of it is at most that.
 
     Args:
         audit, name: the names of the audit and of the finding.
         hits, n: the number of episodes with a hit, and of all that could have one.
         tolerated: the share in a sound team, which is the null; 1 if a share is no fault.
         reason: the meaning of a hit.
-        evidence: places of hits.
         of: the noun for what is counted.
         none: the reason why nothing is computable if `n` is 0.
         seen: the number of episodes behind that reason.
@@ -90,7 +129,7 @@ def share(
         return unknown(audit, name, none, seen)
     interval, null = wilson_interval(hits, n), tolerated if tolerated < 1 else None
     reason = f"{hits} of {n} {of}: {reason}"
-    return estimated(audit, name, interval, null, interval.low > tolerated, reason, evidence)
+    return estimated(audit, name, interval, null, interval.low > tolerated, reason)
 
 
 def mean_share(
@@ -113,16 +152,15 @@ def mean_share(
     if not len(values):
         return unknown(audit, name, none, seen)
     if len(values) == 1:
-        return Finding(audit, name, float(values[0]), 1, null=tolerated, reason=reason)
+        only = Estimate(float(values[0]), -math.inf, math.inf, 1)
+        finding = estimated(audit, name, only, tolerated, False, reason)
+        return replace(finding, low=None, high=None)
     interval = mean_interval(values)
     is_found = tolerated is not None and interval.low > tolerated
     return estimated(audit, name, interval, tolerated, is_found, reason)
 
 
-def mean_gap(
-    audit: str, name: str, gaps: Sequence[float], least: float, reason: str,
-    evidence: Sequence[Place] = (),
-) -> Finding:  # fmt: skip
+def mean_gap(audit: str, name: str, gaps: Sequence[float], least: float, reason: str) -> Finding:
     """Returns a mean over episodes of a difference from its own null, which is 0.
 
     Args:
@@ -130,7 +168,6 @@ def mean_gap(
         gaps: the difference of each episode.
         least: the smallest mean that matters; p decides whether chance explains it.
         reason: the meaning of the number.
-        evidence: places where it can be seen.
     """
     values = np.asarray(gaps, dtype=float)
     if len(values) < FEWEST:
@@ -138,7 +175,9 @@ def mean_gap(
         return unknown(audit, name, why, len(values))
     interval = mean_interval(values)
     is_found = interval.value >= least and interval.low > 0
-    return estimated(audit, name, interval, 0.0, is_found, reason, evidence, sign_flip(values))
+    reason = f"{reason}; less than {least:g} does not matter"
+    return estimated(audit, name, interval, 0.0, is_found, reason, least=least,
+                     p=sign_flip(values))  # fmt: skip
 
 
 def sign_flip(values: Floats) -> float:
@@ -156,15 +195,48 @@ def sign_flip(values: Floats) -> float:
     return float((1 + (means_by_chance >= values.mean() - 1e-12).sum()) / (DRAWS + 1))
 
 
-def place_of(episode: Episode, t: int) -> Place:
-    """Returns the place of an event, with the start of its text."""
-    event = episode.events[t]
-    return Place(episode.id, t, event.agent, quote(event.text))
+def case_of(
+    episode: Episode, at: Sequence[int], weight: float, what: str = "", *,
+    times: int | None = None, before: str | None = None, now: str | None = None,
+) -> Case:  # fmt: skip
+    """Returns the case that events of an episode make; the last one of them is quoted.
+
+    Args:
+        episode: the episode.
+        at: places of its events, at least one, in order.
+        weight: how bad it is.
+        what: what is seen, in a few words.
+        times, before, now: see `Case`.
+    """
+    event = episode.events[at[-1]]
+    return Case(
+        episode.id, event.t, event.agent, quote(event.text), weight, what,
+        at[0] if at[0] != event.t else None, times, before, now,
+        cost_of([episode.events[t] for t in at]),
+    )  # fmt: skip
+
+
+def cost_of(events: Sequence[Event]) -> Cost | None:
+    """Returns the sums over events; None if the log says nothing about any of them."""
+    read = [e.tokens_in for e in events if e.tokens_in is not None]
+    made = [e.tokens for e in events if e.tokens is not None]
+    dollars = [e.cost for e in events if e.cost is not None]
+    lasted = [e.duration for e in events if e.duration is not None]
+    if not (read or made or dollars or lasted):
+        return None
+    return Cost(
+        calls=sum(e.kind == "action" for e in events),
+        tokens_in=sum(read) if read else None,
+        tokens_out=sum(made) if made else None,
+        dollars=math.fsum(dollars) if dollars else None,
+        seconds=math.fsum(lasted) if lasted else None,
+    )
 
 
 def quote(text: str) -> str:
     """Returns the start of a text, on one line."""
-    text = " ".join(text.split())
+    # no more words than fill it: a text may be long
+    text = " ".join(text.split(None, LONGEST_QUOTE // 2 + 1)[: LONGEST_QUOTE // 2 + 1])
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
 
 

@@ -12,23 +12,23 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.audits.base import (
-    PLACES,
+    LONGEST_QUOTE,
     Audit,
+    Look,
+    case_of,
     estimated,
     mean_scores,
     mean_share,
-    place_of,
     share,
     unknown,
 )
-from counterpoint.records import Episode, Event, Finding, Outcome, Place
+from counterpoint.records import Case, Episode, Event, Finding, Outcome
 from counterpoint.stats import Estimate, wilson_interval
 
 NAME = "coordination"
@@ -47,61 +47,64 @@ DRAWS = 2000
 class CoordinationRow(TypedDict):
     """What is kept of an episode; None where the log does not say."""
 
-    id: str
     share: float | None
     actors: int
-    twice: list[Place]
+    twice: int
     conflict: bool | None
     churn: float | None
     pace: tuple[int, float] | None
 
 
-def look(episode: Episode) -> CoordinationRow:
+def look(episode: Episode) -> Look[CoordinationRow]:
     """Returns characters of messages and of actions, and calls that two members made alike."""
     members = set(episode.agents)
     talk = sum(len(e.text) for e in episode.events if e.agent in members and e.kind == "message")
     work = sum(len(e.text) for e in episode.events if e.agent in members and e.kind == "action")
     first: dict[tuple[str, str], str] = {}
-    twice = list[Place]()
+    twice = list[Case]()
     for event in episode.events:
         if event.kind != "action" or event.agent not in members:
             continue
         key = (event.tool, " ".join(event.text.split()))
         owner = first.setdefault(key, event.agent)
-        if owner != event.agent and key[1] and len(twice) < PLACES:
-            twice.append(replace(place_of(episode, event.t), before=owner))
+        if owner != event.agent and key[1]:
+            twice.append(case_of(episode, [event.t], 1.0, f"{owner} made the same call before",
+                                 before=owner))  # fmt: skip
     merge = episode.meta.get("merge")
     status = merge.get("status") if isinstance(merge, Mapping) else merge
-    return {
+    is_conflict = None if status is None else "conflict" in str(status).lower()
+    row: CoordinationRow = {
         "share": talk / (talk + work) if work else None,
         "actors": len({e.agent for e in episode.events if e.kind == "action"} & members),
-        "twice": twice,
-        "conflict": None if status is None else "conflict" in str(status).lower(),
-        "id": episode.id,
+        "twice": len(twice),
+        "conflict": is_conflict,
         "churn": churn(episode),
         "pace": pace(episode),
     }
+    lost = [Case(episode.id, None, None, str(status)[:LONGEST_QUOTE], 1.0, "did not merge")]
+    return Look(row, {
+        "duplicate_work": twice if len(twice) > 1 else [],
+        "merge_conflict": lost if is_conflict else [],
+    })  # fmt: skip
 
 
 def conclude(rows: Sequence[CoordinationRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns message share, duplicate work, conflicts, rework, pace and retention."""
     shares = [row["share"] for row in rows if row["share"] is not None]
     acting = [row["twice"] for row in rows if row["actors"] > 1]
-    places = [place for twice in acting for place in twice]
     merged = [row for row in rows if row["conflict"] is not None]
-    conflicts = [Place(row["id"]) for row in merged if row["conflict"]]
     churned = [row["churn"] for row in rows if row["churn"] is not None]
     seen = len(rows)
     return [
         mean_share(NAME, "message_share", shares, "share of what members wrote that is messages "
                    "and not actions; there is no right one", none="the log has no actions",
                    seen=seen),
-        share(NAME, "duplicate_work", sum(len(twice) > 1 for twice in acting), len(acting),
-              TOLERATED, "two members made the same call, more than once", places,
+        share(NAME, "duplicate_work", sum(twice > 1 for twice in acting), len(acting),
+              TOLERATED, "two members made the same call, more than once",
               none="in no episode two members act", seen=seen),
-        share(NAME, "merge_conflict", len(conflicts), len(merged), TOLERATED,
-              "the members' changes did not merge", conflicts, none="the log has no merges",
-              seen=seen),
+        share(NAME, "merge_conflict", sum(bool(row["conflict"]) for row in merged),
+              len(merged), TOLERATED, "the members' changes did not merge",
+              none="the log has no merges", seen=seen),
         mean_share(NAME, "churn", churned, "share of written lines that are taken back later",
                    CHURN, none="the log shows no lines that are written", seen=seen),
         _serial([row["pace"] for row in rows if row["pace"] is not None]),
@@ -255,7 +258,7 @@ def _ratio(name: str, team: Floats, solo: Floats, reason: str, areas: bool = Fal
     drawn = np.array([of(rng.integers(len(team), size=len(team))) for _ in range(DRAWS)])
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     interval = Estimate(value, float(low), float(high), len(team))
-    return estimated(NAME, name, interval, 1.0, bool(high < 1), reason)
+    return estimated(NAME, name, interval, 1.0, bool(high < 1), reason, below=True)
 
 
 def _by_size(outcomes: Sequence[Outcome]) -> Finding:
@@ -274,7 +277,7 @@ def _by_size(outcomes: Sequence[Outcome]) -> Finding:
     gap = Estimate(large.value - small.value, large.low - small.high, large.high - small.low,
                    sum(map(len, many.values())))  # fmt: skip
     reason = f"success of the largest teams less that of the smallest; by size {by_size}"
-    return estimated(NAME, "team_size", gap, 0.0, gap.high < 0, reason)
+    return estimated(NAME, "team_size", gap, 0.0, gap.high < 0, reason, below=True)
 
 
 AUDIT = Audit(

@@ -31,6 +31,26 @@ LONGEST_IDLE = 200
 """The most characters of an idle message: a longer one has content, whatever cue is in it."""
 
 
+LIMIT = re.compile(
+    r"max|limit|time[ _-]?out|timed out|exceed|budget|deadline|too many|stall", re.IGNORECASE
+)
+"""An episode that was ended from outside, in the words of its `ending`."""
+BROKEN = re.compile(
+    r"error|exception|traceback|fail|abort|cancel|crash|killed|interrupt", re.IGNORECASE
+)
+"""An episode that broke off, in the words of its `ending`."""
+
+
+def is_limit(ending: str) -> bool:
+    """Returns whether a limit ended an episode."""
+    return LIMIT.search(ending[:500]) is not None
+
+
+def is_broken(ending: str) -> bool:
+    """Returns whether an error ended an episode."""
+    return BROKEN.search(ending[:500]) is not None
+
+
 def proposes_rest(text: str) -> bool:
     """Returns whether a text has a proposal to stop."""
     return len(text) <= LONGEST_IDLE and _REST.search(text) is not None

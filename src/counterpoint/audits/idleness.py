@@ -12,27 +12,26 @@ Source: Mantel and Haenszel 1959 for an odds ratio over many small tables.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.audits.base import (
-    PLACES,
     Audit,
+    Look,
+    case_of,
     estimated,
     mean_gap,
     mean_interval,
     mean_share,
-    place_of,
     share,
     unknown,
 )
 from counterpoint.audits.cues import proposes_rest, says_nothing
-from counterpoint.records import Episode, Event, Finding, Outcome, Place
+from counterpoint.records import Case, Episode, Event, Finding, Outcome
 from counterpoint.stats import Estimate
 
 NAME = "idleness"
@@ -45,6 +44,12 @@ FEWEST_TASKS = 10
 DRAWS = 2000
 NEEDLESS = 0.02
 """A member is not needed if its absence certainly costs less than this share of success."""
+LONG_RUN = 3
+"""This many idle turns are a case."""
+HALF, APART = 0.5, 0.3
+"""An idle member idles in this share of its turns, and is so far above the mean of the others."""
+RARE = 4
+"""A silent member takes at most one turn for this many of every other member."""
 TOLERATED = 0.05
 """The share of episodes in which a sound team may mostly idle."""
 NAMES = (
@@ -64,11 +69,11 @@ class PartnerSums(NamedTuple):
 class IdlenessRow(TypedDict):
     """What is kept of an episode; None where it shows nothing."""
 
-    run: float
+    run: float | None
     gap: float | None
     contagion: float | None
-    mostly: bool
-    evidence: list[Place]
+    mostly: bool | None
+    silent: bool | None
     concentration: float | None
     tables: PartnerSums | None
 
@@ -80,67 +85,134 @@ def idle(event: Event) -> bool:
     return event.kind == "message" and says_nothing(event.text)
 
 
-def look(episode: Episode) -> IdlenessRow | None:
+def look(episode: Episode) -> Look[IdlenessRow] | None:
     """Returns the longest idle run and the idle share of the idlest member, less chance."""
     members = set(episode.agents)
     turns = [e for e in episode.events if e.agent in members and e.kind not in ("reward", "end")]
+    row: IdlenessRow = {
+        "run": None, "gap": None, "contagion": None, "mostly": None, "silent": None,
+        "concentration": None, "tables": None,
+    }  # fmt: skip
+    silent = silent_members(episode, Counter(e.agent for e in turns))
+    if silent is not None:
+        row["silent"] = bool(silent)
+    cases: dict[str, list[Case]] = {"silent_member": silent or []}
+    if episode.meta.get("content") == "not captured":  # then a text is empty whatever was in it
+        turns = [e for e in turns if e.work is not None or e.kind != "message"]
     series = {a: [(e.t, idle(e)) for e in turns if e.agent == a] for a in episode.agents}
     long = {a: each for a, each in series.items() if len(each) >= FEWEST}
-    if not long:
-        return None
+    if long:
+        _look_at_turns(episode, turns, series, long, row, cases)
+    return Look(row, cases) if long or silent is not None else None
+
+
+def _look_at_turns(
+    episode: Episode, turns: Sequence[Event], series: dict[str, list[tuple[int, bool]]],
+    long: dict[str, list[tuple[int, bool]]], row: IdlenessRow, cases: dict[str, list[Case]],
+) -> None:  # fmt: skip
+    """Fills in the row and the cases of an episode in which somebody has `FEWEST` turns."""
     every = [flag for each in long.values() for _, flag in each]
-    row: IdlenessRow = {
-        "run": 0.0, "gap": 0.0 if len(long) > 1 else None, "contagion": None,
-        "mostly": sum(every) > len(every) / 2, "evidence": [],
-        "concentration": concentration([len(e) - sum(f for _, f in e) for e in long.values()]),
-        "tables": partner_tables([(e.agent, idle(e)) for e in turns]) if any(every) else None,
-    }  # fmt: skip
+    row["run"], row["mostly"] = 0.0, sum(every) > len(every) / 2
+    row["gap"] = 0.0 if len(long) > 1 else None
+    row["concentration"] = concentration([len(e) - sum(f for _, f in e) for e in long.values()])
     if not any(every):
-        return row
+        return
+    row["tables"] = partner_tables([(e.agent, idle(e)) for e in turns])
+    idlers = {a: [t for t, flag in each if flag] for a, each in long.items()}
+    if row["mostly"]:
+        at = sorted(t for each in idlers.values() for t in each)
+        what = f"{len(at)} of {len(every)} turns are idle"
+        cases["idle_team"] = [case_of(episode, at, len(at), what, times=len(at))]
     rng = np.random.default_rng(len(turns))  # the same episode gets the same numbers
-    runs = []
+    runs, longest = [], list[Case]()
     for each in long.values():
         flags = np.array([flag for _, flag in each], dtype=bool)
         length, end = _longest(flags)
         null = np.mean([_longest(rng.permutation(flags))[0] for _ in range(SHIFTS)])
         runs.append((length - null) / len(flags))
-        if length >= 3 and len(row["evidence"]) < PLACES:
-            row["evidence"].append(replace(place_of(episode, each[end][0]), idle_run=length))
-    row["run"] = float(max(runs))
-    shares = {a: float(np.mean([flag for _, flag in each])) for a, each in long.items()}
+        if length >= LONG_RUN:
+            at = [t for t, _ in each[end - length + 1 : end + 1]]
+            is_blank = not any(episode.events[t].text.strip() for t in at)
+            what = f"{length} {'blank' if is_blank else 'idle'} turns in a row"
+            longest.append(case_of(episode, at, length, what, times=length))
+    row["run"], cases["idle_run"] = float(max(runs)), longest
+    shares = {a: len(idlers[a]) / len(each) for a, each in long.items()}
     if len(shares) > 1:
         idlest = max(shares, key=lambda a: shares[a])
-        rest = [share for agent, share in shares.items() if agent != idlest]
-        row["gap"] = shares[idlest] - float(np.mean(rest)) - _gap_by_chance(long, rng)
+        rest = float(np.mean([share for agent, share in shares.items() if agent != idlest]))
+        row["gap"] = shares[idlest] - rest - _gap_by_chance(long, rng)
+        at = idlers[idlest]
+        if len(at) >= LONG_RUN and shares[idlest] >= HALF and shares[idlest] - rest >= APART:
+            what = f"{len(at)} of its {len(long[idlest])} turns are idle, the others' {rest:.0%}"
+            cases["idle_member"] = [case_of(episode, at, len(at), what, times=len(at))]
     row["contagion"] = _contagion(episode, series, rng)
-    return row
+    if row["contagion"] is not None and row["contagion"] > 0:
+        cases["contagion"] = _followed(episode, series)
+
+
+def silent_members(episode: Episode, turns: Mapping[str, int]) -> list[Case] | None:
+    """Returns the members that take hardly any turns; None if there are too few turns to tell.
+
+    A member is silent if each other one has at least `FEWEST` turns, and `RARE` times as many as
+    it. Of two members, one that was called once may be a helper, and is none.
+    """
+    if len(episode.agents) < 2 or sum(turns.values()) < FEWEST * (len(episode.agents) - 1):
+        return None
+    cases = []
+    for agent in episode.agents:
+        mine = turns.get(agent, 0)
+        others = min(turns.get(other, 0) for other in episode.agents if other != agent)
+        is_helper = mine > 0 and len(episode.agents) == 2
+        if others >= FEWEST and others >= RARE * max(mine, 1) and not is_helper:
+            what = f"{agent} takes {mine} of {sum(turns.values())} turns"
+            cases.append(Case(episode.id, None, agent, None, others - mine, what, times=mine))
+    return cases
+
+
+def _followed(episode: Episode, series: dict[str, list[tuple[int, bool]]]) -> list[Case]:
+    """Returns the proposals to rest after which a partner idles in its next turn."""
+    cases = []
+    for event in episode.events:
+        if event.agent in series and proposes_rest(event.text):
+            for other, turns in series.items():
+                after = next(((t, flag) for t, flag in turns if t > event.t), None)
+                if other != event.agent and after is not None and after[1]:
+                    what = f"{other} idles after {event.agent} proposes to rest"
+                    cases.append(case_of(episode, [event.t, after[0]], 1.0, what))
+    return cases
 
 
 def conclude(rows: Sequence[IdlenessRow], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns findings about idle teams and members, contagion and effort."""
-    if not rows:
-        why = f"no member has {FEWEST} turns in any episode"
-        return [*(unknown(NAME, name, why) for name in NAMES), necessity(outcomes)]
-    places = [place for row in rows for place in row["evidence"]]
+    ran = [row["run"] for row in rows if row["run"] is not None]
     gaps = [row["gap"] for row in rows if row["gap"] is not None]
     rests = [row["contagion"] for row in rows if row["contagion"] is not None]
     shares = [row["concentration"] for row in rows if row["concentration"] is not None]
+    silent = [row["silent"] for row in rows if row["silent"] is not None]
+    silence = share(NAME, "silent_member", sum(silent), len(silent), HALF,
+                    f"a member takes at most one turn in {RARE} of every other member's",
+                    none="no episode has enough turns of two members", seen=len(rows))  # fmt: skip
+    if not ran:
+        why = f"no member has {FEWEST} turns with a text or a logged work in any episode"
+        findings = [unknown(NAME, name, why, len(rows)) for name in NAMES]
+        return [*findings, silence, necessity(outcomes)]
+    mostly = [row["mostly"] for row in rows if row["mostly"] is not None]
     return [
-        share(NAME, "idle_team", sum(row["mostly"] for row in rows), len(rows), TOLERATED,
-              "more than half of the members' turns are idle", places),
-        mean_gap(NAME, "idle_run", [row["run"] for row in rows], 0.1,
+        share(NAME, "idle_team", sum(mostly), len(mostly), TOLERATED,
+              "more than half of the members' turns are idle"),
+        mean_gap(NAME, "idle_run", ran, 0.1,
                  "longest idle run of the idlest member, as a share of its turns, above the same "
-                 "turns in an order by chance", places),
+                 "turns in an order by chance"),
         mean_gap(NAME, "idle_member", gaps, 0.1,
-                 "idle share of the idlest member above the others', above what chance gives",
-                 places),
+                 "idle share of the idlest member above the others', above what chance gives"),
         mean_gap(NAME, "contagion", rests, 0.1,
                  f"how much likelier a partner is idle in its next {SOON} turns after a proposal "
-                 "to rest than after the same proposals at other times", places),
+                 "to rest than after the same proposals at other times"),
         mean_share(NAME, "concentration", shares,
-                   "1 - H / log N of members' working turns: 0 is even, 1 is one alone; none is "
-                   "right", none="in no episode two members take turns", seen=len(rows)),
+                   "1 - H / log N of members' working turns: 0 is even, 1 is one alone",
+                   none="in no episode two members take turns", seen=len(rows)),
         _hazard([row["tables"] for row in rows if row["tables"]]),
+        silence,
         necessity(outcomes),
     ]  # fmt: skip
 
@@ -290,7 +362,8 @@ def necessity(outcomes: Sequence[Outcome]) -> Finding:
     interval = mean_interval(gaps[least], level=1 - 0.05 / len(gaps))
     gains = ", ".join(f"{who} {gap.mean():+.2f}" for who, gap in gaps.items())
     reason = f"what the least needed member, {least}, adds to success; of all: {gains}"
-    return estimated(NAME, name, interval, NEEDLESS, interval.high < NEEDLESS, reason)
+    return estimated(NAME, name, interval, NEEDLESS, interval.high < NEEDLESS, reason,
+                     below=True)  # fmt: skip
 
 
 AUDIT = Audit(NAME, "who stops working, and whether a partner stops after them", look, conclude)

@@ -11,20 +11,42 @@ from typing import Any
 from msgspec import structs
 
 from counterpoint import __version__
-from counterpoint.audits import agreement, coordination, hacking, idleness, stuck, worth
-from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, quote
+from counterpoint.audits import (
+    agreement,
+    attribution,
+    coordination,
+    cost,
+    endings,
+    hacking,
+    idleness,
+    stuck,
+    worth,
+)
+from counterpoint.audits.across import Tally
+from counterpoint.audits.base import Audit, Row, quote
+from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
 from counterpoint.errors import SettingError
 from counterpoint.plugins import Registry
 from counterpoint.readers.logs import Names, Notes, noted_episodes
-from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
+from counterpoint.records import CANNOT_TELL, FOUND, Case, Episode, Finding, Outcome
 from counterpoint.results.audit import AuditResult, Mark, MessageCount, Timeline
 
 AUDITS = Registry[Audit[Any]](
     "counterpoint.audits",
     {
         each.AUDIT.name: each.AUDIT
-        for each in (agreement, idleness, coordination, hacking, worth, stuck)
+        for each in (
+            stuck,
+            endings,
+            idleness,
+            agreement,
+            coordination,
+            hacking,
+            cost,
+            worth,
+            attribution,
+        )
     },
     "a counterpoint.audits.Audit of the same name",
     lambda name, part: isinstance(part, Audit) and part.name == name,
@@ -32,6 +54,8 @@ AUDITS = Registry[Audit[Any]](
 """By name."""
 LEVEL = 0.05
 """The probability of any finding in a sound team, over all tests together (Holm 1979)."""
+MOST_TIMELINES = 1000
+"""The most timelines of episodes with cases that are held before the mild ones are dropped."""
 MOST_MARKS = 200
 """The most events of an episode in a timeline."""
 
@@ -50,7 +74,7 @@ def audit(
         outcomes: outcomes of the same tasks alone, in isolation and as a team. If there are none,
             the `task` and `success` of the episodes are the outcomes.
         only: names of audits; empty means all.
-        sample: the number of first episodes with a timeline. Episodes with evidence have one too.
+        sample: the number of first episodes with a timeline. Those of the worst cases have one too.
         source: the name of the log or table.
 
     Raises:
@@ -61,24 +85,29 @@ def audit(
     formats: Counter[str] = Counter()
     agents: set[str] = set()
     events, timelines, own = 0, list[Timeline](), list[Outcome]()
-    shown: Counter[tuple[str, str]] = Counter()
+    shelf, tally, later = CaseShelf(), Tally(), dict[str, Timeline]()
     for episode in episodes:
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
         events += len(episode.events)
-        places = set[tuple[str, str]]()
+        cases: dict[tuple[str, str], Sequence[Case]] = {}
         for each in chosen:
-            if (row := each.look(episode)) is not None:
-                rows[each.name].append(row)
-                # a list in a row has nothing but places of evidence
-                places |= {(each.name, key) for key, v in row.items() if isinstance(v, list) and v}
-        if formats.total() <= sample or any(shown[place] < MOST_EVIDENCE for place in places):
+            if (look := each.look(episode)) is not None:
+                rows[each.name].append(look.row)
+                shelf.add(each.name, look.cases)
+                cases.update({(each.name, name): some for name, some in look.cases.items()})
+        tally.add(episode, cases)
+        if formats.total() <= sample:
             timelines.append(timeline(episode))
-        shown.update(places)
+        elif any(cases.values()):
+            later[episode.id] = timeline(episode)
+            if len(later) > MOST_TIMELINES:
+                later = {name: kept for name, kept in later.items() if name in shelf.shown()}
         if not outcomes and episode.success is not None and episode.task:
             setting = "team" if len(episode.agents) > 1 else "solo"
             own.append(Outcome(episode.task, setting, episode.agents, episode.success))
     findings = [f for each in chosen for f in each.conclude(rows[each.name], outcomes or own)]
+    timelines += [kept for name, kept in later.items() if name in shelf.shown()]
     return AuditResult(
         version=__version__,
         source=source,
@@ -88,8 +117,12 @@ def audit(
         episodes=formats.total(),
         agents=len(agents),
         events=events,
-        findings=corrected(findings),
+        findings=[shelf.joined(finding) for finding in corrected(findings)],
         timelines=timelines,
+        costs=tally.agent_costs(),
+        endings=tally.ending_counts(),
+        associations=tally.associations(),
+        agreements=tally.label_agreements(),
         skipped=[],
     )
 
@@ -125,7 +158,7 @@ def audit_logs(
 
 
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
-    """Returns the findings; those that chance explains among so many tests are set to clear."""
+    """Returns the findings; those that chance explains among so many tests are `cannot tell`."""
     tested = sorted((f.p, i) for i, f in enumerate(findings) if f.p is not None)
     result = list(findings)
     held = True  # Holm's procedure: after the first p above its threshold, all larger ones fail
@@ -133,7 +166,7 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
         held = held and p <= LEVEL / (len(tested) - rank)
         if not held and result[i].verdict == FOUND:
             reason = f"{result[i].reason}; not beyond chance among {len(tested)} tests"
-            result[i] = replace(result[i], verdict=CLEAR, reason=reason)
+            result[i] = replace(result[i], verdict=CANNOT_TELL, reason=reason)
     return result
 
 

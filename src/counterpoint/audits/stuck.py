@@ -1,94 +1,381 @@
-"""Stuck teams: repeated messages and calls, members that wait for each other, and no end."""
+"""Stuck teams: loops, starting over, repeated calls, handoff ping-pong, deadlocks, and no end.
+
+Nothing is done in a turn that repeats what its member said before, or a call that returned the same
+before. Texts are compared by characters (`similar`), so the language and the length do not matter.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import NamedTuple, TypedDict
 
-from counterpoint.audits.base import PLACES, Audit, place_of, share, unknown
-from counterpoint.audits.cues import waits
-from counterpoint.records import Episode, Finding, Outcome, Place
+from counterpoint.audits.base import Audit, Look, case_of, share, unknown
+from counterpoint.audits.calls import (
+    handed_to,
+    is_wait,
+    plain,
+    results,
+    same_call,
+    same_result,
+)
+from counterpoint.audits.cues import is_limit, waits
+from counterpoint.audits.similar import Duplicates, normal
+from counterpoint.records import Case, Episode, Event, Finding, Outcome
 
 NAME = "stuck"
 TIMES = 3
 """This many repetitions are a loop."""
+SHORT_TIMES = 5
+"""This many repetitions of messages under `SHORTEST` characters are a loop."""
 SHORTEST = 40
-"""The fewest characters of a message that counts: short messages may be repeated."""
+"""The fewest characters of a message that is seldom repeated by a sound team."""
+ROUNDS = 4
+"""This many handoffs between the same two members are a ping-pong."""
+STANDOFF = 8
+"""This many short messages in a row, without an action, may be a deadlock."""
+LONGEST_STANDOFF = 200
+"""The most characters of a message in a deadlock."""
+STALE = 0.6
+"""The mean share of known trigrams in the later half of a deadlock."""
 TOLERATED = 0.05
 """The share of episodes in which a sound team may be stuck."""
+SHARES = (
+    ("loop", "a member says or does nothing new for several turns"),
+    ("starting_over", f"{TIMES} messages or more repeat an earlier one of the same member"),
+    ("repeated_call", f"the same call with the same result {TIMES} times, and nothing in between"),
+    ("handoff_ping_pong", f"two members hand the turn to each other {ROUNDS} times"),
+    ("waiting", f"{TIMES} members' turns in a row that wait"),
+    ("deadlock", "members talk without an action or a new fact until a limit ends it"),
+    ("doubled_history", "the log has its own start twice, as after a resume"),
+)
+NO_CALLS = "the log has no actions"
+NO_HANDOFFS = "the log has no handoffs"
+NEEDS = {"repeated_call": NO_CALLS, "handoff_ping_pong": NO_HANDOFFS}
+"""Finding to what the log lacks where it is not computable."""
 
 
 class StuckRow(TypedDict):
     """What is kept of an episode."""
 
-    loops: list[Place]
-    calls: list[Place]
-    wait: list[Place]
-    last: list[Place]
+    cases: frozenset[str]
     acts: bool
+    hands: bool
     ends: bool
 
 
-def look(episode: Episode) -> StuckRow | None:
-    """Returns the places of repetitions and of waiting, and whether the episode ends."""
+class Turn(NamedTuple):
+    """A member's turn in a run in which nothing is new."""
+
+    t: int
+    length: int
+
+
+def look(episode: Episode) -> Look[StuckRow] | None:
+    """Returns the cases in an episode, and whether it ends."""
     if len(episode.events) < TIMES:
         return None
-    texts: Counter[tuple[str, str]] = Counter()
-    called: Counter[tuple[str, str, str]] = Counter()
-    loops, calls = list[Place](), list[Place]()
-    standing, wait = 0, list[Place]()
+    doubled = doubled_history(episode)
+    events = episode.events[: doubled[0] if doubled else None]
     members = set(episode.agents)
-    for event in episode.events:
-        if event.agent not in members:
-            continue
-        text = " ".join(event.text.split())
-        if event.kind == "message" and len(text) >= SHORTEST:
-            texts[event.agent, text] += 1
-            if texts[event.agent, text] == TIMES and len(loops) < PLACES:
-                loops.append(replace(place_of(episode, event.t), times=TIMES))
-        if event.kind == "action":
-            key = (event.agent, event.tool, text)
-            called[key] += 1
-            if called[key] == TIMES and len(calls) < PLACES:
-                calls.append(replace(place_of(episode, event.t), times=TIMES))
-        standing = standing + 1 if event.kind == "message" and waits(event.text) else 0
-        if standing == TIMES and not wait:
-            wait.append(place_of(episode, event.t))
-    marks = any(e.kind in ("end", "answer") or "TERMINATE" in e.text for e in episode.events)
-    return {
-        "loops": loops,
-        "calls": calls,
-        "wait": wait,
-        "acts": bool(called),
-        "ends": marks,
-        "last": [] if marks else [place_of(episode, episode.events[-1].t)],
+    mine = [event for event in events if event.agent in members]
+    returned = results(episode)
+    handed = ping_pong(episode, mine)
+    repeated = repetitions(episode, mine, returned)
+    loops = [case for case in repeated["loop"] if not any(covers(each, case) for each in handed)]
+    blocked = [case for case in deadlock(episode, mine) if not any(covers(x, case) for x in loops)]
+    cases = {
+        "loop": loops,
+        "starting_over": repeated["starting_over"],
+        "repeated_call": repeated_calls(episode, mine, returned),
+        "handoff_ping_pong": handed,
+        "waiting": waiting(episode, mine),
+        "deadlock": blocked,
+        "doubled_history": _doubled(episode, doubled),
     }
+    row: StuckRow = {
+        "cases": frozenset(name for name, some in cases.items() if some),
+        "acts": any(event.kind == "action" for event in mine),
+        "hands": any(handed_to(event) for event in mine),
+        "ends": bool(episode.ending)
+        or any(e.kind in ("end", "answer") or "TERMINATE" in e.text for e in events),
+    }
+    return Look(row, cases)
 
 
 def conclude(rows: Sequence[StuckRow], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Returns the shares of episodes with loops, repeated calls, waiting and no end."""
+    """Returns the share of episodes with each kind of case, and of those without an end."""
     if not rows:
-        names = ("message_loop", "repeated_call", "waiting", "missing_end")
+        names = (*(name for name, _ in SHARES), "missing_end")
         return [unknown(NAME, name, f"no episode has {TIMES} events") for name in names]
-    acting = [row for row in rows if row["acts"]]
+    findings = []
+    for name, reason in SHARES:
+        able = [
+            row
+            for row in rows
+            if (name != "repeated_call" or row["acts"])
+            and (name != "handoff_ping_pong" or row["hands"])
+        ]
+        hits = sum(name in row["cases"] for row in able)
+        findings.append(share(NAME, name, hits, len(able), TOLERATED, reason,
+                              none=NEEDS.get(name, ""), seen=len(rows)))  # fmt: skip
     ending = rows if any(row["ends"] for row in rows) else []
-    shares = (
-        ("message_loop", [row["loops"] for row in rows], TOLERATED,
-         f"one member said the same {TIMES} times", ""),
-        ("repeated_call", [row["calls"] for row in acting], TOLERATED,
-         f"one member made the same call {TIMES} times", "the log has no actions"),
-        ("waiting", [row["wait"] for row in rows], TOLERATED,
-         f"{TIMES} members' turns in a row that wait", ""),
-        ("missing_end", [row["last"] for row in ending], 0.5,
-         "no answer, end or TERMINATE", "no episode marks its end"),
-    )  # fmt: skip
-    return [
-        share(NAME, name, sum(map(bool, some)), len(some), most, reason,
-              [place for places in some for place in places], none=none, seen=len(rows))
-        for name, some, most, reason, none in shares
-    ]  # fmt: skip
+    hits = sum(not row["ends"] for row in ending)
+    end = share(NAME, "missing_end", hits, len(ending), 0.5, "no answer, end or TERMINATE",
+                none="no episode marks its end", seen=len(rows))  # fmt: skip
+    return [*findings, end]
 
 
-AUDIT = Audit(NAME, "loops, repeated calls, waiting, no end", look, conclude)
+def repetitions(
+    episode: Episode, mine: Sequence[Event], returned: Mapping[int, Event]
+) -> dict[str, list[Case]]:
+    """Returns the loops, and the messages with which members start over.
+
+    A loop is a run of a member's turns none of which is new. A member starts over if it repeats
+    earlier messages, say of a plan, although there were new ones in between. A loop is
+    not counted again there.
+    """
+    known: dict[str, Duplicates] = {}
+    done: set[tuple[str, tuple[str, str], str]] = set()
+    runs: dict[str, list[Turn]] = {}
+    loops, again = list[list[int]](), list[int]()
+    for event in mine:
+        if event.kind == "message":
+            text = normal(event.text)
+            if not text:
+                continue
+            _, is_new = known.setdefault(event.agent, Duplicates()).of(text)
+            length = len(text)
+            if not is_new and length >= SHORTEST:
+                again.append(event.t)
+        elif event.kind == "action":
+            key = (event.agent, same_call(event), same_result(returned.get(event.t)))
+            is_new, length = key not in done or is_wait(event), SHORTEST
+            done.add(key)
+        elif event.kind == "handoff":
+            continue
+        else:
+            is_new, length = True, 0
+        run = runs.setdefault(event.agent, [])
+        if is_new:
+            loops += _loop(episode, run)
+            run.clear()
+        run.append(Turn(event.t, length))
+    for run in runs.values():
+        loops += _loop(episode, run)
+    looped = {t for at in loops for t in at}
+    return {"loop": _joined(episode, loops), "starting_over": _restart(episode, again, looped)}
+
+
+def _restart(episode: Episode, again: Sequence[int], looped: Set[int]) -> list[Case]:
+    """Returns the case that repeated messages beside those of loops make, if there are enough."""
+    at = [t for t in again if t not in looped]
+    if len(at) < TIMES:
+        return []
+    by_author = Counter(episode.events[t].agent for t in at)
+    agents = " and ".join(f"{name} {times}" for name, times in by_author.most_common(3))
+    what = f"the team starts over: {len(at)} messages repeat earlier ones ({agents})"
+    return [case_of(episode, at, len(at), what, times=len(at))]
+
+
+def _loop(episode: Episode, run: Sequence[Turn]) -> list[list[int]]:
+    """Returns the loop that a run is, if it is long enough; its first turn was new."""
+    long = sum(turn.length >= SHORTEST for turn in run)
+    if long < TIMES and len(run) < SHORT_TIMES:
+        return []
+    at = [turn.t for turn in run]
+    # calls alone are for `repeated_calls`
+    return [] if all(episode.events[t].kind == "action" for t in at) else [at]
+
+
+def _joined(episode: Episode, loops: Sequence[list[int]]) -> list[Case]:
+    """Returns one case for loops of several members that go on at the same time."""
+    joined: list[list[int]] = []
+    for at in sorted(loops):
+        last = joined[-1] if joined else []
+        both = min(last[-1], at[-1]) - at[0] + 1 if last else 0
+        if last and 2 * both >= min(last[-1] - last[0], at[-1] - at[0]):
+            joined[-1] = sorted((*last, *at))
+        else:
+            joined.append(at)
+    cases = []
+    for at in joined:
+        names = sorted({episode.events[t].agent for t in at})
+        verb = "repeats itself" if len(names) == 1 else "repeat themselves"
+        what = f"{' and '.join(names)} {verb} for {len(at)} turns"
+        cases.append(case_of(episode, at, len(at), what, times=len(at)))
+    return cases
+
+
+def covers(one: Case, other: Case) -> bool:
+    """Returns whether the events of a case span more than half of those of another one."""
+    start, end = _span(other)
+    first, last = _span(one)
+    return 2 * (min(end, last) - max(start, first) + 1) > end - start + 1
+
+
+def _span(case: Case) -> tuple[int, int]:
+    end = case.event or 0
+    return (end if case.first is None else case.first), end
+
+
+def repeated_calls(
+    episode: Episode, mine: Sequence[Event], returned: Mapping[int, Event]
+) -> list[Case]:
+    """Returns where a member makes the same call, with the same result, and nothing in between.
+
+    A call whose result changes later was polling for that change, and is none.
+    """
+    since: dict[tuple[str, tuple[str, str], str], list[int]] = {}
+    seen: set[tuple[str, tuple[str, str], str]] = set()
+    latest: dict[tuple[str, tuple[str, str]], str] = {}
+    found: list[tuple[tuple[str, tuple[str, str]], str, list[int]]] = []
+
+    def close() -> None:
+        found.extend((k[:2], k[2], at) for k, at in since.items() if len(at) >= TIMES)
+        since.clear()
+
+    for event in mine:
+        if event.kind != "action":
+            continue
+        call, result = same_call(event), same_result(returned.get(event.t))
+        key = (event.agent, call, result)
+        latest[event.agent, call] = result
+        if key not in seen or is_wait(event):
+            close()  # something is done
+        seen.add(key)
+        since.setdefault(key, []).append(event.t)
+    close()
+    cases = []
+    for who, result, at in found:
+        first = episode.events[at[0]]
+        if latest[who] == result and not handed_to(first):
+            what = f"{first.tool or 'the same call'} {len(at)} times"
+            what += f", each time: {result[:60]}" if result else ""
+            cases.append(case_of(episode, at, len(at), what, times=len(at)))
+    return cases
+
+
+def ping_pong(episode: Episode, mine: Sequence[Event]) -> list[Case]:
+    """Returns where two members hand the turn to each other and do nothing else."""
+    cases, at = list[Case](), list[int]()
+    pair: frozenset[str] = frozenset()
+    last: tuple[str, str] | None = None
+    said: set[tuple[str, str]] = set()
+    for event in mine:
+        to = handed_to(event)
+        if to:
+            now = (plain(event.agent), plain(to))
+            if now == last:  # the call of the tool, and the handoff that it made
+                continue
+            if frozenset(now) != pair or (last is not None and now[0] == last[0]):
+                cases += _ping_pong(episode, at)
+                at, pair = [], frozenset(now)
+            at.append(event.t)
+            last = now
+        elif event.kind != "message" or (event.agent, event.text) not in said:
+            said.add((event.agent, event.text))
+            if event.kind != "message" or len(event.text) >= SHORTEST:
+                cases += _ping_pong(episode, at)
+                at, pair, last = [], frozenset(), None
+    return cases + _ping_pong(episode, at)
+
+
+def _ping_pong(episode: Episode, at: Sequence[int]) -> list[Case]:
+    if len(at) < ROUNDS:
+        return []
+    event = episode.events[at[-1]]
+    other = episode.events[at[-2]].agent
+    tool = event.tool or f"handoff to {handed_to(event)}"
+    a, b = sorted((event.agent, other))
+    what = f"handoff ping-pong: {tool} and back, {len(at)} times between {a} and {b}"
+    return [case_of(episode, at, len(at), what, times=len(at))]
+
+
+def waiting(episode: Episode, mine: Sequence[Event]) -> list[Case]:
+    """Returns where members wait for several turns in a row."""
+    cases, at = list[Case](), list[int]()
+    for event in mine:
+        if event.kind == "message" and waits(event.text):
+            at.append(event.t)
+        else:
+            cases += _waiting(episode, at)
+            at = []
+    return cases + _waiting(episode, at)
+
+
+def _waiting(episode: Episode, at: Sequence[int]) -> list[Case]:
+    what = f"{len(at)} turns in a row that wait"
+    return [case_of(episode, at, len(at), what, times=len(at))] if len(at) >= TIMES else []
+
+
+def deadlock(episode: Episode, mine: Sequence[Event]) -> list[Case]:
+    """Returns the standoff in which an episode ends at a limit, in whatever words.
+
+    Its last messages are short and of several members. Nobody acts or brings a number, and the
+    later half has hardly a run of three characters that was not there before.
+    """
+    if not is_limit(episode.ending):
+        return []
+    tail: list[Event] = []
+    for event in reversed(mine):
+        text = event.text
+        if event.kind != "message" or not 0 < len(text) <= LONGEST_STANDOFF:
+            break
+        if any(character.isdigit() for character in text):
+            break
+        tail.append(event)
+    tail.reverse()
+    members = {event.agent for event in tail}
+    if len(tail) < STANDOFF or len(members) < 2:
+        return []
+    known, shares = set[str](), list[float]()
+    for event in tail:
+        text = normal(event.text)
+        grams = {text[i : i + 3] for i in range(max(1, len(text) - 2))}
+        shares.append(len(grams & known) / len(grams))
+        known |= grams
+    late = shares[len(shares) // 2 :]
+    if sum(late) / len(late) < STALE:
+        return []
+    what = f"{len(tail)} turns of {' and '.join(sorted(members))} without an action or a new fact"
+    return [case_of(episode, [e.t for e in tail], len(tail), what, times=len(tail))]
+
+
+def doubled_history(episode: Episode) -> tuple[int, int] | None:
+    """Returns where the start of an episode comes again, and how many events of it.
+
+    The start is a task by a person, which no loop of members repeats.
+    """
+    events = episode.events
+    tools = {event.tool for event in events}
+    if not events or events[0].agent in (*episode.agents, *tools) or not events[0].text:
+        return None
+    start = _key(events[0])
+    for t in range(TIMES + 1, len(events)):
+        if _key(events[t]) == start:
+            count = min(t, len(events) - t)
+            if count > TIMES and _keys(events[:count]) == _keys(events[t : t + count]):
+                return t, count
+    return None
+
+
+def _key(event: Event) -> tuple[str, str, str, str]:
+    return event.agent, event.kind, event.tool, event.text
+
+
+def _keys(events: Iterable[Event]) -> list[tuple[str, str, str, str]]:
+    return [_key(event) for event in events]
+
+
+def _doubled(episode: Episode, doubled: tuple[int, int] | None) -> list[Case]:
+    if doubled is None:
+        return []
+    t, count = doubled
+    what = f"events {t} to {t + count - 1} are events 0 to {count - 1} again"
+    return [case_of(episode, [t], count, what, times=count)]
+
+
+AUDIT = Audit(
+    NAME, "loops, starting over, repeated calls, handoff ping-pong, deadlocks", look, conclude
+)

@@ -136,9 +136,13 @@ def _budgets(outcomes: Sequence[Outcome]) -> str:
 
 
 def _gap(name: str, gaps: Floats, reason: str, at_most: bool = False) -> Finding:
-    """Returns a paired difference over tasks; found if all of the interval is below 0."""
-    interval = mean_interval(gaps)
-    return estimated(NAME, name, interval, 0.0, interval.high < 0 and not at_most, reason)
+    """Returns a paired difference over tasks; found if all of the interval is below 0.
+
+    A difference that cannot be above 0, or below it, is a measurement.
+    """
+    interval, null = mean_interval(gaps), None if at_most else 0.0
+    is_found = interval.high < 0 and not at_most
+    return estimated(NAME, name, interval, null, is_found, reason, below=True)
 
 
 def _selection(team: Floats, best: Floats, highest: Floats) -> Finding:
@@ -152,7 +156,7 @@ def _selection(team: Floats, best: Floats, highest: Floats) -> Finding:
     low, high = np.quantile(ratios, [0.025, 0.975])
     interval = Estimate(float(above.mean() / room.mean()), float(low), float(high), len(team))
     reason = "(team - best member) / (each task's best answer - best member); below 0 it loses"
-    return estimated(NAME, name, interval, 0.0, high < 0, reason)
+    return estimated(NAME, name, interval, 0.0, bool(high < 0), reason, below=True)
 
 
 def _correlation(scores: Floats) -> Finding:
@@ -165,7 +169,8 @@ def _correlation(scores: Floats) -> Finding:
     r = float(np.atleast_2d(np.corrcoef(varying.T))[pairs].mean())
     size = n / (1 + (n - 1) * max(r, 0.0))
     reason = f"of members' errors; {n} members are worth {size:.1f} independent ones"
-    return Finding(NAME, "error_correlation", r, len(scores), null=0.0, reason=reason)
+    return Finding(NAME, "error_correlation", r, len(scores),
+                   reason=f"{reason} (a measurement: no value is right)")  # fmt: skip
 
 
 AUDIT = Audit(NAME, "the team beside its members, one agent and the best answers",

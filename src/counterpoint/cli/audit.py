@@ -1,4 +1,4 @@
-"""`counterpoint audit`: what a team does wrong, from its logs. `counterpoint compare-outcomes`."""
+"""`counterpoint audit`: what a team does wrong, from its logs."""
 
 from __future__ import annotations
 
@@ -8,34 +8,65 @@ from typing import Annotated
 
 import tyro
 
-from counterpoint.audits import AUDITS, audit, audit_logs
+from counterpoint.audits import AUDITS, audit_logs
 from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.progress import ReadingDisplay
 from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
 from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
-from counterpoint.records import FOUND
-from counterpoint.report.terminal.parts import audit_parts
+from counterpoint.records import FOUND, Finding
+from counterpoint.report.terminal.audit import audit_parts
 from counterpoint.report.terminal.tables import text_table
 
-COMPARED = ("worth", "coordination", "agreement")
-"""The audits that say something about a table of outcomes."""
+TEAM = ":team"
+"""The end of a name in --fail-on that means the verdict about the team."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What --fail-on names: AUDIT, AUDIT.NAME, and each with `:team` behind it."""
+
+    audit: str
+    name: str
+    is_team: bool
+
+    @classmethod
+    def of(cls, text: str) -> Watch:
+        """Returns what a text names.
+
+        Raises:
+            SettingError: there is no audit or no finding of that name.
+        """
+        audit, _, name = text.removesuffix(TEAM).partition(".")
+        if audit not in AUDITS:
+            raise SettingError(f"got --fail-on {text}; wanted one of {', '.join(AUDITS)}")
+        names = [finding.name for finding in AUDITS[audit].conclude([], [])]
+        if name and name not in names:
+            wanted = ", ".join(f"{audit}.{each}" for each in names)
+            raise SettingError(f"got --fail-on {text}; wanted {audit} or one of {wanted}")
+        return cls(audit, name, text.endswith(TEAM))
+
+    def fails(self, finding: Finding) -> bool:
+        """Returns whether a finding has what is watched; a finding of the team is a case too."""
+        if finding.audit != self.audit or self.name not in ("", finding.name):
+            return False
+        return finding.verdict == FOUND or (finding.cases_total > 0 and not self.is_team)
 
 
 @dataclass(frozen=True)
 class Audit:
     """Search the logs of a team, written by any tool, for known failures of teams.
 
-    The audits are agreement, idleness, coordination, reward hacking, worth and being stuck. Each
-    finding is printed with its value, its interval, the null that it is compared with, and examples
-    from the logs, or with the reason why it is not computable. No model is run and nothing leaves
-    this machine. A finding does not name a cause.
+    `counterpoint audits` lists them. The worst cases come first, each with its episode, its event,
+    a quotation and what it cost. Then each finding says whether the team as a whole has the
+    failure: its value, its interval, and the null that it is compared with. No model is run and
+    nothing leaves this machine. A finding does not name a cause.
 
     Examples:
       counterpoint audit runs/
       counterpoint audit chat.jsonl --outcomes outcomes.csv --out audit
-      counterpoint audit runs/ --fail-on stuck --fail-on idleness.contagion --json
+      counterpoint audit runs/ --fail-on stuck.loop --fail-on idleness:team --json
     """
 
     path: Annotated[Path, tyro.conf.Positional]
@@ -46,7 +77,8 @@ class Audit:
     only: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg()] = ()
     """An audit to run; may be repeated. Default: all audits."""
     fail_on: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg()] = ()
-    """Exit with 1 if this audit, or its finding AUDIT.NAME, finds something; may be repeated."""
+    """Exit with 1 if there is one case of this audit, or of its finding AUDIT.NAME; with :team
+    behind it, if the verdict about the team is `found`. May be repeated."""
     mapping: Path | None = None
     """A TOML file that names the members (lists `agents`, `tools`, `ignore`, a table [rename]), and
     may say with paths where everything stands (tables [episode], [message])."""
@@ -56,11 +88,8 @@ class Audit:
     """Print the findings as JSON alone."""
 
     def run(self) -> int:
-        """Reads, audits, saves and prints; returns 1 if an audit of --fail-on found something."""
-        watched = [name.partition(".")[::2] for name in self.fail_on]
-        for name, (which, _) in zip(self.fail_on, watched, strict=True):
-            if which not in AUDITS:
-                raise SettingError(f"got --fail-on {name}; wanted one of {', '.join(AUDITS)}")
+        """Reads, audits, saves and prints; returns 1 if --fail-on has found something."""
+        watched = [Watch.of(name) for name in self.fail_on]
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
         printer = NotePrinter()
@@ -68,34 +97,7 @@ class Audit:
             result = audit_logs(self.path, outcomes, self.only, names, printer, counter)
         printer.finish()
         finish(result, audit_parts, self.out, self.json)
-        problems = [f for f in result.findings if f.verdict == FOUND]
-        return int(any(f.audit == a and n in ("", f.name) for f in problems for a, n in watched))
-
-
-@dataclass(frozen=True)
-class CompareOutcomes:
-    """Compare a team with its members and with one agent, from a table of outcomes alone.
-
-    FILE is CSV with a header or JSON lines: task, setting (solo, team, isolated), score from 0 to
-    1, and, if known, members (names separated by ;), budget and answer. The team is compared with
-    its mean member, its best member (chosen on other tasks than those of the comparison), each
-    task's best answer, and one agent.
-
-    Example:
-      counterpoint compare-outcomes outcomes.csv
-    """
-
-    file: Annotated[Path, tyro.conf.Positional]
-    """The table."""
-    json: bool = False
-    """Print as JSON alone."""
-
-    def run(self) -> int:
-        """Reads, compares and prints."""
-        outcomes = read_outcomes(self.file)
-        result = audit([], outcomes, COMPARED, source=self.file.name)
-        finish(result, audit_parts, None, self.json)
-        return 0
+        return int(any(each.fails(finding) for finding in result.findings for each in watched))
 
 
 @dataclass(frozen=True)

@@ -75,8 +75,9 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
             "import_logs", "Import", "convert logs of other tools to our records"
         ),
         "compare-outcomes": CommandEntry(
-            "audit", "CompareOutcomes", "whether a team beats its best member, task by task"
+            "outcomes", "CompareOutcomes", "whether a team beats one agent, task by task"
         ),
+        "contribution": CommandEntry("outcomes", "Contribution", "what each member adds to a team"),
         "rank": CommandEntry("judge", "Rank", "rewards from a judge's ranking of rollouts"),
         "judge": CommandEntry(
             "judge", "JudgeCommand", "whether a judge can be trusted on your texts"

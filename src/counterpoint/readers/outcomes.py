@@ -1,7 +1,8 @@
 """Tables of outcomes: the scores of one agent, of isolated members and of a team at each task.
 
 A table is CSV with a header, or JSON lines: `task`, `setting` (solo, team, isolated), `score` from
-0 to 1, and if known `members` (names with `;` between), `budget`, `answer`.
+0 to 1, and if known `members` (names with `;` between), `budget` (or `cost`), `answer`. If there is
+no setting, one member worked in isolation, and several are a team.
 """
 
 from __future__ import annotations
@@ -50,18 +51,18 @@ def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     reader = csv.DictReader(text.splitlines())
-    missing = {"task", "setting", "score"} - set(reader.fieldnames or ())
-    if missing:
+    columns = set(reader.fieldnames or ())
+    if not ({"task", "score"} <= columns and columns & {"setting", "members"}):
         raise LogError(
-            f"{path}: got columns {', '.join(reader.fieldnames or ())[:80]}; wanted task, setting, "
-            "score, and maybe members, budget, answer"
+            f"{path}: got columns {', '.join(reader.fieldnames or ())[:80]}; wanted task, score, "
+            "setting or members, and maybe budget, answer"
         )
     for number, row in enumerate(reader, 2):
         yield f"{path}, line {number}", row
 
 
 def _outcome(where: str, row: Any) -> Outcome:
-    for name in ("task", "setting", "score"):
+    for name in ("task", "score"):
         if row.get(name) in (None, ""):
             raise LogError(f"{where}, {name}: got nothing; wanted a value")
     score = _number(where, "score", row["score"])
@@ -70,12 +71,17 @@ def _outcome(where: str, row: Any) -> Outcome:
     members = row.get("members") or ()
     if isinstance(members, str):
         members = split_list(members, ";")
-    budget = row.get("budget")
+    setting = row.get("setting")
+    if setting in (None, ""):
+        if not members:
+            raise LogError(f"{where}: got neither setting nor members; wanted one of them")
+        setting = "isolated" if len(members) == 1 else "team"
+    budget = next((row[n] for n in ("budget", "cost") if row.get(n) not in (None, "")), None)
     answer = row.get("answer")
     try:
         budget = None if budget in (None, "") else _number(where, "budget", budget)
         answer = None if answer in (None, "") else str(answer)
-        return Outcome(str(row["task"]), str(row["setting"]), tuple(map(str, members)), score,
+        return Outcome(str(row["task"]), str(setting), tuple(map(str, members)), score,
                        budget, answer)  # fmt: skip
     except LogError as error:
         raise LogError(f"{where}: {error}") from None

@@ -12,8 +12,10 @@ from counterpoint.report.pages.comparison.page import command
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
+    ContributionResult,
     DiagnosisResult,
     GameResult,
+    OutcomesResult,
     PopulationResult,
     Result,
     TeamResult,
@@ -75,7 +77,7 @@ def _training(result: TrainingResult) -> list[NextStep]:
 
 def _audit(result: AuditResult) -> list[NextStep]:
     source = shlex.quote(result.source)
-    first = next((one for one in result.findings if one.verdict == FOUND), None)
+    first = next((one for one in result.findings if one.verdict == FOUND or one.cases), None)
     if first is not None:
         line = f"counterpoint audit {source} --fail-on {first.audit}.{first.name}"
         return [NextStep("In your tests: exit with status 1 if it is found", line)]
@@ -112,11 +114,24 @@ def _topology(result: TopologyResult) -> list[NextStep]:
     return [NextStep("Search for the best topology instead of comparing named ones", line)]
 
 
+def _outcomes(result: OutcomesResult) -> list[NextStep]:
+    source = shlex.quote(result.source)
+    line = f"counterpoint contribution {source}"
+    return [NextStep("Which member adds what, if the table names the members", line)]
+
+
+def _contribution(result: ContributionResult) -> list[NextStep]:
+    line = f"counterpoint compare-outcomes {shlex.quote(result.source)}"
+    return [NextStep("Whether the whole team is better than one agent", line)]
+
+
 STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
     AuditResult: _audit,
     ComparisonResult: _comparison,
+    ContributionResult: _contribution,
     DiagnosisResult: _diagnosis,
     GameResult: _game,
+    OutcomesResult: _outcomes,
     PopulationResult: _population,
     TeamResult: _team,
     TopologyResult: _topology,

@@ -23,8 +23,10 @@ from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.report.next_steps import next_steps
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
+from counterpoint.report.pages.contribution import contribution_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
 from counterpoint.report.pages.game import game_page
+from counterpoint.report.pages.outcomes import outcomes_page
 from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
@@ -34,9 +36,11 @@ from counterpoint.report.toolkit.safe_text import safe
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
+    ContributionResult,
     DiagnosisResult,
     Document,
     GameResult,
+    OutcomesResult,
     PopulationResult,
     Result,
     TeamResult,
@@ -53,8 +57,10 @@ if TYPE_CHECKING:
 PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     AuditResult: audit_page,
     ComparisonResult: comparison_page,
+    ContributionResult: contribution_page,
     DiagnosisResult: diagnosis_page,
     GameResult: game_page,
+    OutcomesResult: outcomes_page,
     PopulationResult: population_page,
     TeamResult: team_page,
     TopologyResult: topology_page,

@@ -7,9 +7,11 @@ field that is wrong.
 
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult
+from counterpoint.results.contribution import ContributionResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
+from counterpoint.results.outcomes import OutcomesResult
 from counterpoint.results.parts import Document, Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
@@ -21,10 +23,12 @@ from counterpoint.results.training import TrainingResult
 __all__ = [
     "AuditResult",
     "ComparisonResult",
+    "ContributionResult",
     "DiagnosisResult",
     "Document",
     "GameResult",
     "JudgeCheckResult",
+    "OutcomesResult",
     "PopulationResult",
     "RankingResult",
     "Result",

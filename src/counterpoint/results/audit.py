@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import field
 
-from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Finding
-from counterpoint.results.parts import Part, Result, Settings, expect
+from counterpoint.records import CANNOT_TELL, NOT_FOUND, VERDICTS, Cost, Finding
+from counterpoint.results.parts import Document, Part, Result, Settings, expect
 
 
 class Mark(Part, frozen=True, kw_only=True):
@@ -44,6 +46,56 @@ class Timeline(Part, frozen=True, kw_only=True):
     """How well the episode went, from 0 to 1."""
 
 
+class AgentCost(Part, frozen=True, kw_only=True):
+    """What an agent cost in all episodes; only what the log tells is added up."""
+
+    agent: str
+    episodes: int
+    """Number of episodes in which the log tells something about it."""
+    cost: Cost
+
+
+class EndingCount(Part, frozen=True, kw_only=True):
+    """How many episodes ended in one way."""
+
+    ending: str
+    """The words of the log, `not known`, or `other`."""
+    episodes: int
+
+
+class Association(Part, frozen=True, kw_only=True):
+    """How often a finding has a case in episodes that failed, and in successful ones."""
+
+    audit: str
+    name: str
+    failed: int
+    """Number of episodes that failed."""
+    failed_with: int
+    """Number of those with a case."""
+    successful: int
+    successful_with: int
+    p: float
+    """Fisher's exact test, one-sided, before the correction for the number of tests."""
+    verdict: str
+    """`found` if failed episodes have more cases, with Holm's correction at 5%."""
+
+
+class LabelAgreement(Part, frozen=True, kw_only=True):
+    """How often the worst case of a finding agrees with what people labelled."""
+
+    label: str
+    """`mistake_agent`: the same member. `mistake_step`: at most two events away. Another name: the
+    label is true of the episode."""
+    audit: str
+    name: str
+    episodes: int
+    """Number of labelled episodes with a case."""
+    agree: int
+    """Number of those that agree."""
+    chance: float
+    """Number of those that would agree by chance."""
+
+
 class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1"):
     """What an audit of logs, or of a table of outcomes, has found."""
 
@@ -60,7 +112,15 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     events: int
     findings: list[Finding]
     timelines: list[Timeline]
-    """The first episodes, and the first episodes with evidence of a finding."""
+    """The first episodes, and the the episodes of the worst cases of each finding."""
+    costs: list[AgentCost] = field(default_factory=list)
+    """What agents cost, dearest first."""
+    endings: list[EndingCount] = field(default_factory=list)
+    """How episodes ended, the commonest first."""
+    associations: list[Association] = field(default_factory=list)
+    """What failed episodes have that successful ones have not."""
+    agreements: list[LabelAgreement] = field(default_factory=list)
+    """Whether cases agree with people's labels."""
     warning: str | None = None
     """Why findings about single members are not reliable."""
     skipped: list[str]
@@ -68,6 +128,43 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
 
     def __post_init__(self) -> None:
         expect(bool(self.findings), "findings", "at least one finding")
-        known = (FOUND, CLEAR, NOT_COMPUTABLE)
         for i, finding in enumerate(self.findings):
-            expect(finding.verdict in known, f"findings[{i}].verdict", " or ".join(known))
+            expect(finding.verdict in VERDICTS, f"findings[{i}].verdict", " or ".join(VERDICTS))
+
+
+def earlier_audit(document: Document) -> Document:
+    """Returns a document of an earlier version with the names that its parts have today.
+
+    A finding had `evidence`, places without a weight. Its verdict `clear` meant both what the
+    numbers exclude and what they cannot tell.
+    """
+    findings = document.get("findings")
+    if not isinstance(findings, list):
+        return document
+    return {**document, "findings": [_earlier_finding(finding) for finding in findings]}
+
+
+def _earlier_finding(finding: object) -> object:
+    if not isinstance(finding, Mapping):
+        return finding
+    changed = dict(finding)
+    if changed.get("verdict") == "clear":
+        ends = [changed.get(name) for name in ("null", "low", "high")]
+        numbers = [end for end in ends if isinstance(end, int | float)]
+        is_open = len(numbers) < len(ends) or numbers[1] <= numbers[0] < numbers[2]
+        changed["verdict"] = CANNOT_TELL if is_open else NOT_FOUND
+    places = changed.get("evidence")
+    if isinstance(places, list) and "cases" not in changed:
+        del changed["evidence"]
+        changed["cases"] = [_earlier_case(place) for place in places]
+        changed["cases_total"] = len(places)
+    return changed
+
+
+def _earlier_case(place: object) -> object:
+    if not isinstance(place, Mapping):
+        return place
+    known = {name: place.get(name) for name in ("agent", "quote", "before", "now")}
+    times = place.get("times", place.get("idle_run"))
+    weight = next((w for w in (times, place.get("echoed")) if w is not None), 1.0)
+    return {**place, **known, "event": place.get("t"), "times": times, "weight": weight}

@@ -9,11 +9,13 @@ import msgspec
 import numpy as np
 
 from counterpoint.errors import LogError, UnknownNameError
-from counterpoint.results.audit import AuditResult
+from counterpoint.results.audit import AuditResult, earlier_audit
 from counterpoint.results.comparison import ComparisonResult, earlier_comparison
+from counterpoint.results.contribution import ContributionResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
+from counterpoint.results.outcomes import OutcomesResult
 from counterpoint.results.parts import Document, Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
@@ -26,9 +28,11 @@ KINDS: Mapping[str, type[Result]] = {
     for kind in (
         AuditResult,
         ComparisonResult,
+        ContributionResult,
         DiagnosisResult,
         GameResult,
         JudgeCheckResult,
+        OutcomesResult,
         PopulationResult,
         RankingResult,
         TeamResult,
@@ -73,6 +77,8 @@ def read_result(document: Document) -> Result:
         )
     if kind is ComparisonResult:
         document = earlier_comparison(document)
+    if kind is AuditResult:
+        document = earlier_audit(document)
     try:
         return msgspec.convert(dict(document), kind)
     except msgspec.ValidationError as error:

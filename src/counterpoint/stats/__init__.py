@@ -18,6 +18,11 @@ from counterpoint.stats.estimate import (
     interquartile_means,
     means,
 )
+from counterpoint.stats.paired import (
+    PairedDecision,
+    bounded_difference,
+    paired_decision,
+)
 from counterpoint.stats.rates import (
     TimeToThreshold,
     performance_profile,
@@ -39,6 +44,7 @@ __all__ = [
     "Contrast",
     "Decision",
     "Estimate",
+    "PairedDecision",
     "Permutation",
     "Share",
     "Statistic",
@@ -46,10 +52,12 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap_band",
     "bootstrap_interval",
+    "bounded_difference",
     "decide",
     "interquartile_mean",
     "interquartile_means",
     "means",
+    "paired_decision",
     "paired_difference",
     "paired_t_test",
     "performance_profile",

@@ -11,16 +11,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from counterpoint.audits.base import LONGEST_QUOTE, MOST_EVIDENCE, Audit, Row
+from counterpoint.audits.base import LONGEST_QUOTE, MOST_CASES, Audit, Look
+from counterpoint.audits.cases import CaseShelf
 from counterpoint.records import (
-    CLEAR,
     FOUND,
     NOT_COMPUTABLE,
+    NOT_FOUND,
+    VERDICTS,
+    Case,
     Episode,
     Event,
     Finding,
     Outcome,
-    Place,
 )
 from counterpoint.testing.batches import attempt, demand
 
@@ -68,7 +70,7 @@ def check_audit(
     check_description(audit)
     nothing = _findings(audit, [], [], "no episodes")
     demand(bool(nothing), "no finding for no episodes", "a finding that is not computable")
-    for finding in nothing:  # what is not known is neither 0 nor clear
+    for finding in nothing:  # what is not known is neither 0 nor "not found"
         got = f"{finding.name} {finding.verdict}, value {finding.value}, from no episodes"
         demand(finding.verdict == NOT_COMPUTABLE, got, "not computable")
     for episode in ODD:
@@ -85,9 +87,9 @@ def check_audit(
     demand(names[0] == names[1], f"findings {names[0]} and {names[1]}", "the same names always")
     known = {episode.id for episode in planted}
     for finding in guilty:
-        for place in finding.evidence:
-            got = f"evidence of {finding.name} in episode {place.episode!r}"
-            demand(place.episode in known, got, "an episode of the log")
+        for case in finding.cases:
+            got = f"a case of {finding.name} in episode {case.episode!r}"
+            demand(case.episode in known, got, "an episode of the log")
 
 
 def check_description(audit: Audit[Any]) -> None:
@@ -104,10 +106,10 @@ def check_purity(audit: Audit[Any], episodes: Sequence[Episode]) -> None:
     """Checks that `look` and `conclude` change nothing and give the same result twice."""
     for episode in episodes[:20]:
         before = copy.deepcopy(episode)
-        first, second = _row(audit, episode), _row(audit, episode)
+        first, second = _look(audit, episode), _look(audit, episode)
         demand(episode == before, f"an episode '{episode.id}' that look changed", "the same")
-        demand(repr(first) == repr(second), f"{first!r}, then {second!r}", "one row always")
-    rows = [row for episode in episodes if (row := _row(audit, episode)) is not None]
+        demand(repr(first) == repr(second), f"{first!r}, then {second!r}", "one look always")
+    rows = [look.row for episode in episodes if (look := _look(audit, episode)) is not None]
     kept = repr(rows)
     with attempt("conclude", "findings"):
         findings, again = audit.conclude(rows, []), audit.conclude(rows, [])
@@ -115,30 +117,40 @@ def check_purity(audit: Audit[Any], episodes: Sequence[Episode]) -> None:
     demand(repr(findings) == repr(again), f"{findings}, then {again}", "the same findings always")
 
 
-def _row(audit: Audit[Any], episode: Episode) -> Row | None:
-    """Returns what the audit sees in an episode, and checks that it is a row or None."""
-    with attempt(f"look at the episode '{episode.id}'", "a row or None"):
-        row = audit.look(episode)
-    demand(row is None or isinstance(row, Mapping), f"a row {row!r}", "a mapping or None")
-    for key, places in (row or {}).items():
-        if isinstance(places, list):
-            fine = all(isinstance(place, Place) for place in places)
-            demand(fine, f"the row's list {key!r}: {places!r}", "a list of places alone")
-    return row
+def _look(audit: Audit[Any], episode: Episode) -> Look[Any] | None:
+    """Returns what the audit sees in an episode, and checks that it is a `Look` or None."""
+    with attempt(f"look at the episode '{episode.id}'", "a Look or None"):
+        look = audit.look(episode)
+    if look is None:
+        return None
+    demand(isinstance(look, Look), f"a look {look!r}", "a counterpoint.audits.Look or None")
+    demand(isinstance(look.row, Mapping), f"a row {look.row!r}", "a mapping")
+    for name, cases in look.cases.items():
+        fine = all(isinstance(case, Case) for case in cases)
+        demand(fine, f"the cases of {name!r}: {cases!r}", "a Case each")
+    return look
 
 
 def _findings(
     audit: Audit[Any], episodes: Sequence[Episode], outcomes: Sequence[Outcome], what: str
 ) -> list[Finding]:
     """Returns the findings, and checks each of them."""
-    rows = [row for episode in episodes if (row := _row(audit, episode)) is not None]
+    looks = [look for episode in episodes if (look := _look(audit, episode)) is not None]
     with attempt(f"conclude from {what}", "a list of findings"):
-        findings = audit.conclude(rows, outcomes)
+        findings = audit.conclude([look.row for look in looks], outcomes)
     demand(isinstance(findings, list), f"{type(findings).__name__} from {what}", "a list")
+    shelf = CaseShelf()
+    for look in looks:
+        shelf.add(audit.name, look.cases)
     for finding in findings:
         _check_finding(audit, finding)
+    lost = {name for _, name in shelf.total} - {each.name for each in findings}
+    demand(not lost, f"cases of {', '.join(sorted(lost))}", "a finding of each name")
     twice = [name for name, count in Counter(each.name for each in findings).items() if count > 1]
     demand(not twice, f"two findings called {', '.join(twice)}", "different names")
+    findings = [shelf.joined(finding) for finding in findings]
+    for finding in findings:
+        _check_cases(finding)
     return findings
 
 
@@ -147,8 +159,7 @@ def _check_finding(audit: Audit[Any], finding: Finding) -> None:
     demand(isinstance(finding, Finding), f"{type(finding).__name__}", "a Finding")
     name, value, verdict = finding.name, finding.value, finding.verdict
     demand(finding.audit == audit.name, f"{name} of audit {finding.audit!r}", f"{audit.name!r}")
-    verdicts = (FOUND, CLEAR, NOT_COMPUTABLE)
-    demand(verdict in verdicts, f"{name}: verdict {verdict!r}", "one of three")
+    demand(verdict in VERDICTS, f"{name}: verdict {verdict!r}", f"one of {', '.join(VERDICTS)}")
     unknown = verdict == NOT_COMPUTABLE
     got = f"{name}: {verdict}, value {value}, reason {finding.reason!r}"
     demand(unknown == (value is None), got, "a value unless it is not computable")
@@ -165,11 +176,20 @@ def _check_finding(audit: Audit[Any], finding: Finding) -> None:
         demand(value is not None and low <= value <= high, ends, "the value between its ends")
     demand(p is None or 0 <= p <= 1, f"{name}: p {p}", "a number from 0 to 1")
     demand(isinstance(finding.n, int) and finding.n >= 0, f"{name}: n {finding.n!r}", "a count")
-    got = f"{name}: {len(finding.evidence)} places"
-    demand(len(finding.evidence) <= MOST_EVIDENCE, got, f"at most {MOST_EVIDENCE}")
-    for place in finding.evidence:
-        kind = f"{name}: evidence of type {type(place).__name__}"
-        demand(isinstance(place, Place), kind, "a Place")
-        length = len(place.quote or "")
+    bare = verdict == NOT_FOUND and finding.null is None
+    demand(not bare, f"{name}: {verdict} without a null", "cannot tell")
+
+
+def _check_cases(finding: Finding) -> None:
+    """Checks the cases of a finding."""
+    name, cases = finding.name, finding.cases
+    demand(len(cases) <= MOST_CASES, f"{name}: {len(cases)} cases", f"at most {MOST_CASES}")
+    got = f"{name}: {len(cases)} cases of {finding.cases_total}"
+    demand(len(cases) <= finding.cases_total, got, "all of them counted")
+    for case in cases:
+        kind = f"{name}: a case of type {type(case).__name__}"
+        demand(isinstance(case, Case), kind, "a Case")
+        length = len(case.quote or "")
         got = f"{name}: a quotation of {length} characters"
         demand(length <= LONGEST_QUOTE, got, f"at most {LONGEST_QUOTE}")
+        demand(math.isfinite(case.weight), f"{name}: weight {case.weight}", "a finite one")

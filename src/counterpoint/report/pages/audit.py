@@ -1,4 +1,4 @@
-"""The page of an audit: its findings with their evidence, timelines, and who spoke to whom."""
+"""The page of an audit: its findings with their cases, timelines, and who spoke to whom."""
 
 from __future__ import annotations
 
@@ -7,32 +7,53 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Finding
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, VERDICTS, Case, Cost, Finding
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.svg import element, label, picture, shorten
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
 from counterpoint.results.audit import AuditResult, Timeline
 
-ORDER = (FOUND, CLEAR, NOT_COMPUTABLE)
 NAME, STEP, LINE, HEAD = 150.0, 7.0, 18.0, 6.0
 """Pixels: of names, of an event, between lines, above them."""
 CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 """The type of an event to the class of its colour; idle events are hollow."""
 
 
-SHOWN = 4
-"""Findings that the headline names."""
+def audit_headline(audit: AuditResult) -> str:
+    """Returns what is the matter, in at most 15 words."""
+    found = [f for f in audit.findings if f.verdict == FOUND and not is_measurement(f)]
+    cases = sum(f.cases_total for f in audit.findings)
+    episodes = counted(audit.episodes, "episode")
+    if cases:
+        problems = f"; the team has {counted(len(found), 'problem')}" if found else ""
+        return f"{counted(cases, 'case')} in {episodes} to look at{problems}."
+    if found:
+        return f"{counted(len(found), 'problem')} of the team, and no single case."
+    return f"No case in {episodes}, and no problem of the team."
+
+
+def is_measurement(finding: Finding) -> bool:
+    """Returns whether a finding is a number for which no value is right."""
+    return finding.verdict == CANNOT_TELL and finding.null is None
+
+
+def look_first(findings: Sequence[Finding], most: int) -> list[tuple[Finding, Case]]:
+    """Returns the worst case of each finding, the longest first; then the next worst of each."""
+    some = [(rank, f, case) for f in findings for rank, case in enumerate(f.cases[:most])]
+
+    def order(each: tuple[int, Finding, Case]) -> tuple[int, int]:
+        rank, _, case = each
+        length = 1 if case.event is None or case.first is None else case.event - case.first + 1
+        return rank, -max(length, case.times or 1)
+
+    return [(finding, case) for _, finding, case in sorted(some, key=order)[:most]]
 
 
 def audit_page(audit: AuditResult) -> Page:
     """Returns the page of an audit."""
     problems = [f for f in audit.findings if f.verdict == FOUND]
-    names = list(dict.fromkeys(f.name.replace("_", " ") for f in problems))
-    sentence = "Nothing was found in what could be computed."
-    if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        sentence = f"{counted(len(names), 'finding')}: {', '.join(names[:SHOWN])}{more}."
+    sentence = audit_headline(audit)
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
@@ -52,7 +73,7 @@ def audit_page(audit: AuditResult) -> Page:
         settings=setting_rows(audit.config),
         contents={
             "findings": finding_table(audit.findings),
-            "evidence": evidence_table(audit.findings, audit.timelines),
+            "cases": case_table(audit.findings, audit.timelines),
             "timelines": [
                 (timeline.episode, _drawn(timeline, i), _messages(timeline, i))
                 for i, timeline in enumerate(audit.timelines)
@@ -77,12 +98,12 @@ def finding_table(findings: Sequence[Finding]) -> Table:
         Column("Meaning", ("reason",), numeric=False),
     )
     rows = []
-    for f in sorted(findings, key=lambda f: ORDER.index(f.verdict)):
+    for f in sorted(findings, key=lambda f: VERDICTS.index(f.verdict)):
         is_found = f.verdict == FOUND
         bounded = f.low is not None and f.high is not None
         cells = (
-            Cell(_title(f), (f.audit, f.name), link=_anchor(f) if is_found and f.evidence else ""),
-            Cell(f.verdict.replace("_", " "), (f.verdict,)),
+            Cell(_title(f), (f.audit, f.name), link=_anchor(f) if f.cases else ""),
+            Cell(verdict_words(f), (f.verdict,)),
             Cell(_number(f.value), (f.value, f.low, f.high),
                  below=f"{f.low:.3g} to {f.high:.3g}" if bounded else ""),
             Cell(_number(f.null), (f.null,)),
@@ -94,15 +115,20 @@ def finding_table(findings: Sequence[Finding]) -> Table:
     return Table("findings", caption, columns, rows)
 
 
-def evidence_table(
+def verdict_words(finding: Finding) -> str:
+    """Returns the verdict; a value without a null is a measurement."""
+    return "measurement" if is_measurement(finding) else finding.verdict.replace("_", " ")
+
+
+def case_table(
     findings: Sequence[Finding], timelines: Sequence[Timeline], most: int | None = None
 ) -> Table | None:
-    """Returns a row for each place of the evidence; None if there is no evidence.
+    """Returns a row for each case, worst first; None if there are no cases.
 
     Args:
-        findings: those of an audit; one that is not positive has no rows.
+        findings: those of an audit.
         timelines: an event that one of them shows is linked to its mark there.
-        most: the maximum number of places of a finding.
+        most: the maximum number of cases of a finding.
     """
     marks: dict[tuple[str, int | None], str] = {}
     for i, timeline in enumerate(timelines):
@@ -110,27 +136,40 @@ def evidence_table(
             marks.setdefault((timeline.episode, mark.t), _mark(i, mark.t))
     rows = []
     for f in findings:
-        for i, place in enumerate(f.evidence[:most] if f.verdict == FOUND else ()):
-            event = "" if place.t is None else str(place.t)
-            link = marks.get((place.episode, place.t), "")
+        for i, case in enumerate(f.cases[:most]):
+            event = "" if case.event is None else str(case.event)
             rows.append(TableRow((
                 Cell(_title(f), name="" if i else _anchor(f)),
-                Cell(place.episode),
-                Cell(event, link=link),
-                Cell(place.agent or ""),
-                Cell(place.quote or ""),
+                Cell(case.episode),
+                Cell(event, link=marks.get((case.episode, case.event), "")),
+                Cell(case.agent or ""),
+                Cell(case.what),
+                Cell(case.quote or ""),
+                Cell(cost_words(case.cost)),
             )))  # fmt: skip
     if not rows:
         return None
-    columns = text_columns("Finding", "Episode", "Event", "Who", "What stands there")
-    caption = (
-        "The first places of the evidence for each finding. An event is linked to its timeline."
-    )
-    return Table("evidence", caption, columns, rows)
+    columns = text_columns("Finding", "Episode", "Event", "Who", "What", "Quotation", "Cost")
+    caption = "The worst cases of each finding, worst first. An event is linked to its timeline."
+    return Table("cases", caption, columns, rows)
+
+
+def cost_words(cost: Cost | None) -> str:
+    """Returns what is known of a cost, such as `3 calls, 1200 tokens, 0.04 dollars, 8 s`."""
+    if cost is None:
+        return ""
+    words = [counted(cost.calls, "call")] if cost.calls else []
+    if cost.tokens_in is not None or cost.tokens_out is not None:
+        words.append(counted((cost.tokens_in or 0) + (cost.tokens_out or 0), "token"))
+    if cost.dollars is not None:
+        words.append(f"{cost.dollars:.2g} dollars")
+    if cost.seconds is not None:
+        words.append(f"{cost.seconds:.3g} s")
+    return ", ".join(words)
 
 
 def _anchor(finding: Finding) -> str:
-    """Returns the name of a finding's first place on the page."""
+    """Returns the name of a finding's worst case on the page."""
     return f"seen-{finding.audit}-{finding.name}"
 
 
@@ -179,6 +218,13 @@ DEFINITIONS = (
         "The whole interval is on the wrong side of the null. If there is a test, it is also "
         "statistically significant: over all tests together, at most one in twenty audits of "
         "sound teams has a false finding."),
+    Definition("not found", "Not found",
+        "The whole interval is on the sound side of the null, or too near to it to matter."),
+    Definition("cannot tell", "Cannot tell",
+        "The interval reaches both sides: there are too few episodes to say it of the team. Single "
+        "cases may stand below all the same."),
+    Definition("measurement", "Measurement",
+        "A number for which no value is right, so it has no verdict."),
     Definition("null", "Null",
         "The value of a sound team: that of chance, or the share of episodes that is tolerated."),
     Definition("idle", "Idle",

@@ -14,8 +14,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from counterpoint.records import NOT_COMPUTABLE
-from counterpoint.report.pages.audit import evidence_table, finding_table
 from counterpoint.report.pages.comparison.decision_words import comparison_verdict
 from counterpoint.report.pages.comparison.page import comparison_cures
 from counterpoint.report.pages.comparison.tables import (
@@ -62,7 +60,6 @@ from counterpoint.report.toolkit.numerals import (
 from counterpoint.report.toolkit.safe_text import cut, visible
 from counterpoint.report.toolkit.tables import Cell, Column, Cure, TableRow
 from counterpoint.report.toolkit.tables import Table as PageTable
-from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
 from counterpoint.results.game import GameResult
@@ -217,31 +214,6 @@ def _conditions(decoupling: Decoupling) -> str:
         elif any(t.condition == name for t in decoupling.tests):
             parts.append(f"{name} no{q}")
     return "Conditions: " + (", ".join(parts) or "none tested")
-
-
-PLACES = 2
-"""Maximum number of places of a finding that are listed; all are in the JSON."""
-
-
-def audit_parts(audit: AuditResult) -> list[RenderableType]:
-    """Returns the findings, their evidence, and the reasons of those that were not computed."""
-    known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
-    parts: list[RenderableType] = []
-    if audit.warning:
-        parts.append(Text(visible(audit.warning), style="bold"))
-    parts.append(terminal_table(finding_table(known)))
-    if evidence := evidence_table(known, (), PLACES):
-        parts.append(terminal_table(evidence))
-    reasons: dict[str, list[str]] = {}
-    for finding in audit.findings:
-        if finding.verdict == NOT_COMPUTABLE:
-            reasons.setdefault(finding.reason, []).append(finding.name.replace("_", " "))
-    parts += [Text(visible(f"{', '.join(names)}: {why}")) for why, names in reasons.items()]
-    parts.append(
-        f"{counted(audit.episodes, 'episode')} ({audit.format}), "
-        f"{counted(audit.events, 'event')}, {counted(audit.agents, 'agent')}"
-    )
-    return parts
 
 
 RATED = 8

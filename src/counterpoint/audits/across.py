@@ -1,0 +1,197 @@
+"""What goes with what over all episodes: cases with success and with labels; costs; endings.
+
+`Tally` counts in one pass and keeps nothing of an episode, so that a log may be as long as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from counterpoint.audits.base import cost_of
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Cost, Episode
+from counterpoint.results.audit import AgentCost, Association, EndingCount, LabelAgreement
+from counterpoint.stats import wilson_interval
+
+LEVEL = 0.05
+"""The probability of any association by chance, over all that are tested (Holm 1979)."""
+MATTERS = 0.1
+"""A smaller difference of two shares does not matter."""
+MOST = 50
+"""The most agents, endings and labels that are listed; the rest is added up or counted."""
+NEAR = 2
+"""A case is near a step if it is at most this many events away."""
+SUCCEEDS = 0.5
+"""An episode with at least this success is a success."""
+AGENT, STEP = "mistake_agent", "mistake_step"
+"""Labels that name a member, and the place of an event."""
+Name = tuple[str, str]
+"""The names of an audit and of a finding."""
+
+
+class Tally:
+    """Counts of all episodes."""
+
+    def __init__(self) -> None:
+        self.costs: dict[str, Cost] = {}
+        self.episodes_of: Counter[str] = Counter()
+        self.endings: Counter[str] = Counter()
+        self.by_success: dict[bool, Counter[Name]] = {True: Counter(), False: Counter()}
+        self.of_success: Counter[bool] = Counter()
+        self.compared: Counter[tuple[str, Name]] = Counter()
+        self.agreed: Counter[tuple[str, Name]] = Counter()
+        self.chance: defaultdict[tuple[str, Name], float] = defaultdict(float)
+        self.labelled: Counter[str] = Counter()
+        self.with_case: dict[str, Counter[Name]] = defaultdict(Counter)
+        self.of_label: Counter[tuple[str, bool]] = Counter()
+
+    def add(self, episode: Episode, cases: Mapping[Name, Sequence[Case]]) -> None:
+        """Counts an episode, and the cases in it by finding."""
+        seen = {name for name, some in cases.items() if some}
+        for agent in {event.agent for event in episode.events}:
+            mine = cost_of([event for event in episode.events if event.agent == agent])
+            if mine is not None and (agent in self.costs or len(self.costs) < 20 * MOST):
+                self.costs[agent] = added(self.costs.get(agent), mine)
+                self.episodes_of[agent] += 1
+        ending = " ".join(episode.ending.split())[:80] or "not known"
+        self.endings[ending if ending in self.endings or len(self.endings) < MOST else "other"] += 1
+        if episode.success is not None:
+            success = episode.success >= SUCCEEDS
+            self.of_success[success] += 1
+            self.by_success[success].update(seen)
+        if episode.labels:
+            self._label(episode, cases, seen)
+
+    def _label(
+        self, episode: Episode, cases: Mapping[Name, Sequence[Case]], seen: set[Name]
+    ) -> None:
+        who, step = episode.labels.get(AGENT), place(episode.labels.get(STEP))
+        for name in seen:
+            worst = max(cases[name], key=lambda case: case.weight)
+            if isinstance(who, str) and worst.agent is not None:
+                self.compared[AGENT, name] += 1
+                self.agreed[AGENT, name] += worst.agent == who
+                self.chance[AGENT, name] += 1 / max(1, len(episode.agents))
+            if step is not None and worst.event is not None:
+                last = worst.event
+                first = last if worst.first is None else worst.first
+                reach = (last - first + 1 + 2 * NEAR) / max(1, len(episode.events))
+                self.compared[STEP, name] += 1
+                self.agreed[STEP, name] += first - NEAR <= step <= last + NEAR
+                self.chance[STEP, name] += min(1.0, reach)
+        for label, value in episode.labels.items():
+            known = label in self.labelled or len(self.labelled) < MOST
+            is_so = truth(value)
+            if known and is_so is not None and label not in (AGENT, STEP):
+                self.labelled[label] += 1
+                self.of_label[label, is_so] += 1
+                for name in seen:
+                    self.with_case[label][name] += 1
+                    self.agreed[label, name] += is_so
+
+    def agent_costs(self) -> list[AgentCost]:
+        """Returns what each agent cost, dearest first."""
+
+        def size(item: tuple[str, Cost]) -> tuple[float, float, str]:
+            cost = item[1]
+            return -(cost.dollars or 0.0), -(cost.tokens_in or 0) - (cost.tokens_out or 0), item[0]
+
+        dearest = sorted(self.costs.items(), key=size)[:MOST]
+        return [AgentCost(agent=a, episodes=self.episodes_of[a], cost=c) for a, c in dearest]
+
+    def ending_counts(self) -> list[EndingCount]:
+        """Returns how many episodes ended in each way, the commonest first."""
+        return [EndingCount(ending=e, episodes=n) for e, n in self.endings.most_common()]
+
+    def associations(self) -> list[Association]:
+        """Returns which findings have their cases in episodes that failed, with Fisher's test."""
+        failed, well = self.of_success[False], self.of_success[True]
+        names = sorted({*self.by_success[True], *self.by_success[False]})
+        if not failed or not well or not names:
+            return []
+        tests = []
+        for name in names:
+            a, b = self.by_success[False][name], self.by_success[True][name]
+            tests.append((fisher(a, failed, b, well), name, a, b))
+        tests.sort()
+        rows, held = [], True
+        for rank, (p, name, a, b) in enumerate(tests):
+            held = held and p <= LEVEL / (len(tests) - rank)
+            one, other = wilson_interval(a, failed), wilson_interval(b, well)
+            above = math.hypot(one.high - one.value, other.value - other.low)
+            small = one.value - other.value + above < MATTERS
+            verdict = FOUND if held else NOT_FOUND if small else CANNOT_TELL
+            rows.append(Association(audit=name[0], name=name[1], failed=failed, failed_with=a,
+                                    successful=well, successful_with=b, p=p,
+                                    verdict=verdict))  # fmt: skip
+        return rows
+
+    def label_agreements(self) -> list[LabelAgreement]:
+        """Returns how often cases agree with what people labelled, and how often by chance."""
+        return sorted(self._agreements(), key=lambda row: (row.label, row.audit, row.name))
+
+    def _agreements(self) -> Iterator[LabelAgreement]:
+        for (label, name), n in self.compared.items():
+            yield LabelAgreement(label=label, audit=name[0], name=name[1], episodes=n,
+                                 agree=self.agreed[label, name],
+                                 chance=self.chance[label, name])  # fmt: skip
+        for label, with_case in self.with_case.items():
+            share = self.of_label[label, True] / self.labelled[label]
+            for name, n in with_case.items():
+                yield LabelAgreement(label=label, audit=name[0], name=name[1], episodes=n,
+                                     agree=self.agreed[label, name], chance=n * share)  # fmt: skip
+
+
+def truth(value: object) -> bool | None:
+    """Returns whether a label is true, of votes by majority; None if it is no vote."""
+    votes = list(value) if isinstance(value, list | tuple) else [value]
+    if not votes or not all(isinstance(vote, bool | int) and vote in (0, 1) for vote in votes):
+        return None
+    return 2 * sum(map(bool, votes)) > len(votes)
+
+
+def place(value: object) -> int | None:
+    """Returns the place of an event in a label, which may be a text; None if it is no number."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def added(one: Cost | None, other: Cost) -> Cost:
+    """Returns the sum of two costs; what neither says stays None."""
+    if one is None:
+        return other
+    return Cost(
+        one.calls + other.calls,
+        _sum(one.tokens_in, other.tokens_in),
+        _sum(one.tokens_out, other.tokens_out),
+        _total(one.dollars, other.dollars),
+        _total(one.seconds, other.seconds),
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _total(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else one + other
+
+
+def fisher(a: int, n: int, b: int, m: int) -> float:
+    """Returns the probability of `a` or more hits in `n`, with all hits dealt at random.
+
+    Fisher's exact test, one-sided: P(X >= a), X hypergeometric with a + b hits among n + m.
+    """
+    hits, whole = a + b, n + m
+
+    def log_choose(top: int, some: int) -> float:
+        return math.lgamma(top + 1) - math.lgamma(some + 1) - math.lgamma(top - some + 1)
+
+    every = log_choose(whole, n)
+    terms = (
+        math.exp(log_choose(hits, k) + log_choose(whole - hits, n - k) - every)
+        for k in range(max(a, n - (whole - hits)), min(n, hits) + 1)
+    )
+    return min(1.0, math.fsum(terms))

@@ -1,0 +1,367 @@
+"""Decisions from tables of outcomes: `compare_outcomes`, and `contribution` of each member.
+
+`read_scores` reads a table, or makes one of the episodes of a log that have a task and a success.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import comb
+from pathlib import Path
+
+import numpy as np
+
+from counterpoint import __version__
+from counterpoint.arrays import Floats
+from counterpoint.audits.base import mean_scores
+from counterpoint.audits.run import audit
+from counterpoint.audits.worth import best_member
+from counterpoint.errors import SettingError
+from counterpoint.readers.lines import json_value
+from counterpoint.readers.logs import read_logs
+from counterpoint.readers.outcomes import read_outcomes
+from counterpoint.readers.walk import Note
+from counterpoint.records import NOT_COMPUTABLE, Outcome
+from counterpoint.results.contribution import (
+    ContributionResult,
+    Cover,
+    Effect,
+    MemberContribution,
+)
+from counterpoint.results.outcomes import Compared, OutcomesResult, Ratio
+from counterpoint.stats import bounded_difference, paired_decision
+
+COMPARED = ("worth", "coordination", "agreement")
+"""The audits that say something about a table of outcomes."""
+ANSWERED = ("team_minus_mean", "team_minus_best", "team_minus_solo")
+"""Findings whose question a comparison answers."""
+FEWEST = 5
+"""With fewer tasks nothing is decided."""
+MOST_MEMBERS = 10
+"""Shapley values are exact up to so many members: 1,024 subsets."""
+MARGIN = 0.05
+DRAWS = 4_000
+SHOWN = 20
+"""Missing subsets that a result names."""
+
+Subset = frozenset[str]
+
+
+def read_scores(path: Path, note: Note = lambda line: None) -> list[Outcome]:
+    """Returns the outcomes of a table, or of the episodes of a log.
+
+    Args:
+        path: a table (CSV with a header, or JSON lines with `task` and `score`), or a log or a
+            folder of logs whose episodes have a task and a success.
+        note: called with a line for each part of a log that is left out.
+
+    Raises:
+        LogError: It cannot be read.
+        SettingError: No episode of the log has a task and a success.
+    """
+    if path.is_file() and _is_table(path):
+        return read_outcomes(path)
+    outcomes, episodes = list[Outcome](), 0
+    for episode in read_logs(path, note=note):
+        episodes += 1
+        if episode.success is not None and episode.task:
+            costs = [e.cost for e in episode.events if e.cost is not None]
+            setting = "team" if len(episode.agents) > 1 else "solo"
+            outcomes.append(
+                Outcome(episode.task, setting, episode.agents, episode.success,
+                        sum(costs) if costs else None)
+            )  # fmt: skip
+    if not outcomes:
+        raise SettingError(
+            f"got {episodes} episodes in {path}, none with a task and a success; wanted them, or a "
+            "table with the columns task, members, score"
+        )
+    return outcomes
+
+
+def _is_table(path: Path) -> bool:
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return True
+    with path.open("rb") as file:
+        line = next((line for line in file if line.strip()), b"")
+    if line.lstrip(b"\xef\xbb\xbf \t")[:1] not in (b"{", b"["):
+        return True
+    try:
+        value = json_value(line, "")
+    except ValueError:
+        return False
+    return isinstance(value, dict) and "task" in value and "score" in value
+
+
+def compare_outcomes(
+    outcomes: Sequence[Outcome], margin: float = MARGIN, source: str = ""
+) -> OutcomesResult:
+    """Returns whether the team is better than one agent and than its members, task by task.
+
+    Args:
+        outcomes: scores of tasks, by the team (setting `team`), by one agent (`solo`), and by its
+            members alone (`isolated`).
+        margin: the largest loss that does not matter, in the unit of the scores.
+        source: the name of the table.
+
+    Raises:
+        SettingError: No task has a score of the team and of anybody else.
+    """
+    rng = np.random.default_rng(0)
+    team = mean_scores(outcomes, "team")
+    compared = []
+    for against, scores in _others(outcomes, team):
+        tasks = sorted(set(team) & set(scores))
+        if not tasks:
+            continue
+        ours = np.array([team[task] for task in tasks])
+        theirs = np.array([scores[task] for task in tasks])
+        made = paired_decision(ours - theirs, margin=margin, rng=rng)
+        decision = made.decision if len(tasks) >= FEWEST else "cannot tell"
+        gap = made.difference
+        compared.append(
+            Compared(against=against, n=len(tasks), team=float(ours.mean()),
+                     other=float(theirs.mean()), difference=gap.value, low=gap.low, high=gap.high,
+                     p=made.p, decision=decision, tasks_needed=made.more)
+        )  # fmt: skip
+    if not compared:
+        settings = ", ".join(sorted({each.setting for each in outcomes})) or "no rows"
+        raise SettingError(
+            f"got outcomes of {settings}; wanted tasks with a score of the team (setting team) and "
+            "of one agent (solo) or of its members alone (isolated)"
+        )
+    costs, ratio = _costs(outcomes, rng)
+    others = audit([], outcomes, COMPARED).findings
+    first = compared[0]
+    return OutcomesResult(
+        version=__version__,
+        source=source,
+        config={"source": source, "margin": margin},
+        tasks=len({each.task for each in outcomes}),
+        margin=margin,
+        decision=first.decision,
+        tasks_needed=first.tasks_needed,
+        compared=compared,
+        cost_per_success=costs,
+        cost_ratio=ratio,
+        findings=[f for f in others if f.verdict != NOT_COMPUTABLE and f.name not in ANSWERED],
+    )
+
+
+def _others(
+    outcomes: Sequence[Outcome], team: Mapping[str, float]
+) -> list[tuple[str, dict[str, float]]]:
+    """Returns the scores of each task by one agent, the best member and the mean member."""
+    alone: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for each in outcomes:
+        if each.setting == "isolated" and len(each.members) == 1:
+            alone[each.task][each.members[0]].append(each.score)
+    tasks = sorted(set(alone) & set(team))
+    members = sorted(set.intersection(*(set(alone[task]) for task in tasks))) if tasks else []
+    others = [("one agent", mean_scores(outcomes, "solo"))]
+    if len(members) > 1:
+        own = np.array([[float(np.mean(alone[t][m])) for m in members] for t in tasks])
+        if len(tasks) >= FEWEST:  # it is chosen on other tasks than those of the comparison
+            best = best_member(own)
+            others.append(("the best member", dict(zip(tasks, map(float, best), strict=True))))
+        means = own.mean(axis=1)
+        others.append(("the mean member", dict(zip(tasks, map(float, means), strict=True))))
+    return others
+
+
+def _costs(
+    outcomes: Sequence[Outcome], rng: np.random.Generator
+) -> tuple[dict[str, float | None], Ratio | None]:
+    """Returns the cost of a success of the team and of one agent, and the ratio of mean costs."""
+    rows: dict[str, dict[str, list[Outcome]]] = {"team": defaultdict(list),
+                                                 "solo": defaultdict(list)}  # fmt: skip
+    for each in outcomes:
+        if each.setting in rows and each.budget is not None:
+            rows[each.setting][each.task].append(each)
+    tasks = sorted(set(rows["team"]) & set(rows["solo"]))
+    if not tasks:
+        return {}, None
+    cost, score = (
+        {
+            setting: np.array([
+                np.mean([getattr(each, field) for each in of_task[task]]) for task in tasks
+            ])
+            for setting, of_task in rows.items()
+        }
+        for field in ("budget", "score")
+    )  # fmt: skip
+    per_success = {
+        name: float(cost[s].sum() / score[s].sum()) if score[s].sum() > 0 else None
+        for name, s in (("team", "team"), ("one agent", "solo"))
+    }
+    if cost["solo"].sum() <= 0 or len(tasks) < 2:
+        return per_success, None
+    drawn = rng.integers(len(tasks), size=(DRAWS, len(tasks)))
+    below = cost["solo"][drawn].sum(axis=1)
+    ratios = cost["team"][drawn].sum(axis=1)[below > 0] / below[below > 0]
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    value = float(cost["team"].sum() / cost["solo"].sum())
+    return per_success, Ratio(value=value, low=float(low), high=float(high))
+
+
+def contribution(
+    outcomes: Sequence[Outcome], margin: float = MARGIN, source: str = ""
+) -> ContributionResult:
+    """Returns what each member adds to the score of the team, and who covers for whom.
+
+    Args:
+        outcomes: scores of tasks by subsets of the team; the members of a row are those who were
+            present. A row without members is not used.
+        margin: the largest effect that does not matter, in the unit of the scores.
+        source: the name of the table.
+
+    Raises:
+        SettingError: There are fewer than two members, or no two subsets.
+
+    Source: Shapley 1953, with a score of 0 for nobody; the interaction of two members is the
+    second difference of the score (Grabisch and Roubens 1999) at the whole team.
+    """
+    scores, costs = _by_task(outcomes)
+    members = tuple(dict.fromkeys(m for each in outcomes for m in each.members))
+    if len(members) < 2 or len({subset for task in scores.values() for subset in task}) < 2:
+        raise SettingError(
+            f"got {len(members)} members; wanted a table in which tasks were done by the whole "
+            "team and by subsets of it: columns task, members (names with ; between), score"
+        )
+    everybody, rng = frozenset(members), np.random.default_rng(0)
+    level = 1 - 0.05 / len(members)  # so that the intervals of all members hold together
+    exact = _shapley(scores, members)
+    found: dict[str, MemberContribution] = {}
+    for member in members:
+        without = everybody - {member}
+        gaps = _differences(scores, everybody, without)
+        dear = _differences(costs, everybody, without)
+        reasons = []
+        if len(gaps) < FEWEST:
+            reasons.append(
+                f"leave-one-out needs {FEWEST} tasks that the whole team did with and without "
+                f"{member}; there are {len(gaps)}"
+            )
+        own = exact.get(member)
+        if own is None or len(own) < FEWEST:
+            reasons.append(_why_no_shapley(scores, members))
+        found[member] = MemberContribution(
+            leave_one_out=_effect(gaps, margin, level, rng) if len(gaps) >= FEWEST else None,
+            shapley=_effect(own, margin, level, rng)
+            if own is not None and len(own) >= FEWEST
+            else None,
+            cost=float(dear.mean()) if len(dear) else None,
+            reasons=reasons,
+        )
+    whole = [task[everybody] for task in scores.values() if everybody in task]
+    absent = _missing(scores, members)
+    return ContributionResult(
+        version=__version__,
+        source=source,
+        config={"source": source, "margin": margin},
+        tasks=len(scores),
+        margin=margin,
+        team=float(np.mean(whole)) if whole else None,
+        members=found,
+        covers=_covers(scores, members),
+        missing=absent[:SHOWN],
+        missing_total=len(absent),
+    )
+
+
+Table = dict[str, dict[Subset, float]]
+
+
+def _by_task(outcomes: Sequence[Outcome]) -> tuple[Table, Table]:
+    """Returns the mean score and the mean cost of each subset at each task."""
+    scores: dict[str, dict[Subset, list[float]]] = defaultdict(lambda: defaultdict(list))
+    costs: dict[str, dict[Subset, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for each in outcomes:
+        if each.members:
+            scores[each.task][frozenset(each.members)].append(each.score)
+            if each.budget is not None:
+                costs[each.task][frozenset(each.members)].append(each.budget)
+    scored, spent = (
+        {t: {s: float(np.mean(v)) for s, v in of.items()} for t, of in sorted(table.items())}
+        for table in (scores, costs)
+    )
+    return scored, spent
+
+
+def _differences(table: Table, first: Subset, second: Subset) -> Floats:
+    """Returns the differences of two subsets on the tasks that both have done."""
+    rows = [of[first] - of[second] for of in table.values() if first in of and second in of]
+    return np.array(rows, dtype=float)
+
+
+def _subsets(members: Sequence[str]) -> list[Subset]:
+    """Returns all subsets with somebody in them."""
+    sizes = range(1, len(members) + 1)
+    return [frozenset(some) for size in sizes for some in combinations(members, size)]
+
+
+def _shapley(scores: Table, members: Sequence[str]) -> dict[str, Floats]:
+    """Returns the Shapley values of each member on the tasks that all subsets have done."""
+    if len(members) > MOST_MEMBERS:
+        return {}
+    subsets = _subsets(members)
+    complete = [of for of in scores.values() if all(subset in of for subset in subsets)]
+    if not complete:
+        return {}
+    index = {subset: i for i, subset in enumerate([frozenset[str](), *subsets])}
+    values = np.array([[0.0, *(of[subset] for subset in subsets)] for of in complete])
+    n, result = len(members), {}
+    for member in members:
+        own = np.zeros(len(complete))
+        for subset, i in index.items():
+            if member not in subset:
+                weight = 1 / (n * comb(n - 1, len(subset)))
+                own += weight * (values[:, index[subset | {member}]] - values[:, i])
+        result[member] = own
+    return result
+
+
+def _why_no_shapley(scores: Table, members: Sequence[str]) -> str:
+    if len(members) > MOST_MEMBERS:
+        return f"Shapley values are computed for up to {MOST_MEMBERS} members"
+    return (
+        f"a Shapley value needs {FEWEST} tasks that all {2 ** len(members) - 1} subsets of the "
+        "team have done"
+    )
+
+
+def _missing(scores: Table, members: Sequence[str]) -> list[str]:
+    if len(members) > MOST_MEMBERS:
+        return []
+    done = {subset for of in scores.values() for subset in of}
+    return ["+".join(m for m in members if m in s) for s in _subsets(members) if s not in done]
+
+
+def _effect(gaps: Floats, margin: float, level: float, rng: np.random.Generator) -> Effect:
+    made = paired_decision(gaps, margin=margin, rng=rng, level=level)
+    interval = made.difference
+    decision = {"better": "helps", "worse": "hurts"}.get(made.decision, "cannot tell")
+    if decision == "cannot tell" and -margin < interval.low and interval.high < margin:
+        decision = "no effect"
+    return Effect(value=interval.value, low=interval.low, high=interval.high, n=interval.n,
+                  p=made.p, decision=decision,
+                  tasks_needed=made.more if decision == "cannot tell" else None)  # fmt: skip
+
+
+def _covers(scores: Table, members: Sequence[str]) -> list[Cover]:
+    """Returns the interaction of every pair that enough tasks show, substitutes first."""
+    everybody, covers = frozenset(members), []
+    for first, second in combinations(members, 2):
+        parts = (everybody, everybody - {first}, everybody - {second}, everybody - {first, second})
+        rows = np.array([
+            of[parts[0]] - of[parts[1]] - of[parts[2]] + of.get(parts[3], 0.0)
+            for of in scores.values()
+            if all(part in of or not part for part in parts)
+        ])  # fmt: skip
+        if len(rows) >= FEWEST:
+            half = bounded_difference(rows / 2)  # the second difference lies in [-2, 2]
+            covers.append(Cover(first=first, second=second, value=2 * half.value, low=2 * half.low,
+                                high=2 * half.high, n=half.n))  # fmt: skip
+    return sorted(covers, key=lambda cover: cover.value)
