@@ -562,6 +562,8 @@ READ_BY_EYE = {
 def test_real_events_of_inspect_ai(name, agents):
     value = json.loads((REAL / "inspect" / f"{name}.json").read_text("utf-8"))
     assert calls_of(value["events"], {}, name).agents == agents
+    (one,) = read_logs(REAL / "inspect" / f"{name}.json")
+    assert one.meta["format"] == "inspect_ai"
 
 
 @pytest.mark.skipif(REAL is None, reason="the folder of real logs is not here")

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterpoint.readers.build import count
-from counterpoint.readers.messages import MEMBERS, ToolCall
+from counterpoint.readers.content import ToolCall
+from counterpoint.readers.messages import MEMBERS
 
 DEEPEST = 24
 """A value that is nested deeper is kept as its JSON."""

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from counterpoint.readers.build import EventFields, episode
-from counterpoint.readers.messages import ToolCall
+from counterpoint.readers.content import ToolCall
 from counterpoint.readers.replies import (
     Reply,
     ToolResult,

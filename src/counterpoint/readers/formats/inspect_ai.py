@@ -39,9 +39,19 @@ UNKNOWN = (
 
 
 def is_inspect(value: Any) -> bool:
-    """Returns whether a value is a log with samples, or one sample of an archive."""
+    """Returns whether a value is a log with samples, a sample of an archive, or its events."""
     return isinstance(value, dict) and (
-        ("samples" in value and "eval" in value) or {"epoch", "input", "messages"} <= set(value)
+        ("samples" in value and "eval" in value)
+        or {"epoch", "input", "messages"} <= set(value)
+        or _has_events(value.get("events"))
+    )
+
+
+def _has_events(events: object) -> bool:
+    """Returns whether a value is the events of a sample."""
+    return isinstance(events, list) and any(
+        isinstance(event, dict) and "event" in event and "working_start" in event
+        for event in events[:3]
     )
 
 
@@ -62,7 +72,9 @@ def _sample(sample: Mapping[str, Any], at: str, name: str, number: int, run: str
     """Returns a sample as an episode."""
     attached = sample.get("attachments")
     attached = attached if isinstance(attached, dict) else {}
-    values = list_of(sample.get("messages"), f"{at}, messages")
+    # the events of a sample alone, without its conversation, are a log too
+    given = [] if "messages" not in sample and "events" in sample else sample.get("messages")
+    values = list_of(given, f"{at}, messages")
     messages = parse_messages(resolved(values, attached), at)
     calls = calls_of(sample.get("events"), attached, f"{at}, events")
     own = f"{name}-{sample.get('id', number)}-{sample.get('epoch', 1)}"
