@@ -78,7 +78,7 @@ def test_what_audit_returns_is_what_is_saved() -> None:
     episodes = [Episode(f"e{i}", events, ("ann", "bob"), success=0.5) for i in range(2)]
     result = audit(episodes, only=("stuck",), source="log.jsonl")
     loop = next(f for f in result.findings if f.name == "loop")
-    what = "says the same 3 times"
+    what = "ann repeats itself for 3 turns"
     assert loop.cases == tuple(
         Case(f"e{i}", 4, "ann", said, 3, what, first=0, times=3) for i in range(2)
     )

@@ -39,7 +39,8 @@ LEAST = 0.3
 TIMES = 3
 """This many payments for the same text are a loop."""
 CHECKS = re.compile(
-    r"(rm|mv|sed -i|cat >|^(?>.*?echo ).*>|tee|apply_patch|write(?:_file)?|edit(?:_file)?|str_replace\w{0,20})\b[^\n]{0,200}"
+    r"(rm|mv|sed -i|cat >|^(?>.*?echo ).*>|tee|apply_patch|write(?:_file)?|edit(?:_file)?"
+    r"|str_replace\w{0,20})\b[^\n]{0,200}"
     r"\b(tests?/|test_\w+\.py|\w+_test\.\w+|conftest\.py|pytest\.ini|\.github/)",
     re.IGNORECASE | re.MULTILINE,
 )
