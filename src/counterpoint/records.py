@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -186,7 +185,8 @@ VERDICTS = (FOUND, CANNOT_TELL, NOT_FOUND, NOT_COMPUTABLE)
 """The verdicts of a `Finding` about a team."""
 
 
-class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Cost:
     """What some events have cost; None where the log does not say."""
 
     calls: int = 0
@@ -201,7 +201,8 @@ class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
     """Sum of their durations."""
 
 
-class Case(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Case:
     """One place where an audit sees its failure, whatever the verdict about the team is."""
 
     episode: str
