@@ -260,5 +260,7 @@ class Finding:
     """The p-value, if there is a test."""
     cases: tuple[Case, ...] = ()
     """The worst cases, worst first."""
+    cost: Cost | None = None
+    """What the events of all cases have cost, if the log says something about it."""
     cases_total: int = 0
     """Number of all cases; it is larger than the number of `cases` if those are cut."""

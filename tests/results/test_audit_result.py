@@ -13,7 +13,7 @@ from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Episode, E
 from counterpoint.report import render
 from counterpoint.results import AuditResult, document_of, encode, read_result
 
-KINDS = ("audit", "audit_outcomes")
+KINDS = ("audit", "audit_outcomes", "audit_cases")
 
 
 @pytest.mark.parametrize("kind", KINDS)
