@@ -115,9 +115,9 @@ def real(folder: Path) -> dict[str, Any]:
         pointing = [(e, [c for f in audit([e], (), (name,)).findings for c in f.cases])
                 for e in episodes]  # fmt: skip
         pointed = [(e, places[0]) for e, places in pointing if places and places[0].agent]
-        who = sum(p.agent == e.meta["labels"]["mistake_agent"] for e, p in pointed)
-        near = sum(abs(p.event - int(e.meta["labels"]["mistake_step"])) <= 2 for e, p in pointed)
-        first = sum(e.agents[0] == e.meta["labels"]["mistake_agent"] for e, _ in pointed)
+        who = sum(p.agent == e.labels["mistake_agent"] for e, p in pointed)
+        near = sum(abs(p.event - int(e.labels["mistake_step"])) <= 2 for e, p in pointed)
+        first = sum(e.agents[0] == e.labels["mistake_agent"] for e, _ in pointed)
         chance = float(np.mean([1 / len(e.agents) for e, _ in pointed])) if pointed else 0.0
         close = float(np.mean([min(5, len(e.events)) / len(e.events) for e, _ in pointed] or [0]))
         n = len(pointed)

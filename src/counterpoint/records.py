@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -186,7 +185,8 @@ VERDICTS = (FOUND, CANNOT_TELL, NOT_FOUND, NOT_COMPUTABLE)
 """The verdicts of a `Finding` about a team."""
 
 
-class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Cost:
     """What some events have cost; None where the log does not say."""
 
     calls: int = 0
@@ -201,7 +201,8 @@ class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
     """Sum of their durations."""
 
 
-class Case(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Case:
     """One place where an audit sees its failure, whatever the verdict about the team is."""
 
     episode: str
@@ -259,5 +260,7 @@ class Finding:
     """The p-value, if there is a test."""
     cases: tuple[Case, ...] = ()
     """The worst cases, worst first."""
+    cost: Cost | None = None
+    """What the events of all cases have cost, if the log says something about it."""
     cases_total: int = 0
     """Number of all cases; it is larger than the number of `cases` if those are cut."""

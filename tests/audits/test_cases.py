@@ -123,3 +123,12 @@ def test_a_member_with_hardly_a_turn_among_busy_ones_is_silent(turns, silent):
     result = audit([Episode("e", events, tuple("abc"[: len(turns)]))], only=("idleness",))
     finding = next(f for f in result.findings if f.name == "silent_member")
     assert [each.agent for each in finding.cases] == silent
+
+
+def test_a_finding_has_the_cost_of_all_its_cases():
+    text = "The build is red and nobody knows the reason for it."
+    turns = tuple(Event(t, "ann", "message", text, tokens=2, cost=0.5) for t in range(4))
+    result = audit([Episode(f"e{i}", turns, ("ann",)) for i in range(3)], only=("stuck",))
+    told = {f.name: f for f in result.findings}
+    assert told["loop"].cost == Cost(0, None, 24, 6.0, None)
+    assert told["waiting"].cost is None

@@ -64,7 +64,7 @@ def test_members_that_cannot_be_told_apart_are_said_first(tmp_path, capsys):
     named.write_text(json.dumps(state(True)), "utf-8")
     status, out, _ = ask(capsys, "audit", log, "--out", tmp_path / "page")
     assert status == 0
-    assert out.startswith("Messages carry no name, because a node of LangGraph")
+    assert out.startswith("Messages carry no name")
     page = (tmp_path / "page" / "report.html").read_text("utf-8")
     assert page.index("Messages carry no name") < page.index("Findings</h2>")
     assert "no name" not in "".join(ask(capsys, "audit", named)[1:])
@@ -91,6 +91,39 @@ def test_it_fails_on_what_it_is_told_to(tmp_path, capsys):
     status, _, err = ask(capsys, "audit", log, "--fail-on", "luck")
     assert status == 2
     assert "wanted one of" in err
+
+
+def test_the_terminal_opens_with_what_to_look_at_first(tmp_path, capsys):
+    """Three of a hundred runs loop: they are named, in the order of their length."""
+
+    def run(i):
+        words = ("oak", "elm", "ash", "fir")
+        texts = [f"The {w} stands at {i * 7919 + j * 104729} and is counted" for j, w in
+                 enumerate(words)]  # fmt: skip
+        if i in (17, 42, 80):
+            texts = ["Once more I try to open the file and read the line."] * (6 + i)
+        said = [{"role": "assistant", "name": "ab"[j % 2], "content": text}
+                for j, text in enumerate(texts)]  # fmt: skip
+        return json.dumps({"id": f"run-{i}", "messages": said})
+
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(map(run, range(100))), "utf-8")
+    status, out, _ = ask(capsys, "audit", log)
+    assert status == 0
+    headline, *lines = out.splitlines()
+    assert headline.strip() == "3 cases in 100 episodes to look at."
+    assert len(headline.split()) <= 15
+    places = [out.index(f"{name}, events") for name in ("run-80", "run-42", "run-17")]
+    assert places == sorted(places)
+    assert places[-1] < out.index("Verdict")  # the findings come after them
+    (folded,) = [line for line in lines if "could not be computed" in line]
+    assert "--json" in folded
+    found = {f["name"]: f for f in json.loads(ask(capsys, "audit", log, "--json")[1])["findings"]}
+    assert found["loop"]["verdict"] == "cannot tell"  # 3 of 100: from 0.010 to 0.085
+    assert [case["episode"] for case in found["loop"]["cases"]] == ["run-80", "run-42", "run-17"]
+    assert ask(capsys, "audit", log, "--fail-on", "stuck.loop")[0] == 1
+    assert ask(capsys, "audit", log, "--fail-on", "stuck.loop:team")[0] == 0
+    assert ask(capsys, "audit", log, "--fail-on", "stuck.deadlock")[0] == 0
 
 
 def test_a_page_is_written_and_text_of_the_log_stays_text(tmp_path, capsys):

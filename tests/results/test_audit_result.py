@@ -13,7 +13,7 @@ from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Episode, E
 from counterpoint.report import render
 from counterpoint.results import AuditResult, document_of, encode, read_result
 
-KINDS = ("audit", "audit_outcomes")
+KINDS = ("audit", "audit_outcomes", "audit_cases")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,7 +78,7 @@ def test_what_audit_returns_is_what_is_saved() -> None:
     episodes = [Episode(f"e{i}", events, ("ann", "bob"), success=0.5) for i in range(2)]
     result = audit(episodes, only=("stuck",), source="log.jsonl")
     loop = next(f for f in result.findings if f.name == "loop")
-    what = "says the same 3 times"
+    what = "ann repeats itself for 3 turns"
     assert loop.cases == tuple(
         Case(f"e{i}", 4, "ann", said, 3, what, first=0, times=3) for i in range(2)
     )

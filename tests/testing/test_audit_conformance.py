@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
 from counterpoint.audits import AUDITS, Audit, Look
 from counterpoint.audits.base import case_of, share, unknown
@@ -151,15 +150,15 @@ DEFECTS = {
         "not found without a null; wanted cannot tell",
     ),
     "a weight that is none": (
-        altered(lambda f: replace(f, cases=(structs.replace(BARE, weight=math.inf),))),
+        altered(lambda f: replace(f, cases=(replace(BARE, weight=math.inf),))),
         "weight inf; wanted a finite one",
     ),
     "a long quotation": (
-        altered(lambda f: replace(f, cases=(structs.replace(BARE, quote="x" * 500),))),
+        altered(lambda f: replace(f, cases=(replace(BARE, quote="x" * 500),))),
         "a quotation of 500 characters",
     ),
     "a case from elsewhere": (
-        altered(lambda f: replace(f, cases=(structs.replace(BARE, episode="e99"),))),
+        altered(lambda f: replace(f, cases=(replace(BARE, episode="e99"),))),
         "in episode 'e99'; wanted an episode of the log",
     ),
     "counts its calls": (replace(SOUND, conclude=counts_its_calls), "the same findings always"),

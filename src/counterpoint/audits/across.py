@@ -9,7 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from counterpoint.audits.base import cost_of
+from counterpoint.audits.base import added, cost_of
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Cost, Episode
 from counterpoint.results.audit import AgentCost, Association, EndingCount, LabelAgreement
 from counterpoint.stats import wilson_interval
@@ -156,27 +156,6 @@ def place(value: object) -> int | None:
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def added(one: Cost | None, other: Cost) -> Cost:
-    """Returns the sum of two costs; what neither says stays None."""
-    if one is None:
-        return other
-    return Cost(
-        one.calls + other.calls,
-        _sum(one.tokens_in, other.tokens_in),
-        _sum(one.tokens_out, other.tokens_out),
-        _total(one.dollars, other.dollars),
-        _total(one.seconds, other.seconds),
-    )
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else one + other
-
-
-def _total(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one if other is None else one + other
 
 
 def fisher(a: int, n: int, b: int, m: int) -> float:

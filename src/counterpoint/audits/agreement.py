@@ -106,11 +106,12 @@ def look(episode: Episode) -> Look[AgreementRow]:
         ]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
-        near_by = zip(shares, messages[first:i], strict=True)
+        near_by = list(zip(shares, messages[first:i], strict=True))
         others = [part for part, (_, who, _) in near_by if who != agent]
+        mine_again = max((part for part, (_, who, _) in near_by if who == agent), default=0.0)
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
-            if others[-1] > 0.5:
+            if others[-1] > 0.5 > mine_again:  # else it repeats itself, which is for `stuck`
                 echoes.append((t, others[-1]))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
     known = list(vocabulary.values())

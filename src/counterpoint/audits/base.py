@@ -233,6 +233,27 @@ def cost_of(events: Sequence[Event]) -> Cost | None:
     )
 
 
+def added(one: Cost | None, other: Cost) -> Cost:
+    """Returns the sum of two costs; what neither says stays None."""
+    if one is None:
+        return other
+    return Cost(
+        one.calls + other.calls,
+        _sum(one.tokens_in, other.tokens_in),
+        _sum(one.tokens_out, other.tokens_out),
+        _total(one.dollars, other.dollars),
+        _total(one.seconds, other.seconds),
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _total(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else one + other
+
+
 def quote(text: str) -> str:
     """Returns the start of a text, on one line."""
     # no more words than fill it: a text may be long

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from counterpoint.audits.base import MOST_CASES
-from counterpoint.records import Case, Finding
+from counterpoint.audits.base import MOST_CASES, added
+from counterpoint.records import Case, Cost, Finding
 
 SHOWN = 5
 """The number of worst cases of a finding whose episodes have a timeline."""
@@ -20,6 +20,7 @@ class CaseShelf:
     def __init__(self, most: int = MOST_CASES) -> None:
         self.most = most
         self.total: Counter[tuple[str, str]] = Counter()
+        self.cost: dict[tuple[str, str], Cost] = {}
         # a heap whose first item is the first to go: the least weight, and of equals the latest
         self.kept: dict[tuple[str, str], list[tuple[float, int, Case]]] = {}
 
@@ -28,6 +29,8 @@ class CaseShelf:
         for name, some in cases.items():
             kept = self.kept.setdefault((audit, name), [])
             for case in some:
+                if case.cost is not None:
+                    self.cost[audit, name] = added(self.cost.get((audit, name)), case.cost)
                 order = self.total[audit, name]
                 self.total[audit, name] += 1
                 if len(kept) < self.most:
@@ -52,6 +55,6 @@ class CaseShelf:
         worst = self.worst(finding.audit, finding.name)
         cases = (*finding.cases, *worst)[: self.most]
         total = max(finding.cases_total, len(finding.cases))
-        return replace(
-            finding, cases=cases, cases_total=total + self.total[finding.audit, finding.name]
-        )
+        name = finding.audit, finding.name
+        return replace(finding, cases=cases, cases_total=total + self.total[name],
+                       cost=self.cost.get(name))  # fmt: skip

@@ -91,20 +91,22 @@ def _ended(episode: Episode, is_so: bool) -> list[Case]:
 def ignored(episode: Episode, mine: Sequence[Event], returned: Mapping[int, Event]) -> list[Case]:
     """Returns where a call fails and the next thing that its member does is to go on regardless.
 
-    Another call is a reaction, and so is a message that speaks of the error or has one of its
-    longer words. Nothing at all is none: the log may end there.
+    Another call is a reaction, also after a message, and so is a message that speaks of the error
+    or has one of its longer words. Nothing at all is none: the log may end there.
     """
-    following: dict[str, Event] = {}
+    following: dict[str, tuple[Event, Event | None]] = {}
     cases = list[Case]()
     for event in reversed(mine):
         result = returned.get(event.t)
-        after = following.get(event.agent)
-        following[event.agent] = event
+        after, then = following.get(event.agent, (None, None))
+        following[event.agent] = event, after
         if result is None or after is None or not is_error(result):
             continue
         if after.kind not in ("message", "answer") or not after.text.strip():
             continue
-        error, text = (result.error or result.text)[:LONGEST], after.text[:LONGEST]
+        if then is not None and then.kind == "action":
+            continue
+        error, text = f"{result.error} {result.text}"[:LONGEST], after.text[:LONGEST]
         words = {word.casefold() for word in WORD.findall(error)}
         if REACTS.search(text) or any(w.casefold() in words for w in WORD.findall(text)):
             continue

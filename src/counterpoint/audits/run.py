@@ -54,7 +54,7 @@ AUDITS = Registry[Audit[Any]](
 """By name."""
 LEVEL = 0.05
 """The probability of any finding in a sound team, over all tests together (Holm 1979)."""
-MOST_TIMELINES = 1000
+MOST_TIMELINES = 400
 """The most timelines of episodes with cases that are held before the mild ones are dropped."""
 MOST_MARKS = 200
 """The most events of an episode in a timeline."""
