@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -11,14 +12,14 @@ from typing import TypeVar
 
 import msgspec
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.measure import Measurement
 from rich.segment import Segment
-from rich.table import Table
+from rich.text import Text
 
 from counterpoint.cli.messages import escaped, printable, say
 from counterpoint.errors import LogError, OutputError, RunError
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
+from counterpoint.report.terminal.layout import Paragraph
 from counterpoint.results import Document, Result, document_of, encode
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
@@ -27,8 +28,8 @@ from counterpoint.runs.status import RUN, read_run
 D = TypeVar("D")
 RESULTS = "results.json"
 PAGE = "report.html"
-WIDEST = 10_000
-"""Maximum number of columns of a table that is not shown in a terminal."""
+PIPED = 100
+"""Number of columns where there is no terminal and COLUMNS is not set."""
 
 
 def prepare(folder: Path) -> None:
@@ -98,15 +99,23 @@ def finish(
 def print_result(*parts: RenderableType) -> None:
     """Prints tables and sentences for a person, on standard output.
 
-    If that is no terminal, a table is as wide as its cells, and nothing of it is cut.
+    Nothing is cut, and no line is wider than the terminal or COLUMNS say, unless it is one word.
     """
-    console = _Console()
-    if not console.is_terminal:
-        wide = console.options.update(max_width=WIDEST)
-        tables = [part for part in parts if isinstance(part, Table)]
-        widths = [Measurement.get(console, wide, table).maximum for table in tables]
-        console = _Console(width=max([console.width, *widths]))
-    console.print(*parts, sep="\n")
+    shown = [
+        Paragraph(Text(part) if isinstance(part, str) else part)
+        if isinstance(part, str | Text)
+        else part
+        for part in parts
+    ]
+    _Console(width=_width()).print(*shown, sep="\n", crop=False)
+
+
+def _width() -> int | None:
+    """Returns the number of columns to fill if that is not for the terminal to say."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    return None if sys.stdout.isatty() else PIPED
 
 
 class _Console(Console):

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import RenderableType
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from counterpoint.records import NOT_COMPUTABLE
@@ -47,8 +45,9 @@ from counterpoint.report.pages.topology import (
     topology_headline,
 )
 from counterpoint.report.pages.training import column
+from counterpoint.report.terminal.layout import FittedTable, Paragraph
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
-from counterpoint.report.toolkit.frame import Headline
+from counterpoint.report.toolkit.frame import Fact, Headline
 from counterpoint.report.toolkit.numerals import (
     ABSENT,
     Estimate,
@@ -61,7 +60,7 @@ from counterpoint.report.toolkit.numerals import (
 )
 from counterpoint.report.toolkit.safe_text import cut, visible
 from counterpoint.report.toolkit.tables import Cell, Column, Cure, TableRow
-from counterpoint.report.toolkit.tables import Table as PageTable
+from counterpoint.report.toolkit.tables import Table
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
@@ -76,33 +75,40 @@ from counterpoint.results.training import AgentSeries, TrainingResult
 
 def verdict_parts(verdict: Headline) -> list[RenderableType]:
     """Returns the verdict in a sentence, its reasons, and the facts beside it."""
-    facts = Table.grid(padding=(0, 2))
-    for fact in verdict.facts:
-        explained = ". ".join(part for part in (fact.below, fact.note) if part)
-        value = Text(fact.value, style="bold")
-        facts.add_row(Text(fact.title, style="dim"), value, Text(explained))
-    parts: list[RenderableType] = [Text(verdict.sentence, style="bold")]
+    facts = FittedTable(
+        ("", "", ""),
+        [
+            [Text(one.title, style="dim"), Text(one.value, style="bold"), Text(_explained(one))]
+            for one in verdict.facts
+        ],
+        styles=[""] * len(verdict.facts),
+        is_numeric=(False, False, False),
+        indent=2,
+    )
+    parts: list[RenderableType] = [Paragraph(Text(verdict.sentence, style="bold"))]
     if verdict.why:
-        parts.append(Text(verdict.why))
-    return [*parts, Padding(facts, (1, 0, 0, 2))]
+        parts.append(Paragraph(Text(verdict.why)))
+    return [*parts, "", facts]
+
+
+def _explained(fact: Fact) -> str:
+    return ". ".join(part for part in (fact.below, fact.note) if part)
 
 
 def note(text: str) -> RenderableType:
     """Returns a quiet paragraph under a table."""
-    return Padding(Text(text, style="dim"), (0, 0, 0, 2))
+    return Paragraph(Text(text, style="dim"), indent=2)
 
 
 def remedy_parts(cures: Iterable[Cure]) -> list[RenderableType]:
     """Returns a paragraph for each cause that has a remedy."""
     return [
-        Padding(Text.assemble((f"{cure.code[2]}: ", "bold"), cure.remedy), (1, 0, 0, 2))
+        Paragraph(Text.assemble((f"{cure.code[2]}: ", "bold"), cure.remedy), indent=2, above=1)
         for cure in cures
         if cure.remedy
     ]
 
 
-NAME = 22
-"""Columns for a scheme's name."""
 TEXTS = ("Scheme", "Return", "Collapsed")
 """Columns that stand at the left."""
 
@@ -116,15 +122,13 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
     rows = []
     for name, scheme in result.ranked.items():
         is_best = name == result.decision.recommended
-        short = Text(name)
-        short.truncate(NAME, overflow="ellipsis")  # by its width: some characters take two columns
-        shown = Cell(("▸ " if is_best else "  ") + short.plain)
+        shown = Cell(("▸ " if is_best else "  ") + name)
         cells = (shown, *_scheme_cells(scheme, places, columns))
         rows.append(TableRow(cells, "best" if is_best else ""))
     for name, value in reference_levels(result).items():
         texts = (f"  {name}", Estimate(value).shown(places), *[""] * (len(columns) + 2))
         rows.append(TableRow(tuple(map(Cell, texts)), "quiet"))
-    table = terminal_table(PageTable("", "", heads, rows), narrow=True)
+    table = terminal_table(Table("", "", heads, rows), narrow=True)
     seeds = "1 seed"
     if len(result.seeds) > 1:
         seeds = f"{seed_count(result)}; 95% bootstrap intervals"
