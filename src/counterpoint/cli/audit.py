@@ -12,7 +12,7 @@ from counterpoint.audits import AUDITS, audit, audit_logs
 from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.progress import ReadingDisplay
 from counterpoint.cli.results import finish
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, choices
 from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND
@@ -33,13 +33,15 @@ class Audit:
     this machine. A finding does not name a cause.
 
     Examples:
+      counterpoint audit
       counterpoint audit runs/
       counterpoint audit chat.jsonl --outcomes outcomes.csv --out audit
       counterpoint audit runs/ --fail-on stuck --fail-on idleness.contagion --json
     """
 
-    path: Annotated[Path, tyro.conf.Positional]
-    """A log or a folder of logs; `counterpoint import --help` lists the formats."""
+    path: Annotated[Path | None, tyro.conf.Positional] = None
+    """A log or a folder of logs; `counterpoint import --help` lists the formats. Without it, the
+    audits are listed."""
     outcomes: Path | None = None
     """A table with the scores of one agent, of isolated members and of the team on each task (CSV
     or JSON lines: task, setting, score, members, budget, answer)."""
@@ -56,10 +58,14 @@ class Audit:
 
     def run(self) -> int:
         """Reads, audits, saves and prints; returns 1 if an audit of --fail-on found something."""
+        if self.path is None:
+            if self != Audit(json=self.json):  # a forgotten log is no audit that found nothing
+                raise SettingError("got options and no log; wanted counterpoint audit LOG")
+            return list_audits(self.json)
         watched = [name.partition(".")[::2] for name in self.fail_on]
         for name, (which, _) in zip(self.fail_on, watched, strict=True):
             if which not in AUDITS:
-                raise SettingError(f"got --fail-on {name}; wanted one of {', '.join(AUDITS)}")
+                raise SettingError(f"got --fail-on {name}{choices(which, AUDITS)}")
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
         printer = NotePrinter()
@@ -97,18 +103,12 @@ class CompareOutcomes:
         return 0
 
 
-@dataclass(frozen=True)
-class Audits:
-    """List the audits."""
-
-    json: bool = False
-    """Print as JSON alone."""
-
-    def run(self) -> int:
-        """Prints the name and the summary of each audit."""
-        facts = {name: each.summary for name, each in AUDITS.items()}
-        packages = {name: f" ({package})" for name in facts if (package := AUDITS.package(name))}
-        rows = [(name, summary + packages.get(name, "")) for name, summary in facts.items()]
-        table = text_table(("audit", "what it looks for"), rows)
-        finish(facts, lambda _: [table], None, self.json)
-        return 0
+def list_audits(json: bool) -> int:
+    """Prints the name and the summary of each audit; returns the exit status."""
+    facts = {name: each.summary for name, each in AUDITS.items()}
+    packages = {name: f" ({package})" for name in facts if (package := AUDITS.package(name))}
+    rows = [(name, summary + packages.get(name, "")) for name, summary in facts.items()]
+    table = text_table(("audit", "what it looks for"), rows)
+    hint = "counterpoint audit LOG runs them all; --only NAME runs one."
+    finish(facts, lambda _: [table, hint], None, json)
+    return 0

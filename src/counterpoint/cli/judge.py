@@ -116,8 +116,9 @@ class Rank:
     Examples:
       counterpoint rank groups.jsonl --judge programmatic --set accuracy=.8 --json
       counterpoint rank groups.jsonl --judge openai --base-url http://localhost:8000/v1 --model NAME
-      counterpoint rank groups.jsonl --judge tests --set command='python check.py' --out
-      ranked.jsonl counterpoint rank groups.jsonl --judge human --mode swiss
+      counterpoint rank groups.jsonl --judge tests --set command='python check.py'
+        --out ranked.jsonl
+      counterpoint rank groups.jsonl --judge human --mode swiss
     """
 
     file: Annotated[str, tyro.conf.Positional]

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from counterpoint.cli.messages import say
 from counterpoint.cli.results import finish
-from counterpoint.errors import OutputError, SettingError
+from counterpoint.errors import OutputError, SettingError, choices
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.runs.index import Index, find_runs
 from counterpoint.runs.status import STATES, RunFacts, read_all
@@ -47,7 +47,7 @@ class Runs:
     def run(self) -> int:
         """Reads, filters and prints."""
         if self.status is not None and self.status not in SHOWN:
-            raise SettingError(f"got status {self.status!r}; wanted one of {', '.join(SHOWN)}")
+            raise SettingError(f"got status {self.status!r}{choices(self.status, SHOWN)}")
         index = Index()
         if self.prune:
             say(f"forgotten: {index.prune()}")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError, StatisticsError, UnknownNameError
+from counterpoint.errors import SettingError, StatisticsError, UnknownNameError, choices
 from counterpoint.results.topology import (
     REFERENCES,
     BestCell,
@@ -145,7 +145,7 @@ def lay_out(plan: TopologyPlan) -> Design:
     known = [*world.prompts, *([TRAINED] if world.parameter_range else [])]
     for prompt in plan.prompts:
         if prompt not in known:
-            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(known)}")
+            raise UnknownNameError(f"got prompt '{prompt}'{choices(prompt, known)}")
     topologies = {name: make_topology(name, world.settings.members) for name in plan.topologies}
     seatings = {
         name: orders(topology, plan.orders, np.random.default_rng(0))

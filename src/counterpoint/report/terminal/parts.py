@@ -59,8 +59,7 @@ from counterpoint.report.toolkit.numerals import (
     significant,
 )
 from counterpoint.report.toolkit.safe_text import cut, visible
-from counterpoint.report.toolkit.tables import Cell, Column, Cure, TableRow
-from counterpoint.report.toolkit.tables import Table
+from counterpoint.report.toolkit.tables import Cell, Column, Cure, Table, TableRow
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
