@@ -12,6 +12,8 @@ from difflib import get_close_matches
 
 FEW = 12
 """Maximum number of names that a message lists if a command lists them too."""
+ALIKE = 0.68
+"""Share of letters in the same order from which on a name is suggested."""
 
 
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
@@ -23,9 +25,9 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     for one in dict.fromkeys(known):
         folded.setdefault(_folded(one), []).append(one)
     text = _folded(name)
-    starts = [one for one in folded if text and one.startswith(text)]
-    alike = [text] if text in folded else starts[:most] or get_close_matches(text, folded, most, 0.68)
-    return [one for like in alike for one in folded[like]][:most]
+    starts = sorted((one for one in folded if text and one.startswith(text)), key=len)
+    alike = starts or get_close_matches(text, folded, most, ALIKE)
+    return [one for like in alike for one in folded[like]][: 1 if text in folded else most]
 
 
 def choices(name: str, known: Iterable[str], listed_by: str = "") -> str:

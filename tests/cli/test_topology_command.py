@@ -50,12 +50,15 @@ def test_a_search(capsys):
 
 
 def test_topologies_are_listed(capsys):
-    assert main(["topologies", "--json"]) == 0
+    assert main(["topology", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["star"]["order"] == "2(1) 3(1) 4(1) → 1(all); 1 decides"
     assert told["star"]["messages"] == 6
-    assert main(["topologies", "--members", "6"]) == 0
-    assert "blackboard" in capsys.readouterr().out
+    for name in ("topology", "topologies"):
+        assert main([name, "--members", "6"]) == 0
+        assert "blackboard" in capsys.readouterr().out
+    assert main(["topology", "--seeds", "3"]) == 2
+    assert "options and no world" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from msgspec.structs import replace
 
 from counterpoint.audits import AUDITS, audit, audit_logs
 from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.progress import ReadingDisplay
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import command_line, finish, first_step
 from counterpoint.errors import SettingError, choices
 from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
@@ -72,7 +73,9 @@ class Audit:
         with ReadingDisplay() as counter:
             result = audit_logs(self.path, outcomes, self.only, names, printer, counter)
         printer.finish()
-        finish(result, audit_parts, self.out, self.json)
+        # a saved result has the name of the log alone, and the next command needs its path
+        then = "" if self.outcomes else first_step(replace(result, source=str(self.path)))
+        finish(result, audit_parts, self.out, self.json, then)
         problems = [f for f in result.findings if f.verdict == FOUND]
         return int(any(f.audit == a and n in ("", f.name) for f in problems for a, n in watched))
 
@@ -99,7 +102,8 @@ class CompareOutcomes:
         """Reads, compares and prints."""
         outcomes = read_outcomes(self.file)
         result = audit([], outcomes, COMPARED, source=self.file.name)
-        finish(result, audit_parts, None, self.json)
+        then = command_line("audit", "LOG", "--outcomes", self.file)
+        finish(result, audit_parts, None, self.json, then)
         return 0
 
 
@@ -109,6 +113,5 @@ def list_audits(json: bool) -> int:
     packages = {name: f" ({package})" for name in facts if (package := AUDITS.package(name))}
     rows = [(name, summary + packages.get(name, "")) for name, summary in facts.items()]
     table = text_table(("audit", "what it looks for"), rows)
-    hint = "counterpoint audit LOG runs them all; --only NAME runs one."
-    finish(facts, lambda _: [table, hint], None, json)
+    finish(facts, lambda _: [table], None, json, "counterpoint audit LOG --only NAME")
     return 0

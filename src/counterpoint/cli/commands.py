@@ -48,10 +48,10 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
     },
     "Credit": {
         "diagnose": CommandEntry(
-            "diagnose", "Diagnose", "which agent's learning signal collapses in your log, and why"
+            "diagnose", "Diagnose", "which agent's learning signal collapses, and why"
         ),
         "compare": CommandEntry(
-            "compare", "Compare", "train a team under several credit schemes, with a verdict"
+            "compare", "Compare", "train a team under several credit schemes"
         ),
         "schemes": CommandEntry("catalogue", "Schemes", "list the published credit schemes"),
         "worlds": CommandEntry(

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rich.console import RenderableType
 
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import finish, prepare
+from counterpoint.cli.results import command_line, finish, prepare
 from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
 from counterpoint.games import game_catalogue, make_game, read_game
@@ -98,7 +98,9 @@ class GameCommand:
                 )  # fmt: skip
             result = replace(result, learned=learned)
         config = {"game": self.game, "settings": {**options, **own}, "seeds": self.seeds}
-        finish(replace(result, config=config), game_parts, self.out, self.json)
+        # the result has the name of a game, which may be that of a file or have options
+        then = "" if self.learn else command_line("game", self.game, *self.set, "--learn")
+        finish(replace(result, config=config), game_parts, self.out, self.json, then)
         return 0
 
 
@@ -120,7 +122,7 @@ def list_games(json: bool) -> int:
                "source": made[name].source}
         for name, entry in game_catalogue().items()
     }  # fmt: skip
-    finish(facts, _list_parts, None, json)
+    finish(facts, _list_parts, None, json, "counterpoint game NAME")
     return 0
 
 
@@ -131,8 +133,7 @@ def _list_parts(facts: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:
          ", ".join(game["options"]), game["source"])
         for name, game in facts.items()
     ]  # fmt: skip
-    table = text_table(titles, rows, title="Games", numeric=("players",))
-    return [table, "counterpoint game NAME analyzes one; --learn also lets teams learn it."]
+    return [text_table(titles, rows, title="Games", numeric=("players",))]
 
 
 LEARNER = ("updates", "batch", "signals", "partners", "restarts", "lr", "entropy", "start", "paid")

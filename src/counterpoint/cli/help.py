@@ -86,13 +86,14 @@ def sections(document: str) -> tuple[str, list[str], list[str]]:
 
 
 def _usage(name: str, options: Sequence[Option], room: int) -> list[str]:
-    words = [f"usage: counterpoint {name}"]
-    for one in options:
-        if one.is_positional:
-            words.append(one.metavar if one.default is MISSING else f"[{one.metavar}]")
+    words = [
+        one.metavar if one.default is MISSING else f"[{one.metavar}]"
+        for one in options
+        if one.is_positional
+    ]
     words += [f"{one.flags[-1]} {one.metavar}" for one in options
               if not one.is_positional and one.default is MISSING]  # fmt: skip
-    return _wrapped(" ".join([*words, "[options]"]), room, "    ")
+    return _wrapped(" ".join([f"usage: counterpoint {name}", *words, "[options]"]), room, "    ")
 
 
 def _grouped(options: Sequence[Option]) -> Iterator[tuple[str, list[Option]]]:

@@ -15,7 +15,7 @@ import tyro
 
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import SettingError
 from counterpoint.judge.catalogue import judge_and_settings, setting_names
 from counterpoint.judge.check import measure_judge
@@ -98,7 +98,8 @@ class JudgeCommand:
             )
         for warning in met:
             say(f"counterpoint: {warning.message}")
-        finish(result, judge_check_parts, None, self.json)
+        then = command_line("rank", "groups.jsonl", "--judge", self.judge, *self.set)
+        finish(result, judge_check_parts, None, self.json, then)
         return 0
 
 
@@ -173,7 +174,8 @@ class Rank:
             pairs = zip(lines, result.groups, strict=True)
             text = "".join(json.dumps(beside(line, ranked)) + "\n" for line, ranked in pairs)
             write_atomically(self.out, text)
-        finish(result, ranking_parts, None, self.json)
+        then = command_line("judge", "check", "labelled.jsonl", "--judge", self.judge, *self.set)
+        finish(result, ranking_parts, None, self.json, then)
         if self.out:
             say(f"groups with rewards: {self.out}")
         return 0

@@ -163,7 +163,7 @@ def parsed(command: Callable[..., Command], name: str, words: Sequence[str]) -> 
     written = io.StringIO()
     try:
         with redirect_stderr(written):
-            result: Command = tyro.cli(
+            given = tyro.cli(
                 named,
                 prog=f"counterpoint {name}",
                 args=words,
@@ -176,7 +176,7 @@ def parsed(command: Callable[..., Command], name: str, words: Sequence[str]) -> 
         error = _clear(box, options)
         between = " See" if error.endswith("?") else "; see"
         raise SettingError(f"{error}{between} counterpoint {name} --help") from None
-    return result
+    return command(**{one.name: getattr(given, one.name) for one in options})
 
 
 def complaint(box: str) -> str:

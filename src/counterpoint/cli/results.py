@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -69,6 +70,7 @@ def finish(
     parts: Callable[[D], Iterable[RenderableType]],
     out: Path | None,
     json: bool,
+    then: str = "",
 ) -> None:
     """Saves a result where `--out` says so, and prints it; a list of things is only printed.
 
@@ -77,6 +79,7 @@ def finish(
         parts: what a terminal shows of it.
         out: folder for the page, the result and what is needed to do it again; None saves nothing.
         json: print the document as JSON alone.
+        then: the command to go on with, in place of the one that the result itself names.
 
     Raises:
         OutputError: something could not be written.
@@ -91,9 +94,20 @@ def finish(
         print_result(*parts(document))
     if page:
         say(f"report: {page}")
-    if isinstance(document, Result) and not json:
-        for step in next_steps(document)[:1]:
-            say(f"next: {step.line}")
+    if not then and isinstance(document, Result):
+        then = first_step(document)
+    if then and not json:
+        say(f"next: {then}")
+
+
+def first_step(result: Result) -> str:
+    """Returns the most useful line to go on with after a result; empty if nothing follows."""
+    return next((step.line for step in next_steps(result)), "")
+
+
+def command_line(*words: object) -> str:
+    """Returns the words as a line that a shell reads as the same words: `resume 'a b'`."""
+    return shlex.join(["counterpoint", *map(str, words)])
 
 
 def print_result(*parts: RenderableType) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from rich.console import RenderableType
 
 from counterpoint.cli.messages import say
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import OutputError, SettingError, choices
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.runs.index import Index, find_runs
@@ -57,7 +57,7 @@ class Runs:
             for run in self._all(index)
             if all(value in (None, getattr(run, name)) for name, value in wanted.items())
         ]
-        finish(msgspec.to_builtins(runs), lambda _: [_table(runs)], None, self.json)
+        finish(msgspec.to_builtins(runs), lambda _: [_table(runs)], None, self.json, _then(runs))
         return 0
 
     def _all(self, index: Index) -> list[RunFacts]:
@@ -71,6 +71,15 @@ class Runs:
         except OutputError as error:
             say(f"counterpoint: {error}")
         return read_all(folders)
+
+
+def _then(runs: list[RunFacts]) -> str:
+    """Returns the command that continues a stopped run, or else that shows the last one."""
+    stopped = [run for run in runs if run.status == "stopped"]
+    there = [run for run in runs if run.status != "missing"]
+    if stopped:
+        return command_line("resume", stopped[-1].path)
+    return command_line("report", there[-1].path) if there else "counterpoint train spread"
 
 
 def _table(runs: list[RunFacts]) -> RenderableType:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import finish, prepare
+from counterpoint.cli.results import command_line, finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology import sketch
 from counterpoint.report.terminal.parts import search_parts, topology_parts
@@ -102,7 +102,11 @@ class TopologyCommand:
                 raise SettingError("got --out with --search, which has no page; wanted one of them")
             with Bar("halving") as report:
                 winner = search_topologies(plan, self.search, on_progress=report)
-            finish(winner, search_parts, None, self.json)
+            then = command_line(
+                "topology", self.world, "--topologies", winner.winner.topology,
+                *(f"{key}={value}" for key, value in plan.settings.items()),
+            )  # fmt: skip
+            finish(winner, search_parts, None, self.json, then)
             return 0
         if self.out:
             prepare(self.out)
@@ -112,8 +116,9 @@ class TopologyCommand:
         finish(replace(result, config=config), topology_parts, self.out, self.json)
         if self.log:
             written = write_logs(plan, self.log)
-            say(f"logs: {self.log}; counterpoint audit {written[0]}/episodes.jsonl --outcomes "
-                f"{written[0]}/outcomes.jsonl")  # fmt: skip
+            episodes, outcomes = written[0] / "episodes.jsonl", written[0] / "outcomes.jsonl"
+            line = command_line("audit", episodes, "--outcomes", outcomes)
+            say(f"logs: {self.log}; {line}")
         return 0
 
     def plan(self, world: str) -> TopologyPlan:
@@ -149,6 +154,5 @@ def list_topologies(members: int, json: bool) -> int:
         "depth: turns that wait for each other; path: messages from the first member to those "
         "who decide."
     )
-    hint = "counterpoint topology WORLD --topologies NAME,NAME compares some of them."
-    finish(facts, lambda _: [table, note, hint], None, json)
+    finish(facts, lambda _: [table, note], None, json, "counterpoint topology hidden_profile")
     return 0
