@@ -30,8 +30,8 @@ CHEAP = {
     "population climbing": "--members 1,2 --budget 40 --repeats 2 --workers 1",
     "population smooth": "--members 1,2 --budget 40 --repeats 2 --workers 1",
     "population rock_paper_scissors": "--members 1,2 --budget 40 --repeats 2 --workers 1",
-    "topology hidden_profile": "--seeds 2 --items 4 --workers 1",
-    "topology idea_search": "--seeds 2 --items 4 --workers 1",
+    "topology hidden_profile": "--seeds 2 --items 4 --orders 2 --workers 1",
+    "topology idea_search": "--seeds 2 --items 4 --orders 2 --workers 1",
     "game": "--seeds 2 updates=2",
 }
 """Start of an example to what makes it cheap; later options win."""
@@ -88,7 +88,9 @@ def there(tmp_path, monkeypatch):
     Path("names.toml").write_text('[rename]\na = "b"\n', "utf-8")
     Path("plan.toml").write_text('world = "regions"\nschemes = ["grpo"]\n', "utf-8")
     Path("mine.json").write_text('{"payoffs": [[[3,3],[0,5]],[[5,0],[1,1]]]}', "utf-8")
-    Path("check.py").write_text("import sys\nprint(len(sys.stdin.read()) % 7 / 7)\n", "utf-8")
+    length = "len(sys.stdin.read()) % 7 / 7"
+    program = f"import json, sys\nprint(json.dumps({{'score': {length}}}))\n"
+    Path("check.py").write_text(program, "utf-8")
     Path("results").mkdir()
     Path("results/results.json").write_bytes((SAVED / "diagnosis.json").read_bytes())
     return tmp_path

@@ -50,9 +50,7 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
         "diagnose": CommandEntry(
             "diagnose", "Diagnose", "which agent's learning signal collapses, and why"
         ),
-        "compare": CommandEntry(
-            "compare", "Compare", "train a team under several credit schemes"
-        ),
+        "compare": CommandEntry("compare", "Compare", "train a team under several credit schemes"),
         "schemes": CommandEntry("catalogue", "Schemes", "list the published credit schemes"),
         "worlds": CommandEntry(
             "catalogue", "Worlds", "list the worlds that teams can be trained in"
@@ -105,8 +103,8 @@ More: counterpoint help COMMAND | help exit-codes | completion SHELL | --version
 EXIT_CODES = """\
 exit status of every command:
   0     it is done
-  1     audit: an audit of --fail-on found something; team: the work is not done; train and
-        resume: the run failed
+  1     audit: an audit of --fail-on found something; team: the work is not done; any
+        command: a defect of ours, with its traceback
   2     the input, a file or this machine does not allow it; one line on standard error says why
   130   Ctrl-C ended it; what is finished is kept
   143   SIGTERM ended it; the same holds
