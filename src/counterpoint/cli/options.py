@@ -194,9 +194,12 @@ def complaint(box: str) -> str:
 def _clear(error: str, options: Sequence[Option]) -> str:
     """Returns an error of the parser in our words, if it is one of those that are known."""
     by_flag = {flag: one for one in options for flag in (*one.flags, one.name)}
-    if match := re.match(r"error parsing (\S+): .* from \['(.*)'\]", error):
-        option = by_flag.get(match[1])
-        return f"got {match[1]} {match[2]}; wanted {option.wanted if option else 'another value'}"
+    before, _, value = error.partition(" could be instantiated from ['")
+    if before.startswith("error parsing ") and value:
+        flag = before.removeprefix("error parsing ").partition(":")[0]
+        wanted = by_flag[flag].wanted if flag in by_flag else "another value"
+        given = value.removesuffix("']")
+        return f"got {flag} {given}; wanted {wanted}"
     if match := re.match(r"invalid choice '(.*)' for argument '([^']*)'", error):
         option = by_flag[match[2]]
         given = f"'{match[1]}'" if option.is_positional else f"{match[2]} {match[1]}"

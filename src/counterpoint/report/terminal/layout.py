@@ -6,10 +6,9 @@ word that is longer than a line stands on a line of its own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -17,7 +16,6 @@ from rich.text import Text
 
 READABLE = 24
 """Minimum number of columns in which a long text is wrapped, if it is not the first column."""
-_WORD = re.compile(r"\S+\s*|\s+")
 
 
 @dataclass(frozen=True)
@@ -112,16 +110,14 @@ class FittedTable:
                 line.append_text(Text(space) + text if self.is_numeric[column] else text + space)
             yield line
 
-    def _below(
-        self, cells: Sequence[Text], count: int, room: int, style: str
-    ) -> Iterator[Text]:
+    def _below(self, cells: Sequence[Text], count: int, room: int, style: str) -> Iterator[Text]:
         """Yields the lines of the cells for which the row had no room; empty cells are left out."""
         line = Text(style=style)
         for title, cell in zip(self.titles[count:], cells[count:], strict=True):
             if not cell.plain.strip():
                 continue
             words = cell.copy()
-            words.plain = re.sub(r"\s*\n\s*", "; ", cell.plain)
+            words.plain = "; ".join(part.strip() for part in cell.plain.split("\n"))
             item = Text(f"{title}: " if title else "") + words
             if line.plain and line.cell_len + 3 + item.cell_len > room - 2:
                 yield from _indented(line, room)
@@ -171,13 +167,13 @@ def wrap(text: Text, width: int) -> list[Text]:
     lines: list[Text] = []
     for paragraph in text.split("\n", allow_blank=True):
         breaks, used, at = [], 0, 0
-        for word in _WORD.findall(paragraph.plain):
-            shown = cell_len(word.rstrip())
-            if used and shown and used + shown > width:
+        for is_space, letters in groupby(paragraph.plain, str.isspace):
+            run = "".join(letters)
+            if used and not is_space and used + cell_len(run) > width:
                 breaks.append(at)
                 used = 0
-            used += cell_len(word)
-            at += len(word)
+            used += cell_len(run)
+            at += len(run)
         parts = list(paragraph.divide(breaks))
         for part in parts:
             part.rstrip()
