@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
-from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology import sketch
 from counterpoint.report.terminal.parts import search_parts, topology_parts
 from counterpoint.report.terminal.tables import text_table
@@ -91,15 +90,13 @@ class TopologyCommand:
     def run(self) -> int:
         """Plays, saves and prints."""
         plan = self.plan()
-        if self.search is not None:
-            if self.out:
-                raise SettingError("got --out with --search, which has no page; wanted one of them")
-            with Bar("halving") as report:
-                winner = search_topologies(plan, self.search, on_progress=report)
-            finish(winner, search_parts, None, self.json)
-            return 0
         if self.out:
             prepare(self.out)
+        if self.search is not None:
+            with Bar("halving") as report:
+                winner = search_topologies(plan, self.search, on_progress=report)
+            finish(winner, search_parts, self.out, self.json)
+            return 0
         with Bar(f"playing {plan.world}") as report:
             result = compare_topologies(plan, workers=self.workers, on_progress=report)
         config = {"world": plan.world, "settings": dict(plan.settings)}

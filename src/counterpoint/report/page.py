@@ -25,7 +25,10 @@ from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
 from counterpoint.report.pages.game import game_page
+from counterpoint.report.pages.judge_check import judge_check_page
 from counterpoint.report.pages.population import population_page
+from counterpoint.report.pages.ranking import ranking_page
+from counterpoint.report.pages.search import search_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training import training_page
@@ -37,10 +40,13 @@ from counterpoint.results import (
     DiagnosisResult,
     Document,
     GameResult,
+    JudgeCheckResult,
     PopulationResult,
+    RankingResult,
     Result,
     TeamResult,
     TopologyResult,
+    TopologySearchResult,
     TrainingResult,
     document_of,
     read_result,
@@ -55,9 +61,12 @@ PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     ComparisonResult: comparison_page,
     DiagnosisResult: diagnosis_page,
     GameResult: game_page,
+    JudgeCheckResult: judge_check_page,
     PopulationResult: population_page,
+    RankingResult: ranking_page,
     TeamResult: team_page,
     TopologyResult: topology_page,
+    TopologySearchResult: search_page,
     TrainingResult: training_page,
 }
 """Kind of a result to the function that makes its page."""

@@ -32,12 +32,15 @@ from counterpoint.report.pages.game import (
     repeated_table,
     sentences,
 )
+from counterpoint.report.pages.judge_check import judge_check_headline
 from counterpoint.report.pages.population import (
     arm_table,
     budget_table,
     order_of,
     population_headline,
 )
+from counterpoint.report.pages.ranking import ranking_headline
+from counterpoint.report.pages.search import search_verdict
 from counterpoint.report.pages.team import team_headline
 from counterpoint.report.pages.topology import (
     AGAINST,
@@ -306,6 +309,7 @@ def search_parts(result: TopologySearchResult) -> list[RenderableType]:
     rows = [(str(each.candidates), str(each.items), f"{each.best:.3f}") for each in result.rounds]
     winner, fresh = result.winner, result.fresh
     return [
+        Text(search_verdict(result).sentence, style="bold"),
         text_table(titles, rows, numeric=titles),
         Text(f"the best is {winner.topology} with {winner.prompt}, turns {winner.order}"),
         Text(
@@ -437,6 +441,7 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     tokens = "tokens not known" if ranking.tokens is None else f"{ranking.tokens} tokens"
     dollars = f"; {ranking.cost_dollars:.4f} dollars" if ranking.cost_dollars else ""
     return [
+        Text(ranking_headline(ranking), style="bold"),
         table,
         f"{count} groups{more}, {ranking.void} void; {ranking.calls} calls, "
         f"{ranking.asked_now} of them now; {tokens}{dollars}",
@@ -461,6 +466,7 @@ def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
     )
     tokens = "tokens not known" if check.tokens is None else f"{check.tokens} tokens"
     return [
+        Text(judge_check_headline(check), style="bold"),
         text_table(titles, rows),
         reached,
         f"{check.groups} groups, {check.calls} calls, {tokens}; {check.unreadable} replies could "

@@ -85,6 +85,12 @@ def setting_rows(config: Settings) -> list[tuple[str, str]]:
     return sorted(flatten(config).items(), key=lambda setting: len(setting[1]) > LONG)
 
 
+def set_words(settings: Settings) -> list[str]:
+    """Returns `--set key=value ...` for a command line, unquoted; nothing without settings."""
+    pairs = [f"{key}={value}" for key, value in flatten(settings).items()]
+    return ["--set", *pairs] if pairs else []
+
+
 def written(value: Any) -> str:
     """Returns the value of a setting as a command line has it."""
     if isinstance(value, list):
