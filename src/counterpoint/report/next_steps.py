@@ -101,10 +101,20 @@ def _game(result: GameResult) -> list[NextStep]:
 
 
 def _population(result: PopulationResult) -> list[NextStep]:
-    if result.crossover is None or result.crossover.why != "never":
+    gaps = result.against_single or {}
+    others = [gap for name, gap in gaps.items() if result.arms[name].members > 1]
+    if not others or any(gap.low > 0 for gap in others):
         return []
-    line = f"counterpoint population {shlex.quote(result.world)} --budget {2 * result.budget}"
-    return [NextStep("Look for a crossover at twice the budget", line)]
+    sizes = ",".join(str(size) for size in sorted({arm.members for arm in result.arms.values()}))
+    words = ["counterpoint", "population", result.world, "--members", sizes]
+    if all(gap.high < 0 for gap in others):
+        line = shlex.join(
+            [*words, "--budget", str(2 * result.budget), *_with_settings(result.config)]
+        )
+        return [NextStep("Look for a crossover at twice the budget", line)]
+    repeats = ["--budget", str(result.budget), "--repeats", str(4 * result.repeats)]
+    line = shlex.join([*words, *repeats, *_with_settings(result.config)])
+    return [NextStep("Take four times the repeats, which halves the intervals", line)]
 
 
 def _team(result: TeamResult) -> list[NextStep]:

@@ -8,7 +8,14 @@ from pathlib import Path
 from markupsafe import Markup
 
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Finding
-from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
+from counterpoint.report.toolkit.frame import (
+    MOST_WORDS,
+    Definition,
+    Fact,
+    Headline,
+    Page,
+    setting_rows,
+)
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.svg import element, label, picture, shorten
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
@@ -21,18 +28,10 @@ CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 """The type of an event to the class of its colour; idle events are hollow."""
 
 
-SHOWN = 4
-"""Findings that the headline names."""
-
-
 def audit_page(audit: AuditResult) -> Page:
     """Returns the page of an audit."""
     problems = [f for f in audit.findings if f.verdict == FOUND]
     names = list(dict.fromkeys(f.name.replace("_", " ") for f in problems))
-    sentence = "Nothing was found in what could be computed."
-    if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        sentence = f"{counted(len(names), 'finding')}: {', '.join(names[:SHOWN])}{more}."
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
@@ -47,7 +46,9 @@ def audit_page(audit: AuditResult) -> Page:
         subject=audit.source,
         file_name=Path(audit.source).stem,
         details=[audit.format],
-        verdict=Headline(sentence, f"{audit.warning} {why}" if audit.warning else why, facts),
+        verdict=Headline(
+            _headline(names), f"{audit.warning} {why}" if audit.warning else why, facts
+        ),
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),
         contents={
@@ -60,6 +61,20 @@ def audit_page(audit: AuditResult) -> Page:
             "skipped": audit.skipped,
         },
     )
+
+
+def _headline(names: Sequence[str]) -> str:
+    """Returns the number of findings, and as many names as the words of a headline allow."""
+    if not names:
+        return "Nothing was found in what could be computed."
+    shown = len(names)
+    while shown:
+        more = f" and {len(names) - shown} more" if shown < len(names) else ""
+        sentence = f"{counted(len(names), 'finding')}: {', '.join(names[:shown])}{more}."
+        if len(sentence.split()) <= MOST_WORDS:
+            return sentence
+        shown -= 1
+    return f"{counted(len(names), 'finding')}: see the table."
 
 
 def _title(finding: Finding) -> str:

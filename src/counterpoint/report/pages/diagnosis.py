@@ -136,14 +136,13 @@ def diagnosis_verdict(result: DiagnosisResult) -> Headline:
     sick = [agent.cause for agent in result.agents.values() if agent.cause]
     named = ", ".join([*dict.fromkeys(sick), f"judged under {result.scheme}"])
     blocked = ", ".join(decoupling.not_readable)
+    changes = f"Decoupling changes advantages by up to {significant(decoupling.max_difference)}."
     facts = (
         Fact("Agents with a cause", f"{len(sick)} of {len(result.agents)}", named),
         _kept_fact(result),
         Fact("Conditions detected", ", ".join(decoupling.conditions) or "none",
              f"of C1 to C6 at an error rate of {percent(decoupling.error_rate)}",
-             f"{blocked} cannot be read from rewards." if blocked else ""),
-        Fact("Largest change of an advantage", significant(decoupling.max_difference),
-             "pooled against per agent"),
+             f"{blocked} cannot be read from rewards. {changes}" if blocked else changes),
     )  # fmt: skip
     return Headline(diagnosis_headline(result), result.why, facts)
 
@@ -224,8 +223,11 @@ def _of_health(result: DiagnosisResult) -> str:
     if len(result.agents) < 2:
         return f"The agent loses no signal to its statistics{keep}."
     if result.decoupling.verdict != "no-op":
-        codes = ", ".join(result.decoupling.conditions)
-        return f"Decoupling could matter ({codes}), but no agent loses its signal{keep}."
+        first, *others = result.decoupling.conditions or ["no condition"]
+        codes = (
+            f"{first} and {len(others)} more" if len(others) > 2 else ", ".join((first, *others))
+        )
+        return f"Decoupling can matter ({codes}), but no agent loses its signal{keep}."
     if result.decoupling.max_difference <= SAME:
         return f"Decoupling by agent changes nothing here, and no agent loses its signal{keep}."
     return f"No agent loses its signal, and no reason for decoupling was detected{keep}."

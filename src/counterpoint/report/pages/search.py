@@ -49,8 +49,8 @@ def search_verdict(search: TopologySearchResult) -> Headline:
     winner, fresh = search.winner, search.fresh
     first = search.rounds[0].candidates if search.rounds else 1
     sentence = (
-        f"The search chose {winner.topology} with {winner.prompt}: {fixed(fresh.value, 2)} on "
-        "fresh items."
+        f"The search chose {winner.topology} with prompt {winner.prompt}: {fixed(fresh.value, 2)} "
+        "on fresh items."
     )
     facts = (
         Fact("Score on fresh items", fixed(fresh.value, 3),

@@ -31,13 +31,14 @@ from counterpoint.report.pages.game import (
     reasons,
     repeated_table,
     sentences,
+    sums,
 )
 from counterpoint.report.pages.judge_check import judge_check_headline
 from counterpoint.report.pages.population import (
     arm_table,
     budget_table,
     order_of,
-    population_headline,
+    population_verdict,
 )
 from counterpoint.report.pages.ranking import ranking_headline
 from counterpoint.report.pages.search import search_verdict
@@ -253,10 +254,11 @@ RATED = 8
 
 def population_parts(population: PopulationResult) -> list[RenderableType]:
     """Returns the verdict, a row for each arm, champions by budget, and how members meet."""
+    verdict = population_verdict(population)
     meetings = [_meeting(name, arm) for name, arm in population.arms.items() if arm.against]
     optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
     return [
-        Text(population_headline(population)),
+        *verdict_parts(verdict),
         terminal_table(arm_table(population)),
         terminal_table(budget_table(population)),
         *map(Text, meetings),
@@ -334,9 +336,8 @@ def game_parts(game: GameResult) -> list[RenderableType]:
     if game.feasible_rational:
         corners = ", ".join(f"({a:.4g}, {b:.4g})" for a, b in game.feasible_rational)
         parts.append(f"feasible and rational: {corners}")
-    sums = [f"{k.replace('_', ' ')} {v:.4g}" for k, v in game.sums.items() if v is not None]
-    if sums:
-        parts.append(f"sums of payoffs in correlated equilibria: {', '.join(sums)}")
+    if known := sums(game):
+        parts.append(f"sums of payoffs in correlated equilibria: {known}")
     parts += [Text(line) for line in reasons(game)]
     if learned := game.learned:
         parts += [f"{learned.seeds} teams of each:", terminal_table(learned_table(learned))]

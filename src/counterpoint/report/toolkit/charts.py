@@ -271,7 +271,7 @@ def _dot_row(dot: Dot, x: Scale, top: float) -> list[Markup]:
     ]
     middle = top + 18
     if dot.null is not None:
-        parts.append(line((x(dot.null), middle - 7), (x(dot.null), middle + 7), "null"))
+        parts.append(line((x(dot.null), middle - 5), (x(dot.null), middle + 6), "null"))
     if dot.low is not None and dot.high is not None:
         parts.append(line((x(dot.low), middle), (x(dot.high), middle), f"whisker {dot.style}"))
     if dot.value is not None:

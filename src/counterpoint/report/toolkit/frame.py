@@ -15,6 +15,10 @@ Content = Table | Figure | str | Sequence[str | Cure | tuple[str | Table | None,
 """The content of a template: tables, figures, drawings, sentences, and lists of them."""
 
 
+MOST_WORDS = 15
+"""Maximum number of words in a headline, if each name is one word."""
+
+
 @dataclass(frozen=True)
 class Definition:
     """One quantity; `key` is where the heads of the tables link to."""
