@@ -276,8 +276,8 @@ def cause_evidence(cause: str, n: AgentNumbers, choices: Choices, k: int) -> str
         "reward",
         "OFFSET": f"offsets between agents cost a factor {inflation:.3g} of signal-to-noise; "
         f"its mean advantage is {n.net_mass[k]:+.2f}",
-        "DROWNED": f"the variance of the agents' rewards is {quiet:,.0f} times its own, and they share "
-        "its scale",
+        "DROWNED": f"the variance of the agents' rewards is {quiet:,.0f} times its own, and they "
+        "share its scale",
         "SPIKY": f"{spikes:.2%} of its advantages are out of proportion to its rewards",
         "DILUTED": f"its own choices explain {choices.influence[k]:.1%} of the variance of its "
         "reward",

@@ -26,7 +26,6 @@ from counterpoint.results import (
 )
 from counterpoint.results.parts import Settings
 
-
 SEARCHED = 40_000
 """Items of a search that is suggested: more than one for each candidate and round."""
 

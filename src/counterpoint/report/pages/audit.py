@@ -191,11 +191,10 @@ def _number(value: float | None) -> str:
 
 DEFINITIONS = (
     Definition("found", "Found",
-        "The whole interval is on the wrong side of the null. If there is a test, it is also "
-        "statistically significant: over all tests together, at most one in twenty audits of "
-        "sound teams has a false finding."),
+        "Over all tests together, at most one in twenty audits of sound teams has a false "
+        "finding."),
     Definition("null", "Null",
-        "The value of a sound team: that of chance, or the share of episodes that is tolerated."),
+        "It may be a share of episodes that is tolerated."),
     Definition("idle", "Idle",
         "A turn whose work is 0, if the log records work; otherwise a message that only greets, "
         "thanks, waits or rests. In the timelines such turns are hollow; actions have a colour "

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from counterpoint.diagnose import FEWEST_ROLLOUTS, REMEDIES
 from counterpoint.diagnose.causes import CAUSE_WORDS
-from counterpoint.report.pages.definitions import CONDITIONS, DIAGNOSIS
+from counterpoint.report.glossary import CONDITIONS
+from counterpoint.report.pages.definitions import DIAGNOSIS
 from counterpoint.report.toolkit.charts import Chart, Line, panel_chart, style_of
 from counterpoint.report.toolkit.frame import Fact, Headline, Page
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
@@ -69,7 +70,7 @@ SAME = 1e-9
 MOST = 0.5
 """A healthy headline needs every agent to keep at least this share of its signal."""
 
-WORDS = {**CAUSE_WORDS, "OFFSET": "a baseline offset", "DROWNED": "a variance mismatch"}
+CAUSE_NAMES = {**CAUSE_WORDS, "OFFSET": "a baseline offset", "DROWNED": "a variance mismatch"}
 """Each cause in the words of the field, inside of a sentence."""
 
 _FAULTS = {
@@ -185,7 +186,7 @@ def _of_causes(sick: dict[str, str], agents: int, use: str) -> str:
     lose = "loses" if len(sick) == 1 else "lose"
     what = f"signal ({', '.join(codes)})"
     if len(codes) == 1:
-        what = f"signal to {WORDS.get(codes[0], codes[0].lower())} ({codes[0]})"
+        what = f"signal to {CAUSE_NAMES.get(codes[0], codes[0].lower())} ({codes[0]})"
     return f"{who} {lose} {what}; {use or 'no scheme is better'}."
 
 

@@ -145,8 +145,8 @@ def _count(game: GameResult, count: int, pure: int, more: str) -> str:
         sentence = f"{start}{':' if kind is None else ''} {which}{more}."
         if len(sentence.split()) <= MOST_WORDS:
             return sentence
-        only = "" if kind is None else "only "
-        return f"The {only}{kind or ''}equilibrium{' that was found' * (kind is None)} is in the table{more}."
+        which = "one equilibrium that was found" if kind is None else f"only {kind}equilibrium"
+        return f"The {which} is in the table{more}."
     share = "" if kind == "pure " else f", {pure} of them pure"
     return f"{count} {kind or ''}equilibria{' were found' if kind is None else ''}{share}{more}."
 
@@ -306,14 +306,12 @@ def repeated_table(learned: Learned) -> Table:
 
 DEFINITIONS = (
     Definition("equilibrium", "Equilibrium",
-        "A profile of strategies in which no player gains by another strategy while the others "
-        "keep theirs. In games of two players all extreme equilibria are computed, in fractions."),
+        "In games of two players all extreme equilibria are computed, in fractions."),
     Definition("rational", "Feasible and rational",
         "Averages of the payoffs of profiles that give each player at least its minmax value: "
         "the payoffs that repetition can sustain among patient players."),
     Definition("minmax", "Minmax value",
-        "The lowest payoff to which the other players can hold a player that gives its best "
-        "response."),
+        ""),
     Definition("correlated", "Correlated, coarse",
         "Best and worst sum of payoffs if a device recommends an action to each player and no "
         "player gains by disobeying (correlated), or by never listening (coarse)."),
@@ -325,7 +323,7 @@ DEFINITIONS = (
     Definition("efficiency", "Selection efficiency",
         "(mean payoff - worst equilibrium) / (best payoff - worst equilibrium)."),
     Definition("cross", "Cross-play",
-        "Mean payoff if players of different seeds play together."),
+        "The number is their mean payoff."),
     Definition("punish", "Punish",
         "Both players play the first action, and answer a single deviation of the other player "
         "in a way that makes it a loss."),

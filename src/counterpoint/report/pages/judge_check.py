@@ -166,7 +166,8 @@ DEFINITIONS = (
         "The share of pairs of different worth that the judge puts in the right order, over both "
         "orders in which it reads them."),
     Definition("tau", "Agreement",
-        "Kendall’s tau-b between two rankings: 1 is the same ranking, 0 is chance, −1 the reverse."),
+        "Kendall’s tau-b between two rankings: 1 is the same ranking, 0 is chance, −1 the "
+        "reverse."),
     Definition("bias", "Preference",
         "What errors favour: minus the share of chance for the text that stands first; for longer "
         "texts and own texts, errors in favour minus errors against. 0 is a fair judge."),

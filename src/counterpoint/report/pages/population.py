@@ -236,7 +236,7 @@ def order_of(arm: str) -> str:
 
 DEFINITIONS = (
     Definition("champion", "Champion",
-        "The member with the best result in the last evaluation. In the arms average, past "
+        "In the arms average, past "
         "selves and league it is the uniform mixture of the learner's past policies."),
     Definition("held", "What it can be held to",
         "In a duel: the mean, over both seats, of the expected payoff against a best response. "
@@ -245,14 +245,13 @@ DEFINITIONS = (
         "In a duel: one number for each member, under which expected scores are as observed. It "
         "does not show cycles, whose members all have the same rating."),
     Definition("curse", "Winner's curse",
-        "The estimate for which the champion was chosen, minus its score."),
+        ""),
     Definition("believed", "Believed",
         "The estimate for which the champion was chosen."),
     Definition("charged", "Charged",
         "Number of updates that one repeat used, evaluations included."),
     Definition("crossover", "Crossover",
-        "The budget from which on the best population stays ahead of the single learner. It is "
-        "interpolated between the measured budgets on a logarithmic scale."),
+        "It is interpolated between the measured budgets on a logarithmic scale."),
     Definition("diversity", "Different members",
         "Effective number of different teams at the end: the exponential of the entropy of "
         "their likeliest profiles."),

@@ -22,6 +22,7 @@ def ranking_page(ranking: RankingResult) -> Page:
     """Returns the page of a ranking."""
     judge = ranking.judge.get("judge", "a judge")
     source = str(ranking.config.get("file") or "") or judge
+    more = len(ranking.groups) - LISTED
     return Page(
         template="ranking.html",
         title=f"{source}: rewards from a judge",
@@ -37,7 +38,7 @@ def ranking_page(ranking: RankingResult) -> Page:
             "reliabilities": _figure(ranking),
             "strengths": _strengths(ranking),
             "groups": group_table(ranking),
-            "more": max(0, len(ranking.groups) - LISTED),
+            "more": f"{more:,}" if more > 0 else "",
         },
     )
 
@@ -171,12 +172,10 @@ DEFINITIONS = (
         "From 1 (the best run of the group) to −1 by rank, with mean 0; tied runs share theirs. "
         "With the setting rewards=scores it is the strength on that scale."),
     Definition("reliability", "Reliability",
-        "Kendall’s tau-b between rankings of the same runs in different orders, corrected for "
-        "the number of orders (Spearman–Brown). 1 is the same ranking every time; 0 is chance."),
+        "It is Kendall’s tau-b, corrected for the number of orders (Spearman–Brown)."),
     Definition("strength", "Strength",
         "Bradley–Terry log-strength: a run is put above another one with odds of e to the "
         "difference."),
-    Definition("void", "Void",
-        "The ranking cannot be trusted: a reply was unreadable, a planted text without content "
-        "(canary) was ranked high, or the orders disagree."),
+    Definition("void", "Void group",
+        "A reply was unreadable, a canary was ranked high, or the orders disagree."),
 )  # fmt: skip

@@ -96,7 +96,9 @@ def _figure(search: TopologySearchResult) -> Figure:
         header=("topology", "prompt", "rounds", "score", "low", "high", "items"),
         rows=[(c.topology, c.prompt, c.rounds, c.score.value, c.score.low, c.score.high, c.score.n)
               for c in search.cells],
-        panels=(interval_panel("search-panel", "Score by topology", search.scale or "score", dots),),
+        panels=(
+            interval_panel("search-panel", "Score by topology", search.scale or "score", dots),
+        ),
     )  # fmt: skip
 
 

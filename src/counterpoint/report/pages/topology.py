@@ -314,8 +314,6 @@ DEFINITIONS = (
     Definition("chance", "By chance",
         "The mean share if scores are shuffled over the cells of each seed."),
     Definition("gap", "Synergy gap",
-        "Score of the team minus that of a reference. The references are its members alone "
-        "(their mean; the best of them, chosen on other items; an oracle that chooses the best "
-        "member for each item), and one agent that has all information of the team and as many "
-        "calls."),
+        "The best member is chosen on other items; the oracle chooses the best member for each "
+        "item. One agent has all information of the team and as many calls."),
 )  # fmt: skip

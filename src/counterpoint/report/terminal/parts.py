@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.records import NOT_COMPUTABLE
+from counterpoint.report.glossary import CONDITIONS
 from counterpoint.report.pages.audit import evidence_table, finding_table
 from counterpoint.report.pages.comparison.decision_words import comparison_verdict
 from counterpoint.report.pages.comparison.page import comparison_cures
@@ -23,8 +24,13 @@ from counterpoint.report.pages.comparison.tables import (
     return_decimals,
     seed_count,
 )
-from counterpoint.report.pages.definitions import CONDITIONS, WORDS
-from counterpoint.report.pages.diagnosis import diagnosis_cures, diagnosis_verdict, health_table
+from counterpoint.report.pages.definitions import WORDS
+from counterpoint.report.pages.diagnosis import (
+    CAUSE_NAMES,
+    diagnosis_cures,
+    diagnosis_verdict,
+    health_table,
+)
 from counterpoint.report.pages.game import (
     equilibrium_table,
     learned_table,
@@ -99,12 +105,20 @@ def note(text: str) -> RenderableType:
 def remedy_parts(cures: Iterable[Cure]) -> list[RenderableType]:
     """Returns a paragraph for each cause that has a remedy."""
     return [
-        Padding(Text.assemble((f"{cure.code[2]}: ", "bold"), cure.remedy), (1, 0, 0, 2))
+        Padding(
+            Text.assemble((f"{_named_cause(cure.code[2])}: ", "bold"), cure.remedy), (1, 0, 0, 2)
+        )
         for cure in cures
         if cure.remedy
     ]
 
 
+def _named_cause(code: str) -> str:
+    """Returns a cause with its words: `DROWNED (a variance mismatch)`."""
+    return f"{code} ({CAUSE_NAMES[code]})" if code in CAUSE_NAMES else code
+
+
+MORE_WORDS = "Words and codes: docs/reference/glossary.md, and the end of each page (--out)."
 NAME = 22
 """Columns for a scheme's name."""
 TEXTS = ("Scheme", "Return", "Collapsed")
@@ -136,7 +150,8 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
         COLUMNS[c] for c in (*columns, "Kept")
     )
     verdict = verdict_parts(comparison_verdict(result))
-    return [*verdict, table, note(measures), *remedy_parts(comparison_cures(result))]
+    cures = remedy_parts(comparison_cures(result))
+    return [*verdict, table, note(measures), *cures, note(MORE_WORDS)]
 
 
 COLUMNS = {
@@ -205,6 +220,7 @@ def diagnosis_parts(result: DiagnosisResult) -> list[RenderableType]:
         terminal_table(health_table(result, MEASURES)),
         note(_conditions(result.decoupling)),
         *remedy_parts(diagnosis_cures(result)),
+        note(MORE_WORDS),
     ]
 
 

@@ -305,7 +305,8 @@ def count_panel(key: str, heading: str, axis: str, bars: Sequence[Bar]) -> Marku
         parts += [
             label(shorten(bar.name, PANEL - 60), 2, top + 8, "name"),
             label(f"{bar.count:,}", PANEL - 8, top + 8, "name", "end"),
-            element("rect", x=x.start, y=top + 13, width=x.end - x.start, height=8, class_="ground"),
+            element("rect", x=x.start, y=top + 13, width=x.end - x.start, height=8,
+                    class_="ground"),
             element("rect", x=x.start, y=top + 13, width=x(bar.count) - x.start, height=8,
                     class_=f"cell {bar.style}"),
         ]  # fmt: skip
