@@ -101,7 +101,8 @@ def _game(result: GameResult) -> list[NextStep]:
 
 def _population(result: PopulationResult) -> list[NextStep]:
     gaps = result.against_single or {}
-    others = [gap for name, gap in gaps.items() if result.arms[name].members > 1]
+    several = [name for name, arm in result.arms.items() if arm.members > 1]
+    others = [gaps[name] for name in several if name in gaps]
     if not others or any(gap.low > 0 for gap in others):
         return []
     sizes = ",".join(str(size) for size in sorted({arm.members for arm in result.arms.values()}))

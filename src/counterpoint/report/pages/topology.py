@@ -88,7 +88,7 @@ FACTORS = {
     "topology": "who hears whom",
     "prompt": "how members behave",
     "order": "who sits where",
-    "interaction": "the combination of the two",
+    "interaction": "their combination",
 }
 """Sources of variance in words, inside of a sentence."""
 

@@ -130,8 +130,10 @@ def _draw(chart: Chart, frame: Frame, naming: str) -> Markup:
     if naming == "end":
         parts += _names_at_end(chart, frame, y)
     else:
-        for name, value in chart.references:
-            parts.append(label(name, right - 2, y(value) - 4, "note clear", "end"))
+        wanted = [y(value) - 4 for _, value in chart.references]
+        heights = spread(wanted, 14, frame.top + 8, base)
+        for (name, _), height in zip(chart.references, heights, strict=True):
+            parts.append(label(name, right - 2, height, "note clear", "end"))
     if naming == "key":
         parts += _key(chart, frame)
     size = (frame.width, frame.height)
