@@ -22,8 +22,8 @@ from counterpoint.results import read_result
 from counterpoint.results.saved import KINDS
 
 DOCUMENTS = documents()
-UNPICTURED = {"audit", "audit_outcomes", "diagnosis_faults", "topology_search"}
-"""Results in which nothing can be drawn on the first screen; an audit's timelines stand below."""
+UNPICTURED = {"diagnosis_faults", "topology_search"}
+"""Results in which nothing can be drawn."""
 
 
 def page_of(document: dict[str, Any]) -> Page:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from hostile_text import PAYLOADS, hostile
+from page_kinds import documents
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
-from page_kinds import documents
 from report_samples import (
     audited,
     comparison,
@@ -179,14 +179,16 @@ NARROW, WIDTHS = 390, (1400, 390)
 FAULTS = """() => {
   const faults = [], box = e => e.getBoundingClientRect();
   const shown = e => { const b = box(e); return b.width > 1 && b.height > 1
-    && getComputedStyle(e).visibility !== 'hidden' && !e.closest('.unseen, .skip, [aria-hidden]'); };
+    && getComputedStyle(e).visibility !== 'hidden'
+    && !e.closest('.unseen, .skip, [aria-hidden]'); };
   const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
   const rgba = c => {
     const m = (c.match(/[\\d.]+/g) || []).map(Number), s = c.startsWith('color(') ? 255 : 1;
     return [m[0] * s, m[1] * s, m[2] * s, m.length > 3 ? m[3] : 1]; };
   const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] + under[i] * (1 - top[3]));
   const ground = e => { const chain = [];
-    for (let at = e; at; at = at.parentElement) chain.push(rgba(getComputedStyle(at).backgroundColor));
+    for (let at = e; at; at = at.parentElement)
+      chain.push(rgba(getComputedStyle(at).backgroundColor));
     return chain.reverse().reduce((under, top) => over(top, under), [255, 255, 255]); };
   const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .04045 ? v / 12.92
     : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };

@@ -8,6 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Finding
+from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import (
     MOST_WORDS,
     Definition,
@@ -24,6 +25,8 @@ from counterpoint.results.audit import AuditResult, Timeline
 ORDER = (FOUND, CLEAR, NOT_COMPUTABLE)
 NAME, STEP, LINE, HEAD = 150.0, 7.0, 18.0, 6.0
 """Pixels: of names, of an event, between lines, above them."""
+DRAWN = 10
+"""Maximum number of findings in the picture."""
 CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 """The type of an event to the class of its colour; idle events are hollow."""
 
@@ -35,7 +38,7 @@ def audit_page(audit: AuditResult) -> Page:
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
-        Fact("Members", str(audit.agents), "tools and people are none"),
+        Fact("Members", str(audit.agents), "tools and people are not counted"),
         Fact("Findings", str(len(problems)), f"of {known} that could be computed"),
     )
     why = "A finding says what is in the log. It does not name a cause."
@@ -51,7 +54,11 @@ def audit_page(audit: AuditResult) -> Page:
         ),
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),
+        picture="panel",
+        caption="Values with 95% intervals. The short upright line is the null: what chance or a "
+        "harmless team gives.",
         contents={
+            "panel": _panel(audit.findings),
             "findings": finding_table(audit.findings),
             "evidence": evidence_table(audit.findings, audit.timelines),
             "timelines": [
@@ -75,6 +82,22 @@ def _headline(names: Sequence[str]) -> str:
             return sentence
         shown -= 1
     return f"{counted(len(names), 'finding')}: see the table."
+
+
+def _panel(findings: Sequence[Finding]) -> Markup | None:
+    """Returns the findings that are shares or differences of shares beside their nulls, those that
+    found something first; None if there is none."""
+    dots = [
+        Dot(f.name.replace("_", " "), f.value, f.low, f.high,
+            "s0" if f.verdict == FOUND else "s1", _number(f.value), f.verdict == FOUND, f.null)
+        for f in sorted(findings, key=lambda f: ORDER.index(f.verdict))
+        if f.null is not None and f.low is not None and f.high is not None and f.value is not None
+        and min(f.low, f.null) >= -1 and max(f.high, f.null) <= 1
+    ]  # fmt: skip
+    if not dots:
+        return None
+    axis = "share, or difference of shares"
+    return interval_panel("findings-panel", "Findings beside the null", axis, dots[:DRAWN])
 
 
 def _title(finding: Finding) -> str:

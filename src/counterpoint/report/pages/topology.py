@@ -69,6 +69,7 @@ def topology_page(result: TopologyResult) -> Page:
         definitions=DEFINITIONS,
         settings=setting_rows(settings),
         picture="panel",
+        caption=f"Means over prompts and orders, with 95% intervals over {result.seeds} seeds.",
         contents={
             "shares": share_table(result),
             "drawings": drawings,
@@ -88,7 +89,7 @@ FACTORS = {
     "topology": "who hears whom",
     "prompt": "how members behave",
     "order": "who sits where",
-    "interaction": "their combination",
+    "interaction": "topology-prompt interaction",
 }
 """Sources of variance in words, inside of a sentence."""
 
