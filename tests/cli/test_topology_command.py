@@ -40,13 +40,17 @@ def test_a_table_a_page_and_logs_that_the_audit_reads(tmp_path, capsys):
     assert told["episodes"] == 20
 
 
-def test_a_search(capsys):
+def test_a_search(tmp_path, capsys):
     asked = ["topology", "hidden_profile", *SMALL, "--search", "1000"]
     assert main([*asked, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["winner"]["prompt"] == "optimal"
     assert main(asked) == 0
     assert "on fresh items" in capsys.readouterr().out.replace("\n", " ")
-    assert main([*asked, "--out", "x"]) == 2
+    assert main([*asked, "--out", str(tmp_path)]) == 0
+    assert "The search chose" in (tmp_path / "report.html").read_text()
+    assert (
+        "next: counterpoint topology hidden_profile --topologies solo," in capsys.readouterr().err
+    )
 
 
 def test_topologies_are_listed(capsys):

@@ -68,7 +68,8 @@ def test_a_diagnosis_fits_and_shows_its_numbers() -> None:
     assert row.split() == ["guesser", "OFFSET", "0.0100", "214", "0.00470", "0.310", "0.420"]
     assert "C3 yes (q < 0.001)" in text
     assert "C4 not" in text
-    assert "OFFSET: Subtract a mean of its own." in text
+    assert "OFFSET (a baseline offset): Subtract a mean of its own." in text
+    assert "docs/reference/glossary.md" in text
 
 
 def test_names_are_neither_markup_nor_escapes(capsys: pytest.CaptureFixture[str]) -> None:

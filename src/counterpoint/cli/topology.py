@@ -97,19 +97,13 @@ class TopologyCommand:
                 raise SettingError("got options and no world; wanted counterpoint topology WORLD")
             return list_topologies(4 if self.members is None else self.members, self.json)
         plan = self.plan(self.world)
-        if self.search is not None:
-            if self.out:
-                raise SettingError("got --out with --search, which has no page; wanted one of them")
-            with Bar("halving") as report:
-                winner = search_topologies(plan, self.search, on_progress=report)
-            then = command_line(
-                "topology", self.world, "--topologies", winner.winner.topology,
-                *(f"{key}={value}" for key, value in plan.settings.items()),
-            )  # fmt: skip
-            finish(winner, search_parts, None, self.json, then)
-            return 0
         if self.out:
             prepare(self.out)
+        if self.search is not None:
+            with Bar("halving") as report:
+                winner = search_topologies(plan, self.search, on_progress=report)
+            finish(winner, search_parts, self.out, self.json)
+            return 0
         with Bar(f"playing {plan.world}") as report:
             result = compare_topologies(plan, workers=self.workers, on_progress=report)
         config = {"world": plan.world, "settings": dict(plan.settings)}

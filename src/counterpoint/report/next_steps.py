@@ -9,17 +9,25 @@ from typing import Any
 
 from counterpoint.records import FOUND
 from counterpoint.report.pages.comparison.page import command
+from counterpoint.report.toolkit.frame import set_words
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
     DiagnosisResult,
     GameResult,
+    JudgeCheckResult,
     PopulationResult,
+    RankingResult,
     Result,
     TeamResult,
     TopologyResult,
+    TopologySearchResult,
     TrainingResult,
 )
+from counterpoint.results.parts import Settings
+
+SEARCHED = 40_000
+"""Items of a search that is suggested: more than one for each candidate and round."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,21 @@ def _game(result: GameResult) -> list[NextStep]:
 
 
 def _population(result: PopulationResult) -> list[NextStep]:
-    if result.crossover is None or result.crossover.why != "never":
+    gaps = result.against_single or {}
+    several = [name for name, arm in result.arms.items() if arm.members > 1]
+    others = [gaps[name] for name in several if name in gaps]
+    if not others or any(gap.low > 0 for gap in others):
         return []
-    line = f"counterpoint population {shlex.quote(result.world)} --budget {2 * result.budget}"
-    return [NextStep("Look for a crossover at twice the budget", line)]
+    sizes = ",".join(str(size) for size in sorted({arm.members for arm in result.arms.values()}))
+    words = ["counterpoint", "population", result.world, "--members", sizes]
+    if all(gap.high < 0 for gap in others):
+        line = shlex.join(
+            [*words, "--budget", str(2 * result.budget), *_with_settings(result.config)]
+        )
+        return [NextStep("Look for a crossover at twice the budget", line)]
+    repeats = ["--budget", str(result.budget), "--repeats", str(4 * result.repeats)]
+    line = shlex.join([*words, *repeats, *_with_settings(result.config)])
+    return [NextStep("Take four times the repeats, which halves the intervals", line)]
 
 
 def _team(result: TeamResult) -> list[NextStep]:
@@ -108,8 +127,54 @@ def _team(result: TeamResult) -> list[NextStep]:
 
 
 def _topology(result: TopologyResult) -> list[NextStep]:
-    line = f"counterpoint topology {shlex.quote(result.world)} --search 200"
+    words = ["counterpoint", "topology", result.world, *_with_settings(result.config)]
+    line = shlex.join([*words, "--search", str(SEARCHED)])
     return [NextStep("Search for the best topology instead of comparing named ones", line)]
+
+
+def _search(result: TopologySearchResult) -> list[NextStep]:
+    winner = result.winner
+    names = ",".join(dict.fromkeys(("solo", winner.topology)))
+    line = shlex.join([
+        "counterpoint", "topology", result.world, "--topologies", names,
+        "--prompts", winner.prompt, *_with_settings(result.config),
+    ])  # fmt: skip
+    return [NextStep("Compare the winner with its members and with one agent", line)]
+
+
+def _ranking(result: RankingResult) -> list[NextStep]:
+    judge = _judge(result.config)
+    if not judge:
+        return []
+    orders = result.settings.get("orders")
+    if 2 * result.void > len(result.groups) and isinstance(orders, int):
+        words = ["counterpoint", "rank", str(result.config["file"]), *judge]
+        line = shlex.join([*words, "--orders", str(2 * orders)])
+        return [NextStep("Read each group in more orders, so that fewer are void", line)]
+    line = shlex.join(["counterpoint", "judge", "check", "labelled.jsonl", *judge])
+    return [NextStep("Measure the judge on groups with known scores before you train", line)]
+
+
+def _judge_check(result: JudgeCheckResult) -> list[NextStep]:
+    judge = _judge(result.config)
+    if not judge or not result.orders:
+        return []
+    orders = str(max(2, result.orders))
+    line = shlex.join(["counterpoint", "rank", "groups.jsonl", *judge, "--orders", orders])
+    return [NextStep("Rank in as many orders as reach that reliability", line)]
+
+
+def _judge(config: Settings) -> list[str]:
+    """Returns the judge and its settings for a command line; nothing if they are not known."""
+    name, settings = config.get("judge"), config.get("settings")
+    if not (name and isinstance(settings, dict) and config.get("file")):
+        return []
+    return ["--judge", str(name), *set_words(settings)]
+
+
+def _with_settings(config: Settings) -> list[str]:
+    settings = config.get("settings")
+    return set_words(settings) if isinstance(settings, dict) else []
 
 
 STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
@@ -117,9 +182,12 @@ STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
     ComparisonResult: _comparison,
     DiagnosisResult: _diagnosis,
     GameResult: _game,
+    JudgeCheckResult: _judge_check,
     PopulationResult: _population,
+    RankingResult: _ranking,
     TeamResult: _team,
     TopologyResult: _topology,
+    TopologySearchResult: _search,
     TrainingResult: _training,
 }
 """Kind of a result to the function that knows its next steps."""

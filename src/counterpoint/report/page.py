@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,12 +21,16 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.report.glossary import word_of, words_in
 from counterpoint.report.next_steps import next_steps
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
 from counterpoint.report.pages.game import game_page
+from counterpoint.report.pages.judge_check import judge_check_page
 from counterpoint.report.pages.population import population_page
+from counterpoint.report.pages.ranking import ranking_page
+from counterpoint.report.pages.search import search_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training import training_page
@@ -37,10 +42,13 @@ from counterpoint.results import (
     DiagnosisResult,
     Document,
     GameResult,
+    JudgeCheckResult,
     PopulationResult,
+    RankingResult,
     Result,
     TeamResult,
     TopologyResult,
+    TopologySearchResult,
     TrainingResult,
     document_of,
     read_result,
@@ -55,9 +63,12 @@ PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     ComparisonResult: comparison_page,
     DiagnosisResult: diagnosis_page,
     GameResult: game_page,
+    JudgeCheckResult: judge_check_page,
     PopulationResult: population_page,
+    RankingResult: ranking_page,
     TeamResult: team_page,
     TopologyResult: topology_page,
+    TopologySearchResult: search_page,
     TrainingResult: training_page,
 }
 """Kind of a result to the function that makes its page."""
@@ -93,12 +104,33 @@ def render(result: Result | Document) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
+    definitions = [replace(d, text=f"{meaning(d.term)} {d.text}".strip()) for d in page.definitions]
+    page = replace(page, definitions=definitions)
     frame = {"style": Markup(sheet), "policy": policy, "version": shown.version, "prefix": prefix}
-    return (
+    html = (
         _environment()
         .get_template(page.template)
-        .render(**frame, page=page, steps=next_steps(shown), **page.contents)
+        .render(**frame, page=page, steps=next_steps(shown), place=WORDS, **page.contents)
     )
+    used = words_in(_text(html), [d.term for d in definitions])
+    words = _environment().get_template("words.html").render(words=used)
+    return html.replace(WORDS, words)
+
+
+WORDS = Markup("<!-- words -->")
+"""Marks the place of the words: text that is escaped cannot hold it."""
+_NOT_SHOWN = re.compile(r"<style>[^<]*</style>|<[^>]*>")
+
+
+def _text(html: str) -> str:
+    """Returns what the page shows, without its elements."""
+    return _NOT_SHOWN.sub(" ", html)
+
+
+def meaning(term: str) -> str:
+    """Returns what the glossary says of a term; nothing if it has no such entry."""
+    word = word_of(term)
+    return word.meaning.replace("`", "") if word else ""
 
 
 def write_report(result: Result | Document, directory: str | os.PathLike[str]) -> Path:
@@ -129,7 +161,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"breakable": breakable, "unbroken": unbroken}
+    environment.filters |= {"breakable": breakable, "unbroken": unbroken, "slug": slug}
+    environment.globals |= {"meaning": meaning}
     return environment
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from markupsafe import Markup
 
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Finding
-from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
+from counterpoint.report.toolkit.charts import Dot, interval_panel
+from counterpoint.report.toolkit.frame import (
+    MOST_WORDS,
+    Definition,
+    Fact,
+    Headline,
+    Page,
+    setting_rows,
+)
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.svg import element, label, picture, shorten
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
@@ -17,26 +25,20 @@ from counterpoint.results.audit import AuditResult, Timeline
 ORDER = (FOUND, CLEAR, NOT_COMPUTABLE)
 NAME, STEP, LINE, HEAD = 150.0, 7.0, 18.0, 6.0
 """Pixels: of names, of an event, between lines, above them."""
+DRAWN = 10
+"""Maximum number of findings in the picture."""
 CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 """The type of an event to the class of its colour; idle events are hollow."""
-
-
-SHOWN = 4
-"""Findings that the headline names."""
 
 
 def audit_page(audit: AuditResult) -> Page:
     """Returns the page of an audit."""
     problems = [f for f in audit.findings if f.verdict == FOUND]
     names = list(dict.fromkeys(f.name.replace("_", " ") for f in problems))
-    sentence = "Nothing was found in what could be computed."
-    if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        sentence = f"{counted(len(names), 'finding')}: {', '.join(names[:SHOWN])}{more}."
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
-        Fact("Members", str(audit.agents), "tools and people are none"),
+        Fact("Members", str(audit.agents), "tools and people are not counted"),
         Fact("Findings", str(len(problems)), f"of {known} that could be computed"),
     )
     why = "A finding says what is in the log. It does not name a cause."
@@ -47,10 +49,16 @@ def audit_page(audit: AuditResult) -> Page:
         subject=audit.source,
         file_name=Path(audit.source).stem,
         details=[audit.format],
-        verdict=Headline(sentence, f"{audit.warning} {why}" if audit.warning else why, facts),
+        verdict=Headline(
+            _headline(names), f"{audit.warning} {why}" if audit.warning else why, facts
+        ),
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),
+        picture="panel",
+        caption="Values with 95% intervals. The short upright line is the null: what chance or a "
+        "harmless team gives.",
         contents={
+            "panel": _panel(audit.findings),
             "findings": finding_table(audit.findings),
             "evidence": evidence_table(audit.findings, audit.timelines),
             "timelines": [
@@ -60,6 +68,36 @@ def audit_page(audit: AuditResult) -> Page:
             "skipped": audit.skipped,
         },
     )
+
+
+def _headline(names: Sequence[str]) -> str:
+    """Returns the number of findings, and as many names as the words of a headline allow."""
+    if not names:
+        return "Nothing was found in what could be computed."
+    shown = len(names)
+    while shown:
+        more = f" and {len(names) - shown} more" if shown < len(names) else ""
+        sentence = f"{counted(len(names), 'finding')}: {', '.join(names[:shown])}{more}."
+        if len(sentence.split()) <= MOST_WORDS:
+            return sentence
+        shown -= 1
+    return f"{counted(len(names), 'finding')}: see the table."
+
+
+def _panel(findings: Sequence[Finding]) -> Markup | None:
+    """Returns the findings that are shares or differences of shares beside their nulls, those that
+    found something first; None if there is none."""
+    dots = [
+        Dot(f.name.replace("_", " "), f.value, f.low, f.high,
+            "s0" if f.verdict == FOUND else "s1", _number(f.value), f.verdict == FOUND, f.null)
+        for f in sorted(findings, key=lambda f: ORDER.index(f.verdict))
+        if f.null is not None and f.low is not None and f.high is not None and f.value is not None
+        and min(f.low, f.null) >= -1 and max(f.high, f.null) <= 1
+    ]  # fmt: skip
+    if not dots:
+        return None
+    axis = "share, or difference of shares"
+    return interval_panel("findings-panel", "Findings beside the null", axis, dots[:DRAWN])
 
 
 def _title(finding: Finding) -> str:
@@ -176,11 +214,10 @@ def _number(value: float | None) -> str:
 
 DEFINITIONS = (
     Definition("found", "Found",
-        "The whole interval is on the wrong side of the null. If there is a test, it is also "
-        "statistically significant: over all tests together, at most one in twenty audits of "
-        "sound teams has a false finding."),
+        "Over all tests together, at most one in twenty audits of sound teams has a false "
+        "finding."),
     Definition("null", "Null",
-        "The value of a sound team: that of chance, or the share of episodes that is tolerated."),
+        "It may be a share of episodes that is tolerated."),
     Definition("idle", "Idle",
         "A turn whose work is 0, if the log records work; otherwise a message that only greets, "
         "thanks, waits or rests. In the timelines such turns are hollow; actions have a colour "

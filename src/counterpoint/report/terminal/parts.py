@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from counterpoint.records import NOT_COMPUTABLE
+from counterpoint.report.glossary import CONDITIONS
 from counterpoint.report.pages.audit import evidence_table, finding_table
 from counterpoint.report.pages.comparison.decision_words import comparison_verdict
 from counterpoint.report.pages.comparison.page import comparison_cures
@@ -21,21 +22,30 @@ from counterpoint.report.pages.comparison.tables import (
     return_decimals,
     seed_count,
 )
-from counterpoint.report.pages.definitions import CONDITIONS, WORDS
-from counterpoint.report.pages.diagnosis import diagnosis_cures, diagnosis_verdict, health_table
+from counterpoint.report.pages.definitions import WORDS
+from counterpoint.report.pages.diagnosis import (
+    CAUSE_NAMES,
+    diagnosis_cures,
+    diagnosis_verdict,
+    health_table,
+)
 from counterpoint.report.pages.game import (
     equilibrium_table,
     learned_table,
     reasons,
     repeated_table,
     sentences,
+    sums,
 )
+from counterpoint.report.pages.judge_check import judge_check_headline
 from counterpoint.report.pages.population import (
     arm_table,
     budget_table,
     order_of,
-    population_headline,
+    population_verdict,
 )
+from counterpoint.report.pages.ranking import ranking_headline
+from counterpoint.report.pages.search import search_verdict
 from counterpoint.report.pages.team import team_headline
 from counterpoint.report.pages.topology import (
     AGAINST,
@@ -102,12 +112,22 @@ def note(text: str) -> RenderableType:
 def remedy_parts(cures: Iterable[Cure]) -> list[RenderableType]:
     """Returns a paragraph for each cause that has a remedy."""
     return [
-        Paragraph(Text.assemble((f"{cure.code[2]}: ", "bold"), cure.remedy), indent=2, above=1)
+        Paragraph(
+            Text.assemble((f"{_named_cause(cure.code[2])}: ", "bold"), cure.remedy),
+            indent=2,
+            above=1,
+        )  # fmt: skip
         for cure in cures
         if cure.remedy
     ]
 
 
+def _named_cause(code: str) -> str:
+    """Returns a cause with its words: `DROWNED (a variance mismatch)`."""
+    return f"{code} ({CAUSE_NAMES[code]})" if code in CAUSE_NAMES else code
+
+
+MORE_WORDS = "Words and codes: docs/reference/glossary.md, and the end of each page (--out)."
 TEXTS = ("Scheme", "Return", "Collapsed")
 """Columns that stand at the left."""
 
@@ -135,7 +155,8 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
         COLUMNS[c] for c in (*columns, "Kept")
     )
     verdict = verdict_parts(comparison_verdict(result))
-    return [*verdict, table, note(measures), *remedy_parts(comparison_cures(result))]
+    cures = remedy_parts(comparison_cures(result))
+    return [*verdict, table, note(measures), *cures, note(MORE_WORDS)]
 
 
 COLUMNS = {
@@ -204,6 +225,7 @@ def diagnosis_parts(result: DiagnosisResult) -> list[RenderableType]:
         terminal_table(health_table(result, MEASURES)),
         note(_conditions(result.decoupling)),
         *remedy_parts(diagnosis_cures(result)),
+        note(MORE_WORDS),
     ]
 
 
@@ -253,10 +275,11 @@ RATED = 8
 
 def population_parts(population: PopulationResult) -> list[RenderableType]:
     """Returns the verdict, a row for each arm, champions by budget, and how members meet."""
+    verdict = population_verdict(population)
     meetings = [_meeting(name, arm) for name, arm in population.arms.items() if arm.against]
     optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
     return [
-        Text(population_headline(population)),
+        *verdict_parts(verdict),
         terminal_table(arm_table(population)),
         terminal_table(budget_table(population)),
         *map(Text, meetings),
@@ -309,6 +332,7 @@ def search_parts(result: TopologySearchResult) -> list[RenderableType]:
     rows = [(str(each.candidates), str(each.items), f"{each.best:.3f}") for each in result.rounds]
     winner, fresh = result.winner, result.fresh
     return [
+        Text(search_verdict(result).sentence, style="bold"),
         text_table(titles, rows, numeric=titles),
         Text(f"the best is {winner.topology} with {winner.prompt}, turns {winner.order}"),
         Text(
@@ -333,9 +357,8 @@ def game_parts(game: GameResult) -> list[RenderableType]:
     if game.feasible_rational:
         corners = ", ".join(f"({a:.4g}, {b:.4g})" for a, b in game.feasible_rational)
         parts.append(f"feasible and rational: {corners}")
-    sums = [f"{k.replace('_', ' ')} {v:.4g}" for k, v in game.sums.items() if v is not None]
-    if sums:
-        parts.append(f"sums of payoffs in correlated equilibria: {', '.join(sums)}")
+    if known := sums(game):
+        parts.append(f"sums of payoffs in correlated equilibria: {known}")
     parts += [Text(line) for line in reasons(game)]
     if learned := game.learned:
         parts += [f"{learned.seeds} teams of each:", terminal_table(learned_table(learned))]
@@ -440,6 +463,7 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     tokens = "tokens not known" if ranking.tokens is None else f"{ranking.tokens} tokens"
     dollars = f"; {ranking.cost_dollars:.4f} dollars" if ranking.cost_dollars else ""
     return [
+        Text(ranking_headline(ranking), style="bold"),
         table,
         f"{count} groups{more}, {ranking.void} void; {ranking.calls} calls, "
         f"{ranking.asked_now} of them now; {tokens}{dollars}",
@@ -464,6 +488,7 @@ def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
     )
     tokens = "tokens not known" if check.tokens is None else f"{check.tokens} tokens"
     return [
+        Text(judge_check_headline(check), style="bold"),
         text_table(titles, rows),
         reached,
         f"{check.groups} groups, {check.calls} calls, {tokens}; {check.unreadable} replies could "
