@@ -40,9 +40,10 @@ check: .venv/.dev  ## what people, hooks and CI run before the tests
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python docs/words.py
 
-docs: .venv/.dev  ## regenerate what the code knows (help, catalogue, headline), and build the site
+docs: .venv/.dev  ## regenerate what the code knows (help, catalogue, headline, notebooks), and build the site
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/headline.py
+	$(BIN)/python docs/notebooks.py
 	$(BIN)/python docs/site.py
 
 bench: .venv/.dev  ## the experiments behind every number in the docs, with intervals
