@@ -37,13 +37,18 @@ from pathlib import Path
 known = distribution(sys.argv[1])
 files = [Path(str(file)) for file in known.files]
 root = Path(str(known.locate_file("")))
-size = sum(f.stat().st_size for f in root.rglob("*") if f.is_file()
-           and f.relative_to(root).parts[0].split("-")[0] not in ("pip", "setuptools"))
+sizes = {}
+for file in root.rglob("*"):
+    if file.is_file():
+        top = file.relative_to(root).parts[0].split("-")[0]
+        sizes[top] = sizes.get(top, 0) + file.stat().st_size
+size = sum(size for top, size in sizes.items() if top not in ("pip", "setuptools"))
 print(json.dumps({
     "version": known.version,
     "requires_python": known.metadata["Requires-Python"],
     "typed": any(f.name == "py.typed" for f in files),
     "install_mb": round(size / 1e6),
+    "torch_mb": round(sum(sizes.get(top, 0) for top in ("torch", "nvidia", "triton")) / 1e6),
     "links": len(known.metadata.get_all("Project-URL") or []),
 }))
 """
