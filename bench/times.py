@@ -4,9 +4,9 @@
 
 tests/test_page_numbers.py holds the times that the pages name against the file. `install` is
 `make demo` in a new clone, with a new environment; the others run in the environment of this
-script, in an empty folder. Times are wall-clock seconds on whatever else the machine does. `twin`
-is no time: it is how many times more steps a CPU-second our twin of simple_spread makes, with the
-copies that a training has, than the original.
+script, in an empty folder. Wall-clock seconds contain whatever else the machine does; CPU seconds,
+of all processes together, do not. `twin` is no time: it is how many times more steps a CPU-second
+our twin of simple_spread makes, with the copies that a training has, than the original.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 import numpy as np
 
@@ -44,25 +46,36 @@ COMMANDS = {
 """Name to the arguments of `counterpoint`, as the pages have them."""
 
 
-def install() -> float:
-    """Returns the seconds of `make demo` in a new clone."""
+@dataclass(frozen=True)
+class Spent:
+    """The time that a command took."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    """Of the command and all its processes."""
+
+
+def timed(command: list[str], folder: Path) -> Spent:
+    """Returns the time of a command in a folder."""
+    before, began = getrusage(RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    wall, after = time.perf_counter() - began, getrusage(RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(round(wall, 1), round(cpu, 1))
+
+
+def install() -> Spent:
+    """Returns the time of `make demo` in a new clone."""
     with tempfile.TemporaryDirectory(prefix="a clone ") as folder:
         clone = Path(folder) / "counterpoint"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        began = time.perf_counter()
-        subprocess.run(["make", "demo"], cwd=clone, check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - began
+        return timed(["make", "demo"], clone)
 
 
-def command(arguments: list[str]) -> float:
-    """Returns the seconds of one command in an empty folder."""
+def command(arguments: list[str]) -> Spent:
+    """Returns the time of one command in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "counterpoint", *arguments], cwd=folder, check=True,
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        return time.perf_counter() - began
+        return timed([sys.executable, "-m", "counterpoint", *arguments], Path(folder))
 
 
 def twin(seconds: float = 3.0) -> float:
@@ -92,7 +105,7 @@ def _calls(function: Callable[[], object], seconds: float) -> float:
     return calls / used
 
 
-MEASURES: dict[str, Callable[[], float]] = {
+MEASURES: dict[str, Callable[[], Spent | float]] = {
     "install": install,
     **{name: partial(command, arguments) for name, arguments in COMMANDS.items()},
     "twin": twin,
@@ -108,7 +121,8 @@ def main() -> int:
     options = parser.parse_args()
     numbers = json.loads(options.out.read_text("utf-8"))["numbers"] if options.out.exists() else {}
     for name in options.names or MEASURES:
-        numbers[name] = round(MEASURES[name](), 1)
+        value = MEASURES[name]()
+        numbers[name] = asdict(value) if isinstance(value, Spent) else round(value)
         print(name, numbers[name])
     document = {
         "date": date.today().isoformat(),

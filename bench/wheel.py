@@ -1,11 +1,11 @@
 """Installs the built wheel with each extra in an empty environment, and runs one command there.
 
-    python bench/wheel.py [EXTRA ...] [--python PATH] [--resolve 3.12 3.13]
+    python bench/wheel.py [EXTRA ...] [--python PATH ...]
 
 `core` is the wheel without an extra. Versions are those of constraints.txt. Each environment is
 removed after its check; its size goes to bench/data/environments.json, and from there to the
-table of docs/how-to/install.md. `--resolve` also says whether pip has files of every dependency
-for other versions of Python: it installs and runs nothing there. Exits with 1 if a check failed.
+table of docs/how-to/install.md, with the versions of Python on which the check passed. Exits with
+1 if a check failed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,10 +65,10 @@ CHECKS: dict[str, tuple[str, ...]] = {
 class Checked:
     """One environment, after its check."""
 
+    python: str
+    """Version of the interpreter, such as 3.12."""
     megabytes: int
     """Size of the installed packages, without pip."""
-    seconds: float
-    """Wall-clock seconds of the installation."""
     fault: str = ""
     """The last line of an installation or a check that failed."""
 
@@ -93,14 +93,13 @@ def check(wheel: Path, extra: str, interpreter: str) -> Checked:
         subprocess.run([interpreter, "-m", "venv", str(place)], check=True)
         python = place / "bin" / "python"
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        began = time.perf_counter()
         constraints = str(ROOT / "constraints.txt")
         installed = _run([*pip, "-c", constraints, requirement(wheel, extra)], folder)
-        seconds = round(time.perf_counter() - began, 1)
         fault = installed or _run([python, "-W", "error::SyntaxWarning", *CHECKS[extra]], folder)
         files = (f for f in (place / "lib").rglob("*") if f.is_file() and not f.is_symlink())
         size = sum(f.stat().st_size for f in files if not {"pip", "setuptools"} & set(f.parts))
-        return Checked(round(size / 1e6), seconds, fault)
+        (library,) = (place / "lib").glob("python3*")
+        return Checked(library.name.removeprefix("python"), round(size / 1e6), fault)
 
 
 def _run(command: list[object], folder: str) -> str:
@@ -112,23 +111,11 @@ def _run(command: list[object], folder: str) -> str:
     return lines[-1] if done.returncode else ""
 
 
-def resolve(wheel: Path, extra: str, version: str) -> str:
-    """Returns why pip has no files of every dependency for a version of Python, or nothing."""
-    with tempfile.TemporaryDirectory() as target:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--target", target]
-        return _run(
-            [*pip, "--python-version", version, "--only-binary=:all:",
-             "-c", ROOT / "constraints.txt", requirement(wheel, extra)],
-            target,
-        )  # fmt: skip
-
-
 def main() -> int:
     """Checks the extras, writes their sizes, and returns 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("extras", nargs="*", choices=[[], *CHECKS])
-    parser.add_argument("--python", default=sys.executable, help="the interpreter to install for")
-    parser.add_argument("--resolve", nargs="*", default=[], metavar="VERSION")
+    parser.add_argument("--python", nargs="*", default=[sys.executable], metavar="PATH")
     options = parser.parse_args()
     document = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {"environments": {}}
     failed = False
@@ -137,23 +124,21 @@ def main() -> int:
         size = wheel.stat().st_size
         print(f"{wheel.name}: {size / 1e6:.2f} MB")
         failed |= size > LARGEST_WHEEL
-        for extra in options.extras or CHECKS:
-            one = check(wheel, extra, options.python)
+        for extra, python in product(options.extras or CHECKS, options.python):
+            one = check(wheel, extra, python)
             failed |= bool(one.fault)
-            print(f"{extra}: {one.megabytes} MB in {one.seconds} s {one.fault or 'works'}")
-            if not one.fault:
-                document["environments"][extra] = asdict(one)
-            for version in options.resolve:
-                fault = resolve(wheel, extra, version)
-                failed |= bool(fault)
-                print(f"{extra} for Python {version}: {fault or 'every file is there'}")
-    document |= {
-        "date": date.today().isoformat(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "wheel_kb": round(size / 1e3),
-    }
-    OUT.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+            print(f"{extra}, {one.python}: {one.megabytes} MB {one.fault or 'works'}", flush=True)
+            if one.fault:
+                continue
+            known = document["environments"].setdefault(extra, {"megabytes": 0, "python": []})
+            known["megabytes"] = max(known["megabytes"], one.megabytes)
+            known["python"] = sorted({*known["python"], one.python})
+            document |= {
+                "date": date.today().isoformat(),
+                "machine": f"{platform.system()} {platform.machine()}",
+                "wheel_kb": round(size / 1e3),
+            }
+            OUT.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     return int(failed)
 
 

@@ -35,19 +35,21 @@ PEERS = ("counterpoint", "llm", "inspect_ai", "trl", "pettingzoo")
 def environments() -> str:
     """Returns the table of the extras: what each is for, and the size of its environment."""
     document = json.loads((DATA / "environments.json").read_text("utf-8"))
-    lines = ["| extra | for | MB |", "|---|---|---|"]
+    lines = ["| extra | for | MB | Python |", "|---|---|---|---|"]
     for extra, purpose in PURPOSES.items():
         if one := document["environments"].get(extra):
-            lines.append(f"| `{extra}` | {purpose} | {one['megabytes']:,} |")
-    about = f"{document['date']}, {document['machine']}, Python {document['python']}"
+            python = ", ".join(one["python"])
+            lines.append(f"| `{extra}` | {purpose} | {one['megabytes']:,} | {python} |")
+    about = f"{document['date']}, {document['machine']}"
     peers = json.loads((DATA / "front_door.json").read_text("utf-8"))["packages"]
     gigabytes = peers["trl"]["torch_mb"] / 1e3
     return "\n".join(
         [
             *lines,
             "",
-            f"Measured on {about}, without pip. Extras with torch have its build for CPUs. The build "
-            f"for GPUs, which is pip's default on Linux, takes {gigabytes:.1f} GB with its libraries.",
+            f"Measured on {about}, without pip. Extras with torch have its build for CPUs. The "
+            "build for GPUs, which is pip's default on Linux, takes "
+            f"{gigabytes:.1f} GB with its libraries.",
         ]
     )
 
