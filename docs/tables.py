@@ -47,8 +47,8 @@ def environments() -> str:
         [
             *lines,
             "",
-            f"Measured on {about}, without pip. Extras with torch have its build for CPUs. The "
-            "build for GPUs, which is pip's default on Linux, takes "
+            f"Measured on {about}, without pip. Extras with torch have its build for CPUs.",
+            "The build for GPUs, which is pip's default on Linux, takes "
             f"{gigabytes:.1f} GB with its libraries.",
         ]
     )
@@ -57,7 +57,7 @@ def environments() -> str:
 Row = tuple[str, Callable[[Mapping[str, Any]], str]]
 ROWS: tuple[Row, ...] = (
     ("version", lambda one: one["version"]),
-    ("Python", lambda one: one["requires_python"].replace(">=", "from ").replace(",<", ", below ")),
+    ("Python", lambda one: _versions(one["requires_python"])),
     ("commands", lambda one: str(one.get("commands", "none"))),
     ("`--help`, CPU seconds", lambda one: _seconds(one, "help_seconds")),
     ("`COMMAND --help`, mean", lambda one: _seconds(one, "mean_seconds_of_command_help")),
@@ -73,6 +73,12 @@ ROWS: tuple[Row, ...] = (
     ("links in its metadata", lambda one: _yes(one["links"])),
 )
 """Name of a row to what it shows of a package."""
+
+
+def _versions(specifier: str) -> str:
+    words = {">=": "from ", "<": "below "}
+    parts = (re.sub("^(>=|<)", lambda sign: words[sign[1]], p) for p in specifier.split(","))
+    return ", ".join(sorted(parts, reverse=True))
 
 
 def _seconds(one: Mapping[str, Any], key: str) -> str:
