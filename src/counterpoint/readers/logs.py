@@ -205,7 +205,9 @@ def _file(path: Path, note: Note, top: bool) -> Iterator[Episode]:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if start not in (b"{", b"["):
         if top:
-            raise LogError(f"{path}: got no JSON; wanted a log: see docs/how-to/audit-logs.md")
+            raise LogError(
+                f"{path}: got no JSON; wanted a log: 'counterpoint import --help' lists the formats"
+            )
         note(f"{path}: no log, skipped")
         return
     yield from _lines(path, note, top) if _is_lines(path, head) else _document(path, note, top)

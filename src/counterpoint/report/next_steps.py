@@ -50,7 +50,7 @@ def with_scheme(name: str) -> list[NextStep]:
     """Returns the lines that use a credit scheme in a trainer and in code of one's own."""
     return [
         NextStep(
-            "In TRL, verl, TorchRL and others (docs/integrations)",
+            "In TRL, verl, TorchRL and others (counterpoint.integrations)",
             f"trainer = with_credit(GRPOTrainer, {name!r})(...)",
         ),
         NextStep(

@@ -85,17 +85,7 @@ def render(result: Result | Document) -> str:
         LogError: there is nothing in it to show, or a field is missing or of another type; the
             message has its path.
     """
-    document = document_of(result) if isinstance(result, Result) else result
-    if not isinstance(document, Mapping):
-        raise LogError(
-            f"got a document of type {type(document).__name__}; wanted the mapping that "
-            "'compare --json' or 'diagnose --json' prints"
-        )
-    shown = read_result(safe(document))  # made safe first: pictures measure what is shown
-    if type(shown) not in PAGES:
-        schema = document["schema"]
-        raise UnknownNameError(f"got a document of schema {schema!r}, which has no page")
-    page = PAGES[type(shown)](shown)
+    page, shown = _page_and_result(result)
     sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     # the policy allows this style sheet alone: a script that got into the page would not run
@@ -131,6 +121,25 @@ def meaning(term: str) -> str:
     """Returns what the glossary says of a term; nothing if it has no such entry."""
     word = word_of(term)
     return word.meaning.replace("`", "") if word else ""
+
+
+def page_of(result: Result | Document) -> Page:
+    """Returns the content of the page of a result, as `render` shows it."""
+    return _page_and_result(result)[0]
+
+
+def _page_and_result(result: Result | Document) -> tuple[Page, Result]:
+    document = document_of(result) if isinstance(result, Result) else result
+    if not isinstance(document, Mapping):
+        raise LogError(
+            f"got a document of type {type(document).__name__}; wanted the mapping that "
+            "'compare --json' or 'diagnose --json' prints"
+        )
+    shown = read_result(safe(document))  # made safe first: pictures measure what is shown
+    if type(shown) not in PAGES:
+        schema = document["schema"]
+        raise UnknownNameError(f"got a document of schema {schema!r}, which has no page")
+    return PAGES[type(shown)](shown), shown
 
 
 def write_report(result: Result | Document, directory: str | os.PathLike[str]) -> Path:

@@ -116,7 +116,7 @@ def remedy_parts(cures: Iterable[Cure]) -> list[RenderableType]:
             Text.assemble((f"{_named_cause(cure.code[2])}: ", "bold"), cure.remedy),
             indent=2,
             above=1,
-        )  # fmt: skip
+        )
         for cure in cures
         if cure.remedy
     ]
