@@ -92,7 +92,8 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
         "games": CommandEntry("game", "Games", "list the games"),
     },
     "Results": {
-        "report": CommandEntry("report", "Report", "draw the page of saved results or of a run"),
+        "report": CommandEntry("report", "Report", "draw the page of a result, a run or a folder"),
+        "serve": CommandEntry("serve", "Serve", "show a folder of results and runs in a browser"),
     },
 }
 """Heading of the help to its commands, in the order in which the help lists them."""

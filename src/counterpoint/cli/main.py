@@ -22,7 +22,10 @@ from counterpoint.errors import CounterpointError, SettingError, UnknownNameErro
 from counterpoint.plugins import PluginWarning, failure
 from counterpoint.settings import did_you_mean
 
-SWITCHES = ("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again")
+SWITCHES = (
+    *("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again"),
+    "--open",
+)
 """Flags that take no value: the word after them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _format = warnings.formatwarning

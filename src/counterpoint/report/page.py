@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ from counterpoint.report.next_steps import next_steps
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
+from counterpoint.report.pages.folder import folder_page
 from counterpoint.report.pages.game import game_page
 from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
@@ -36,6 +38,7 @@ from counterpoint.results import (
     ComparisonResult,
     DiagnosisResult,
     Document,
+    FolderResult,
     GameResult,
     PopulationResult,
     Result,
@@ -54,6 +57,7 @@ PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     AuditResult: audit_page,
     ComparisonResult: comparison_page,
     DiagnosisResult: diagnosis_page,
+    FolderResult: folder_page,
     GameResult: game_page,
     PopulationResult: population_page,
     TeamResult: team_page,
@@ -61,13 +65,26 @@ PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     TrainingResult: training_page,
 }
 """Kind of a result to the function that makes its page."""
+PAGE = "report.html"
+"""Name of the file of a page."""
 
 
-def render(result: Result | Document) -> str:
+@dataclass(frozen=True)
+class Live:
+    """What the page of a server has, and the page of a file has not."""
+
+    script: str
+    """Path of the server's script, which updates the page."""
+    home: str = ""
+    """Path of the page that lists this one; "" if none does."""
+
+
+def render(result: Result | Document, live: Live | None = None) -> str:
     """Returns the page of a result, as self-contained HTML.
 
     Args:
         result: the result, or the document that it was saved as.
+        live: for the page of a server; the page of a file runs no script.
 
     Raises:
         UnknownNameError: its schema is none of those that we write, or this kind has no page.
@@ -87,17 +104,19 @@ def render(result: Result | Document) -> str:
     page = PAGES[type(shown)](shown)
     sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
-    # the policy allows this style sheet alone: a script that got into the page would not run
+    # the policy allows this style sheet alone: a script that got into the page would not run, nor
+    # would it in the page of a server, which allows one script file of its own
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        + ("script-src 'self'; connect-src 'self'; " if live else "")
+        + "base-uri 'none'; form-action 'none'"
     )
     prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
     frame = {"style": Markup(sheet), "policy": policy, "version": shown.version, "prefix": prefix}
     return (
         _environment()
         .get_template(page.template)
-        .render(**frame, page=page, steps=next_steps(shown), **page.contents)
+        .render(**frame, live=live, page=page, steps=next_steps(shown), **page.contents)
     )
 
 
@@ -108,7 +127,7 @@ def write_report(result: Result | Document, directory: str | os.PathLike[str]) -
         UnknownNameError, LogError: as `render`; nothing is written then.
         OutputError: it cannot be written; an earlier report stays as it was.
     """
-    target = Path(directory) / "report.html"
+    target = Path(directory) / PAGE
     write_atomically(target, render(result))
     return target
 

@@ -28,11 +28,7 @@ SHOWN = 4
 def audit_page(audit: AuditResult) -> Page:
     """Returns the page of an audit."""
     problems = [f for f in audit.findings if f.verdict == FOUND]
-    names = list(dict.fromkeys(f.name.replace("_", " ") for f in problems))
-    sentence = "Nothing was found in what could be computed."
-    if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        sentence = f"{counted(len(names), 'finding')}: {', '.join(names[:SHOWN])}{more}."
+    sentence = audit_headline(audit)
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
@@ -60,6 +56,16 @@ def audit_page(audit: AuditResult) -> Page:
             "skipped": audit.skipped,
         },
     )
+
+
+def audit_headline(audit: AuditResult) -> str:
+    """Returns what the audits have found, in a sentence."""
+    problems = (f.name for f in audit.findings if f.verdict == FOUND)
+    names = list(dict.fromkeys(name.replace("_", " ") for name in problems))
+    if not names:
+        return "Nothing was found in what could be computed."
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{counted(len(names), 'finding')}: {', '.join(names[:SHOWN])}{more}."
 
 
 def _title(finding: Finding) -> str:

@@ -108,7 +108,7 @@ def training_verdict(run: TrainingResult) -> Headline:
     returns = f"returns {significant(level, 4)}" if level is not None else "has no return yet"
     going = run.status != "finished" and run.budget is not None
     of = f" of {run.budget:,}" if going else ""
-    states = {"finished": "after", "running": "so far, after"}
+    states = {"finished": "after", "running": "so far, after", "failed": "and failed after"}
     when = states.get(run.status, f"and is {run.status} after")
     sentence = f"Under {run.scheme or ''} the team {returns} {when} {run.step:,}{of} {run.axis}s."
     how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
