@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from counterpoint.cli.messages import say
+from counterpoint.cli.results import finish
 from counterpoint.cli.train import DEFAULT
 from counterpoint.errors import SettingError
 from counterpoint.viewer import FolderPages, serve
@@ -36,6 +37,8 @@ class Serve:
     """Port of this machine; 0 takes a free one."""
     open: bool = False
     """Open the page in the browser of this machine."""
+    json: bool = False
+    """Print the address as JSON alone, on standard output."""
 
     def run(self) -> int:
         """Serves until it is interrupted."""
@@ -49,6 +52,9 @@ class Serve:
         return 0
 
     def _announce(self, url: str) -> None:
-        say(f"{self.folder}: {url} (Ctrl-C ends it)")
+        if self.json:
+            finish({"url": url}, lambda _: [], None, json=True)
+        else:
+            say(f"{self.folder}: {url} (Ctrl-C ends it)")
         if self.open:
             webbrowser.open(url)

@@ -22,7 +22,7 @@ from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.results.folder import FolderResult, LeftOut
 from counterpoint.runs.status import LOCK
 from counterpoint.viewer.server import SCRIPT, Response, text_response
-from counterpoint.viewer.survey import Found, Signature, Survey, read_folder
+from counterpoint.viewer.survey import Found, Look, Signature, Survey, read_folder
 
 INDEX = "index.html"
 KEPT_PAGES = 32
@@ -46,25 +46,24 @@ class FolderPages:
 
     def changed(self) -> str:
         """Returns a text that changes if a page does."""
-        return self.survey.token()
+        return self.survey.look().token
 
     def page(self, path: str) -> Response | None:
         """Returns the page at a path such as `/` or `/runs/first/report.html`; None if none is."""
         with self._lock:
+            look = self.survey.look()
             if path in ("/", f"/{INDEX}"):
-                return self._list()
-            found, _ = self.survey.look()
-            for one in found:
+                return self._list(look)
+            for one in look.found:
                 place = "" if one.relative == "." else f"/{one.relative}"
                 if path == f"{place}/{PAGE}":
                     return self._page(one)
             return None
 
-    def _list(self) -> Response:
-        token = self.survey.token()
-        if self._index is None or self._index[0] != token:
-            listed = replace(self.survey.result(), live=True)
-            self._index = token, Response(render(listed, Live(SCRIPT)).encode())
+    def _list(self, look: Look) -> Response:
+        if self._index is None or self._index[0] != look.token:
+            listed = replace(self.survey.result(look), live=True)
+            self._index = look.token, Response(render(listed, Live(SCRIPT)).encode())
         return self._index[1]
 
     def _page(self, one: Found) -> Response:
@@ -95,8 +94,9 @@ def draw_pages(
         home: the folder that the list is written to; links lead from there to the pages.
         on_progress: called with the pages drawn and those to draw.
     """
-    listed = survey.result()
-    old = {quote(os.fsencode(o.relative)): o for o in survey.look()[0] if _is_old(o)}
+    look = survey.look()
+    listed = survey.result(look)
+    old = {quote(os.fsencode(one.relative)): one for one in look.found if _is_old(one)}
     drawing = [entry for entry in listed.entries if entry.address in old]
     drawn, failed = list[str](), dict[str, str]()
     for i, entry in enumerate(drawing):

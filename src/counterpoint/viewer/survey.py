@@ -70,6 +70,21 @@ class Found(NamedTuple):
     signature: Signature
 
 
+class Look(NamedTuple):
+    """What lies in a folder at one moment."""
+
+    found: list[Found]
+    left_out: list[LeftOut]
+    """What is not searched."""
+
+    @property
+    def token(self) -> str:
+        """A text that differs if something in the list or on a page does."""
+        facts = [(one.relative, one.signature) for one in self.found]
+        digest = hashlib.sha256(repr((facts, self.left_out)).encode("utf-8", "backslashreplace"))
+        return digest.hexdigest()[:16]
+
+
 class Survey:
     """The results and runs in a folder.
 
@@ -82,8 +97,8 @@ class Survey:
         self._known: dict[str, tuple[Signature, FolderEntry | LeftOut]] = {}
         """Path to what was read there, and the signature that it had then."""
 
-    def look(self) -> tuple[list[Found], list[LeftOut]]:
-        """Returns the folders with a result or a run as they are now, and what is not searched."""
+    def look(self) -> Look:
+        """Returns the folders with a result or a run as they are now."""
         left_out, odd = list[LeftOut](), set[Path]()
 
         def leave(path: Path, reason: str) -> None:
@@ -98,22 +113,16 @@ class Survey:
             # a file that is a link could lead anywhere, so nothing of its folder is read
             if one.path not in odd and any(mark in one.files for mark in MARKS)
         ]
-        return found, left_out
+        return Look(found, left_out)
 
     def _relative(self, path: Path) -> str:
         return os.path.relpath(path, self.folder)
 
-    def token(self) -> str:
-        """Returns a text that changes if something in the list or on a page does."""
-        found, left_out = self.look()
-        facts = [(one.relative, one.signature) for one in found]
-        digest = hashlib.sha256(repr((facts, left_out)).encode("utf-8", "backslashreplace"))
-        return digest.hexdigest()[:16]
-
-    def result(self) -> FolderResult:
-        """Returns the list; a folder is read only if one of its files has changed."""
-        found, left_out = self.look()
+    def result(self, look: Look | None = None) -> FolderResult:
+        """Returns the list, now or at a moment; only what has changed since the last is read."""
+        found, missing = look or self.look()
         known, entries, holders = {}, list[FolderEntry](), list[str]()
+        left_out = [*missing]
         for one in found:
             before = self._known.get(one.relative)
             fresh = before is None or before[0] != one.signature
