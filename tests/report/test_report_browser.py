@@ -16,6 +16,7 @@ from report_samples import (
     comparison,
     diagnosis,
     language_training,
+    listed,
     spoken,
     stepwise,
     topologies,
@@ -42,6 +43,7 @@ SMALL = {
     "spoken": spoken(2, 4),
     "language": language_training(12),
     "audit": audited(),
+    "folder": listed(),
     "topology": topologies(),
 }
 
