@@ -6,14 +6,20 @@ import time
 from urllib.parse import quote, unquote
 
 import pytest
+from msgspec.structs import replace
 from viewer_folders import make_run, row, save_comparison, save_game
 
 from counterpoint.cli.main import main
 from counterpoint.report import render
+from counterpoint.results import encode
 from counterpoint.runs import find
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.lock import Lock
 from counterpoint.viewer import FolderPages, Survey
 from counterpoint.viewer import survey as module
+from counterpoint.workers.plan import WorkPlan
+from counterpoint.workers.results import result_of
+from counterpoint.workers.state import TeamState
 
 ODD = ("two words", "100% #1?&x=y", '"><script>alert(1)</script>', "ü\u202e", "a\nb", b"\xff\xfe")
 
@@ -243,3 +249,25 @@ def test_a_live_page_differs_from_the_file_by_its_script_alone(folder):
     assert "script-src &#39;self&#39;" in live
     assert "<script" not in (folder / "good" / "report.html").read_text()
     assert "<script" not in render(Survey(folder).result())
+
+
+def test_a_team_is_shown_while_it_works_and_by_its_result_when_it_has_ended(folder, tmp_path):
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "a.txt").write_text("a")
+    plan = WorkPlan(repository=str(tmp_path / "repo"), tests="sh tests.sh", name="menders")
+    state = TeamState(folder / "team", plan, "solo", 1)
+    state.create()
+    survey = Survey(folder)
+    (left,) = survey.result().left_out
+    assert "no result.json" in left.reason
+    lock = Lock(folder / "team" / "lock")
+    (entry,) = survey.result().entries
+    assert (entry.kind, entry.subject, entry.status) == ("Team at work", "menders", "running")
+    assert b"0 of 0 tasks are done so far." in FolderPages(folder).page("/team/report.html").body
+    result = result_of(state)
+    lock.release()
+    for over, status in ((False, "stopped"), (True, "finished")):
+        (folder / "team" / "result.json").write_bytes(encode(replace(result, over=over)))
+        assert [one.status for one in survey.result().entries] == [status]
+    assert main(["report", str(folder / "team")]) == 0
+    assert "menders" in (folder / "team" / "report.html").read_text()
