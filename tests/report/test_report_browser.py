@@ -17,6 +17,7 @@ from report_samples import (
     comparison,
     diagnosis,
     language_training,
+    listed,
     spoken,
     stepwise,
     topologies,
@@ -43,6 +44,7 @@ SMALL = {
     "spoken": spoken(2, 4),
     "language": language_training(12),
     "audit": audited(),
+    "folder": listed(),
     "topology": topologies(),
 }
 

@@ -87,7 +87,8 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
         "game": CommandEntry("game", "GameCommand", "equilibria of a game, and where learners end"),
     },
     "Results": {
-        "report": CommandEntry("report", "Report", "draw the page of saved results or of a run"),
+        "report": CommandEntry("report", "Report", "draw the page of a result, a run or a folder"),
+        "serve": CommandEntry("serve", "Serve", "show a folder of results and runs in a browser"),
         "completion": CommandEntry("completion", "Completion", ""),
     },
 }

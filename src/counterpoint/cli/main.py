@@ -21,7 +21,10 @@ from counterpoint.cli.options import parsed
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError, choices
 from counterpoint.plugins import PluginWarning, failure
 
-SWITCHES = ("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again")
+SWITCHES = (
+    *("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again"),
+    "--open",
+)
 """Flags that take no value: the word after them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _format = warnings.formatwarning

@@ -11,24 +11,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from counterpoint.cli.messages import escaped, printable, say
-from counterpoint.errors import LogError, OutputError, RunError
+from counterpoint.errors import OutputError, RunError
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
 from counterpoint.report.terminal.layout import Paragraph
-from counterpoint.results import Document, Result, document_of, encode
+from counterpoint.results import Result, document_of, encode
+from counterpoint.results.saved import RESULTS
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.status import RUN, read_run
 
 D = TypeVar("D")
-RESULTS = "results.json"
-PAGE = "report.html"
 PIPED = 100
 """Number of columns where there is no terminal and COLUMNS is not set."""
 
@@ -59,10 +57,9 @@ def save(result: Result, folder: Path) -> Path:
             were there are whole.
     """
     _spare_a_run(folder)
-    page = write_report(result, folder)
     write_atomically(folder / RUN, provenance(getattr(result, "config", {})).encode())
     write_atomically(folder / RESULTS, encode(result))
-    return page
+    return write_report(result, folder)  # last, so that it is not older than its result
 
 
 def finish(
@@ -150,23 +147,3 @@ def _spare_a_run(folder: Path) -> None:
     except RunError:
         return
     raise OutputError(f"{folder} holds a training run; choose another folder with --out")
-
-
-def load(path: Path) -> Document:
-    """Returns the document saved in a folder, or in a results.json itself.
-
-    Raises:
-        LogError: there is no document, or it is not JSON.
-    """
-    file = path / RESULTS if path.is_dir() else path
-    try:
-        document: Document = msgspec.json.decode(file.read_bytes(), type=dict)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        within = [f.parent.name for f in sorted(path.glob(f"*/{RESULTS}"))] if path.is_dir() else []
-        hint = f": it has {', '.join(within)}" if within else ""
-        reason = getattr(error, "strerror", None) or error
-        raise LogError(
-            f"could not read {file} ({reason}){hint}; wanted a folder that `--out` wrote, with "
-            f"{RESULTS} of a comparison or a diagnosis, or {RUN} of a run"
-        ) from error
-    return document

@@ -13,7 +13,8 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import OutputError, SettingError, choices
 from counterpoint.report.terminal.tables import text_table
-from counterpoint.runs.index import Index, find_runs
+from counterpoint.runs.find import find_runs
+from counterpoint.runs.index import Index
 from counterpoint.runs.status import STATES, RunFacts, read_all
 
 SHOWN = (*STATES, "missing")

@@ -15,9 +15,10 @@ from rich.text import Text
 
 from counterpoint.cli.messages import printable, say
 from counterpoint.cli.progress import Display
-from counterpoint.cli.results import PAGE, finish
+from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError, WorkerError, choices
 from counterpoint.report import write_report
+from counterpoint.report.page import PAGE
 from counterpoint.report.terminal.parts import misses, team_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.numerals import counted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from counterpoint.records import FOUND
@@ -14,6 +15,7 @@ from counterpoint.results import (
     AuditResult,
     ComparisonResult,
     DiagnosisResult,
+    FolderResult,
     GameResult,
     JudgeCheckResult,
     PopulationResult,
@@ -89,6 +91,20 @@ def _audit(result: AuditResult) -> list[NextStep]:
         return [NextStep("In your tests: exit with status 1 if it is found", line)]
     line = f"counterpoint audit {source} --outcomes outcomes.csv"
     return [NextStep("Give outcomes, and the team is compared with its members", line)]
+
+
+def _folder(result: FolderResult) -> list[NextStep]:
+    if not result.entries:
+        return [NextStep("See a first result", "counterpoint demo")]
+    stopped = next((e for e in result.entries if e.status == "stopped" and not e.inside), None)
+    steps = []
+    if stopped is not None:
+        line = f"counterpoint resume {shlex.quote(str(Path(result.folder, stopped.path)))}"
+        steps.append(NextStep("Continue the newest run that stopped", line))
+    if not result.live:
+        line = f"counterpoint serve {shlex.quote(result.folder)}"
+        steps.append(NextStep("See the same list live, in a browser", line))
+    return steps
 
 
 def _game(result: GameResult) -> list[NextStep]:
@@ -181,6 +197,7 @@ STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
     AuditResult: _audit,
     ComparisonResult: _comparison,
     DiagnosisResult: _diagnosis,
+    FolderResult: _folder,
     GameResult: _game,
     JudgeCheckResult: _judge_check,
     PopulationResult: _population,

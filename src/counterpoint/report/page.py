@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +26,7 @@ from counterpoint.report.next_steps import next_steps
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
+from counterpoint.report.pages.folder import folder_page
 from counterpoint.report.pages.game import game_page
 from counterpoint.report.pages.judge_check import judge_check_page
 from counterpoint.report.pages.population import population_page
@@ -41,6 +42,7 @@ from counterpoint.results import (
     ComparisonResult,
     DiagnosisResult,
     Document,
+    FolderResult,
     GameResult,
     JudgeCheckResult,
     PopulationResult,
@@ -62,6 +64,7 @@ PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     AuditResult: audit_page,
     ComparisonResult: comparison_page,
     DiagnosisResult: diagnosis_page,
+    FolderResult: folder_page,
     GameResult: game_page,
     JudgeCheckResult: judge_check_page,
     PopulationResult: population_page,
@@ -72,13 +75,26 @@ PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     TrainingResult: training_page,
 }
 """Kind of a result to the function that makes its page."""
+PAGE = "report.html"
+"""Name of the file of a page."""
 
 
-def render(result: Result | Document) -> str:
+@dataclass(frozen=True)
+class Live:
+    """What the page of a server has, and the page of a file has not."""
+
+    script: str
+    """Path of the server's script, which updates the page."""
+    home: str = ""
+    """Path of the page that lists this one; "" if none does."""
+
+
+def render(result: Result | Document, live: Live | None = None) -> str:
     """Returns the page of a result, as self-contained HTML.
 
     Args:
         result: the result, or the document that it was saved as.
+        live: for the page of a server; the page of a file runs no script.
 
     Raises:
         UnknownNameError: its schema is none of those that we write, or this kind has no page.
@@ -88,10 +104,12 @@ def render(result: Result | Document) -> str:
     page, shown = _page_and_result(result)
     sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
-    # the policy allows this style sheet alone: a script that got into the page would not run
+    # the policy allows this style sheet alone: a script that got into the page would not run, nor
+    # would it in the page of a server, which allows one script file of its own
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        + ("script-src 'self'; connect-src 'self'; " if live else "")
+        + "base-uri 'none'; form-action 'none'"
     )
     prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
     definitions = [replace(d, text=f"{meaning(d.term)} {d.text}".strip()) for d in page.definitions]
@@ -100,7 +118,9 @@ def render(result: Result | Document) -> str:
     html = (
         _environment()
         .get_template(page.template)
-        .render(**frame, page=page, steps=next_steps(shown), place=WORDS, **page.contents)
+        .render(
+            **frame, live=live, page=page, steps=next_steps(shown), place=WORDS, **page.contents
+        )
     )
     used = words_in(_text(html), [d.term for d in definitions])
     words = _environment().get_template("words.html").render(words=used)
@@ -149,7 +169,7 @@ def write_report(result: Result | Document, directory: str | os.PathLike[str]) -
         UnknownNameError, LogError: as `render`; nothing is written then.
         OutputError: it cannot be written; an earlier report stays as it was.
     """
-    target = Path(directory) / "report.html"
+    target = Path(directory) / PAGE
     write_atomically(target, render(result))
     return target
 

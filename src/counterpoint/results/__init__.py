@@ -8,6 +8,7 @@ field that is wrong.
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.results.diagnosis import DiagnosisResult
+from counterpoint.results.folder import FolderResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Document, Result
@@ -23,6 +24,7 @@ __all__ = [
     "ComparisonResult",
     "DiagnosisResult",
     "Document",
+    "FolderResult",
     "GameResult",
     "JudgeCheckResult",
     "PopulationResult",

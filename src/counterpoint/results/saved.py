@@ -12,6 +12,7 @@ from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.diagnosis import DiagnosisResult
+from counterpoint.results.folder import FolderResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Document, Result
@@ -27,6 +28,7 @@ KINDS: Mapping[str, type[Result]] = {
         AuditResult,
         ComparisonResult,
         DiagnosisResult,
+        FolderResult,
         GameResult,
         JudgeCheckResult,
         PopulationResult,
@@ -38,6 +40,8 @@ KINDS: Mapping[str, type[Result]] = {
     )
 }
 """Schema of a document to the kind of result that it holds."""
+RESULTS = "results.json"
+"""Name of the file that holds a result."""
 
 
 def document_of(value: object) -> Any:

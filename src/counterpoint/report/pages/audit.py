@@ -34,7 +34,7 @@ CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 def audit_page(audit: AuditResult) -> Page:
     """Returns the page of an audit."""
     problems = [f for f in audit.findings if f.verdict == FOUND]
-    names = list(dict.fromkeys(f.name.replace("_", " ") for f in problems))
+    sentence = audit_headline(audit)
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
@@ -49,9 +49,7 @@ def audit_page(audit: AuditResult) -> Page:
         subject=audit.source,
         file_name=Path(audit.source).stem,
         details=[audit.format],
-        verdict=Headline(
-            _headline(names), f"{audit.warning} {why}" if audit.warning else why, facts
-        ),
+        verdict=Headline(sentence, f"{audit.warning} {why}" if audit.warning else why, facts),
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),
         picture="panel",
@@ -70,8 +68,10 @@ def audit_page(audit: AuditResult) -> Page:
     )
 
 
-def _headline(names: Sequence[str]) -> str:
+def audit_headline(audit: AuditResult) -> str:
     """Returns the number of findings, and as many names as the words of a headline allow."""
+    problems = (f.name for f in audit.findings if f.verdict == FOUND)
+    names = list(dict.fromkeys(name.replace("_", " ") for name in problems))
     if not names:
         return "Nothing was found in what could be computed."
     shown = len(names)

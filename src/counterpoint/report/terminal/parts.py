@@ -29,6 +29,7 @@ from counterpoint.report.pages.diagnosis import (
     diagnosis_verdict,
     health_table,
 )
+from counterpoint.report.pages.folder import entry_table, folder_headline, left_out_table
 from counterpoint.report.pages.game import (
     equilibrium_table,
     learned_table,
@@ -73,6 +74,7 @@ from counterpoint.report.toolkit.tables import Cell, Column, Cure, Table, TableR
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
+from counterpoint.results.folder import FolderResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.population import PopulationArm, PopulationResult
@@ -398,6 +400,17 @@ def _signal_kept(agent: AgentSeries) -> str:
         return sentence
     cause = agent.cause[-1]
     return f"{sentence}, collapsed{f' ({cause})' if cause else ''}"
+
+
+def folder_parts(folder: FolderResult) -> list[RenderableType]:
+    """Returns how many results and runs there are, a row for each, and what is left out."""
+    parts: list[RenderableType] = [Text(folder_headline(folder))]
+    if folder.entries:
+        parts.append(terminal_table(entry_table("all", "", folder.entries)))
+    if folder.left_out:
+        count = counted(len(folder.left_out), "path")
+        parts.append(terminal_table(left_out_table(folder), title=f"{count} left out"))
+    return parts
 
 
 def team_parts(team: TeamResult) -> list[RenderableType]:

@@ -59,6 +59,8 @@ class Cell:
     """Name of the place on the page to which the text is linked."""
     name: str = ""
     """Name of this cell on the page, for links to it."""
+    address: str = ""
+    """Percent-encoded path, from the page on, of the file to which the text is linked."""
 
     @property
     def values(self) -> tuple[Exact, ...]:
