@@ -121,7 +121,8 @@ def test_composites_have_readable_names() -> None:
         ("grpo,weights=a+b", "got weights='a+b'; wanted a value that the field can take"),
         (
             "gripo",
-            "got scheme 'gripo'; did you mean grpo? `counterpoint schemes` lists them all",
+            "got scheme 'gripo'; did you mean grpo or gigpo or magrpo? `counterpoint schemes` "
+            "lists them all",
         ),
         ("0", "got scheme '0'; `counterpoint schemes` lists them all"),
         (
