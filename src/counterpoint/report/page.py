@@ -119,7 +119,7 @@ def render(result: Result | Document) -> str:
 
 WORDS = Markup("<!-- words -->")
 """Marks the place of the words: text that is escaped cannot hold it."""
-_NOT_SHOWN = re.compile(r"<style>[^<]*</style>|<[^>]*>")
+_NOT_SHOWN = re.compile(r"<style>[^<]*</style>|<[^<>]*>")
 
 
 def _text(html: str) -> str:
