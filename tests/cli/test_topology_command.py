@@ -24,7 +24,7 @@ def test_a_table_a_page_and_logs_that_the_audit_reads(tmp_path, capsys):
     out, log = tmp_path / "out", tmp_path / "log"
     assert main(["topology", "hidden_profile", *SMALL, "--out", str(out), "--log", str(log)]) == 0
     shown = capsys.readouterr().out
-    assert "of the variance" in shown
+    assert "of variance" in shown
     assert "measured on seeds on which it was not chosen" in shown.replace("\n", " ")
     page = (out / "report.html").read_text()
     assert page.count("<polygon") == 6 + 12  # arrows of a star and of a complete graph of four

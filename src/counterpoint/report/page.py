@@ -129,7 +129,7 @@ def render(result: Result | Document, live: Live | None = None) -> str:
 
 WORDS = Markup("<!-- words -->")
 """Marks the place of the words: text that is escaped cannot hold it."""
-_NOT_SHOWN = re.compile(r"<style>[^<]*</style>|<[^>]*>")
+_NOT_SHOWN = re.compile(r"<style>[^<]*</style>|<[^<>]*>")
 
 
 def _text(html: str) -> str:
