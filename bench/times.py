@@ -33,15 +33,11 @@ from counterpoint.worlds import find_world
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "bench" / "data" / "times.json"
 UNEQUAL = ["compare", "spread", "--set", "stakes=agent_0:100", "--out", "stakes"]
-PAIR = ["compare", "spread", "--schemes", "mappo_pooled,happo_per_agent", "--seeds", "5",
-        "--budget", "60000"]  # fmt: skip
 COPIES = 128
 """Copies side by side that a training of one of our own environments has."""
 COMMANDS = {
     "demo": ["demo"],
     "compare": UNEQUAL,
-    "compare_pair": [*PAIR, "--out", "spread"],
-    "compare_unequal_pair": [*PAIR, "--set", "stakes=agent_0:100", "--out", "unequal"],
 }
 """Name to the arguments of `counterpoint`, as the pages have them."""
 
@@ -124,13 +120,13 @@ def main() -> int:
         value = MEASURES[name]()
         numbers[name] = asdict(value) if isinstance(value, Spent) else round(value)
         print(name, numbers[name])
-    document = {
-        "date": date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "numbers": numbers,
-    }
-    options.out.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        document = {
+            "date": date.today().isoformat(),
+            "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+            "python": platform.python_version(),
+            "numbers": numbers,
+        }
+        options.out.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     return 0
 
 

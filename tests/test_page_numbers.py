@@ -60,8 +60,8 @@ def claims():
     found = diagnose(log, "mappo_pooled", rng=np.random.default_rng(0))
     speaker, listener = found.agents["speaker"], found.agents["listener"]
     seconds = re.search(r"train .*--seconds (\d+)", (ROOT / PAGES[3]).read_text("utf-8"))
-    compared = (times[name]["wall_seconds"] for name in ("compare_pair", "compare_unequal_pair"))
-    minutes = (int(seconds[1]) + sum(compared)) / 60
+    longest = times["compare"]["cpu_seconds"] / 2  # on two idle cores; the page has two, shorter
+    minutes = (int(seconds[1]) + 2 * longest) / 60
     level = signature(bootstrap_interval).parameters["level"].default
     seeds, scale = WORDS[Demo().seeds], WORDS[int(scale_of_the_demo())]
     team = WORDS[len(cp.find_world("regions").make().agents)]
@@ -133,7 +133,7 @@ def test_a_planted_number_is_seen():
 )
 def test_a_time_on_a_page_lies_between_the_idle_machine_and_the_busy_one(name, page, shown):
     """CPU time over two processes is what two idle cores need at least."""
-    seconds = {"ten seconds": 10, "20 seconds": 20, "half a minute": 30, "a minute": 60}
+    seconds = {"ten seconds": 10, "20 seconds": 20, "half a minute": 30, "two minutes": 120}
     said = seconds[re.search(shown, (ROOT / page).read_text("utf-8"))[1]]
     spent = json.loads((ROOT / "bench/data/times.json").read_text("utf-8"))["numbers"][name]
     assert 0.8 * spent["cpu_seconds"] / 2 <= said <= 1.2 * spent["wall_seconds"]

@@ -32,8 +32,8 @@ class Picture(str):
         return str(self)
 
     def __repr__(self) -> str:
-        title = re.search(r"<title[^>]*>(.*?)</title>", self)
-        return f"<Picture: {title[1] if title else 'no title'}>"
+        title = self.partition("<title")[2].partition(">")[2].partition("</title>")[0]
+        return f"<Picture: {title or 'no title'}>"
 
 
 def picture(result: Result | Document) -> Picture:
@@ -82,15 +82,11 @@ def _style() -> str:
     sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
     light = sheet.partition("{")[2].partition("}")[0].replace("--paper: #fdfcf9", "--paper: #fff")
     rules = sheet.partition("/* drawings")[2].partition("*/")[2].partition("/* end of drawings")[0]
-    scoped = re.sub(
-        r"([^{}]+)\{",
-        lambda rule: (
-            ", ".join(
-                f".counterpoint {one.strip().removeprefix('svg ')}" for one in rule[1].split(",")
-            )
-            + " {"
-        ),
-        rules,
+    scoped = " ".join(
+        ", ".join(f".counterpoint {one.strip().removeprefix('svg ')}" for one in names.split(","))
+        + f" {{{body}}}"
+        for names, _, body in (rule.partition("{") for rule in rules.split("}"))
+        if body
     )
     return (
         f".counterpoint {{ {' '.join(light.split())} "
