@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test test-all peers check bench docs clean
+.PHONY: demo test test-all peers check wheel bench docs clean
 
 .venv/.core: $(SOURCES)
 	$(PYTHON) -m venv .venv
@@ -39,11 +39,17 @@ check: .venv/.dev  ## what people, hooks and CI run before the tests
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python docs/words.py
+	$(BIN)/python docs/tables.py --check
 
-docs: .venv/.dev  ## regenerate what the code knows (help, catalogue, headline), and build the site
+docs: .venv/.dev  ## regenerate what the code knows (help, catalogue, headline, notebooks, tables), and build the site
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/headline.py
+	$(BIN)/python docs/notebooks.py
+	$(BIN)/python docs/tables.py
 	$(BIN)/python docs/site.py
+
+wheel: .venv/.dev  ## the built wheel with each extra in an empty environment (network, 10 GB, an hour)
+	$(BIN)/python bench/wheel.py
 
 bench: .venv/.dev  ## the experiments behind every number in the docs, with intervals
 	$(BIN)/python bench/run.py --out counterpoint-out/bench
@@ -67,6 +73,8 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/peer_environments.py
 	$(BIN)/python bench/peers/edge_cases.py
 	$(BIN)/python bench/cooperation.py --out counterpoint-out/bench/cooperation.csv
+	$(BIN)/python bench/times.py
+	$(BIN)/python bench/front_door.py
 
 clean:
 	rm -rf .venv build dist site

@@ -1,6 +1,7 @@
 """Write the parts of the documentation that the code already knows; `--check` only compares.
 
-docs/reference/commands.md is what `--help` prints, docs/reference/schemes.md is the catalogue.
+docs/reference/commands.md is what `--help` prints, docs/reference/schemes.md is the catalogue, and
+docs/reference/glossary.md the words of the reports.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from counterpoint.cli.catalogue import scheme_facts
 from counterpoint.cli.commands import COMMANDS
 from counterpoint.cli.main import main
 from counterpoint.credit import Scheme
+from counterpoint.report.glossary import CONDITIONS, GLOSSARY
 from counterpoint.worlds.kind import documented_fields
 
 ROOT = Path(__file__).parent
@@ -65,6 +67,25 @@ def schemes_page() -> str:
         given = ", ".join(f"{key}={value!r}" for key, value in facts.fields.items())
         lines.append(f"```python\nScheme({given})\n```\n")
     return "\n".join(lines)
+
+
+def glossary_page() -> str:
+    """The words of the pages and tables, by subject."""
+    lines = [
+        HEAD,
+        "# Glossary\n",
+        "Words, codes and abbreviations of the pages, reports and terminal output, by subject. A "
+        "healthy value stands beside each number that has one. A report ends with those that it "
+        "uses.\n",
+    ]
+    for subject, words in GLOSSARY.items():
+        lines.append(f"## {subject}\n")
+        for word in words:
+            title, address = word.see
+            lines.append(f"### {word.term}\n{word.meaning} [{title}]({address})\n")
+            if word.term == "C1 to C7":
+                lines += [f"- {code}: {meaning}." for code, meaning in CONDITIONS.items()] + [""]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 API = (
@@ -124,7 +145,10 @@ def _api_page(name: str) -> str:
 
 def run(check: bool) -> int:
     """Write the pages, or say which of them are out of date."""
-    pages = {"commands.md": commands_page(), "schemes.md": schemes_page(), **api_pages()}
+    pages = {
+        "commands.md": commands_page(), "schemes.md": schemes_page(),
+        "glossary.md": glossary_page(), **api_pages(),
+    }  # fmt: skip
     stale = []
     for name, text in pages.items():
         file = ROOT / "reference" / name

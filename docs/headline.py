@@ -6,10 +6,11 @@ code does not print. `python docs/headline.py --check` only compares.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from tables import filled
 
 from counterpoint.comparison import Plan, compare
 from counterpoint.results import ComparisonResult
@@ -121,22 +122,14 @@ def _text(
     )
 
 
-def filled(page: str, table: str) -> str:
-    """Returns a page with the table between its two marks."""
-    return re.sub(
-        r"(<!-- headline -->\n).*?(<!-- /headline -->)",
-        lambda marks: f"{marks[1]}{table}\n{marks[2]}",
-        page,
-        flags=re.DOTALL,
-    )
-
-
 def main(arguments: Sequence[str]) -> int:
     """Writes the pages and the picture, or says which are out of date."""
     compared = result()
     numbers = table(compared)
     wanted = {PICTURE: picture(compared)}
-    wanted |= {page: filled(page.read_text(encoding="utf-8"), numbers) for page in PAGES}
+    wanted |= {
+        page: filled(page.read_text(encoding="utf-8"), "headline", numbers) for page in PAGES
+    }
     stale = [
         path
         for path, text in wanted.items()

@@ -299,6 +299,32 @@ def test_no_modules_import_each_other() -> None:
     assert circles(sources) == []
 
 
+# --- pages that an installed user does not have -------------------------------------------------
+
+
+def named_pages(source: str) -> list[str]:
+    """Returns the shown texts of a source that name a page of docs/, which the wheel lacks."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in docstrings and re.search(r"\bdocs/", node.value)
+    ]
+
+
+def test_the_gate_finds_a_page_in_a_message_and_not_in_a_docstring() -> None:
+    planted = "def f(x):\n    raise E(f'{x}: see docs/how-to/logs.md')"
+    assert named_pages(planted) == [": see docs/how-to/logs.md"]
+    assert named_pages("def f():\n    'As docs/how-to/logs.md says.'\n    return 'my_docs'") == []
+
+
+def test_no_text_of_the_package_names_a_page_that_it_does_not_ship() -> None:
+    named = {path.name: named_pages(path.read_text("utf-8")) for path in SOURCES}
+    assert {name: texts for name, texts in named.items() if texts} == {}
+
+
 # --- paths of a machine -------------------------------------------------------------------------
 
 MACHINE_PATH = re.compile(

@@ -29,6 +29,7 @@ FRONT = {
     "read_logs": "readers",
     "read_decisions": "readers",
     "read_result": "results",
+    "picture": "report",
     "render": "report",
     "write_report": "report",
 }

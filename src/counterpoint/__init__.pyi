@@ -15,6 +15,7 @@ from counterpoint.judge import rank_groups as rank_groups
 from counterpoint.population import compare_populations as compare_populations
 from counterpoint.readers import read_decisions as read_decisions
 from counterpoint.readers import read_logs as read_logs
+from counterpoint.report import picture as picture
 from counterpoint.report import render as render
 from counterpoint.report import write_report as write_report
 from counterpoint.results import read_result as read_result

@@ -1,8 +1,53 @@
 """The errors that Counterpoint raises: one root, each member also a standard-library error.
 
 A message names the input, the requirement, and the remedy. Catch `CounterpointError` for
-everything of ours, or the standard-library class that you would expect anyway.
+everything of ours, or the standard-library class that you would expect anyway. `choices` ends the
+message about a name that is unknown.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+FEW = 12
+"""Maximum number of names that a message lists if a command lists them too."""
+ALIKE = 0.68
+"""Share of letters in the same order from which on a name is suggested."""
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Returns the known names that `name` begins, or those that are spelled most like it.
+
+    Capitals, and the signs between words, make no difference.
+    """
+    folded: dict[str, list[str]] = {}
+    for one in dict.fromkeys(known):
+        folded.setdefault(_folded(one), []).append(one)
+    text = _folded(name)
+    starts = sorted((one for one in folded if text and one.startswith(text)), key=len)
+    alike = starts or get_close_matches(text, folded, most, ALIKE)
+    return [one for like in alike for one in folded[like]][: 1 if text in folded else most]
+
+
+def choices(name: str, known: Iterable[str], listed_by: str = "") -> str:
+    """Returns the end of a message about an unknown name: the nearest names, then all.
+
+    Args:
+        name: the unknown one.
+        known: the names that there are.
+        listed_by: the command that lists them, for more names than a line should have.
+    """
+    names = list(dict.fromkeys(known))
+    near = nearest(name, names)
+    all_of_them = f"wanted one of {', '.join(names)}" if names else "there is none"
+    if listed_by and len(names) > FEW:
+        all_of_them = f"`{listed_by}` lists them all"
+    return f"; did you mean {' or '.join(near)}? {all_of_them}" if near else f"; {all_of_them}"
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "_").replace(" ", "_")
 
 
 class CounterpointError(Exception):

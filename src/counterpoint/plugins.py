@@ -18,12 +18,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from counterpoint.errors import PluginError, UnknownNameError
+from counterpoint.errors import PluginError, UnknownNameError, choices
 
 T = TypeVar("T")
 
@@ -154,11 +153,7 @@ class Registry(Mapping[str, T]):
             return self[name]
         except KeyError:
             kind = self.group.removeprefix(PREFIX).removesuffix("s")
-            near = get_close_matches(name, list(self), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UnknownNameError(
-                f"got {kind} '{name}'; wanted one of {', '.join(self)}{hint}"
-            ) from None
+            raise UnknownNameError(f"got {kind} '{name}'{choices(name, self)}") from None
 
     def package(self, name: str) -> str | None:
         """Returns the name and version of the package that adds a part; None if it is built in."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from functools import cache
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
+from counterpoint.errors import CounterpointError, SettingError, UnknownNameError, choices
 
 GivenSettings = Mapping[str, object]
 """Settings by name, as the user gave them: text, or values of the fields' types."""
@@ -83,8 +82,7 @@ def settings_from(given: GivenSettings | None, settings: type[S], owner: str) ->
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise UnknownNameError(
-            f"got setting {', '.join(unknown)} of '{owner}'; "
-            f"wanted one of {', '.join(known)}{did_you_mean(unknown[0], known)}"
+            f"got setting {', '.join(unknown)} of '{owner}'{choices(unknown[0], known)}"
         )
     try:
         return msgspec.convert(values, settings, strict=False)
@@ -117,7 +115,7 @@ def require_choices(settings: object) -> None:
     for name, hint in get_type_hints(type(settings)).items():
         value, wanted = getattr(settings, name), get_args(hint)
         if get_origin(hint) is Literal and value not in wanted:
-            raise SettingError(f"got {name}={value!r}; wanted one of {', '.join(wanted)}")
+            raise SettingError(f"got {name}={value!r}{choices(str(value), map(str, wanted))}")
 
 
 @dataclass(frozen=True)
@@ -161,12 +159,6 @@ def _ranges(settings: type) -> list[tuple[str, Range]]:
         if isinstance(part, Range)
     ]
     return list(dict.fromkeys(ranges))  # each class repeats the fields of its bases
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns `; did you mean x?` for the known name that is most like `name`, or nothing."""
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def from_text(value: Any) -> Any:

@@ -1,9 +1,10 @@
-"""`counterpoint import`, `audit`, `audits`, `compare-outcomes`: the real commands on real files."""
+"""`counterpoint import`, `audit`, `compare-outcomes`: the real commands on real files."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -156,7 +157,19 @@ def test_one_audit_alone(tmp_path, capsys):
     log = write(tmp_path / "log.jsonl", "ours", 1)
     told = json.loads(ask(capsys, "audit", log, "--only", "idleness", "--json")[1])
     assert {finding["audit"] for finding in told["findings"]} == {"idleness"}
-    assert set(json.loads(ask(capsys, "audits", "--json")[1])) >= {"idleness", "worth", "stuck"}
+    for name in ("audit", "audits"):
+        assert set(json.loads(ask(capsys, name, "--json")[1])) >= {"idleness", "worth", "stuck"}
+    status, _, err = ask(capsys, "audit", "--fail-on", "stuck")  # a forgotten log
+    assert (status, "options and no log" in err) == (2, True)
+
+
+def test_the_next_command_has_the_path_of_the_log(tmp_path, capsys):
+    folder = tmp_path / "our logs"
+    folder.mkdir()
+    log = write(folder / "log.jsonl", "ours", 1, "stuck")
+    _, _, err = ask(capsys, "audit", log)
+    line = err.splitlines()[-1].removeprefix("next: ")
+    assert shlex.split(line)[:3] == ["counterpoint", "audit", str(log)]
 
 
 def test_what_is_imported_is_what_was_read(tmp_path, capsys):

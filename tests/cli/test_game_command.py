@@ -45,8 +45,10 @@ def test_players_beyond_two(capsys):
 def test_games_are_listed(capsys):
     assert main(["games", "--json"]) == 0
     assert "prisoners_dilemma" in json.loads(capsys.readouterr().out)
-    assert main(["games"]) == 0
+    assert main(["game"]) == 0
     assert "climbing" in capsys.readouterr().out
+    assert main(["game", "--learn"]) == 2
+    assert "options and no game" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

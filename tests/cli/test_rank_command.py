@@ -64,13 +64,19 @@ def test_programmatic_as_json(tmp_path, capsys):
 
 
 def test_rewards_are_written_beside_the_runs(tmp_path, capsys):
-    file, out = write(tmp_path / "g.jsonl", 3), tmp_path / "ranked.jsonl"
+    file, out = write(tmp_path / "g.jsonl", 3), tmp_path / "ranked"
     status, shown, err = rank(capsys, file, "--judge", "programmatic", "--set", "accuracy=1",
                               "--store", tmp_path / "s", "--out", out)  # fmt: skip
     assert status == 0
+    assert "3 of 3 groups have rewards" in shown
     assert "3 groups, 0 void" in shown
-    assert str(out) in err
-    for line in out.read_text("utf-8").splitlines():
+    assert str(out / "ranked.jsonl") in err
+    assert "next: counterpoint judge check labelled.jsonl --judge programmatic" in err
+    page = (out / "report.html").read_text("utf-8")
+    assert "3 of 3 groups have rewards" in page
+    assert main(["report", str(out), "--out", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text("utf-8") == page
+    for line in (out / "ranked.jsonl").read_text("utf-8").splitlines():
         told = json.loads(line)
         best = max(told["runs"], key=lambda run: run["score"])
         assert best["judge_reward"] == 1

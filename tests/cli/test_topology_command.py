@@ -24,7 +24,7 @@ def test_a_table_a_page_and_logs_that_the_audit_reads(tmp_path, capsys):
     out, log = tmp_path / "out", tmp_path / "log"
     assert main(["topology", "hidden_profile", *SMALL, "--out", str(out), "--log", str(log)]) == 0
     shown = capsys.readouterr().out
-    assert "of the variance" in shown
+    assert "of variance" in shown
     assert "measured on seeds on which it was not chosen" in shown.replace("\n", " ")
     page = (out / "report.html").read_text()
     assert page.count("<polygon") == 6 + 12  # arrows of a star and of a complete graph of four
@@ -40,22 +40,29 @@ def test_a_table_a_page_and_logs_that_the_audit_reads(tmp_path, capsys):
     assert told["episodes"] == 20
 
 
-def test_a_search(capsys):
+def test_a_search(tmp_path, capsys):
     asked = ["topology", "hidden_profile", *SMALL, "--search", "1000"]
     assert main([*asked, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["winner"]["prompt"] == "optimal"
     assert main(asked) == 0
     assert "on fresh items" in capsys.readouterr().out.replace("\n", " ")
-    assert main([*asked, "--out", "x"]) == 2
+    assert main([*asked, "--out", str(tmp_path)]) == 0
+    assert "The search chose" in (tmp_path / "report.html").read_text()
+    assert (
+        "next: counterpoint topology hidden_profile --topologies solo," in capsys.readouterr().err
+    )
 
 
 def test_topologies_are_listed(capsys):
-    assert main(["topologies", "--json"]) == 0
+    assert main(["topology", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["star"]["order"] == "2(1) 3(1) 4(1) → 1(all); 1 decides"
     assert told["star"]["messages"] == 6
-    assert main(["topologies", "--members", "6"]) == 0
-    assert "blackboard" in capsys.readouterr().out
+    for name in ("topology", "topologies"):
+        assert main([name, "--members", "6"]) == 0
+        assert "blackboard" in capsys.readouterr().out
+    assert main(["topology", "--seeds", "3"]) == 2
+    assert "options and no world" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,6 @@ def test_no_two_entries_are_the_same_scheme():
     assert len(set(schemes)) == len(schemes)
 
 
-def test_an_unknown_name_lists_what_there_is():
-    with pytest.raises(UnknownNameError, match=r"grpu.*agent_wise"):
+def test_an_unknown_name_names_the_list_of_what_there_is():
+    with pytest.raises(UnknownNameError, match=r"grpu.*grpo.*`counterpoint schemes` lists"):
         scheme_named("grpu")

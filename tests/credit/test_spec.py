@@ -121,14 +121,15 @@ def test_composites_have_readable_names() -> None:
         ("grpo,weights=a+b", "got weights='a+b'; wanted a value that the field can take"),
         (
             "gripo",
-            f"got scheme 'gripo'; wanted one of {', '.join(catalogue())}; did you mean grpo?",
+            "got scheme 'gripo'; did you mean grpo or gigpo or magrpo? `counterpoint schemes` "
+            "lists them all",
         ),
-        ("0", f"got scheme '0'; wanted one of {', '.join(catalogue())}"),
+        ("0", "got scheme '0'; `counterpoint schemes` lists them all"),
         (
             "grpo,flor=1",
-            f"got 'flor'; wanted a field of Scheme: {FIELDS}; did you mean floor?",
+            f"got field 'flor' of a scheme; did you mean floor? wanted one of {FIELDS}",
         ),
-        ("grpo,0=1", f"got '0'; wanted a field of Scheme: {FIELDS}"),
+        ("grpo,0=1", f"got field '0' of a scheme; wanted one of {FIELDS}"),
     ],
 )
 def test_what_was_got_and_what_was_wanted_is_said_in_full(text: str, said: str) -> None:
@@ -137,10 +138,10 @@ def test_what_was_got_and_what_was_wanted_is_said_in_full(text: str, said: str) 
     assert str(refused.value) == said
 
 
-def test_names_that_a_caller_knows_beside_these_are_listed_and_guessed() -> None:
+def test_names_that_a_caller_knows_beside_these_are_guessed() -> None:
     with pytest.raises(UnknownNameError) as refused:
         scheme_named("own_thinh", also=("own_thing",))
-    assert str(refused.value).endswith(", own_thing; did you mean own_thing?")
+    assert "; did you mean own_thing? " in str(refused.value)
 
 
 def test_who_needs_one_scheme_names_the_other() -> None:

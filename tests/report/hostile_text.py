@@ -65,7 +65,7 @@ NAMED = {
 
 FIXED = {
     *(("", "schema"), ("decoupling", "verdict"), ("verdict", "decision"), ("findings", "verdict")),
-    ("topology", "decides"),
+    *(("topology", "decides"), ("entries", "address"), ("entries", "page")),
 }
 """Parent and key of parts whose strings can have no other values: others are refused."""
 FIXED_ANYWHERE = {"kind", "axis"}

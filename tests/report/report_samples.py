@@ -365,6 +365,25 @@ def audited() -> dict[str, Any]:
     return document_of(replace(result, skipped=["README.md: no log, skipped"]))
 
 
+def listed() -> dict[str, Any]:
+    """A folder with a comparison, one of its trainings, a run that failed, and a damaged file."""
+    entry = {"kind": "Training", "subject": "spread", "updated": "2026-01-02T03:04:05+00:00"}
+    return {
+        "schema": "counterpoint.folder/1", "version": "0.1.0", "folder": "counterpoint-out",
+        "depth": 8, "drawn": [], "left_out": [{"path": "bad", "reason": "it is not JSON"}],
+        "entries": [
+            {**entry, "path": "a b", "address": "a%20b", "page": "a%20b/report.html",
+             "kind": "Comparison", "headline": "Use grpo."},
+            {**entry, "path": "a b/runs/1", "address": "a%20b/runs/1", "inside": "a b",
+             "headline": "It returns 3.", "page": "a%20b/runs/1/report.html",
+             "status": "finished", "return": 3.25},
+            {**entry, "path": "bad run", "address": "bad%20run", "page": "bad%20run/report.html",
+             "headline": "It has no return.", "status": "failed", "error": "RuntimeError",
+             "return": None},
+        ],
+    }  # fmt: skip
+
+
 def topologies() -> dict[str, Any]:
     """A small comparison of topologies, as its JSON file has it."""
     import json

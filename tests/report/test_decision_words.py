@@ -11,7 +11,6 @@ from rich.console import Console
 
 from counterpoint.report import render
 from counterpoint.report.pages.comparison.decision_words import (
-    MOST_WORDS,
     comparison_headline,
     comparison_verdict,
     decision_sentences,
@@ -19,6 +18,7 @@ from counterpoint.report.pages.comparison.decision_words import (
     listed,
 )
 from counterpoint.report.terminal.parts import comparison_parts
+from counterpoint.report.toolkit.frame import MOST_WORDS
 from counterpoint.results import ComparisonResult, read_result
 from counterpoint.results.comparison import (
     AgentResult,

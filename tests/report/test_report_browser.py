@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hostile_text import PAYLOADS, hostile
+from page_kinds import documents
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
 from report_samples import (
@@ -16,6 +17,7 @@ from report_samples import (
     comparison,
     diagnosis,
     language_training,
+    listed,
     spoken,
     stepwise,
     topologies,
@@ -42,6 +44,7 @@ SMALL = {
     "spoken": spoken(2, 4),
     "language": language_training(12),
     "audit": audited(),
+    "folder": listed(),
     "topology": topologies(),
 }
 
@@ -174,39 +177,111 @@ def test_the_page_never_scrolls_sideways(watched: Watched, name: str) -> None:
         assert watched.tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-SMALLEST = """() => Math.min(...[...document.querySelectorAll('svg text')]
-  .filter(t => t.getClientRects().length)
-  .map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().d))"""
+NARROW, WIDTHS = 390, (1400, 390)
+FAULTS = """() => {
+  const faults = [], box = e => e.getBoundingClientRect();
+  const shown = e => { const b = box(e); return b.width > 1 && b.height > 1
+    && getComputedStyle(e).visibility !== 'hidden'
+    && !e.closest('.unseen, .skip, [aria-hidden]'); };
+  const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+  const rgba = c => {
+    const m = (c.match(/[\\d.]+/g) || []).map(Number), s = c.startsWith('color(') ? 255 : 1;
+    return [m[0] * s, m[1] * s, m[2] * s, m.length > 3 ? m[3] : 1]; };
+  const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] + under[i] * (1 - top[3]));
+  const ground = e => { const chain = [];
+    for (let at = e; at; at = at.parentElement)
+      chain.push(rgba(getComputedStyle(at).backgroundColor));
+    return chain.reverse().reduce((under, top) => over(top, under), [255, 255, 255]); };
+  const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .04045 ? v / 12.92
+    : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
+  const contrast = (a, b) => { const [h, l] = [light(a), light(b)].sort((x, y) => y - x);
+    return (h + .05) / (l + .05); };
+  for (const e of document.querySelectorAll('body *')) {
+    if (!own(e) || !shown(e) || e.closest('style, title, desc')) continue;
+    const style = getComputedStyle(e), inside = e.closest('svg'), text = e.textContent.trim();
+    const size = parseFloat(style.fontSize) * (inside ? e.getScreenCTM().d : 1);
+    if (size < 11.95) faults.push(`small ${size.toFixed(1)}: ${text.slice(0, 40)}`);
+    let under = ground(inside ? inside.parentElement : e);
+    if (e.classList.contains('within')) under = rgba(getComputedStyle(
+      document.querySelector('svg .s1[fill]')).getPropertyValue('--c')
+      .replace(/#(..)(..)(..)/, (_, ...h) => h.slice(0, 3).map(x => parseInt(x, 16)).join(' ')));
+    const ink = over(rgba(inside ? style.fill : style.color), under);
+    const c = contrast(ink, under.slice(0, 3));
+    if (c < 4.5) faults.push(`contrast ${c.toFixed(2)}: ${text.slice(0, 40)}`);
+  }
+  for (const svg of document.querySelectorAll('svg')) {
+    const texts = [...svg.querySelectorAll('text')].filter(shown).map(t => [t.textContent, box(t)]);
+    texts.forEach(([a, p], i) => texts.slice(i + 1).forEach(([b, q]) => {
+      if (p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 3
+          && q.top < p.bottom - 3) faults.push(`overlap: ${a} | ${b}`); }));
+    const page = document.documentElement.clientWidth, scrolls = svg.closest('.scroll');
+    if (!scrolls) texts.forEach(([a, p]) => {
+      if (p.right > page + 1 || p.left < -1) faults.push(`cut: ${a}`); });
+  }
+  if (document.documentElement.scrollWidth > innerWidth)
+    faults.push(`page is ${document.documentElement.scrollWidth} px wide`);
+  for (const e of document.querySelectorAll('body *')) {
+    const css = getComputedStyle(e);
+    const scrolls = /auto|scroll/.test(css.overflowX) && e.scrollWidth > e.clientWidth + 1;
+    if (scrolls && e.tabIndex < 0) faults.push(`no key reaches ${e.className}`);
+    if (/^(a|summary)$/.test(e.localName) && e.tabIndex < 0) faults.push('a link without focus');
+  }
+  return [...new Set(faults)];
+}"""
+EVERY = documents()
 
 
-@pytest.mark.parametrize("width", [360, 768, 820, 1280])
-def test_labels_of_pictures_can_be_read(browser: Browser, tmp_path: Path, width: int) -> None:
-    shown = Watched(browser, tmp_path, viewport={"width": width, "height": 800})
-    shown.show(render(WIDE["comparison"]))
-    assert shown.tab.evaluate(SMALLEST) >= 9.5
-    drawn = [shown.tab.locator(f".{size}").first.is_visible() for size in ("wide", "narrow")]
-    assert drawn == ([True, False] if width >= 820 else [False, True])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "name",
+    [  # one page of each kind of drawing is fast
+        pytest.param(name, marks=() if name in ("topology", "judge_check") else pytest.mark.slow)
+        for name in EVERY
+    ],
+)
+def test_every_page_can_be_read(browser: Browser, tmp_path: Path, name: str, scheme: str) -> None:
+    """No small, pale, overlapping or cut text, no sideways scroll, no place without a key."""
+    shown = Watched(browser, tmp_path, color_scheme=scheme)
+    html = render(EVERY[name])
+    for width in WIDTHS:
+        shown.tab.set_viewport_size({"width": width, "height": 900})
+        assert shown.show(html) == []
+        assert shown.tab.evaluate(FAULTS) == [], width
     shown.tab.close()
 
 
-COLLIDING = """() => [...document.querySelectorAll('svg')].flatMap(svg => {
-  const boxes = [...svg.querySelectorAll('text')].filter(t => t.getClientRects().length)
-    .map(t => [t.textContent, t.getBoundingClientRect()]);
-  return boxes.flatMap(([a, p], i) => boxes.slice(i + 1)
-    .filter(([, q]) => p.left < q.right - 1 && q.left < p.right - 1
-      && p.top < q.bottom - 3 && q.top < p.bottom - 3)
-    .map(([b]) => a + ' | ' + b));
-})"""
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ("svg text {", "svg text { font-size: 9px !important;", "small"),
+        ("--soft: #56595f", "--soft: #b0b0b0", "contrast"),
+        ("svg text {", "svg text { transform: translateX(-30px);", "cut"),
+        (".scroll {", ".scroll { width: 500px;", "page is"),
+        ('role="region" tabindex="0"', 'role="region"', "no key reaches"),
+        ("<text ", '<text class="tick" x="90" y="60">planted planted</text><text ', "overlap"),
+    ],
+)
+def test_what_cannot_be_read_is_seen(
+    browser: Browser, tmp_path: Path, before: str, after: str, fault: str
+) -> None:
+    """The same detectors on pages that were spoiled, without the policy that fixes the sheet."""
+    html = render(EVERY["topology"]).replace("<meta http-equiv", "<meta data-was")
+    assert before in html
+    shown = Watched(browser, tmp_path, viewport={"width": NARROW, "height": 900})
+    shown.show(html.replace(before, after))
+    assert any(found.startswith(fault) for found in shown.tab.evaluate(FAULTS))
+    shown.tab.close()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("name", ["comparison", "diagnosis"])
-def test_labels_of_pictures_do_not_collide(
-    browser: Browser, tmp_path: Path, name: str, width: int
+@pytest.mark.parametrize("width", [360, 1000])
+def test_a_chart_is_drawn_for_the_width_of_the_page(
+    browser: Browser, tmp_path: Path, width: int
 ) -> None:
     shown = Watched(browser, tmp_path, viewport={"width": width, "height": 800})
-    shown.show(render(WIDE[name]))
-    assert shown.tab.evaluate(COLLIDING) == []
+    shown.show(render(WIDE["comparison"]))
+    assert [f for f in shown.tab.evaluate(FAULTS) if not f.startswith("contrast")] == []
+    drawn = [shown.tab.locator(f".{size}").first.is_visible() for size in ("wide", "narrow")]
+    assert drawn == ([True, False] if width >= 976 else [False, True])
     shown.tab.close()
 
 
@@ -218,6 +293,24 @@ def test_a_table_is_downloaded_with_a_click(watched: Watched, tmp_path: Path) ->
     head, first, *_ = (tmp_path / "table.csv").read_text("utf-8").splitlines()
     assert head.startswith("scheme,title,kind,return_iqm,return_low,return_high")
     assert first.startswith("counterfactual,")
+
+
+FOCUSABLE = """() => [...document.querySelectorAll('a[href], summary, [tabindex="0"]')]
+  .filter(e => e.getClientRects().length).length"""
+
+
+@pytest.mark.parametrize("name", ["diagnosis", "ranking"])
+def test_the_keyboard_reaches_everything_on_its_way(watched: Watched, name: str) -> None:
+    watched.show(render(EVERY[name]))
+    wanted, reached = watched.tab.evaluate(FOCUSABLE), 0
+    watched.tab.evaluate("document.activeElement.dataset.seen = 1")
+    for _ in range(wanted + 5):
+        watched.tab.keyboard.press("Tab")
+        watched.tab.evaluate("document.activeElement.dataset.seen = 1")
+    reached = watched.tab.evaluate(
+        "[...document.querySelectorAll('[data-seen]')].filter(e => e !== document.body).length"
+    )
+    assert reached == wanted
 
 
 def test_the_keyboard_reaches_the_skip_link_first_and_then_everything(watched: Watched) -> None:

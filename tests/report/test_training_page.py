@@ -24,8 +24,8 @@ def test_it_says_where_the_run_stands():
 
 def test_a_run_that_goes_on_says_how_far_it_is():
     text = Page(render(training(20, "running"))).text
-    assert "so far, after 2,000 of 4,000 steps" in text
-    assert "stopped after 2,000" in Page(render(training(20, "stopped"))).text
+    assert "so far (2,000 of 4,000 steps)" in text
+    assert "stopped at 2,000 of 4,000 steps" in Page(render(training(20, "stopped"))).text
 
 
 def test_before_the_tenth_measurement_there_is_no_verdict():

@@ -10,6 +10,8 @@ from mutations import is_shown, mutations, saved, with_value, without
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
+from counterpoint.report.next_steps import next_steps
+from counterpoint.report.pages.population import population_headline
 from counterpoint.report.terminal.parts import population_parts
 from counterpoint.results import PopulationResult, encode, read_result
 
@@ -27,26 +29,56 @@ def test_a_saved_population_is_read_and_encoded_again(name: str) -> None:
 
 def test_a_page_shows_the_champions_twice_and_who_meets_whom() -> None:
     page = render(saved("population"))
-    assert "best_of_4 overtakes the single learner at 190 updates [25, ?]" in page
+    assert "no population is significantly better than one learner" in page
+    assert "updates, 95% interval [25, ?]" in page
+    assert "From there on best_of_4 is ahead by its mean." in page
     assert "The same as a table" in page
     assert "Who meets whom" in page
     duel = render(saved("population_duel"))
-    assert "league_2 is ahead of the single learner at every budget" in duel
+    assert "league_2 is ahead by its mean at every budget" in duel
     assert "best_of_2: mean payoff of each member (row) against each member (column)" in duel
     assert "−0.474" in duel
-    assert "At 100 updates best_of_4 is best: 2.850" in render(saved("population_alone"))
+    alone = render(saved("population_alone"))
+    assert "At 100 updates the champion of best_of_4 scores 2.85." in alone
+
+
+def headline(document: dict[str, Any]) -> str:
+    result = read_result(document)
+    assert isinstance(result, PopulationResult)
+    return population_headline(result)
+
+
+def test_a_population_is_named_as_better_only_if_it_is_significantly_so() -> None:
+    """The gaps are +1.573 [-.663, 3.808] and another that holds 0."""
+    document = saved("population")
+    assert headline(document).endswith("no population is significantly better than one learner.")
+    better = with_value(document, ("against_single", "pbt_4", "low"), 0.01)
+    assert headline(better) == "At 400 updates pbt_4 is better than one learner."
+    for name in ("best_of_4", "pbt_4"):
+        document = with_value(document, ("against_single", name, "high"), -0.01)
+    assert headline(document) == "At 400 updates every population is worse than one learner."
+
+
+def test_the_next_step_of_an_undecided_population_is_more_repeats() -> None:
+    (step,) = next_steps(read_result(saved("population")))
+    repeats = 4 * saved("population")["repeats"]
+    assert step.line.startswith(
+        f"counterpoint population climbing --members 1,4 --budget 400 --repeats {repeats}"
+    )
+    better = with_value(saved("population"), ("against_single", "pbt_4", "low"), 0.01)
+    assert next_steps(read_result(better)) == []
 
 
 def test_the_terminal_has_the_verdict_two_tables_and_how_members_meet() -> None:
     result = read_result(saved("population"))
     assert isinstance(result, PopulationResult)
-    verdict, arms, budgets, *lines = population_parts(result)
-    assert str(verdict).startswith("At 400 updates best_of_4 is best: 6.881 [4.578, 9.290]")
-    assert [str(column.header) for column in budgets.columns] == [
-        *("Budget", "single", "best_of_4", "pbt_4"),
-    ]
-    assert [str(cell) for cell in arms.columns[0].cells] == ["single", "best_of_4", "pbt_4"]
-    assert str(list(arms.columns[2].cells)[1]) == "+1.573 (−0.663 to +3.808)"
+    verdict, _, _, arms, budgets, *lines = population_parts(result)
+    assert str(verdict) == (
+        "At 400 updates no population is significantly better than one learner."
+    )
+    assert budgets.titles == ["Budget", "single", "best_of_4", "pbt_4"]
+    assert [str(row[0]) for row in arms.rows] == ["single", "best_of_4", "pbt_4"]
+    assert str(arms.rows[1][2]) == "+1.573 (−0.663 to +3.808)"
     assert str(lines[0]) == "best_of_4: members with themselves 4.627, with others 1.827"
     duel = read_result(saved("population_duel"))
     assert isinstance(duel, PopulationResult)

@@ -7,8 +7,8 @@ import json
 import pytest
 from msgspec.structs import replace
 from mutations import is_shown, mutations, saved
-from rich.table import Table
 
+from counterpoint.report.terminal.layout import FittedTable
 from counterpoint.report.terminal.parts import misses, team_parts
 from counterpoint.results import TeamResult, encode, read_result
 from counterpoint.results.team import LargeTasks, Throughput, UnfinishedTask, Unreported
@@ -23,8 +23,8 @@ def team() -> TeamResult:
 def shown(result: TeamResult) -> tuple[list[str], dict[str, str]]:
     """The sentences of a terminal, and the rows of its table by their names."""
     parts = team_parts(result)
-    table = next(part for part in parts if isinstance(part, Table))
-    names, values = (list(map(str, column.cells)) for column in table.columns)
+    table = next(part for part in parts if isinstance(part, FittedTable))
+    names, values = (list(map(str, column)) for column in zip(*table.rows, strict=True))
     sentences = [str(part) for part in parts if part is not table]
     return sentences, dict(zip(names, values, strict=True))
 

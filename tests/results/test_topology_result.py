@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mutations import is_shown, mutations, saved, with_value
@@ -11,15 +12,22 @@ from mutations import is_shown, mutations, saved, with_value
 from counterpoint.cli.main import main
 from counterpoint.errors import LogError
 from counterpoint.report import render
+from counterpoint.report.next_steps import next_steps
+from counterpoint.report.pages.search import farthest
 from counterpoint.results import TopologyResult, TopologySearchResult, encode, read_result
 
 KINDS = ("topology", "topology_no_shares")
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "topology_search"])
+@pytest.mark.parametrize("kind", [*KINDS, "topology_search", "topology_search_cells"])
 def test_a_saved_result_encodes_to_an_equal_document(kind: str) -> None:
     document = saved(kind)
-    added = {"topology": {"why_no_shares": None}, "topology_search": {"version": ""}}
+    added: dict[str, Any] = {
+        "topology": {"why_no_shares": None},
+        "topology_search": {"version": "", "cells": [], "scale": "", "config": {}},
+    }
+    if kind == "topology_search":
+        document["winner"]["shape"] = None
     assert json.loads(encode(read_result(document))) == document | added.get(kind, {})
 
 
@@ -42,22 +50,37 @@ def test_a_page_or_one_line_comes_of_every_change_of_one_value(kind: str) -> Non
     assert 0 < sum(shown) < len(shown)
 
 
-def test_a_search_is_read_or_refused_in_one_line() -> None:
-    document = saved("topology_search")
-    shown = [is_shown(changed, read_result) for changed in mutations(document)]
+def test_a_search_is_drawn_or_refused_in_one_line() -> None:
+    document = saved("topology_search_cells")
+    shown = [is_shown(changed) for changed in mutations(document)]
     assert 0 < sum(shown) < len(shown)
 
 
-def test_a_search_has_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "results.json").write_text(json.dumps(saved("topology_search")))
-    assert main(["report", str(tmp_path)]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err == (
-        "counterpoint: got a document of schema 'counterpoint.topology_search/1', which has no "
-        "page\n"
+@pytest.mark.parametrize("kind", ["topology_search", "topology_search_cells"])
+def test_a_search_has_a_page(kind: str, tmp_path: Path) -> None:
+    """The earlier version saved neither the candidates nor the shape of the winner."""
+    (tmp_path / "results.json").write_text(json.dumps(saved(kind)))
+    assert main(["report", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    chosen = {"topology_search": "solo with prompt naive: 0.62",
+              "topology_search_cells": "star with prompt optimal: 0.68"}[kind]  # fmt: skip
+    assert f"The search chose {chosen} on fresh items." in page
+    assert ("Score by topology" in page) == ("cells" in saved(kind))
+    assert ("The winner</h2>" in page) == ("cells" in saved(kind))
+
+
+def test_a_search_lists_its_candidates_by_how_far_they_came() -> None:
+    search = read_result(saved("topology_search_cells"))
+    assert isinstance(search, TopologySearchResult)
+    first, *others = search.cells
+    assert (first.topology, first.prompt) == (search.winner.topology, search.winner.prompt)
+    assert first.rounds == len(search.rounds)
+    assert [cell.rounds for cell in others] == sorted((c.rounds for c in others), reverse=True)
+    assert len(farthest(search)) == len({cell.topology for cell in search.cells})
+    (step,) = next_steps(search)
+    assert step.line == (
+        "counterpoint topology hidden_profile --topologies solo,star --prompts optimal --set bits=6"
     )
-    assert not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.parametrize(

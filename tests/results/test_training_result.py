@@ -94,9 +94,9 @@ def test_a_run_directory_is_read_as_far_as_it_has_come(tmp_path: Path) -> None:
         step=[40], snr=[0.5], collapsed=[False], cause=nothing, expected=["SPIKY"],
         **{key: nothing for key in AgentSeries.__struct_fields__[1:14] if key != "snr"},
     )  # fmt: skip
-    table = training_parts(result)[0]
-    assert [str(cell) for cell in table.columns[0].cells] == ["learning curve", "steps", "a"]
-    assert str(list(table.columns[1].cells)[1]) == "80 in 0 s, stopped"
+    rows = training_parts(result)[0].rows
+    assert [str(row[0]) for row in rows] == ["learning curve", "steps", "a"]
+    assert str(rows[1][1]) == "80 in 0 s, stopped"
 
 
 def test_values_that_somebody_edited_count_as_missing(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_collapsed_agent_is_named_with_its_cause() -> None:
         status="finished", step=40, returned=-2.0, normalized=0.5, curve={"step": [40]},
         agents={"a": agent},
     )  # fmt: skip
-    cells = [str(cell) for cell in training_parts(result)[0].columns[1].cells]
+    cells = [str(row[1]) for row in training_parts(result)[0].rows]
     assert cells[0].endswith("no episode ended")
     assert cells[1:3] == ["−2.000", "0.500"]
     assert cells[-1] == "signal kept 0.25 [0.12, 0.50], collapsed (DROWNED)"

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from counterpoint.errors import OutputError
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.index import Index, default_index, find_runs
+from counterpoint.runs.find import find_runs
+from counterpoint.runs.index import Index, default_index
 from counterpoint.runs.status import RunFacts
 
 

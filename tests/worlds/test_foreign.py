@@ -231,7 +231,7 @@ def test_what_cannot_be_resumed_says_so():
     ("name", "settings", "error", "complaint"),
     [
         ("nowhere:Env", {}, UnknownNameError, "there is no module nowhere"),
-        ("pettingzoo.nowhere:Env", {}, UnknownNameError, "there are .*classic"),
+        ("pettingzoo.nowhere:Env", {}, UnknownNameError, "wanted one of .*classic"),
         ("foreign_envs:LeavesOneByTwo", {}, UnknownNameError, "did you mean LeavesOneByOne"),
         ("foreign_envs:NOT_AN_ENVIRONMENT", {}, WorldError, "which is of type int"),
         (

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from msgspec.structs import replace
 
 from counterpoint.audits import AUDITS, audit_logs
 from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.progress import ReadingDisplay
-from counterpoint.cli.results import finish
-from counterpoint.errors import SettingError
+from counterpoint.cli.results import finish, first_step
+from counterpoint.errors import SettingError, choices
 from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND, Finding
@@ -40,7 +41,7 @@ class Watch:
         """
         audit, _, name = text.removesuffix(TEAM).partition(".")
         if audit not in AUDITS:
-            raise SettingError(f"got --fail-on {text}; wanted one of {', '.join(AUDITS)}")
+            raise SettingError(f"got --fail-on {text}{choices(audit, AUDITS)}")
         names = [finding.name for finding in AUDITS[audit].conclude([], [])]
         if name and name not in names:
             wanted = ", ".join(f"{audit}.{each}" for each in names)
@@ -58,19 +59,21 @@ class Watch:
 class Audit:
     """Search the logs of a team, written by any tool, for known failures of teams.
 
-    `counterpoint audits` lists them. The worst cases come first, each with its episode, its event,
+    `counterpoint audit` lists them. The worst cases come first, each with its episode, its event,
     a quotation and what it cost. Then each finding says whether the team as a whole has the
     failure: its value, its interval, and the null that it is compared with. No model is run and
     nothing leaves this machine. A finding does not name a cause.
 
     Examples:
+      counterpoint audit
       counterpoint audit runs/
       counterpoint audit chat.jsonl --outcomes outcomes.csv --out audit
       counterpoint audit runs/ --fail-on stuck.loop --fail-on idleness:team --json
     """
 
-    path: Annotated[Path, tyro.conf.Positional]
-    """A log or a folder of logs; `counterpoint import --help` lists the formats."""
+    path: Annotated[Path | None, tyro.conf.Positional] = None
+    """A log or a folder of logs; `counterpoint import --help` lists the formats. Without it, the
+    audits are listed."""
     outcomes: Path | None = None
     """A table with the scores of one agent, of isolated members and of the team on each task (CSV
     or JSON lines: task, setting, score, members, budget, answer)."""
@@ -89,6 +92,10 @@ class Audit:
 
     def run(self) -> int:
         """Reads, audits, saves and prints; returns 1 if --fail-on has found something."""
+        if self.path is None:
+            if self != Audit(json=self.json):  # a forgotten log is no audit that found nothing
+                raise SettingError("got options and no log; wanted counterpoint audit LOG")
+            return list_audits(self.json)
         watched = [Watch.of(name) for name in self.fail_on]
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
@@ -96,22 +103,17 @@ class Audit:
         with ReadingDisplay() as counter:
             result = audit_logs(self.path, outcomes, self.only, names, printer, counter)
         printer.finish()
-        finish(result, audit_parts, self.out, self.json)
+        # a saved result has the name of the log alone, and the next command needs its path
+        then = "" if self.outcomes else first_step(replace(result, source=str(self.path)))
+        finish(result, audit_parts, self.out, self.json, then)
         return int(any(each.fails(finding) for finding in result.findings for each in watched))
 
 
-@dataclass(frozen=True)
-class Audits:
-    """List the audits."""
-
-    json: bool = False
-    """Print as JSON alone."""
-
-    def run(self) -> int:
-        """Prints the name and the summary of each audit."""
-        facts = {name: each.summary for name, each in AUDITS.items()}
-        packages = {name: f" ({package})" for name in facts if (package := AUDITS.package(name))}
-        rows = [(name, summary + packages.get(name, "")) for name, summary in facts.items()]
-        table = text_table(("audit", "what it looks for"), rows)
-        finish(facts, lambda _: [table], None, self.json)
-        return 0
+def list_audits(json: bool) -> int:
+    """Prints the name and the summary of each audit; returns the exit status."""
+    facts = {name: each.summary for name, each in AUDITS.items()}
+    packages = {name: f" ({package})" for name in facts if (package := AUDITS.package(name))}
+    rows = [(name, summary + packages.get(name, "")) for name, summary in facts.items()]
+    table = text_table(("audit", "what it looks for"), rows)
+    finish(facts, lambda _: [table], None, json, "counterpoint audit LOG --only NAME")
+    return 0

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 from rich.console import RenderableType
 
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import command_line, finish
 from counterpoint.credit import (
     AnyScheme,
     Mix,
@@ -92,7 +92,9 @@ class Schemes:
                 scheme = scheme_named(name, also=baselines())
                 name = scheme_name(scheme)
                 known.setdefault(name, SchemeFacts(kind="scheme", fields=_fields(scheme)))
-            finish(replace(known[name], name=name), _facts_parts, None, self.json)
+            schemes = ",".join(dict.fromkeys(("mappo_pooled", name)))
+            then = command_line("compare", "regions", "--schemes", schemes)
+            finish(replace(known[name], name=name), _facts_parts, None, self.json, then)
             return 0
         rows = []
         for name, facts in known.items():
@@ -100,8 +102,7 @@ class Schemes:
             rows.append((name, str(facts.title), f"{facts.citation}{package}"))
         titles = ("scheme", "what it does", "source")
         table = text_table(titles, rows, title="Credit schemes and baselines")
-        hint = "counterpoint schemes NAME shows one in full."
-        finish(known, lambda _: [table, hint], None, self.json)
+        finish(known, lambda _: [table], None, self.json, "counterpoint schemes NAME")
         return 0
 
 
@@ -125,7 +126,8 @@ class Worlds:
         """Lists them, or shows one."""
         if self.name is not None:
             entry = find_world(self.name)
-            finish(_document(entry, entry.describe()), _facts_parts, None, self.json)
+            then = command_line(entry.command, entry.name)
+            finish(_document(entry, entry.describe()), _facts_parts, None, self.json, then)
             return 0
         document, parts = {}, list[RenderableType]()
         for kind, (title, columns) in TABLES.items():
@@ -139,8 +141,7 @@ class Worlds:
                          for family in FAMILIES]  # fmt: skip
             parts.append(text_table(columns, rows, title=title))
         document |= {family.pattern: family._asdict() for family in FAMILIES}
-        parts.append("counterpoint worlds NAME shows its settings.")
-        finish(document, lambda _: parts, None, self.json)
+        finish(document, lambda _: parts, None, self.json, "counterpoint worlds NAME")
         return 0
 
 

@@ -13,7 +13,7 @@ import tyro
 from rich.text import Text
 
 from counterpoint.cli.messages import say
-from counterpoint.cli.results import finish, print_result
+from counterpoint.cli.results import command_line, finish, print_result
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.optional import require_language
 from counterpoint.report.toolkit.safe_text import visible
@@ -35,7 +35,7 @@ class Chat:
     Examples:
       counterpoint chat counterpoint-out/train/lewis-happo_per_agent-0
       counterpoint chat runs/lewis --episodes 5 --json
-      counterpoint chat runs/lewis --ask "speaker: You see a key. Which word do you send?"
+      counterpoint chat runs/lewis --ask "speaker: You see a key."
     """
 
     run_directory: Annotated[Path, tyro.conf.Positional]
@@ -71,7 +71,8 @@ class Chat:
             "episodes": msgspec.to_builtins(played),
             "asked": msgspec.to_builtins(answers),
         }
-        finish(document, lambda _: _parts(answers, played), None, self.json)
+        then = command_line("chat", self.run_directory, "--ask", "AGENT: TEXT")
+        finish(document, lambda _: _parts(answers, played), None, self.json, then)
         return 0
 
 

@@ -29,7 +29,7 @@ class CommandEntry(NamedTuple):
     name: str
     """Name of its class, a dataclass whose fields are the options."""
     summary: str
-    """What it does, in one line."""
+    """What it does, in one line; the list of commands leaves one without it out."""
 
     def load(self) -> Callable[..., Command]:
         """Imports the command and returns its class."""
@@ -48,11 +48,9 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
     },
     "Credit": {
         "diagnose": CommandEntry(
-            "diagnose", "Diagnose", "which agent's learning signal collapses in your log, and why"
+            "diagnose", "Diagnose", "which agent's learning signal collapses, and why"
         ),
-        "compare": CommandEntry(
-            "compare", "Compare", "train a team under several credit schemes, with a verdict"
-        ),
+        "compare": CommandEntry("compare", "Compare", "train a team under several credit schemes"),
         "schemes": CommandEntry("catalogue", "Schemes", "list the published credit schemes"),
         "worlds": CommandEntry(
             "catalogue", "Worlds", "list the worlds that teams can be trained in"
@@ -70,7 +68,6 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
     },
     "Audit": {
         "audit": CommandEntry("audit", "Audit", "what a team's logs show, with intervals"),
-        "audits": CommandEntry("audit", "Audits", "list the audits and what each needs"),
         "import": CommandEntry(
             "import_logs", "Import", "convert logs of other tools to our records"
         ),
@@ -83,17 +80,17 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
             "judge", "JudgeCommand", "whether a judge can be trusted on your texts"
         ),
     },
-    "Teams and games": {
+    "Teams": {
         "team": CommandEntry("team", "TeamCommand", "a team of agents at work on a repository"),
         "topology": CommandEntry(
             "topology", "TopologyCommand", "who hears whom in a team, and whether it matters"
         ),
-        "topologies": CommandEntry("topology", "Topologies", "list the communication topologies"),
         "game": CommandEntry("game", "GameCommand", "equilibria of a game, and where learners end"),
-        "games": CommandEntry("game", "Games", "list the games"),
     },
     "Results": {
-        "report": CommandEntry("report", "Report", "draw the page of saved results or of a run"),
+        "report": CommandEntry("report", "Report", "draw the page of a result, a run or a folder"),
+        "serve": CommandEntry("serve", "Serve", "show a folder of results and runs in a browser"),
+        "completion": CommandEntry("completion", "Completion", ""),
     },
 }
 """Heading of the help to its commands, in the order in which the help lists them."""
@@ -101,29 +98,30 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
 COMMANDS: Mapping[str, CommandEntry] = {
     name: entry for group in GROUPS.values() for name, entry in group.items()
 }
+ALIASES = {"audits": "audit", "games": "game", "topologies": "topology"}
+"""Earlier names of commands, which still work: without an argument the command is a list."""
+MORE = """\
+More: counterpoint help COMMAND | help exit-codes | completion SHELL | --version"""
+EXIT_CODES = """\
+exit status of every command:
+  0     it is done
+  1     audit: an audit of --fail-on found something; team: the work is not done; any
+        command: a defect of ours, with its traceback
+  2     the input, a file or this machine does not allow it; one line on standard error says why
+  130   Ctrl-C ended it; what is finished is kept
+  143   SIGTERM ended it; the same holds
+
+--debug shows the traceback of an error. Standard output is the result, and with --json JSON alone;
+notes, progress and errors go to standard error."""
 
 
 def help_page() -> str:
-    """Returns what `counterpoint --help` prints."""
-    width = max(map(len, COMMANDS))
-    groups = "\n\n".join(
-        f"{title}:\n"
-        + "\n".join(f"  {name:{width}}  {entry.summary}" for name, entry in group.items())
-        for title, group in GROUPS.items()
-    )
-    return f"""\
-usage: counterpoint COMMAND [options]
-
-Counterpoint {__version__}: reinforcement learning for teams of agents.
-
-{groups}
-
-Examples:
-  counterpoint compare regions --set scale=10     train a team under every scheme
-  counterpoint diagnose rewards.jsonl             find the agent that does not learn, and the cause
-  counterpoint audit runs/                        check the logs of a team
-  counterpoint team run plan.toml                 let a team work on a repository
-
-'counterpoint COMMAND --help' explains a command and its options. Every command takes --json
-(standard output is then JSON alone) and --debug (show tracebacks). Settings follow --set, or
-stand alone as key=value. 'counterpoint --version' prints the version."""
+    """Returns what `counterpoint --help` prints: a screen of 24 lines and 80 columns."""
+    first, second = max(map(len, GROUPS)), max(map(len, COMMANDS))
+    lines = [f"usage: counterpoint COMMAND [options]      version {__version__}"]
+    for title, group in GROUPS.items():
+        for place, (name, entry) in enumerate(group.items()):
+            if entry.summary:
+                left = title if place == 0 else ""
+                lines.append(f"{left:{first}}  {name:{second}}  {entry.summary}")
+    return "\n".join([*lines, MORE])

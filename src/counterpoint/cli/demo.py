@@ -51,7 +51,7 @@ class Demo:
             *diagnosis_parts(diagnosis),
         )
         results = {"comparison": comparison, "diagnosis": diagnosis}
-        finish(results, lambda _: parts, None, self.json)
         for page in pages:
             say(f"report: {page}")
+        finish(results, lambda _: parts, None, self.json, "counterpoint diagnose LOG")
         return 0

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rich.console import RenderableType
 
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import finish, prepare
+from counterpoint.cli.results import command_line, finish, prepare
 from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
 from counterpoint.games import game_catalogue, make_game, read_game
@@ -35,13 +35,14 @@ class GameCommand:
     team reaches and whether its players can play with partners of other teams. In a game of two
     actions it also shows where pairs with a memory of one round end, by their start.
 
-    GAME is a name (`counterpoint games` lists them) or a JSON file such as {"payoffs":
+    GAME is a name or a JSON file such as {"payoffs":
     [[[3,3],[0,5]],[[5,0],[1,1]]]}, with a payoff for each player innermost. With "prior", the
     chance of each profile of types, it is a Bayesian game, with an axis for the types of each
     player (of length 1 for a player with one type) before those of actions. Names are optional:
     name, players, actions, types, source. To let networks play a game, use the world repeated_game.
 
     Examples:
+      counterpoint game
       counterpoint game prisoners_dilemma
       counterpoint game stag_hunt --learn --out stag
       counterpoint game lever --learn --schemes happo_per_agent --remedies none,other_play
@@ -50,8 +51,8 @@ class GameCommand:
       counterpoint game mine.json --json
     """
 
-    game: Annotated[str, tyro.conf.Positional]
-    """The name of a game, or a JSON file."""
+    game: Annotated[str | None, tyro.conf.Positional] = None
+    """The name of a game, or a JSON file. Without it, the games are listed."""
     learn: bool = False
     """Also let teams learn the game."""
     schemes: str = ""
@@ -73,13 +74,17 @@ class GameCommand:
 
     def run(self) -> int:
         """Analyzes, learns, saves and prints."""
+        if self.game is None:
+            if self != GameCommand(json=self.json):
+                raise SettingError("got options and no game; wanted counterpoint game NAME")
+            return list_games(self.json)
         options = split_pairs(self.set, "--set")
         own = {key: options.pop(key) for key in LEARNER if key in options}
         only_learn = [*own, *(["--schemes"] if self.schemes else []),
                  *(["--remedies"] if self.remedies != "none" else [])]  # fmt: skip
         if only_learn and not self.learn:
             raise SettingError(f"got {', '.join(only_learn)} without --learn; wanted both")
-        game = self.made(options)
+        game = made(self.game, options)
         if self.out:
             prepare(self.out)
         result = analyze_game(game)
@@ -93,44 +98,32 @@ class GameCommand:
                 )  # fmt: skip
             result = replace(result, learned=learned)
         config = {"game": self.game, "settings": {**options, **own}, "seeds": self.seeds}
-        finish(replace(result, config=config), game_parts, self.out, self.json)
+        # the result has the name of a game, which may be that of a file or have options
+        then = "" if self.learn else command_line("game", self.game, *self.set, "--learn")
+        finish(replace(result, config=config), game_parts, self.out, self.json, then)
         return 0
 
-    def made(self, options: dict[str, str]) -> Game:
-        """Returns the game of that name or in that file."""
-        if self.game in game_catalogue() or not (
-            self.game.endswith(".json") or Path(self.game).is_file()
-        ):
-            return make_game(self.game, options)
-        if options:
-            raise SettingError(
-                f"got {', '.join(options)} for a file; only named games have options"
-            )
-        return read_game(Path(self.game))
+
+def made(name: str, options: dict[str, str]) -> Game:
+    """Returns the game of that name or in that file."""
+    if name in game_catalogue() or not (name.endswith(".json") or Path(name).is_file()):
+        return make_game(name, options)
+    if options:
+        raise SettingError(f"got {', '.join(options)} for a file; only named games have options")
+    return read_game(Path(name))
 
 
-@dataclass(frozen=True)
-class Games:
-    """List the games.
-
-    Example:
-      counterpoint games
-    """
-
-    json: bool = False
-    """Print as JSON alone."""
-
-    def run(self) -> int:
-        """Prints the list of games."""
-        made = {name: make_game(name) for name in game_catalogue()}
-        facts: dict[str, dict[str, Any]] = {
-            name: {"summary": entry.summary, "options": list(entry.options),
-                   "players": made[name].count, "actions": list(made[name].sizes),
-                   "source": made[name].source}
-            for name, entry in game_catalogue().items()
-        }  # fmt: skip
-        finish(facts, _list_parts, None, self.json)
-        return 0
+def list_games(json: bool) -> int:
+    """Prints the list of games; returns the exit status."""
+    made = {name: make_game(name) for name in game_catalogue()}
+    facts: dict[str, dict[str, Any]] = {
+        name: {"summary": entry.summary, "options": list(entry.options),
+               "players": made[name].count, "actions": list(made[name].sizes),
+               "source": made[name].source}
+        for name, entry in game_catalogue().items()
+    }  # fmt: skip
+    finish(facts, _list_parts, None, json, "counterpoint game NAME")
+    return 0
 
 
 def _list_parts(facts: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:

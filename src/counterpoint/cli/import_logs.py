@@ -15,7 +15,7 @@ from rich.text import Text
 from counterpoint import __version__
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import ReadingDisplay
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import OutputError, SettingError
 from counterpoint.readers.episodes import encode
 from counterpoint.readers.logs import Notes, noted_episodes, read_mapping
@@ -106,7 +106,8 @@ class Import:
             f"{formats.total()} episodes ({names_of_formats}), {events} events, "
             f"{len(agents)} agents: {self.output}"
         )
-        finish(document, lambda _: [sentence], None, self.json)
+        then = command_line("audit", self.output)
+        finish(document, lambda _: [sentence], None, self.json, then)
         return 0
 
     def _write_skeleton(self) -> int:

@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import tyro
+from msgspec.structs import replace
 
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.judge.catalogue import judge_and_settings, setting_names
 from counterpoint.judge.check import measure_judge
-from counterpoint.judge.judges import Judge
 from counterpoint.judge.present import Group
 from counterpoint.judge.rank import rank_all
 from counterpoint.judge.verdict import RankSettings
@@ -32,6 +32,8 @@ from counterpoint.settings import split_pairs
 from counterpoint.speakers.cache import Replies
 
 STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
+RANKED = "ranked.jsonl"
+"""The file of `--out` with the rewards beside the runs."""
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Settings of the questions: "
     f"{', '.join(f.name for f in fields(RankSettings))}. Settings of the judges, programmatic: "
@@ -53,7 +55,7 @@ class JudgeCommand:
 
     Examples:
       counterpoint judge check labelled.jsonl --judge openai --base-url URL --model NAME
-      counterpoint judge check labelled.jsonl --judge programmatic --set position_bias=.3
+      counterpoint judge check labelled.jsonl --judge programmatic --set position_bias=.3 --out bias
     """
 
     action: Annotated[Literal["check"], tyro.conf.Positional]
@@ -71,6 +73,8 @@ class JudgeCommand:
     """The reliability to reach, between 0 and 1."""
     own: str = ""
     """The `author` whose runs are the judge's own."""
+    out: Path | None = None
+    """Folder for report.html, results.json and run.json."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     json: bool = False
     """Print the measures as JSON alone."""
@@ -86,6 +90,8 @@ class JudgeCommand:
         given = {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
         given = split_pairs(self.set, "--set") | given
         judge, settings = judge_and_settings(self.judge, given)
+        if self.out:
+            prepare(self.out)
         with warnings.catch_warnings(record=True) as met:
             warnings.simplefilter("always", TornLogWarning)
             result = measure_judge(
@@ -98,7 +104,8 @@ class JudgeCommand:
             )
         for warning in met:
             say(f"counterpoint: {warning.message}")
-        finish(result, judge_check_parts, None, self.json)
+        config = {"file": self.file, "judge": self.judge, "settings": given}
+        finish(replace(result, config=config), judge_check_parts, self.out, self.json)
         return 0
 
 
@@ -116,8 +123,9 @@ class Rank:
     Examples:
       counterpoint rank groups.jsonl --judge programmatic --set accuracy=.8 --json
       counterpoint rank groups.jsonl --judge openai --base-url http://localhost:8000/v1 --model NAME
-      counterpoint rank groups.jsonl --judge tests --set command='python check.py' --out
-      ranked.jsonl counterpoint rank groups.jsonl --judge human --mode swiss
+      counterpoint rank groups.jsonl --judge tests --set command='python check.py'
+        --out ranked
+      counterpoint rank groups.jsonl --judge human --mode swiss
     """
 
     file: Annotated[str, tyro.conf.Positional]
@@ -144,7 +152,8 @@ class Rank:
     """Seed of the orders, ids, places of canaries and a judge's own random choices; default 0."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     out: Path | None = None
-    """File for the groups with `judge_reward` in each run and the `verdict` of each group."""
+    """Folder for report.html, results.json, run.json and ranked.jsonl: the groups with
+    `judge_reward` in each run and the `verdict` of each group."""
     store: Path = STORE
     """Where replies and verdicts are kept."""
     json: bool = False
@@ -152,7 +161,10 @@ class Rank:
 
     def run(self) -> int:
         """Reads, ranks, saves and prints."""
-        judge, settings = self.judge_with_settings()
+        given = self.given()
+        judge, settings = judge_and_settings(self.judge, given)
+        if self.out:
+            prepare(self.out)
         total = 0
         if self.file != "-":
             with contextlib.suppress(OSError), open(self.file, "rb") as file:
@@ -171,24 +183,25 @@ class Rank:
         if self.out:
             pairs = zip(lines, result.groups, strict=True)
             text = "".join(json.dumps(beside(line, ranked)) + "\n" for line, ranked in pairs)
-            write_atomically(self.out, text)
-        finish(result, ranking_parts, None, self.json)
+            write_atomically(self.out / RANKED, text)
+        config = {"file": self.file, "judge": self.judge, "settings": given}
+        finish(replace(result, config=config), ranking_parts, self.out, self.json)
         if self.out:
-            say(f"groups with rewards: {self.out}")
+            say(f"groups with rewards: {self.out / RANKED}")
         return 0
 
-    def judge_with_settings(self) -> tuple[Judge, RankSettings]:
-        """Returns the judge, and the settings of its questions.
+    def given(self) -> dict[str, object]:
+        """Returns the settings of the judge and of its questions, as the user gave them.
 
         Raises:
-            UnknownNameError, SettingError: the judge or a setting is unknown, or a value is wrong.
+            SettingError: a setting was given twice, with two values.
         """
         given: dict[str, object] = {**split_pairs(self.set, "--set")}
         for name in ("mode", "calls", "orders", "seed", "criteria", "model", "base_url"):
             value = getattr(self, name)
             if value is not None and str(given.setdefault(name, value)) != str(value):
                 raise SettingError(f"got {name} twice, with two values; wanted one")
-        return judge_and_settings(self.judge, given)
+        return given
 
 
 def _groups(file: str, lines: list[GroupLine]) -> Iterator[Group]:

@@ -12,33 +12,38 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr
-from itertools import groupby
 
 from counterpoint import __version__
-from counterpoint.cli.commands import COMMANDS, Command, help_page
+from counterpoint.cli.commands import ALIASES, COMMANDS, EXIT_CODES, Command, help_page
+from counterpoint.cli.help import Help
 from counterpoint.cli.messages import printable, say
-from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
+from counterpoint.cli.options import parsed
+from counterpoint.errors import CounterpointError, SettingError, UnknownNameError, choices
 from counterpoint.plugins import PluginWarning, failure
-from counterpoint.settings import did_you_mean
 
-SWITCHES = ("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again",
-            "--skeleton")  # fmt: skip
+SWITCHES = (
+    *("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again"),
+    *("--open", "--skeleton"),
+)
 """Flags that take no value: the word after them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _format = warnings.formatwarning
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its status: 143 if SIGTERM ended it."""
+    if sys.stderr is None:
+        sys.stderr = io.StringIO()  # it is closed: nobody wants messages
+    if sys.stdout is None:
+        sys.stderr.write("counterpoint: standard output is closed; wanted a file or /dev/null\n")
+        sys.exit(2)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     warnings.formatwarning = _shown
     sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit status of one command line: 0, or 2 if the input was bad."""
+    """Returns the exit status of one command line; `EXIT_CODES` lists them."""
     debug = "--debug" in arguments
     words = spread_settings([word for word in arguments if word != "--debug"])
     for stream in (sys.stdout, sys.stderr):
@@ -77,7 +82,13 @@ def _answer(words: list[str]) -> int:
         sys.stdout.write(f"counterpoint {__version__}\n")
         return 0
     if not words or words[0] in ("-h", "--help", "help"):
-        sys.stdout.write(help_page() + "\n")
+        subject = next((word for word in words[1:] if not word.startswith("-")), "")
+        if not subject:
+            sys.stdout.write(help_page() + "\n")
+        elif subject == "exit-codes":
+            sys.stdout.write(EXIT_CODES + "\n")
+        else:
+            return _parse([subject, "--help"]).run()
         return 0
     return _parse(words).run()
 
@@ -114,41 +125,25 @@ def spread_settings(words: Sequence[str]) -> list[str]:
 
 def _parse(words: list[str]) -> Command:
     """Imports the command that is named first, and reads its options."""
-    if words[0] not in COMMANDS:
-        if words[0].startswith("-"):
-            raise SettingError(f"got option {words[0]} and no command; see counterpoint --help")
-        known, meant = ", ".join(COMMANDS), did_you_mean(words[0], COMMANDS)
-        raise UnknownNameError(f"got command {words[0]!r}; wanted one of {known}{meant}")
-    command = COMMANDS[words[0]].load()
-    import tyro  # it takes a third of the time of `counterpoint --help`
-
-    written = io.StringIO()
-    try:
-        with redirect_stderr(written):
-            parsed: Command = tyro.cli(
-                command,
-                prog=f"counterpoint {words[0]}",
-                args=words[1:],
-                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
-            )
-    except SystemExit as stop:
-        if stop.code != 2:
-            raise
-        raise SettingError(complaint(written.getvalue(), f"counterpoint {words[0]}")) from None
-    sys.stderr.write(written.getvalue())
-    return parsed
+    name = command_name(words[0])
+    command = COMMANDS[name].load()
+    if {"-h", "--help"} & set(words[1:]):
+        return Help(name, command)
+    return parsed(command, name, words[1:])
 
 
-def complaint(box: str, command: str) -> str:
-    """Returns the error of a `command` in one line, from the box that the parser draws.
+def command_name(word: str) -> str:
+    """Returns the name of the command that a word names.
 
-    Below a rule the box may suggest a flag and tell how to get help.
+    Raises:
+        SettingError: the word is an option.
+        UnknownNameError: there is no such command; near ones are suggested.
     """
-    lines = [_ANSI.sub("", line).strip(" │|") for line in box.splitlines()[1:]]
-    blocks = groupby(lines, key=lambda line: re.search(r"\w", line) is not None)
-    parts = [" ".join(block) for has_words, block in blocks if has_words]
-    parts = parts or ["it could not be read"]
-    similar = [re.search(r"--[\w-]+", part) for part in parts if part.startswith("Perhaps")]
-    meant = "".join(f"; did you mean {flag[0]}?" for flag in similar if flag)
-    first = parts[0].rstrip(".")
-    return f"{first[:1].lower()}{first[1:]}; see {command} --help{meant}"
+    if word.startswith("-"):
+        raise SettingError(f"got option {word} and no command; see counterpoint --help")
+    name = ALIASES.get(word, word)
+    if name not in COMMANDS:
+        raise UnknownNameError(
+            f"got command '{word}'{choices(word, COMMANDS, 'counterpoint help')}"
+        )
+    return name

@@ -11,11 +11,14 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import ModelError, SettingError
 from counterpoint.lm.fetch import fetch
 from counterpoint.lm.models import SOURCES, model_problem, models_folder, source_of
 from counterpoint.report.terminal.tables import text_table
+
+USED = "counterpoint train lewis --policy smollm2"
+"""What to do with a model that is here."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ class Model:
             raise SettingError(f"got --again with {self.what}; wanted it with fetch")
         if self.what == "list":
             known = {name: model_facts(name) for name in SOURCES}
-            finish(known, _list_parts, None, self.json)
+            missing = [name for name, facts in known.items() if facts["status"] != "fetched"]
+            then = command_line("model", "fetch", missing[0]) if missing else USED
+            finish(known, _list_parts, None, self.json, then)
             return 0
         if self.what == "fetch":
             with Bar("beginning") as bar:
@@ -63,7 +68,7 @@ class Model:
         facts = model_facts(self.name)
         done = "is here" if self.what == "fetch" else "is whole, every byte of it"
         sentence = Text(f"{self.name} {done}: {facts['folder']}")
-        finish(facts, lambda _: [sentence], None, self.json)
+        finish(facts, lambda _: [sentence], None, self.json, USED)
         return 0
 
 

@@ -26,7 +26,7 @@ class PopulationCommand:
     exactly, or in a sequential environment on other episodes than those for which they were chosen.
     The crossover is the budget at which the best population overtakes the single learner.
 
-    WORLD is a game (`counterpoint games` lists them), `smooth` (the control, which has one peak),
+    WORLD is a game (`counterpoint game` lists them), `smooth` (the control, which has one peak),
     or a sequential environment, in which each member is a team of networks. A duel is a game in
     which one player wins what the other loses, so members learn by self-play. Duels have three more
     arms: the average of a learner's past policies, a learner that plays against its past policies,

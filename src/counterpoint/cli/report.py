@@ -1,4 +1,4 @@
-"""`counterpoint report`: draw the page of saved results, or of a run."""
+"""`counterpoint report`: draw the page of saved results, of a run, or of a folder of both."""
 
 from __future__ import annotations
 
@@ -9,38 +9,62 @@ from typing import Annotated
 import tyro
 from rich.text import Text
 
-from counterpoint.cli.results import PAGE, RESULTS, finish, load
+from counterpoint.cli.messages import say
+from counterpoint.cli.progress import Bar
+from counterpoint.cli.results import finish
 from counterpoint.report import render
+from counterpoint.report.page import PAGE
+from counterpoint.report.terminal.parts import folder_parts
+from counterpoint.report.toolkit.numerals import counted
 from counterpoint.runs.files import write_atomically
-from counterpoint.runs.status import RUN
-from counterpoint.train.result import training_result
+from counterpoint.viewer.folder_pages import INDEX, draw_pages
+from counterpoint.viewer.survey import Survey, holds_result, load, read_folder
 
 
 @dataclass(frozen=True)
 class Report:
     """Draw the report of saved results again, or of a run as far as it has come.
 
-    The page is one HTML file that needs no network.
+    A folder that holds several of them gets a page that lists them all, index.html. It draws the
+    reports that are missing or older than their results, too. A page is one HTML file that needs
+    no network.
 
     Examples:
       counterpoint report results --out page.html
       counterpoint report counterpoint-out/train/spread-mappo_pooled-0
+      counterpoint report counterpoint-out
     """
 
     results: Annotated[Path, tyro.conf.Positional]
-    """A folder that `--out` wrote, its results.json, or the run directory of a training."""
+    """A folder that `--out` wrote, its results.json, a run directory, or a folder of these."""
     out: Path | None = None
-    """The HTML file; default: report.html beside the results."""
+    """The HTML file; default: report.html beside the results, or index.html in a folder of them."""
     json: bool = False
-    """Print the path as JSON alone."""
+    """Print the path, or the list of a folder, as JSON alone."""
 
     def run(self) -> int:
         """Loads, draws and writes."""
-        folder = self.results if self.results.is_dir() else self.results.parent
-        target = self.out or folder / PAGE
-        is_run = (self.results / RUN).is_file() and not (self.results / RESULTS).exists()
-        result = training_result(self.results) if is_run else load(self.results)
-        write_atomically(target, render(result))
+        if self.results.is_dir() and not holds_result(self.results):
+            survey = Survey(self.results)
+            if survey.result().entries:
+                return self._list(survey)
+        is_folder = self.results.is_dir()
+        target = self.out or (self.results if is_folder else self.results.parent) / PAGE
+        write_atomically(
+            target, render(read_folder(self.results) if is_folder else load(self.results))
+        )
         sentence = Text(f"report: {target}")
         finish({"report": str(target)}, lambda _: [sentence], None, self.json)
+        return 0
+
+    def _list(self, survey: Survey) -> int:
+        """Draws the pages that are missing, and the list."""
+        target = self.out or self.results / INDEX
+        with Bar("drawing pages") as progress:
+            listed = draw_pages(survey, target.parent, progress)
+        write_atomically(target, render(listed))
+        finish(listed, folder_parts, None, self.json)
+        if listed.drawn:
+            say(f"drawn: {counted(len(listed.drawn), 'page')}: {', '.join(listed.drawn)}")
+        say(f"report: {target}")
         return 0

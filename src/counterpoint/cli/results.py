@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import json as json_
+import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.measure import Measurement
 from rich.segment import Segment
-from rich.table import Table
+from rich.text import Text
 
 from counterpoint.cli.messages import escaped, printable, say
-from counterpoint.errors import LogError, OutputError, RunError
+from counterpoint.errors import OutputError, RunError
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
-from counterpoint.results import Document, Result, document_of, encode
+from counterpoint.report.terminal.layout import Paragraph
+from counterpoint.results import Result, document_of, encode
+from counterpoint.results.saved import RESULTS
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.status import RUN, read_run
 
 D = TypeVar("D")
-RESULTS = "results.json"
-PAGE = "report.html"
-WIDEST = 10_000
-"""Maximum number of columns of a table that is not shown in a terminal."""
+PIPED = 100
+"""Number of columns where there is no terminal and COLUMNS is not set."""
 
 
 def prepare(folder: Path) -> None:
@@ -57,10 +57,9 @@ def save(result: Result, folder: Path) -> Path:
             were there are whole.
     """
     _spare_a_run(folder)
-    page = write_report(result, folder)
     write_atomically(folder / RUN, provenance(getattr(result, "config", {})).encode())
     write_atomically(folder / RESULTS, encode(result))
-    return page
+    return write_report(result, folder)  # last, so that it is not older than its result
 
 
 def finish(
@@ -68,6 +67,7 @@ def finish(
     parts: Callable[[D], Iterable[RenderableType]],
     out: Path | None,
     json: bool,
+    then: str = "",
 ) -> None:
     """Saves a result where `--out` says so, and prints it; a list of things is only printed.
 
@@ -76,6 +76,7 @@ def finish(
         parts: what a terminal shows of it.
         out: folder for the page, the result and what is needed to do it again; None saves nothing.
         json: print the document as JSON alone.
+        then: the command to go on with, in place of the one that the result itself names.
 
     Raises:
         OutputError: something could not be written.
@@ -90,23 +91,42 @@ def finish(
         print_result(*parts(document))
     if page:
         say(f"report: {page}")
-    if isinstance(document, Result) and not json:
-        for step in next_steps(document)[:1]:
-            say(f"next: {step.line}")
+    if not then and isinstance(document, Result):
+        then = first_step(document)
+    if then and not json:
+        say(f"next: {then}")
+
+
+def first_step(result: Result) -> str:
+    """Returns the most useful line to go on with after a result; empty if nothing follows."""
+    return next((step.line for step in next_steps(result)), "")
+
+
+def command_line(*words: object) -> str:
+    """Returns the words as a line that a shell reads as the same words: `resume 'a b'`."""
+    return shlex.join(["counterpoint", *map(str, words)])
 
 
 def print_result(*parts: RenderableType) -> None:
     """Prints tables and sentences for a person, on standard output.
 
-    If that is no terminal, a table is as wide as its cells, and nothing of it is cut.
+    Nothing is cut, and no line is wider than the terminal or COLUMNS say, unless it is one word.
     """
-    console = _Console()
-    if not console.is_terminal:
-        wide = console.options.update(max_width=WIDEST)
-        tables = [part for part in parts if isinstance(part, Table)]
-        widths = [Measurement.get(console, wide, table).maximum for table in tables]
-        console = _Console(width=max([console.width, *widths]))
-    console.print(*parts, sep="\n")
+    shown = [
+        Paragraph(Text(part) if isinstance(part, str) else part)
+        if isinstance(part, str | Text)
+        else part
+        for part in parts
+    ]
+    _Console(width=_width()).print(*shown, sep="\n", crop=False)
+
+
+def _width() -> int | None:
+    """Returns the number of columns to fill if that is not for the terminal to say."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    return None if sys.stdout.isatty() else PIPED
 
 
 class _Console(Console):
@@ -127,23 +147,3 @@ def _spare_a_run(folder: Path) -> None:
     except RunError:
         return
     raise OutputError(f"{folder} holds a training run; choose another folder with --out")
-
-
-def load(path: Path) -> Document:
-    """Returns the document saved in a folder, or in a results.json itself.
-
-    Raises:
-        LogError: there is no document, or it is not JSON.
-    """
-    file = path / RESULTS if path.is_dir() else path
-    try:
-        document: Document = msgspec.json.decode(file.read_bytes(), type=dict)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        within = [f.parent.name for f in sorted(path.glob(f"*/{RESULTS}"))] if path.is_dir() else []
-        hint = f": it has {', '.join(within)}" if within else ""
-        reason = getattr(error, "strerror", None) or error
-        raise LogError(
-            f"could not read {file} ({reason}){hint}; wanted a folder that `--out` wrote, with "
-            f"{RESULTS} of a comparison or a diagnosis, or {RUN} of a run"
-        ) from error
-    return document

@@ -10,10 +10,11 @@ import msgspec
 from rich.console import RenderableType
 
 from counterpoint.cli.messages import say
-from counterpoint.cli.results import finish
-from counterpoint.errors import OutputError, SettingError
+from counterpoint.cli.results import command_line, finish
+from counterpoint.errors import OutputError, SettingError, choices
 from counterpoint.report.terminal.tables import text_table
-from counterpoint.runs.index import Index, find_runs
+from counterpoint.runs.find import find_runs
+from counterpoint.runs.index import Index
 from counterpoint.runs.status import STATES, RunFacts, read_all
 
 SHOWN = (*STATES, "missing")
@@ -47,7 +48,7 @@ class Runs:
     def run(self) -> int:
         """Reads, filters and prints."""
         if self.status is not None and self.status not in SHOWN:
-            raise SettingError(f"got status {self.status!r}; wanted one of {', '.join(SHOWN)}")
+            raise SettingError(f"got status {self.status!r}{choices(self.status, SHOWN)}")
         index = Index()
         if self.prune:
             say(f"forgotten: {index.prune()}")
@@ -57,7 +58,7 @@ class Runs:
             for run in self._all(index)
             if all(value in (None, getattr(run, name)) for name, value in wanted.items())
         ]
-        finish(msgspec.to_builtins(runs), lambda _: [_table(runs)], None, self.json)
+        finish(msgspec.to_builtins(runs), lambda _: [_table(runs)], None, self.json, _then(runs))
         return 0
 
     def _all(self, index: Index) -> list[RunFacts]:
@@ -71,6 +72,15 @@ class Runs:
         except OutputError as error:
             say(f"counterpoint: {error}")
         return read_all(folders)
+
+
+def _then(runs: list[RunFacts]) -> str:
+    """Returns the command that continues a stopped run, or else that shows the last one."""
+    stopped = [run for run in runs if run.status == "stopped"]
+    there = [run for run in runs if run.status != "missing"]
+    if stopped:
+        return command_line("resume", stopped[-1].path)
+    return command_line("report", there[-1].path) if there else "counterpoint train spread"
 
 
 def _table(runs: list[RunFacts]) -> RenderableType:

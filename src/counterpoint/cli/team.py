@@ -15,9 +15,10 @@ from rich.text import Text
 
 from counterpoint.cli.messages import printable, say
 from counterpoint.cli.progress import Display
-from counterpoint.cli.results import PAGE, finish
-from counterpoint.errors import SettingError, WorkerError
+from counterpoint.cli.results import finish
+from counterpoint.errors import SettingError, WorkerError, choices
 from counterpoint.report import write_report
+from counterpoint.report.page import PAGE
 from counterpoint.report.terminal.parts import misses, team_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.numerals import counted
@@ -61,7 +62,7 @@ class TeamCommand:
     continues a run that was stopped or killed.
 
     Examples:
-      counterpoint team run plan.toml                                       one worker, in a loop
+      counterpoint team run plan.toml
       counterpoint team run plan.toml --topology planner_workers --workers 4
       counterpoint team run plan.toml --topology flat_locks --budget tries=5000,seconds=600
       counterpoint team run plan.toml --branch mended
@@ -157,7 +158,7 @@ def read_budget(text: str) -> RunBudget:
     limits = {}
     for name, value in split_pairs(words, "--budget").items():
         if name not in LIMITS:
-            raise SettingError(f"got budget {name!r}; wanted one of {', '.join(LIMITS)}")
+            raise SettingError(f"got budget {name!r}{choices(name, LIMITS)}")
         # 30 digits are beyond every limit, and no longer number becomes a float
         limits[name] = number_from(f"budget of {name}", value[:30], LIMITS[name])
     return RunBudget(**limits)

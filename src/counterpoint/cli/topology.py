@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import finish, prepare
+from counterpoint.cli.results import command_line, finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology import sketch
 from counterpoint.report.terminal.parts import search_parts, topology_parts
@@ -41,6 +41,7 @@ class TopologyCommand:
     HiddenBench writes them (then with --model).
 
     Examples:
+      counterpoint topology --members 6
       counterpoint topology hidden_profile
       counterpoint topology hidden_profile --set bits=6 --out lever
       counterpoint topology idea_search --topologies best_of_n,complete:rounds=20
@@ -49,10 +50,11 @@ class TopologyCommand:
       counterpoint topology tasks:benchmark.json --model NAME --base-url http://127.0.0.1:8000/v1
     """
 
-    world: Annotated[str, tyro.conf.Positional]
-    """hidden_profile, idea_search, or tasks:PATH."""
+    world: Annotated[str | None, tyro.conf.Positional] = None
+    """hidden_profile, idea_search, or tasks:PATH. Without it, the topologies are listed, for a team
+    of --members (default 4)."""
     topologies: str = ",".join(DEFAULT)
-    """Names, separated by commas (`counterpoint topologies` lists them); options follow a colon, as
+    """Names, separated by commas (`counterpoint topology` lists them); options follow a colon, as
     in debate:rounds=5."""
     prompts: str = ""
     """Names of the world's prompts, separated by commas; `trained` is a prompt that is searched for
@@ -90,72 +92,61 @@ class TopologyCommand:
 
     def run(self) -> int:
         """Plays, saves and prints."""
-        plan = self.plan()
-        if self.search is not None:
-            if self.out:
-                raise SettingError("got --out with --search, which has no page; wanted one of them")
-            with Bar("halving") as report:
-                winner = search_topologies(plan, self.search, on_progress=report)
-            finish(winner, search_parts, None, self.json)
-            return 0
+        if self.world is None:
+            if self != TopologyCommand(members=self.members, json=self.json):
+                raise SettingError("got options and no world; wanted counterpoint topology WORLD")
+            return list_topologies(4 if self.members is None else self.members, self.json)
+        plan = self.plan(self.world)
         if self.out:
             prepare(self.out)
+        if self.search is not None:
+            with Bar("halving") as report:
+                winner = search_topologies(plan, self.search, on_progress=report)
+            finish(winner, search_parts, self.out, self.json)
+            return 0
         with Bar(f"playing {plan.world}") as report:
             result = compare_topologies(plan, workers=self.workers, on_progress=report)
         config = {"world": plan.world, "settings": dict(plan.settings)}
         finish(replace(result, config=config), topology_parts, self.out, self.json)
         if self.log:
             written = write_logs(plan, self.log)
-            say(f"logs: {self.log}; counterpoint audit {written[0]}/episodes.jsonl --outcomes "
-                f"{written[0]}/outcomes.jsonl")  # fmt: skip
+            episodes, outcomes = written[0] / "episodes.jsonl", written[0] / "outcomes.jsonl"
+            line = command_line("audit", episodes, "--outcomes", outcomes)
+            say(f"logs: {self.log}; {line}")
         return 0
 
-    def plan(self) -> TopologyPlan:
-        """Returns what to compare."""
+    def plan(self, world: str) -> TopologyPlan:
+        """Returns what to compare in a world."""
         members = {} if self.members is None else {"members": self.members}
         settings = {**split_pairs(self.set, "--set"), **members}
         topologies, prompts = split_list(self.topologies), split_list(self.prompts)
         guards = split_pairs((w if "=" in w else f"{w}=true" for w in self.guard), "--guard")
         return TopologyPlan(
-            self.world, topologies, prompts, self.seeds, self.items, self.orders, settings,
+            world, topologies, prompts, self.seeds, self.items, self.orders, settings,
             settings_from(guards, Guards, "--guard"), self.model, self.base_url,
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Topologies:
-    """List the topologies: who hears whom, and what each costs.
-
-    Examples:
-      counterpoint topologies
-      counterpoint topologies --members 6
-    """
-
-    members: int = 4
-    """Size of the team for which the numbers are printed."""
-    json: bool = False
-    """Print as JSON alone."""
-
-    def run(self) -> int:
-        """Prints the list of topologies."""
-        facts, rows = {}, []
-        for name, entry in TOPOLOGIES.items():
-            topology = make_topology(name, self.members)
-            order, known = sketch(topology), measures(topology)
-            facts[name] = {
-                "summary": entry.summary, "source": entry.source,
-                "options": ["rounds", *entry.options], "order": order, **asdict(known),
-            }  # fmt: skip
-            path = "–" if known.path is None else f"{known.path:g}"
-            numbers = (f"{known.density:.2f}", str(known.messages), str(known.depth), path)
-            rows.append((name, entry.summary, order, *numbers, entry.source))
-        columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
-                   "depth", "path", "source")  # fmt: skip
-        title = f"Topologies of {self.members} members"
-        table = text_table(columns, rows, title=title, numeric=columns[3:7])
-        note = (
-            "depth: turns that wait for each other; path: messages from the first member to those "
-            "who decide."
-        )
-        finish(facts, lambda _: [table, note], None, self.json)
-        return 0
+def list_topologies(members: int, json: bool) -> int:
+    """Prints the list of topologies for a team of that size; returns the exit status."""
+    facts, rows = {}, []
+    for name, entry in TOPOLOGIES.items():
+        topology = make_topology(name, members)
+        order, known = sketch(topology), measures(topology)
+        facts[name] = {
+            "summary": entry.summary, "source": entry.source,
+            "options": ["rounds", *entry.options], "order": order, **asdict(known),
+        }  # fmt: skip
+        path = "–" if known.path is None else f"{known.path:g}"
+        numbers = (f"{known.density:.2f}", str(known.messages), str(known.depth), path)
+        rows.append((name, entry.summary, order, *numbers, entry.source))
+    columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
+               "depth", "path", "source")  # fmt: skip
+    title = f"Topologies of {members} members"
+    table = text_table(columns, rows, title=title, numeric=columns[3:7])
+    note = (
+        "depth: turns that wait for each other; path: messages from the first member to those "
+        "who decide."
+    )
+    finish(facts, lambda _: [table, note], None, json, "counterpoint topology hidden_profile")
+    return 0

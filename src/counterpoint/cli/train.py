@@ -12,7 +12,7 @@ import tyro
 
 from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.progress import TrainingDisplay
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import command_line, finish
 from counterpoint.report.terminal.parts import training_parts
 from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import RUN
@@ -99,7 +99,8 @@ def end_session(session: Session, json: bool) -> int:
     if session.message:
         say(session.message)
     elif not json:
-        say(f"run: {path}; its page: counterpoint report {path}")
+        say(f"run: {path}")
+        say(f"next: {command_line('report', path)}")
     return session.exit_status
 
 
@@ -110,5 +111,5 @@ def resumable(path: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):
         if (path / RUN).exists():
-            say(f"resume with: counterpoint resume {path}")
+            say(f"resume with: {command_line('resume', path)}")
         raise

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
-from counterpoint.errors import LabelError, SchemeError
+from counterpoint.errors import LabelError, SchemeError, choices
 
 By = tuple[str, ...]
 
@@ -203,7 +203,7 @@ def _check_values(scheme: Scheme) -> None:
         words = [one for one in allowed if isinstance(one, str)]
         optional = value is None and type(None) in allowed
         if words and not optional and value not in words:
-            raise SchemeError(f"got {name}={value!r}; wanted one of {', '.join(words)}")
+            raise SchemeError(f"got {name}={value!r}{choices(str(value), words)}")
     for name in NUMBERS:
         value = getattr(scheme, name)
         if isinstance(value, bool) or not isinstance(value, int | float):

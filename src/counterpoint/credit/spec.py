@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from counterpoint.credit.catalogue import ALIASES, BUILT_IN, catalogue
 from counterpoint.credit.scheme import AnyScheme, Mix, PerRole, Scheme, field_types
-from counterpoint.errors import SchemeError, UnknownNameError
+from counterpoint.errors import SchemeError, UnknownNameError, choices
 
 
 def scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] = ()) -> AnyScheme:
@@ -38,10 +37,8 @@ def scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] = ()) 
     base = ALIASES.get(base, base)
     known: Mapping[str, AnyScheme] = {"custom": Scheme()} if base == "custom" else catalogue()
     if base not in known:
-        near = get_close_matches(base.lower(), [*known, *also, *ALIASES], 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        names = ", ".join([*known, *also])
-        raise UnknownNameError(f"got scheme {base!r}; wanted one of {names}{hint}")
+        names = [*known, *also, *ALIASES]
+        raise UnknownNameError(f"got scheme {base!r}{choices(base, names, 'counterpoint schemes')}")
     scheme = known[base]
     if not changes:
         return scheme
@@ -123,9 +120,7 @@ def _value(field: str, value: Any) -> Any:
     """Returns the value of a field, from text or from a plain value of TOML or JSON."""
     kinds = field_types()
     if field not in kinds:
-        near = get_close_matches(field, list(kinds), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise SchemeError(f"got {field!r}; wanted a field of Scheme: {', '.join(kinds)}{hint}")
+        raise SchemeError(f"got field {field!r} of a scheme{choices(field, kinds)}")
     if not isinstance(value, str):
         if not isinstance(value, list | tuple):
             return value

@@ -80,10 +80,10 @@ def reason_sentences(f: Findings) -> str:
         deviation = f.numbers.deviation
         spread = deviation[np.isfinite(deviation) & (deviation > 0)]
         if len(spread) > 1 and spread.max() >= LOUDER * spread.min():
+            ratio = (spread.max() / spread.min()) ** 2
             words.append(
-                f"The cost: one agent's reward varies {spread.max() / spread.min():.2g} times as "
-                "much as another's, and equal scales give quiet agents a part of the loud agents' "
-                "step."
+                f"The cost: the variance of one agent's reward is {ratio:,.0f} times that of "
+                "another's, and equal scales give quiet agents a part of the loud agents' step."
             )
     if "C2" in f.bearing and f.scheme.weighting == "trajectory":
         words.append(
@@ -100,7 +100,9 @@ def _decoupling(f: Findings) -> str:
         return "There is one agent, so there is nothing to decouple."
     if f.bearing:
         conditions = "; ".join(f"{c}: {MEANING[c]}" for c in f.bearing)
-        return f"Decoupling matters ({conditions})."
+        # a condition alone costs nothing: the headline names a loss first, where there is one
+        verb = "matters" if f.causes or f.advice is not None else "can matter"
+        return f"Decoupling {verb} ({conditions})."
     undetected = (
         f"Advantages differ by up to {f.difference:.1%}, and none of the conditions under which "
         f"that matters was detected in {f.log.n_blocks} groups of one prompt and update."
@@ -274,7 +276,7 @@ def cause_evidence(cause: str, n: AgentNumbers, choices: Choices, k: int) -> str
         "reward",
         "OFFSET": f"offsets between agents cost a factor {inflation:.3g} of signal-to-noise; "
         f"its mean advantage is {n.net_mass[k]:+.2f}",
-        "DROWNED": f"the agents' rewards vary {quiet:.3g} times as much as its own (variance), and "
+        "DROWNED": f"the variance of the agents' rewards is {quiet:,.0f} times its own, and they "
         "share its scale",
         "SPIKY": f"{spikes:.2%} of its advantages are out of proportion to its rewards",
         "DILUTED": f"its own choices explain {choices.influence[k]:.1%} of the variance of its "

@@ -13,7 +13,7 @@ import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.errors import MissingPackageError, SettingError, choices
 from counterpoint.games.equilibria import (
     MOST_VARIABLES,
     Concept,
@@ -146,8 +146,8 @@ def learn_game(
     """
     for remedy in remedies:
         if remedy not in (*REMEDIES, SHAPING):
-            wanted = ", ".join((*REMEDIES, SHAPING))
-            raise SettingError(f"got remedy '{remedy}'; wanted one of {wanted}")
+            ending = choices(remedy, (*REMEDIES, SHAPING))
+            raise SettingError(f"got remedy '{remedy}'{ending}")
     if not 2 <= seeds <= MOST_SEEDS:
         raise SettingError(f"got {seeds} seeds; wanted 2 to {MOST_SEEDS:,}")
     repeated = game.sizes == (2, 2)

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.games.bayesian import unsure_battle
 from counterpoint.games.game import Game, bimatrix
-from counterpoint.settings import GivenSettings, did_you_mean, from_text
+from counterpoint.settings import GivenSettings, from_text
 
 
 class GameEntry(NamedTuple):
@@ -179,15 +179,13 @@ def make_game(name: str, options: GivenSettings | None = None) -> Game:
     """
     if name not in _GAMES:
         raise UnknownNameError(
-            f"got game '{name}'; wanted one of {', '.join(_GAMES)}, or a JSON file"
-            f"{did_you_mean(name, _GAMES)}"
+            f"got game '{name}', which is no file{choices(name, _GAMES, 'counterpoint game')}"
         )
     build, values = _GAMES[name].build, {k: from_text(v) for k, v in (options or {}).items()}
     known = signature(build).parameters
     for key, value in values.items():
         if key not in known:
-            wanted = ", ".join(known) or "nothing"
-            raise UnknownNameError(f"got option {key} of game {name}; wanted {wanted}")
+            raise UnknownNameError(f"got option {key} of game {name}{choices(key, known)}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a number")
         if isinstance(known[key].default, int) and not isinstance(value, int):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
-from counterpoint.errors import JudgeError, SettingError, UnknownNameError
+from counterpoint.errors import JudgeError, SettingError, UnknownNameError, choices
 from counterpoint.judge.judges import Judge, Opinion
 from counterpoint.judge.model import Likelihood, LikelihoodSettings, SpeakerJudge
 from counterpoint.judge.present import Sheet
@@ -20,7 +20,7 @@ from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
 from counterpoint.judge.rules import CommandJudge, CommandSettings, PatternJudge, PatternSettings
 from counterpoint.judge.verdict import RankSettings
 from counterpoint.plugins import Registry
-from counterpoint.settings import did_you_mean, settings_from
+from counterpoint.settings import settings_from
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
 
@@ -219,10 +219,7 @@ def judge_and_settings(name: str, given: Mapping[str, object]) -> tuple[Judge, R
     known = [*setting_names(name), *(field.name for field in fields(RankSettings))]
     for key in rest:
         if key not in known:
-            raise UnknownNameError(
-                f"got setting {key} for judge '{name}'; wanted one of {', '.join(known)}"
-                f"{did_you_mean(key, known)}"
-            )
+            raise UnknownNameError(f"got setting {key} for judge '{name}'{choices(key, known)}")
     if name == "human":
         rest = {**PEOPLE, **rest}
     settings = settings_from(rest, RankSettings, name)

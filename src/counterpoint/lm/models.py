@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from counterpoint.errors import ModelError, UnknownNameError
+from counterpoint.errors import ModelError, UnknownNameError, choices
 from counterpoint.optional import require_language
 from counterpoint.runs.files import write_synced
 
@@ -99,7 +99,7 @@ def source_of(name: str) -> Source:
         UnknownNameError: no model of this name can be fetched.
     """
     if name not in SOURCES:
-        raise UnknownNameError(f"got model {name!r}; wanted one of {', '.join(SOURCES)}")
+        raise UnknownNameError(f"got model {name!r}{choices(name, SOURCES)}")
     return SOURCES[name]
 
 

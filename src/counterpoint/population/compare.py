@@ -48,7 +48,7 @@ class PopulationPlan:
     """
 
     world: str
-    """A game of `counterpoint games`, `smooth`, or a sequential environment."""
+    """A game of `counterpoint game`, `smooth`, or a sequential environment."""
     members: tuple[int, ...] = (1, 4, 16)
     """Sizes of populations; 1 is the single learner."""
     budget: int = 6400

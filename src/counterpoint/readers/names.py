@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from counterpoint.errors import LogError
+from counterpoint.errors import LogError, choices
 from counterpoint.readers.columns import ONE_AGENT, list_names, printable
 
 NUMBER, TRUTH, MISSING, FIGURE, TEXT, LIST, TABLE = (
@@ -177,8 +177,8 @@ def _chosen(
             components[component] = source
         else:
             raise LogError(
-                f"got {printable(source)}={printable(name)}; wanted one of {', '.join(KNOWN)}, "
-                "reward, rewards.NAME or ignore, each meaning once"
+                f"got {printable(source)}={printable(name)}"
+                f"{choices(name, (*KNOWN, 'reward', 'rewards.NAME', 'ignore'))}, each meaning once"
             )
     if bool(components) + ("reward" in sources) + ("rewards" in sources) > 1:
         raise LogError("got both reward and rewards.NAME for columns; wanted one of them")

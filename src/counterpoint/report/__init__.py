@@ -6,9 +6,12 @@ terminal, at the files of `counterpoint.report.terminal`. A result is a value of
 experiment.
 """
 
+from counterpoint.report.drawing import Picture, picture
 from counterpoint.report.page import render, write_report
 
 __all__ = [
+    "Picture",
+    "picture",
     "render",
     "write_report",
 ]

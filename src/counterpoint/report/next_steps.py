@@ -5,23 +5,33 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from counterpoint.records import FOUND
 from counterpoint.report.pages.comparison.page import command
+from counterpoint.report.toolkit.frame import set_words
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
     ContributionResult,
     DiagnosisResult,
+    FolderResult,
     GameResult,
+    JudgeCheckResult,
     OutcomesResult,
     PopulationResult,
+    RankingResult,
     Result,
     TeamResult,
     TopologyResult,
+    TopologySearchResult,
     TrainingResult,
 )
+from counterpoint.results.parts import Settings
+
+SEARCHED = 40_000
+"""Items of a search that is suggested: more than one for each candidate and round."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ def with_scheme(name: str) -> list[NextStep]:
     """Returns the lines that use a credit scheme in a trainer and in code of one's own."""
     return [
         NextStep(
-            "In TRL, verl, TorchRL and others (docs/integrations)",
+            "In TRL, verl, TorchRL and others (counterpoint.integrations)",
             f"trainer = with_credit(GRPOTrainer, {name!r})(...)",
         ),
         NextStep(
@@ -85,6 +95,20 @@ def _audit(result: AuditResult) -> list[NextStep]:
     return [NextStep("Give outcomes, and the team is compared with its members", line)]
 
 
+def _folder(result: FolderResult) -> list[NextStep]:
+    if not result.entries:
+        return [NextStep("See a first result", "counterpoint demo")]
+    stopped = next((e for e in result.entries if e.status == "stopped" and not e.inside), None)
+    steps = []
+    if stopped is not None:
+        line = f"counterpoint resume {shlex.quote(str(Path(result.folder, stopped.path)))}"
+        steps.append(NextStep("Continue the newest run that stopped", line))
+    if not result.live:
+        line = f"counterpoint serve {shlex.quote(result.folder)}"
+        steps.append(NextStep("See the same list live, in a browser", line))
+    return steps
+
+
 def _game(result: GameResult) -> list[NextStep]:
     if result.learned is not None:
         return []
@@ -94,10 +118,21 @@ def _game(result: GameResult) -> list[NextStep]:
 
 
 def _population(result: PopulationResult) -> list[NextStep]:
-    if result.crossover is None or result.crossover.why != "never":
+    gaps = result.against_single or {}
+    several = [name for name, arm in result.arms.items() if arm.members > 1]
+    others = [gaps[name] for name in several if name in gaps]
+    if not others or any(gap.low > 0 for gap in others):
         return []
-    line = f"counterpoint population {shlex.quote(result.world)} --budget {2 * result.budget}"
-    return [NextStep("Look for a crossover at twice the budget", line)]
+    sizes = ",".join(str(size) for size in sorted({arm.members for arm in result.arms.values()}))
+    words = ["counterpoint", "population", result.world, "--members", sizes]
+    if all(gap.high < 0 for gap in others):
+        line = shlex.join(
+            [*words, "--budget", str(2 * result.budget), *_with_settings(result.config)]
+        )
+        return [NextStep("Look for a crossover at twice the budget", line)]
+    repeats = ["--budget", str(result.budget), "--repeats", str(4 * result.repeats)]
+    line = shlex.join([*words, *repeats, *_with_settings(result.config)])
+    return [NextStep("Take four times the repeats, which halves the intervals", line)]
 
 
 def _team(result: TeamResult) -> list[NextStep]:
@@ -110,7 +145,8 @@ def _team(result: TeamResult) -> list[NextStep]:
 
 
 def _topology(result: TopologyResult) -> list[NextStep]:
-    line = f"counterpoint topology {shlex.quote(result.world)} --search 200"
+    words = ["counterpoint", "topology", result.world, *_with_settings(result.config)]
+    line = shlex.join([*words, "--search", str(SEARCHED)])
     return [NextStep("Search for the best topology instead of comparing named ones", line)]
 
 
@@ -125,16 +161,65 @@ def _contribution(result: ContributionResult) -> list[NextStep]:
     return [NextStep("Whether the whole team is better than one agent", line)]
 
 
+def _search(result: TopologySearchResult) -> list[NextStep]:
+    winner = result.winner
+    names = ",".join(dict.fromkeys(("solo", winner.topology)))
+    line = shlex.join([
+        "counterpoint", "topology", result.world, "--topologies", names,
+        "--prompts", winner.prompt, *_with_settings(result.config),
+    ])  # fmt: skip
+    return [NextStep("Compare the winner with its members and with one agent", line)]
+
+
+def _ranking(result: RankingResult) -> list[NextStep]:
+    judge = _judge(result.config)
+    if not judge:
+        return []
+    orders = result.settings.get("orders")
+    if 2 * result.void > len(result.groups) and isinstance(orders, int):
+        words = ["counterpoint", "rank", str(result.config["file"]), *judge]
+        line = shlex.join([*words, "--orders", str(2 * orders)])
+        return [NextStep("Read each group in more orders, so that fewer are void", line)]
+    line = shlex.join(["counterpoint", "judge", "check", "labelled.jsonl", *judge])
+    return [NextStep("Measure the judge on groups with known scores before you train", line)]
+
+
+def _judge_check(result: JudgeCheckResult) -> list[NextStep]:
+    judge = _judge(result.config)
+    if not judge or not result.orders:
+        return []
+    orders = str(max(2, result.orders))
+    line = shlex.join(["counterpoint", "rank", "groups.jsonl", *judge, "--orders", orders])
+    return [NextStep("Rank in as many orders as reach that reliability", line)]
+
+
+def _judge(config: Settings) -> list[str]:
+    """Returns the judge and its settings for a command line; nothing if they are not known."""
+    name, settings = config.get("judge"), config.get("settings")
+    if not (name and isinstance(settings, dict) and config.get("file")):
+        return []
+    return ["--judge", str(name), *set_words(settings)]
+
+
+def _with_settings(config: Settings) -> list[str]:
+    settings = config.get("settings")
+    return set_words(settings) if isinstance(settings, dict) else []
+
+
 STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
     AuditResult: _audit,
     ComparisonResult: _comparison,
     ContributionResult: _contribution,
     DiagnosisResult: _diagnosis,
+    FolderResult: _folder,
     GameResult: _game,
+    JudgeCheckResult: _judge_check,
     OutcomesResult: _outcomes,
     PopulationResult: _population,
+    RankingResult: _ranking,
     TeamResult: _team,
     TopologyResult: _topology,
+    TopologySearchResult: _search,
     TrainingResult: _training,
 }
 """Kind of a result to the function that knows its next steps."""

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,14 +21,19 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.report.glossary import word_of, words_in
 from counterpoint.report.next_steps import next_steps
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.contribution import contribution_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
+from counterpoint.report.pages.folder import folder_page
 from counterpoint.report.pages.game import game_page
+from counterpoint.report.pages.judge_check import judge_check_page
 from counterpoint.report.pages.outcomes import outcomes_page
 from counterpoint.report.pages.population import population_page
+from counterpoint.report.pages.ranking import ranking_page
+from counterpoint.report.pages.search import search_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training import training_page
@@ -39,12 +45,16 @@ from counterpoint.results import (
     ContributionResult,
     DiagnosisResult,
     Document,
+    FolderResult,
     GameResult,
+    JudgeCheckResult,
     OutcomesResult,
     PopulationResult,
+    RankingResult,
     Result,
     TeamResult,
     TopologyResult,
+    TopologySearchResult,
     TrainingResult,
     document_of,
     read_result,
@@ -59,27 +69,92 @@ PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     ComparisonResult: comparison_page,
     ContributionResult: contribution_page,
     DiagnosisResult: diagnosis_page,
+    FolderResult: folder_page,
     GameResult: game_page,
+    JudgeCheckResult: judge_check_page,
     OutcomesResult: outcomes_page,
     PopulationResult: population_page,
+    RankingResult: ranking_page,
     TeamResult: team_page,
     TopologyResult: topology_page,
+    TopologySearchResult: search_page,
     TrainingResult: training_page,
 }
 """Kind of a result to the function that makes its page."""
+PAGE = "report.html"
+"""Name of the file of a page."""
 
 
-def render(result: Result | Document) -> str:
+@dataclass(frozen=True)
+class Live:
+    """What the page of a server has, and the page of a file has not."""
+
+    script: str
+    """Path of the server's script, which updates the page."""
+    home: str = ""
+    """Path of the page that lists this one; "" if none does."""
+
+
+def render(result: Result | Document, live: Live | None = None) -> str:
     """Returns the page of a result, as self-contained HTML.
 
     Args:
         result: the result, or the document that it was saved as.
+        live: for the page of a server; the page of a file runs no script.
 
     Raises:
         UnknownNameError: its schema is none of those that we write, or this kind has no page.
         LogError: there is nothing in it to show, or a field is missing or of another type; the
             message has its path.
     """
+    page, shown = _page_and_result(result)
+    sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    # the policy allows this style sheet alone: a script that got into the page would not run, nor
+    # would it in the page of a server, which allows one script file of its own
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        + ("script-src 'self'; connect-src 'self'; " if live else "")
+        + "base-uri 'none'; form-action 'none'"
+    )
+    prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
+    definitions = [replace(d, text=f"{meaning(d.term)} {d.text}".strip()) for d in page.definitions]
+    page = replace(page, definitions=definitions)
+    frame = {"style": Markup(sheet), "policy": policy, "version": shown.version, "prefix": prefix}
+    html = (
+        _environment()
+        .get_template(page.template)
+        .render(
+            **frame, live=live, page=page, steps=next_steps(shown), place=WORDS, **page.contents
+        )
+    )
+    used = words_in(_text(html), [d.term for d in definitions])
+    words = _environment().get_template("words.html").render(words=used)
+    return html.replace(WORDS, words)
+
+
+WORDS = Markup("<!-- words -->")
+"""Marks the place of the words: text that is escaped cannot hold it."""
+_NOT_SHOWN = re.compile(r"<style>[^<]*</style>|<[^<>]*>")
+
+
+def _text(html: str) -> str:
+    """Returns what the page shows, without its elements."""
+    return _NOT_SHOWN.sub(" ", html)
+
+
+def meaning(term: str) -> str:
+    """Returns what the glossary says of a term; nothing if it has no such entry."""
+    word = word_of(term)
+    return word.meaning.replace("`", "") if word else ""
+
+
+def page_of(result: Result | Document) -> Page:
+    """Returns the content of the page of a result, as `render` shows it."""
+    return _page_and_result(result)[0]
+
+
+def _page_and_result(result: Result | Document) -> tuple[Page, Result]:
     document = document_of(result) if isinstance(result, Result) else result
     if not isinstance(document, Mapping):
         raise LogError(
@@ -90,21 +165,7 @@ def render(result: Result | Document) -> str:
     if type(shown) not in PAGES:
         schema = document["schema"]
         raise UnknownNameError(f"got a document of schema {schema!r}, which has no page")
-    page = PAGES[type(shown)](shown)
-    sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
-    # the policy allows this style sheet alone: a script that got into the page would not run
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
-    frame = {"style": Markup(sheet), "policy": policy, "version": shown.version, "prefix": prefix}
-    return (
-        _environment()
-        .get_template(page.template)
-        .render(**frame, page=page, steps=next_steps(shown), **page.contents)
-    )
+    return PAGES[type(shown)](shown), shown
 
 
 def write_report(result: Result | Document, directory: str | os.PathLike[str]) -> Path:
@@ -114,7 +175,7 @@ def write_report(result: Result | Document, directory: str | os.PathLike[str]) -
         UnknownNameError, LogError: as `render`; nothing is written then.
         OutputError: it cannot be written; an earlier report stays as it was.
     """
-    target = Path(directory) / "report.html"
+    target = Path(directory) / PAGE
     write_atomically(target, render(result))
     return target
 
@@ -135,7 +196,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"breakable": breakable, "unbroken": unbroken}
+    environment.filters |= {"breakable": breakable, "unbroken": unbroken, "slug": slug}
+    environment.globals |= {"meaning": meaning}
     return environment
 
 

@@ -9,6 +9,7 @@ from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.results.contribution import ContributionResult
 from counterpoint.results.diagnosis import DiagnosisResult
+from counterpoint.results.folder import FolderResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.outcomes import OutcomesResult
@@ -26,6 +27,7 @@ __all__ = [
     "ContributionResult",
     "DiagnosisResult",
     "Document",
+    "FolderResult",
     "GameResult",
     "JudgeCheckResult",
     "OutcomesResult",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from counterpoint.results.parts import Part, Result
+from msgspec import field
+
+from counterpoint.results.parts import Part, Result, Settings
 
 
 class Measure(Part, frozen=True, kw_only=True):
@@ -45,3 +47,5 @@ class JudgeCheckResult(Result, frozen=True, kw_only=True, tag="counterpoint.judg
     """Tokens; None if they were not counted."""
     cost_dollars: float | None
     """None if the price is not known."""
+    config: Settings = field(default_factory=dict)
+    """`file`, `judge` and `settings`, as the user gave them."""

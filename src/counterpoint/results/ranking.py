@@ -62,6 +62,8 @@ class RankingResult(Result, frozen=True, kw_only=True, tag="counterpoint.rank/1"
     """None if nobody counted."""
     cost_dollars: float | None
     """None if the price is not known."""
+    config: Settings = field(default_factory=dict)
+    """`file`, `judge` and `settings`, as the user gave them."""
 
     def __post_init__(self) -> None:
         for i, group in enumerate(self.groups):

@@ -13,6 +13,7 @@ from counterpoint.results.audit import AuditResult, earlier_audit
 from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.contribution import ContributionResult
 from counterpoint.results.diagnosis import DiagnosisResult
+from counterpoint.results.folder import FolderResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.outcomes import OutcomesResult
@@ -30,6 +31,7 @@ KINDS: Mapping[str, type[Result]] = {
         ComparisonResult,
         ContributionResult,
         DiagnosisResult,
+        FolderResult,
         GameResult,
         JudgeCheckResult,
         OutcomesResult,
@@ -42,6 +44,8 @@ KINDS: Mapping[str, type[Result]] = {
     )
 }
 """Schema of a document to the kind of result that it holds."""
+RESULTS = "results.json"
+"""Name of the file that holds a result."""
 
 
 def document_of(value: object) -> Any:

@@ -149,6 +149,19 @@ class Winner(Part, frozen=True, kw_only=True):
     prompt: str
     order: list[list[int]]
     """`[turns][members who speak in it]`"""
+    shape: TopologyPart | None = None
+    """The topology, with its order; None in a result of an earlier version."""
+
+
+class SearchCell(Part, frozen=True, kw_only=True):
+    """A topology and a prompt of a search, in the order that came farthest."""
+
+    topology: str
+    prompt: str
+    rounds: int
+    """Number of rounds that it played; the winner played all of them."""
+    score: Estimate
+    """Score in its last round, over the items of that round; the ends of one item are 0 and 1."""
 
 
 class SearchRound(Part, frozen=True, kw_only=True):
@@ -175,6 +188,12 @@ class TopologySearchResult(Result, frozen=True, kw_only=True, tag="counterpoint.
     """Items that all candidates together may play."""
     spent: int
     """Items that they played."""
+    scale: str = ""
+    """The meaning of a score, in words."""
+    cells: list[SearchCell] = field(default_factory=list)
+    """Topology x prompt, the winner first and then by rounds and score; empty in a result of an
+    earlier version."""
+    config: Settings = field(default_factory=dict)
 
 
 def _require_names(names: Collection[str], path: str, wanted: Collection[str]) -> None:

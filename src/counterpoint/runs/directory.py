@@ -13,6 +13,7 @@ Start with `RunDirectory.create` and `RunDirectory.open`; `status.py` reads a ru
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -251,7 +252,8 @@ def require_empty(path: Path) -> None:
         read_run(path)
     except RunError as error:
         raise RunError(f"{path} holds a {RUN} that is of no training run; {instead}") from error
-    raise RunError(f"{path} holds a run already; resume it (counterpoint resume {path}), {instead}")
+    line = f"counterpoint resume {shlex.quote(str(path))}"
+    raise RunError(f"{path} holds a run already; resume it ({line}), {instead}")
 
 
 @contextlib.contextmanager

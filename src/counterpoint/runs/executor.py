@@ -27,7 +27,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Literal, get_args
 
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.optional import pip_line, require_packages
 from counterpoint.runs.ray_executor import on_ray
 from counterpoint.runs.task import Advance, Result, Task, TaskMonitor, TaskReport, ending, portable
@@ -90,7 +90,7 @@ def require_executor(executor: str, workers: int | None) -> None:
     if workers is not None and workers < 1:
         raise SettingError(f"got {workers} workers; wanted at least 1")
     if executor not in EXECUTORS:
-        raise UnknownNameError(f"got executor {executor!r}; wanted one of {', '.join(EXECUTORS)}")
+        raise UnknownNameError(f"got executor {executor!r}{choices(executor, EXECUTORS)}")
     if executor == "ray":
         require_packages("the executor ray", ("ray",), pip_line("ray"))
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from counterpoint.errors import OutputError, RunError
-from counterpoint.runs.status import CHECKPOINTS, RUN, RunFacts, newest_first, read_all, read_facts
+from counterpoint.runs.status import RunFacts, newest_first, read_all, read_facts
 
 VERSION = 1
 COLUMNS = tuple(name for name in RunFacts.__struct_fields__ if name != "axis")
@@ -169,19 +169,3 @@ class Index:
 def _storable(value: object) -> object:
     """Returns the value, or None for a whole number of more than the 64 bits of a column."""
     return None if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
-
-
-def find_runs(folder: Path) -> Iterator[Path]:
-    """Returns the folders with a run.json at or below `folder`, in the order of names.
-
-    Hidden folders and links are not entered, nor are checkpoints.
-    """
-    if (folder / RUN).is_file():
-        yield folder
-    try:
-        inner = sorted(e.name for e in os.scandir(folder) if e.is_dir(follow_symlinks=False))
-    except OSError:
-        return
-    for name in inner:
-        if not name.startswith(".") and name != CHECKPOINTS:
-            yield from find_runs(folder / name)

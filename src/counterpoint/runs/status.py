@@ -105,9 +105,7 @@ def read_facts(path: Path) -> RunFacts:
     Raises:
         RunError: there is no run.
     """
-    run, state = read_run(path), RunStatus()
-    with contextlib.suppress(OSError, msgspec.MsgspecError, RecursionError):
-        state = msgspec.json.decode((path / STATUS).read_bytes(), type=RunStatus)
+    run, state = read_run(path), read_status(path)
     status, newest = state.status, [None, *steps(path / CHECKPOINTS)][-1]
     # The lock is believed before the file: a killed process could not write how it ended.
     if is_locked(path / LOCK):
@@ -128,6 +126,13 @@ def read_facts(path: Path) -> RunFacts:
         updated=run.created if state.updated is UNSET else state.updated,
         axis=axis_of(run.config),
     )
+
+
+def read_status(path: Path) -> RunStatus:
+    """Returns the content of status.json; an empty status if it is missing or damaged."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError, RecursionError):
+        return msgspec.json.decode((path / STATUS).read_bytes(), type=RunStatus)
+    return RunStatus()
 
 
 def read_all(paths: Iterable[Path]) -> list[RunFacts]:

@@ -10,6 +10,7 @@ return stopper.exit_status
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
@@ -41,7 +42,8 @@ class Stopper:
     def how_to_resume(self, path: Path | str, step: int, axis: str = "step") -> str:
         """Returns the line for standard error when the checkpoint of that step is written."""
         name = self.asked.name if self.asked else "asked to stop"
-        return f"stopped at {axis} {step} ({name}); resume with: counterpoint resume {path}"
+        line = f"counterpoint resume {shlex.quote(str(path))}"
+        return f"stopped at {axis} {step} ({name}); resume with: {line}"
 
     def __enter__(self) -> Stopper:
         if threading.current_thread() is threading.main_thread():

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.settings import number_from, split_pairs
 from counterpoint.topology.topology import MOST_MEMBERS, Topology
 
@@ -170,12 +170,13 @@ def parse_topology(text: str) -> tuple[TopologyEntry, dict[str, int]]:
     """
     name, *pairs = text.split(":")
     if name not in TOPOLOGIES:
-        raise UnknownNameError(f"got topology '{name}'; wanted one of {', '.join(TOPOLOGIES)}")
+        ending = choices(name, TOPOLOGIES, "counterpoint topology")
+        raise UnknownNameError(f"got topology '{name}'{ending}")
     entry = TOPOLOGIES[name]
     options: dict[str, int] = {}
     for key, value in split_pairs(pairs, f"topology {name}").items():
         if key not in (known := ("rounds", *entry.options)):
-            raise UnknownNameError(f"got option '{key}' of {name}; wanted {', '.join(known)}")
+            raise UnknownNameError(f"got option '{key}' of {name}{choices(key, known)}")
         options[key] = number_from(f"{key} of {name}", value, int)
     return entry, options
 

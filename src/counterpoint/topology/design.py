@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError, StatisticsError, UnknownNameError
+from counterpoint.errors import SettingError, StatisticsError, UnknownNameError, choices
 from counterpoint.results.topology import (
     REFERENCES,
     BestCell,
     MeasuredTopology,
+    SearchCell,
     SearchRound,
     SeedEstimate,
     TopologyPart,
@@ -145,7 +146,7 @@ def lay_out(plan: TopologyPlan) -> Design:
     known = [*world.prompts, *([TRAINED] if world.parameter_range else [])]
     for prompt in plan.prompts:
         if prompt not in known:
-            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(known)}")
+            raise UnknownNameError(f"got prompt '{prompt}'{choices(prompt, known)}")
     topologies = {name: make_topology(name, world.settings.members) for name in plan.topologies}
     seatings = {
         name: orders(topology, plan.orders, np.random.default_rng(0))
@@ -437,6 +438,7 @@ def search_topologies(
         )
     parameters = design.trained(None)
     world, seats = design.world, design.seats()
+    last: dict[tuple[str, str], SearchCell] = {}
 
     def scores(cell: SearchCandidate, stream: list[int], count: int) -> Floats:
         """Returns [count] scores of a cell on the items of a stream."""
@@ -451,7 +453,15 @@ def search_topologies(
     average = np.zeros(len(alive))
     for number in range(halvings):
         count = budget // (halvings * len(alive))
-        average = np.array([scores(cell, [HALVING, number], count).mean() for cell in alive])
+        played = [scores(cell, [HALVING, number], count) for cell in alive]
+        average = np.array([each.mean() for each in played])
+        farthest: dict[tuple[str, str], int] = {}  # the best order of each topology and prompt
+        for i in np.argsort(-average, kind="stable"):
+            farthest.setdefault((alive[i].name, alive[i].prompt), int(i))
+        for (name, prompt), i in farthest.items():
+            last[name, prompt] = SearchCell(
+                topology=name, prompt=prompt, rounds=number + 1, score=_mean_score(played[i])
+            )
         spent += count * len(alive)
         history.append(SearchRound(candidates=len(alive), items=count, best=float(average.max())))
         keep = np.argsort(-average, kind="stable")[: max(1, ceil(len(alive) / 2))]
@@ -459,20 +469,31 @@ def search_topologies(
         if on_progress:
             on_progress(number + 1, halvings)
     winner = alive[0]
-    fresh = scores(winner, [FRESH], plan.seeds * plan.items)
-    estimate = (
-        wilson_interval(int(fresh.sum()), len(fresh))
-        if np.isin(fresh, (0, 1)).all()
-        else bootstrap_interval(fresh, rng=np.random.default_rng(0), statistic=means)
+    chosen = (winner.name, winner.prompt)
+    ranked = sorted(
+        last.items(), key=lambda each: (each[0] != chosen, -each[1].rounds, -each[1].score.value)
     )
     return TopologySearchResult(
         version=__version__,
         world=plan.world,
         winner=Winner(topology=winner.name, prompt=winner.prompt,
-                      order=[list(turn) for turn in winner.topology.order]),
+                      order=[list(turn) for turn in winner.topology.order],
+                      shape=TopologyPart(**asdict(winner.topology))),
         searched=float(average[0]),
-        fresh=estimate,
+        fresh=_mean_score(scores(winner, [FRESH], plan.seeds * plan.items)),
         rounds=history,
         budget=budget,
         spent=spent,
+        scale=world.scale,
+        cells=[cell for _, cell in ranked],
+        config={"world": plan.world, "settings": dict(plan.settings)},
     )  # fmt: skip
+
+
+def _mean_score(scores: Floats) -> Estimate:
+    """Returns the mean score of items with its interval; one item alone may have any score."""
+    if np.isin(scores, (0, 1)).all():
+        return wilson_interval(int(scores.sum()), len(scores))
+    if len(scores) < 2:
+        return Estimate(float(scores.mean()), 0.0, 1.0, len(scores))
+    return bootstrap_interval(scores, rng=np.random.default_rng(0), statistic=means)

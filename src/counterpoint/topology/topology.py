@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
-from counterpoint.optional import needs
+from counterpoint.optional import needs, pip_line
 
 Decision = Literal["member", "vote", "best"]
 """One member decides; or the majority, and the surest in a tie; or the surest speaker."""
@@ -238,7 +238,7 @@ def to_networkx(topology: Topology) -> Any:
     Raises:
         MissingPackageError: networkx is not installed.
     """
-    with needs("a graph", "pip install networkx"):
+    with needs("a graph", pip_line("graphs")):
         import networkx
     turn_of = {one: t for t, turn in enumerate(topology.order) for one in turn}
     graph = networkx.DiGraph(

@@ -82,10 +82,15 @@ def _rows(path: Path) -> tuple[list[Row], int]:
     return [row_from_line(line) for line in lines], damaged
 
 
-def training_result(path: Path) -> TrainingResult:
+def training_result(path: Path, *, short: bool = False) -> TrainingResult:
     """Returns the training in a run directory, as far as it has come; nothing is written.
 
     A value of a type that the series never has (somebody edited the file) counts as missing.
+
+    Args:
+        path: the run directory.
+        short: leave out the references and the texts. They need the world of the run, which is
+            made for them, and may import a package.
 
     Raises:
         RunError: there is no run.
@@ -96,7 +101,9 @@ def training_result(path: Path) -> TrainingResult:
     world: TextWorld | None = None
     references = References()
     with contextlib.suppress(CounterpointError):  # its package may be missing where it is read
-        if spoken:
+        if short:
+            pass
+        elif spoken:
             world = find_world(facts.world or "", Kind.TEXT).make(settings)
             references = _references(world.references)
         else:
@@ -126,7 +133,7 @@ def training_result(path: Path) -> TrainingResult:
             **{name: [row.metrics.get(name) for row in rows] for name in names},
         },
         agents=_agents(rows),
-        talk=read_talk(path, world) if spoken else None,
+        talk=read_talk(path, world) if spoken and not short else None,
     )
 
 

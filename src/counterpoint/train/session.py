@@ -9,6 +9,7 @@ module of each kind of plan is imported when it is used.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,7 +146,7 @@ def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
     facts = read_facts(path)
     if facts.status == "finished":
         message = f"{path} is finished, at {plan.axis} {facts.step or 0}; "
-        message += f"`counterpoint report {path}` draws its page"
+        message += f"`counterpoint report {shlex.quote(str(path))}` draws its page"
         return Session(path, None, 0, message)
     export = next((name for name in EXPORTERS if (path / name).is_dir()), None)
     team = plan.trainer()

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
-from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.errors import CounterpointError, SettingError, choices
 from counterpoint.workers.repository.files import escaped_path, refused
 from counterpoint.workers.sandbox.sandbox import Limits
 
@@ -278,7 +278,7 @@ def _require_known(table: Mapping[str, object], kind: type, where: str) -> None:
     """
     names = [spec.name for spec in fields(kind)]
     if unknown := sorted(set(table) - set(names)):
-        raise SettingError(f"got {', '.join(unknown)} in {where}; wanted one of {', '.join(names)}")
+        raise SettingError(f"got {', '.join(unknown)} in {where}{choices(unknown[0], names)}")
     if kind is not WorkPlan:
         return
     listed = table.get("task")

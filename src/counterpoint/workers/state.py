@@ -21,7 +21,7 @@ from shlex import quote
 import msgspec
 
 from counterpoint import __version__
-from counterpoint.errors import RunError, SettingError
+from counterpoint.errors import RunError, SettingError, choices
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.workers.gate.gate import Gate
 from counterpoint.workers.keys import passed_variables, without_secrets
@@ -68,8 +68,8 @@ class TeamState:
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder.absolute())  # git runs in other folders
         if self.topology not in TOPOLOGIES:
-            known = ", ".join(TOPOLOGIES)
-            raise SettingError(f"got topology '{self.topology}'; wanted one of {known}")
+            ending = choices(self.topology, TOPOLOGIES)
+            raise SettingError(f"got topology '{self.topology}'{ending}")
         if not 1 <= self.workers <= 64:
             raise SettingError(f"got {self.workers} workers; wanted 1 to 64")
         if self.topology == "solo" and self.workers != 1:

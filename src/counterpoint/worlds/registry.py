@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, overload
 
-from counterpoint.errors import UnknownNameError
+from counterpoint.errors import UnknownNameError, choices
 from counterpoint.plugins import Registry
-from counterpoint.settings import did_you_mean
 from counterpoint.worlds.exact.additive import Homogeneous, UnequalStakes
 from counterpoint.worlds.exact.all_hands import AllHands
 from counterpoint.worlds.exact.grown import BoatRace, Gathering
@@ -122,14 +121,12 @@ def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEnt
     wanted = kinds or tuple(Kind)
     known = [*also, *(one.name for one in worlds() if one.kind in wanted)]
     patterns = [pattern for kind in wanted for pattern in PATTERNS[kind]]
-    names = ", ".join(dict.fromkeys([*known, *patterns]))
+    ending = choices(name, [*known, *patterns], "counterpoint worlds")
     if entry is None:
-        raise UnknownNameError(
-            f"got world '{name}'; wanted one of {names}{did_you_mean(name, known)}"
-        )
+        raise UnknownNameError(f"got world '{name}'{ending}")
     raise UnknownNameError(
         f"got world '{name}', which is {entry.kind.in_words} (counterpoint {entry.command} "
-        f"{name}); wanted one of {names}"
+        f"{name}){ending}"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, VERDICTS, Case, Cost, Finding
+from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.svg import element, label, picture, shorten
@@ -16,6 +17,8 @@ from counterpoint.results.audit import AuditResult, Timeline
 
 NAME, STEP, LINE, HEAD = 150.0, 7.0, 18.0, 6.0
 """Pixels: of names, of an event, between lines, above them."""
+DRAWN = 10
+"""Maximum number of findings in the picture."""
 CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 """The type of an event to the class of its colour; idle events are hollow."""
 
@@ -57,7 +60,7 @@ def audit_page(audit: AuditResult) -> Page:
     known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
-        Fact("Members", str(audit.agents), "tools and people are none"),
+        Fact("Members", str(audit.agents), "tools and people are not counted"),
         Fact("Findings", str(len(problems)), f"of {known} that could be computed"),
     )
     why = "A finding says what is in the log. It does not name a cause."
@@ -71,7 +74,11 @@ def audit_page(audit: AuditResult) -> Page:
         verdict=Headline(sentence, f"{audit.warning} {why}" if audit.warning else why, facts),
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),
+        picture="panel",
+        caption="Values with 95% intervals. The short upright line is the null: what chance or a "
+        "harmless team gives.",
         contents={
+            "panel": _panel(audit.findings),
             "findings": finding_table(audit.findings),
             "cases": case_table(audit.findings, audit.timelines),
             "timelines": [
@@ -81,6 +88,22 @@ def audit_page(audit: AuditResult) -> Page:
             "skipped": audit.skipped,
         },
     )
+
+
+def _panel(findings: Sequence[Finding]) -> Markup | None:
+    """Returns the findings that are shares or differences of shares beside their nulls, those that
+    found something first; None if there is none."""
+    dots = [
+        Dot(f.name.replace("_", " "), f.value, f.low, f.high,
+            "s0" if f.verdict == FOUND else "s1", _number(f.value), f.verdict == FOUND, f.null)
+        for f in sorted(findings, key=lambda f: VERDICTS.index(f.verdict))
+        if f.null is not None and f.low is not None and f.high is not None and f.value is not None
+        and min(f.low, f.null) >= -1 and max(f.high, f.null) <= 1
+    ]  # fmt: skip
+    if not dots:
+        return None
+    axis = "share, or difference of shares"
+    return interval_panel("findings-panel", "Findings beside the null", axis, dots[:DRAWN])
 
 
 def _title(finding: Finding) -> str:
@@ -215,9 +238,8 @@ def _number(value: float | None) -> str:
 
 DEFINITIONS = (
     Definition("found", "Found",
-        "The whole interval is on the wrong side of the null. If there is a test, it is also "
-        "statistically significant: over all tests together, at most one in twenty audits of "
-        "sound teams has a false finding."),
+        "Over all tests together, at most one in twenty audits of sound teams has a false "
+        "finding."),
     Definition("not found", "Not found",
         "The whole interval is on the sound side of the null, or too near to it to matter."),
     Definition("cannot tell", "Cannot tell",
@@ -226,7 +248,7 @@ DEFINITIONS = (
     Definition("measurement", "Measurement",
         "A number for which no value is right, so it has no verdict."),
     Definition("null", "Null",
-        "The value of a sound team: that of chance, or the share of episodes that is tolerated."),
+        "It may be a share of episodes that is tolerated."),
     Definition("idle", "Idle",
         "A turn whose work is 0, if the log records work; otherwise a message that only greets, "
         "thanks, waits or rests. In the timelines such turns are hollow; actions have a colour "

@@ -9,34 +9,27 @@ from counterpoint.report.toolkit.frame import Definition
 
 _SHARED = {
     "inflation": Definition("inflation", "Inflation",
-        "1 + (μₖ − μ)² / σₖ²: the factor by which an agent’s gradient loses signal-to-noise to "
-        "the offset between its mean reward μₖ and the mean μ that was subtracted. 1 is no "
-        "loss."),
+        "μ is the mean that was subtracted."),
     "signal_share": Definition("signal_share", "Signal share",
-        "σₖ² / σ²: how much of the scale that divides the advantages is the agent’s own variance. "
-        "Near 0, other agents’ noise sets its step size (DROWNED, a variance mismatch)."),
+        "It is σₖ² / σ², with the scale σ that divides the advantages. Near 0, other agents’ "
+        "noise sets its step size (DROWNED, a variance mismatch)."),
     "dead_rate": Definition("dead_rate", "Dead rate",
-        "The share of the agent’s decisions without an advantage: all rewards of the group were "
-        "equal, the group was too small, or the reward is missing. The agent learns nothing from "
-        "such decisions. An agent that has finished learning has a high dead rate too, so read it "
-        "beside the return."),
+        "All rewards of the group were equal, the group was too small, or the reward is missing. "
+        "Read it beside the return."),
     "cause": Definition("cause", "Cause",
         "Why an agent’s signal is lost under the scheme: dead groups (DEAD), a variance mismatch "
         "(DROWNED), a baseline offset (OFFSET), credit noise (DILUTED), advantage spikes (SPIKY) "
         "or no exploration (LAZY). A cause is named only if the evidence passes a calibrated "
         "threshold. The remedy is often not decoupling."),
     "kept": Definition("kept", "Signal kept",
-        "The signal-to-noise ratio (in power) of the agent’s gradient under the scheme, divided "
-        "by the best ratio that other statistics get from the same samples: pooled, per agent, "
-        "per prompt, or per prompt and agent. 1 means that nothing is lost, and 0 that everything "
-        "is; at a quarter, four times the rollouts would be needed. Both ratios are sums over all "
+        "The other statistics are pooled, per agent, per prompt, or per prompt and agent. At a "
+        "quarter, four times the rollouts would be needed. Both ratios are sums over all "
         "updates at which the agent could still improve, since one update alone says little. The "
         "best statistics are chosen on one half of the updates and evaluated on the other. If "
         "agents share parameters, the noise is at least the mean noise of an agent. The number is "
         "unknown if no statistics show a signal."),
     "noise": Definition("noise", "Task noise",
-        "The share of the gradient’s power that is noise under the best of those statistics. No "
-        "normalization removes it. Larger batches lower it, and so does better credit (a reward "
+        "Larger batches lower it, and so does better credit (a reward "
         "component for each agent, difference rewards, a counterfactual baseline)."),
     "difficulty": Definition("difficulty", "Difficulty",
         "Credit noise (DILUTED): the agent’s own choices explain less than an eighth of the "
@@ -50,9 +43,8 @@ COMPARISON = (
         "last update, without sampling noise. The table shows the interquartile mean over seeds "
         "(the mean of the middle half) with a 95% bootstrap interval."),
     Definition("weighted", "Reward-weighted return",
-        "The return of the same policies with each part weighted by the reward that is paid for "
-        "it, so that parts with large rewards count for more. Higher is better. A scheme may "
-        "raise the return and lower this number: the loss is the cost of the scheme."),
+        "It is exact, of the same policies as the return. Parts with large rewards count for "
+        "more. Higher is better."),
     Definition("difference", "Difference",
         "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
         "contexts, targets and noise. If the interval contains 0, the difference is not "
@@ -63,9 +55,7 @@ COMPARISON = (
         "worst agent is shown beside the team because a mean hides it."),
     _SHARED["kept"],
     Definition("collapsed", "Collapsed",
-        "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal while "
-        "the agent could still improve. The whole 95% interval of that share must lie below a "
-        "quarter. A gradient that is indistinguishable from 0 in one update is no collapse."),
+        "A gradient that is indistinguishable from 0 in one update is no collapse."),
     _SHARED["noise"],
     _SHARED["difficulty"],
     _SHARED["cause"],
@@ -77,7 +67,7 @@ COMPARISON = (
         "spread between micro-batches. 0 is pure noise; estimates scatter around it and may be "
         "negative."),
     Definition("control", "Control",
-        "The same comparison with all agents present and one shared reward. There decoupling by "
+        "Here all agents are present and have one shared reward. There decoupling by "
         "agent must change nothing, by arithmetic; if this row moved, the comparison itself would "
         "be wrong."),
 )  # fmt: skip
@@ -89,8 +79,8 @@ NETWORK_COMPARISON = (
         "interquartile mean over seeds (the mean of the middle half) with a 95% bootstrap "
         "interval."),
     Definition("weighted", "Reward-weighted return",
-        "The return of the same episodes with each agent’s part weighted by its stakes (weights "
-        "of mean 1). Higher is better. With equal stakes, or a common reward, it is the return "
+        "Here each agent’s part of the same episodes is weighted by its stakes (weights of mean "
+        "1). Higher is better. With equal stakes, or a common reward, it is the return "
         "itself and is not shown."),
     Definition("normalized", "Normalized",
         "(return − random) / (reference − random): 0 is a team that chooses uniformly, 1 the "
@@ -108,9 +98,8 @@ NETWORK_COMPARISON = (
         "others."),
     _SHARED["kept"],
     Definition("collapsed", "Collapsed",
-        "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal while "
-        "the team could still improve. The whole 95% interval of that share must lie below a "
-        "quarter. A map or a live view judges the last ten measurements; before the tenth there "
+        "Here the team must still be able to improve. A map or a live view judges the last ten "
+        "measurements; before the tenth there "
         "is no verdict."),
     _SHARED["noise"],
     _SHARED["difficulty"],
@@ -197,10 +186,9 @@ WORDS: Mapping[str, KindWords] = {
 
 DIAGNOSIS = (
     Definition("signal_kept", "Signal kept",
-        "How well the agent’s advantages carry the differences of its own reward, divided by the "
-        "same number under the best of four groupings (pooled, by agent, by prompt, by prompt and "
-        "agent). It is an upper bound from rewards alone: gradients may show less. 1 means that "
-        "no grouping keeps more."),
+        "Here it is that bound: how well the agent’s advantages carry the differences of its own "
+        "reward, divided by the same number under the best of four groupings (pooled, by agent, "
+        "by prompt, by prompt and agent)."),
     _SHARED["inflation"],
     _SHARED["signal_share"],
     Definition("norm_inflation", "Norm inflation",
@@ -208,10 +196,9 @@ DIAGNOSIS = (
         "one over the agent’s share of the samples, and does not show the most common collapse."),
     _SHARED["dead_rate"],
     Definition("net_mass", "Net mass",
-        "The mean advantage over the agent’s decisions. 0 is sound; anything else pushes every "
-        "action it took up or down together."),
+        ""),
     Definition("participation", "Participation",
-        "The share of rollouts in which the agent acted at all."),
+        "Here it is the share of rollouts."),
     Definition("resolution", "Resolution",
         "How many different advantages the agent is given in one prompt and update, on average. "
         "At 1, none of its decisions there is preferred to another."),
@@ -244,7 +231,7 @@ TRAINING = (
         "How much choice the agent’s policy leaves: 0 is none."),
     *(d for d in NETWORK_COMPARISON if d.key in ("signal_share", "dead_rate")),
     Definition("participation", "Participation",
-        "The share of steps in which the agent decided."),
+        "Here it is the share of steps."),
     *(d for d in NETWORK_COMPARISON if d.key == "credit"),
 )  # fmt: skip
 
@@ -253,7 +240,7 @@ _TRAINING_TEXT = {
     "is a team that chooses every word with equal probability and 1 the reference team.",
     "entropy": "How much choice is left, in nats for each decision: exact for choices among "
     "words, and minus the log-probability of the written text for free text. 0 is none.",
-    "participation": "The share of episodes in which the agent decided.",
+    "participation": "Here it is the share of episodes.",
 }
 
 
@@ -263,14 +250,3 @@ def training_definitions(*, spoken: bool) -> tuple[Definition, ...]:
         return TRAINING
     own = [d for d in TRAINING if d.key != "credit"]
     return tuple(replace(d, text=_TRAINING_TEXT.get(d.key, d.text)) for d in own)
-
-
-CONDITIONS = {
-    "C1": "The reward differs when the agent acts",
-    "C2": "The number of steps varies with the reward",
-    "C3": "Agents have reward terms of their own",
-    "C4": "Agents have advantages of their own",
-    "C5": "Statistics are keyed by role, turn or context",
-    "C6": "Running memories drift on different clocks",
-    "C7": "Parameters, optimizer, clip or entropy are shared",
-}

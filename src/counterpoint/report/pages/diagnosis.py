@@ -7,7 +7,8 @@ from pathlib import Path
 
 from counterpoint.diagnose import FEWEST_ROLLOUTS, REMEDIES
 from counterpoint.diagnose.causes import CAUSE_WORDS
-from counterpoint.report.pages.definitions import CONDITIONS, DIAGNOSIS
+from counterpoint.report.glossary import CONDITIONS
+from counterpoint.report.pages.definitions import DIAGNOSIS
 from counterpoint.report.toolkit.charts import Chart, Line, panel_chart, style_of
 from counterpoint.report.toolkit.frame import Fact, Headline, Page
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
@@ -69,7 +70,7 @@ SAME = 1e-9
 MOST = 0.5
 """A healthy headline needs every agent to keep at least this share of its signal."""
 
-WORDS = {**CAUSE_WORDS, "OFFSET": "a baseline offset", "DROWNED": "a variance mismatch"}
+CAUSE_NAMES = {**CAUSE_WORDS, "OFFSET": "a baseline offset", "DROWNED": "a variance mismatch"}
 """Each cause in the words of the field, inside of a sentence."""
 
 _FAULTS = {
@@ -136,14 +137,13 @@ def diagnosis_verdict(result: DiagnosisResult) -> Headline:
     sick = [agent.cause for agent in result.agents.values() if agent.cause]
     named = ", ".join([*dict.fromkeys(sick), f"judged under {result.scheme}"])
     blocked = ", ".join(decoupling.not_readable)
+    changes = f"Decoupling changes advantages by up to {significant(decoupling.max_difference)}."
     facts = (
         Fact("Agents with a cause", f"{len(sick)} of {len(result.agents)}", named),
         _kept_fact(result),
         Fact("Conditions detected", ", ".join(decoupling.conditions) or "none",
              f"of C1 to C6 at an error rate of {percent(decoupling.error_rate)}",
-             f"{blocked} cannot be read from rewards." if blocked else ""),
-        Fact("Largest change of an advantage", significant(decoupling.max_difference),
-             "pooled against per agent"),
+             f"{blocked} cannot be read from rewards. {changes}" if blocked else changes),
     )  # fmt: skip
     return Headline(diagnosis_headline(result), result.why, facts)
 
@@ -186,7 +186,7 @@ def _of_causes(sick: dict[str, str], agents: int, use: str) -> str:
     lose = "loses" if len(sick) == 1 else "lose"
     what = f"signal ({', '.join(codes)})"
     if len(codes) == 1:
-        what = f"signal to {WORDS.get(codes[0], codes[0].lower())} ({codes[0]})"
+        what = f"signal to {CAUSE_NAMES.get(codes[0], codes[0].lower())} ({codes[0]})"
     return f"{who} {lose} {what}; {use or 'no scheme is better'}."
 
 
@@ -224,8 +224,11 @@ def _of_health(result: DiagnosisResult) -> str:
     if len(result.agents) < 2:
         return f"The agent loses no signal to its statistics{keep}."
     if result.decoupling.verdict != "no-op":
-        codes = ", ".join(result.decoupling.conditions)
-        return f"Decoupling could matter ({codes}), but no agent loses its signal{keep}."
+        first, *others = result.decoupling.conditions or ["no condition"]
+        codes = (
+            f"{first} and {len(others)} more" if len(others) > 2 else ", ".join((first, *others))
+        )
+        return f"Decoupling can matter ({codes}), but no agent loses its signal{keep}."
     if result.decoupling.max_difference <= SAME:
         return f"Decoupling by agent changes nothing here, and no agent loses its signal{keep}."
     return f"No agent loses its signal, and no reason for decoupling was detected{keep}."

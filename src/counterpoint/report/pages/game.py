@@ -8,7 +8,15 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
+from counterpoint.report.toolkit.frame import (
+    MOST_WORDS,
+    Definition,
+    Fact,
+    Headline,
+    Page,
+    setting_rows,
+)
+from counterpoint.report.toolkit.numerals import ABSENT, counted
 from counterpoint.report.toolkit.scales import across, tick_text
 from counterpoint.report.toolkit.svg import area, element, label, line, picture
 from counterpoint.report.toolkit.tables import (
@@ -30,18 +38,15 @@ def game_page(game: GameResult) -> Page:
     first, *more = sentences(game)
     if learned:
         more.append(_first_arm(learned))
-    facts = tuple(
-        Fact(key.replace("_", " ").capitalize(), f"{value:.4g}", "sum of payoffs")
-        for key, value in game.sums.items()
-        if value is not None
-    )
+    if known := sums(game):
+        more.append(f"Sums of payoffs if a device gives advice: {known}.")
     return Page(
         template="game.html",
         title=f"{game.name}: a game",
         kind="Game",
         subject=game.name,
         details=[game.source],
-        verdict=Headline(first, " ".join(more), facts),
+        verdict=Headline(first, " ".join(more), _facts(game)),
         definitions=DEFINITIONS,
         settings=setting_rows(game.config),
         picture="drawing",
@@ -57,6 +62,42 @@ def game_page(game: GameResult) -> Page:
     )
 
 
+def sums(game: GameResult) -> str:
+    """Returns the best and worst sums of payoffs in correlated equilibria, in words."""
+    known = ((name, value) for name, value in game.sums.items() if value is not None)
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in known)
+
+
+def _facts(game: GameResult) -> tuple[Fact, Fact, Fact]:
+    """Returns the number of equilibria, their cost, and where learners end or what patience
+    buys."""
+    count = Fact("Equilibria", f"{len(game.equilibria):,}", game.equilibria_are,
+                 "There are more between them." if game.degenerate else "")  # fmt: skip
+    cost = Fact("Price of anarchy", ABSENT, game.why.get("price_of_anarchy", "not defined here"))
+    if game.price_of_anarchy is not None:
+        cost = Fact("Price of anarchy", f"{game.price_of_anarchy:.4g}",
+                    f"best sum of payoffs ({game.optimum:.4g}) over that of the worst equilibrium",
+                    f"{game.price_of_stability:.4g} times that of the best.")  # fmt: skip
+    return count, cost, _third(game)
+
+
+def _third(game: GameResult) -> Fact:
+    name, arm = next(iter(game.learned.arms.items()), ("", None)) if game.learned else ("", None)
+    if game.learned and arm is not None and arm.equilibria:
+        key, share = max(arm.equilibria.items(), key=lambda one: one[1])
+        where = "reach no equilibrium" if key == "none" else f"reach equilibrium {key}"
+        return Fact("Learners", f"{share:.0%}", f"of {counted(game.learned.seeds, 'team')} {where}",
+                    f"Under {name}.")  # fmt: skip
+    if game.sustained is None:
+        return Fact("Patience", ABSENT, game.why.get("sustained", "nothing to sustain"))
+    names = ", ".join(a[i] for a, i in zip(game.actions, game.sustained.profile, strict=True))
+    delta = game.sustained.discount
+    below = f"discount factor from which repetition sustains ({names})"
+    if delta is None:
+        return Fact("Patience", "none", f"is enough to sustain ({names}) by reversion")
+    return Fact("Patience", f"{delta:.4g}", below, "It pays most in all.")
+
+
 def reasons(game: GameResult) -> list[str]:
     """Returns a line for each quantity that is not known, with the reason."""
     return [f"{name.replace('_', ' ')}: {reason}" for name, reason in game.why.items()]
@@ -66,7 +107,7 @@ def sentences(game: GameResult) -> list[str]:
     """Returns what is known of a game, in words."""
     count = len(game.equilibria)
     pure = sum(all(max(s) == 1 for s in one.strategies) for one in game.equilibria)
-    more = " (degenerate: there are more between them)" if game.degenerate else ""
+    more = ", and more between them" if game.degenerate else ""
     lines = [_count(game, count, pure, more)]
     if game.minmax:
         pairs = zip(game.players, game.minmax, strict=True)
@@ -101,7 +142,11 @@ def _count(game: GameResult, count: int, pure: int, more: str) -> str:
         pairs = zip(game.actions, game.equilibria[0].exact, strict=True)
         which = f"({', '.join(mix(*pair) for pair in pairs)})"
         start = "One equilibrium was found" if kind is None else f"The only {kind}equilibrium is"
-        return f"{start}{':' if kind is None else ''} {which}{more}."
+        sentence = f"{start}{':' if kind is None else ''} {which}{more}."
+        if len(sentence.split()) <= MOST_WORDS:
+            return sentence
+        which = "one equilibrium that was found" if kind is None else f"only {kind}equilibrium"
+        return f"The {which} is in the table{more}."
     share = "" if kind == "pure " else f", {pure} of them pure"
     return f"{count} {kind or ''}equilibria{' were found' if kind is None else ''}{share}{more}."
 
@@ -261,14 +306,12 @@ def repeated_table(learned: Learned) -> Table:
 
 DEFINITIONS = (
     Definition("equilibrium", "Equilibrium",
-        "A profile of strategies in which no player gains by another strategy while the others "
-        "keep theirs. In games of two players all extreme equilibria are computed, in fractions."),
+        "In games of two players all extreme equilibria are computed, in fractions."),
     Definition("rational", "Feasible and rational",
         "Averages of the payoffs of profiles that give each player at least its minmax value: "
         "the payoffs that repetition can sustain among patient players."),
     Definition("minmax", "Minmax value",
-        "The lowest payoff to which the other players can hold a player that gives its best "
-        "response."),
+        ""),
     Definition("correlated", "Correlated, coarse",
         "Best and worst sum of payoffs if a device recommends an action to each player and no "
         "player gains by disobeying (correlated), or by never listening (coarse)."),
@@ -280,7 +323,7 @@ DEFINITIONS = (
     Definition("efficiency", "Selection efficiency",
         "(mean payoff - worst equilibrium) / (best payoff - worst equilibrium)."),
     Definition("cross", "Cross-play",
-        "Mean payoff if players of different seeds play together."),
+        "The number is their mean payoff."),
     Definition("punish", "Punish",
         "Both players play the first action, and answer a single deviation of the other player "
         "in a way that makes it a loss."),

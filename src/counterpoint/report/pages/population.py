@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from counterpoint.report.toolkit.charts import Chart, Line, narrow_chart, style_of, wide_chart
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
-from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval
+from counterpoint.report.toolkit.numerals import ABSENT, counted, fixed, interval
 from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
 from counterpoint.results.population import PopulationArm, PopulationResult
 
@@ -14,12 +14,6 @@ SHOWN = 16
 
 def population_page(population: PopulationResult) -> Page:
     """Returns the page of a population."""
-    optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
-    worth = (
-        "exact, and not the estimate for which it was chosen."
-        if population.exact
-        else "measured on other episodes than those for which it was chosen."
-    )
     members = [arm.members for arm in population.arms.values()]
     settings = {**population.settings, "members": members, "repeats": population.repeats}
     return Page(
@@ -27,17 +21,12 @@ def population_page(population: PopulationResult) -> Page:
         title=f"{population.world}: a population at a fixed budget",
         kind="Population",
         subject=population.world,
-        details=[population.source],
-        verdict=Headline(
-            population_headline(population),
-            "All updates of all members and all evaluations are charged. The score of a champion "
-            f"is {worth}",
-            (
-                Fact("Budget", str(population.budget), "policy updates, all members together"),
-                Fact("Reference", optimum, population.unit),
-                Fact("Repeats", str(population.repeats), "populations of each arm"),
-            ),
-        ),
+        details=[
+            population.source,
+            counted(population.budget, "update"),
+            counted(population.repeats, "repeat"),
+        ],
+        verdict=population_verdict(population),
         definitions=DEFINITIONS,
         settings=setting_rows(settings),
         picture="figure",
@@ -49,43 +38,79 @@ def population_page(population: PopulationResult) -> Page:
     )
 
 
-def population_headline(population: PopulationResult) -> str:
-    """Returns the verdict in a sentence."""
-    arms, crossing = population.arms, population.crossover
-    best = _best(arms)
-    several = {name: arm for name, arm in arms.items() if arm.members > 1}
-    if several and best not in several and best != "single":
-        first = _best(several)
-        return (
-            f"At {population.budget} updates no population is better than an untrained learner, "
-            f"{best.replace('_', ' ')} of its selves: {_interval(arms[best])}; the "
-            f"best population is {first}: {_interval(arms[first])}."
-        )
-    sentence = f"At {population.budget} updates {best} is best: {_interval(arms[best])}"
-    if crossing is None:
-        return f"{sentence}."
-    if crossing.why == "never":
-        return f"{sentence}; {crossing.rival} does not overtake the single learner up to there."
-    if crossing.why == "always" or crossing.budget is None:
-        return (
-            f"{sentence}; {crossing.rival} is ahead of the single learner at every budget that was "
-            "measured."
-        )
-    low, high = (f"{end:.0f}" if end else "?" for end in (crossing.low, crossing.high))
-    return (
-        f"{sentence}; by its mean {crossing.rival} overtakes the single learner at "
-        f"{crossing.budget:.0f} updates [{low}, {high}]."
+def population_verdict(population: PopulationResult) -> Headline:
+    """Returns whether a population beats one learner at this budget, and from which budget on."""
+    best = _best(population.arms)
+    champion, optimum = population.arms[best].champion, population.optimum
+    reference = "" if optimum is None else f"The reference is {optimum:.4g}."
+    facts = (
+        Fact(f"Champion of {best}", fixed(champion.iqm, 3),
+             f"95% interval {interval(champion.low, champion.high, 3)}",
+             f"{population.unit[:1].upper()}{population.unit[1:]}. {reference}".strip(" .") + "."
+             if population.unit or reference else ""),
+        _difference(population, best),
+        _crossover(population),
+    )  # fmt: skip
+    worth = (
+        "exact, and not the estimate for which it was chosen."
+        if population.exact
+        else "measured on other episodes than those for which it was chosen."
     )
+    why = (
+        f"{counted(population.repeats, 'repeat')} of each arm spend "
+        f"{counted(population.budget, 'policy update')} in all: all updates of all members and all "
+        f"evaluations are charged. The score of a champion is {worth}"
+    )
+    return Headline(population_headline(population), why, facts)
+
+
+def _difference(population: PopulationResult, best: str) -> Fact:
+    title, gaps = "Difference to one learner", population.against_single or {}
+    shown = best if best in gaps else max(gaps, key=lambda name: gaps[name].value, default="")
+    if not shown:
+        return Fact(title, ABSENT, "one learner was not among the arms")
+    gap = gaps[shown]
+    certain = gap.low > 0 or gap.high < 0
+    return Fact(f"{shown} minus one learner", fixed(gap.value, 3, signed=True),
+                f"95% interval {interval(gap.low, gap.high, 3, signed=True)}",
+                f"{'Statistically' if certain else 'Not statistically'} significant.")  # fmt: skip
+
+
+def _crossover(population: PopulationResult) -> Fact:
+    """Returns the budget from which on the best population is ahead by its mean."""
+    title, crossing = "Crossover", population.crossover
+    if crossing is None:
+        return Fact(title, ABSENT, "nothing to cross")
+    if crossing.why == "never":
+        return Fact(title, "none", f"{crossing.rival} is not ahead of one learner up to here")
+    if crossing.why == "always" or crossing.budget is None:
+        return Fact(title, "none", f"{crossing.rival} is ahead by its mean at every budget")
+    low, high = (f"{end:,.0f}" if end else "?" for end in (crossing.low, crossing.high))
+    return Fact(title, f"{crossing.budget:,.0f}", f"updates, 95% interval [{low}, {high}]",
+                f"From there on {crossing.rival} is ahead by its mean.")  # fmt: skip
+
+
+def population_headline(population: PopulationResult) -> str:
+    """Returns the verdict in at most 15 words: an arm is named as better only if its difference is
+    statistically significant."""
+    arms, gaps = population.arms, population.against_single or {}
+    best, start = _best(arms), f"At {counted(population.budget, 'update')}"
+    several = [name for name, arm in arms.items() if arm.members > 1]
+    if not gaps or not several:
+        return f"{start} the champion of {best} scores {fixed(arms[best].champion.iqm, 2)}."
+    better = [name for name in several if name in gaps and gaps[name].low > 0]
+    if better:
+        return (
+            f"{start} {max(better, key=lambda n: arms[n].champion.iqm)} is better than one learner."
+        )
+    if all(name in gaps and gaps[name].high < 0 for name in several):
+        return f"{start} every population is worse than one learner."
+    return f"{start} no population is significantly better than one learner."
 
 
 def _best(arms: dict[str, PopulationArm]) -> str:
     """Returns the name of the arm with the best champion."""
     return max(arms, key=lambda name: arms[name].champion.iqm)
-
-
-def _interval(arm: PopulationArm) -> str:
-    champion = arm.champion
-    return f"{fixed(champion.iqm, 3)} {interval(champion.low, champion.high, 3)}"
 
 
 def _figure(population: PopulationResult) -> Figure:
@@ -211,7 +236,7 @@ def order_of(arm: str) -> str:
 
 DEFINITIONS = (
     Definition("champion", "Champion",
-        "The member with the best result in the last evaluation. In the arms average, past "
+        "In the arms average, past "
         "selves and league it is the uniform mixture of the learner's past policies."),
     Definition("held", "What it can be held to",
         "In a duel: the mean, over both seats, of the expected payoff against a best response. "
@@ -220,14 +245,13 @@ DEFINITIONS = (
         "In a duel: one number for each member, under which expected scores are as observed. It "
         "does not show cycles, whose members all have the same rating."),
     Definition("curse", "Winner's curse",
-        "The estimate for which the champion was chosen, minus its score."),
+        ""),
     Definition("believed", "Believed",
         "The estimate for which the champion was chosen."),
     Definition("charged", "Charged",
         "Number of updates that one repeat used, evaluations included."),
     Definition("crossover", "Crossover",
-        "The budget from which on the best population stays ahead of the single learner. It is "
-        "interpolated between the measured budgets on a logarithmic scale."),
+        "It is interpolated between the measured budgets on a logarithmic scale."),
     Definition("diversity", "Different members",
         "Effective number of different teams at the end: the exponential of the entropy of "
         "their likeliest profiles."),

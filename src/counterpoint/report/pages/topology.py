@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from counterpoint.errors import LogError, SettingError
 from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
-from counterpoint.report.toolkit.numerals import fixed
+from counterpoint.report.toolkit.numerals import fixed, interval
 from counterpoint.report.toolkit.svg import Point, element, label, picture
 from counterpoint.report.toolkit.tables import (
     Cell,
@@ -21,7 +21,12 @@ from counterpoint.report.toolkit.tables import (
     range_cell,
     text_columns,
 )
-from counterpoint.results.topology import TopologyResult, TopologyScore
+from counterpoint.results.topology import (
+    SeedEstimate,
+    TopologyResult,
+    TopologyScore,
+    VarianceShare,
+)
 from counterpoint.topology import Topology
 
 SIZE, RADIUS, NODE, TIP = 170.0, 58.0, 12.0, 6.0
@@ -43,20 +48,6 @@ def topology_page(result: TopologyResult) -> Page:
     Raises:
         LogError: edges, turns and decision of a topology do not fit together.
     """
-    best, gap = result.best, result.gap
-    facts = tuple(
-        Fact(
-            f"Against {title}",
-            fixed(gap[name].value, 3, signed=True),
-            f"{fixed(gap[name].low, 3, signed=True)} to {fixed(gap[name].high, 3, signed=True)}",
-        )
-        for name, title in AGAINST.items()
-    )
-    why = (
-        f"The best is {best.topology} with {best.prompt}: {best.value:.3f} "
-        f"[{best.low:.3f}, {best.high:.3f}], chosen on one half of the seeds and measured on "
-        "the other. The share depends on which topologies and prompts are compared."
-    )
     dots = [Dot(name, score.value, score.low, score.high, "s1", f"{score.value:.3f}")
             for name, score in _ranked(result)]  # fmt: skip
     try:
@@ -74,10 +65,11 @@ def topology_page(result: TopologyResult) -> Page:
         kind="Topologies",
         subject=result.world,
         details=[result.summary],
-        verdict=Headline(topology_headline(result), why, facts),
+        verdict=topology_verdict(result),
         definitions=DEFINITIONS,
         settings=setting_rows(settings),
         picture="panel",
+        caption=f"Means over prompts and orders, with 95% intervals over {result.seeds} seeds.",
         contents={
             "shares": share_table(result),
             "drawings": drawings,
@@ -93,18 +85,66 @@ def _ranked(result: TopologyResult) -> list[tuple[str, TopologyScore]]:
     return sorted(result.scores.items(), key=lambda item: -item[1].value)
 
 
+FACTORS = {
+    "topology": "who hears whom",
+    "prompt": "how members behave",
+    "order": "who sits where",
+    "interaction": "topology-prompt interaction",
+}
+"""Sources of variance in words, inside of a sentence."""
+
+
+def topology_verdict(result: TopologyResult) -> Headline:
+    """Returns the factor that explains most, and the best team beside its members and one agent."""
+    best, gap = result.best, result.gap
+    first = Fact(
+        "Best score", fixed(best.value, 3), _interval(best), f"{best.topology} with {best.prompt}."
+    )
+    if result.shares is not None:
+        (name, share), *_ = _factors(result)
+        first = Fact(f"Share of {FACTORS[name]}", fixed(share.value, 2),
+                     f"95% interval [{share.low:.2f}, {share.high:.2f}]",
+                     f"{share.chance:.2f} by chance.")  # fmt: skip
+    others = ("best_member", "single_agent")
+    facts = tuple(
+        Fact(f"Best team minus {AGAINST[name]}", fixed(gap[name].value, 3, signed=True),
+             _interval(gap[name], signed=True),
+             f"{best.topology} with {best.prompt}." if name == others[0] else "")
+        for name in others
+    )  # fmt: skip
+    why = (
+        f"The best is {best.topology} with {best.prompt}: {best.value:.3f} "
+        f"[{best.low:.3f}, {best.high:.3f}], chosen on one half of the seeds and measured on "
+        "the other. The share depends on which topologies and prompts are compared."
+    )
+    if result.why_no_shares:
+        why = f"The shares: {result.why_no_shares}. {why}"
+    return Headline(topology_headline(result), why, (first, *facts))
+
+
+def _interval(estimate: SeedEstimate, *, signed: bool = False) -> str:
+    return f"95% interval {interval(estimate.low, estimate.high, 3, signed=signed)}"
+
+
+def _factors(result: TopologyResult) -> list[tuple[str, VarianceShare]]:
+    """Returns the factors with their shares, the largest first."""
+    shares = result.shares or {}
+    return sorted(((name, shares[name]) for name in FACTORS if name in shares),
+                  key=lambda each: -each[1].value)  # fmt: skip
+
+
 def topology_headline(result: TopologyResult) -> str:
-    """Returns the verdict in one sentence."""
-    shares = result.shares
-    if shares is None:
-        return f"Shares are not computable because of this: {result.why_no_shares}."
-    named = {"topology": "who hears whom", "prompt": "how members behave",
-             "order": "who sits where", "interaction": "the combination of the two"}  # fmt: skip
-    first, second, *_ = sorted(named, key=lambda name: -shares[name].value)
-    a, b = shares[first], shares[second]
-    sentence = f"{named[first]} explains {a.value:.0%} of the variance"
+    """Returns the verdict in at most 15 words."""
+    best = result.best
+    if result.shares is None:
+        return (
+            f"Shares of variance are not computable; {best.topology} with {best.prompt} scores "
+            f"{best.value:.2f}."
+        )
+    (first, a), (second, b), *_ = _factors(result)
+    sentence = f"{FACTORS[first]} explains {a.value:.0%} of variance"
     sure = "more than" if a.low > b.high else "about as much as"
-    return f"{sentence[0].upper()}{sentence[1:]}, {sure} {named[second]} ({b.value:.0%})."
+    return f"{sentence[0].upper()}{sentence[1:]}, {sure} {FACTORS[second]} ({b.value:.0%})."
 
 
 def share_table(result: TopologyResult) -> Table | None:
@@ -275,8 +315,6 @@ DEFINITIONS = (
     Definition("chance", "By chance",
         "The mean share if scores are shuffled over the cells of each seed."),
     Definition("gap", "Synergy gap",
-        "Score of the team minus that of a reference. The references are its members alone "
-        "(their mean; the best of them, chosen on other items; an oracle that chooses the best "
-        "member for each item), and one agent that has all information of the team and as many "
-        "calls."),
+        "The best member is chosen on other items; the oracle chooses the best member for each "
+        "item. One agent has all information of the team and as many calls."),
 )  # fmt: skip

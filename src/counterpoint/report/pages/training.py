@@ -106,11 +106,14 @@ def training_verdict(run: TrainingResult) -> Headline:
     if level is None:
         level = last(smoothed(returned, window_of(returned)))
     returns = f"returns {significant(level, 4)}" if level is not None else "has no return yet"
+    done = f"after {run.step:,} {run.axis}s"
     going = run.status != "finished" and run.budget is not None
     of = f" of {run.budget:,}" if going else ""
-    states = {"finished": "after", "running": "so far, after"}
-    when = states.get(run.status, f"and is {run.status} after")
-    sentence = f"Under {run.scheme or ''} the team {returns} {when} {run.step:,}{of} {run.axis}s."
+    if run.status != "finished":
+        so_far = "so far" if level is not None else ""
+        stopped = "" if run.status == "running" else f"{run.status} at "
+        done = f"{so_far} ({stopped}{run.step:,}{of} {run.axis}s)".strip()
+    sentence = f"Under {run.scheme or 'its scheme'} the team {returns} {done}."
     how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
     score = f"normalized {fixed(run.normalized, 3)}" if run.normalized is not None else how
     pace = ""

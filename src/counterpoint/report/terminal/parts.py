@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import RenderableType
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from counterpoint.report.glossary import CONDITIONS
 from counterpoint.report.pages.comparison.decision_words import comparison_verdict
 from counterpoint.report.pages.comparison.page import comparison_cures
 from counterpoint.report.pages.comparison.tables import (
@@ -21,21 +20,31 @@ from counterpoint.report.pages.comparison.tables import (
     return_decimals,
     seed_count,
 )
-from counterpoint.report.pages.definitions import CONDITIONS, WORDS
-from counterpoint.report.pages.diagnosis import diagnosis_cures, diagnosis_verdict, health_table
+from counterpoint.report.pages.definitions import WORDS
+from counterpoint.report.pages.diagnosis import (
+    CAUSE_NAMES,
+    diagnosis_cures,
+    diagnosis_verdict,
+    health_table,
+)
+from counterpoint.report.pages.folder import entry_table, folder_headline, left_out_table
 from counterpoint.report.pages.game import (
     equilibrium_table,
     learned_table,
     reasons,
     repeated_table,
     sentences,
+    sums,
 )
+from counterpoint.report.pages.judge_check import judge_check_headline
 from counterpoint.report.pages.population import (
     arm_table,
     budget_table,
     order_of,
-    population_headline,
+    population_verdict,
 )
+from counterpoint.report.pages.ranking import ranking_headline
+from counterpoint.report.pages.search import search_verdict
 from counterpoint.report.pages.team import team_headline
 from counterpoint.report.pages.topology import (
     AGAINST,
@@ -45,8 +54,9 @@ from counterpoint.report.pages.topology import (
     topology_headline,
 )
 from counterpoint.report.pages.training import column
+from counterpoint.report.terminal.layout import FittedTable, Paragraph
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
-from counterpoint.report.toolkit.frame import Headline
+from counterpoint.report.toolkit.frame import Fact, Headline
 from counterpoint.report.toolkit.numerals import (
     ABSENT,
     Estimate,
@@ -58,10 +68,10 @@ from counterpoint.report.toolkit.numerals import (
     significant,
 )
 from counterpoint.report.toolkit.safe_text import cut, visible
-from counterpoint.report.toolkit.tables import Cell, Column, Cure, TableRow
-from counterpoint.report.toolkit.tables import Table as PageTable
+from counterpoint.report.toolkit.tables import Cell, Column, Cure, Table, TableRow
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
+from counterpoint.results.folder import FolderResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.population import PopulationArm, PopulationResult
@@ -73,33 +83,50 @@ from counterpoint.results.training import AgentSeries, TrainingResult
 
 def verdict_parts(verdict: Headline) -> list[RenderableType]:
     """Returns the verdict in a sentence, its reasons, and the facts beside it."""
-    facts = Table.grid(padding=(0, 2))
-    for fact in verdict.facts:
-        explained = ". ".join(part for part in (fact.below, fact.note) if part)
-        value = Text(fact.value, style="bold")
-        facts.add_row(Text(fact.title, style="dim"), value, Text(explained))
-    parts: list[RenderableType] = [Text(verdict.sentence, style="bold")]
+    facts = FittedTable(
+        ("", "", ""),
+        [
+            [Text(one.title, style="dim"), Text(one.value, style="bold"), Text(_explained(one))]
+            for one in verdict.facts
+        ],
+        styles=[""] * len(verdict.facts),
+        is_numeric=(False, False, False),
+        indent=2,
+    )
+    parts: list[RenderableType] = [Paragraph(Text(verdict.sentence, style="bold"))]
     if verdict.why:
-        parts.append(Text(verdict.why))
-    return [*parts, Padding(facts, (1, 0, 0, 2))]
+        parts.append(Paragraph(Text(verdict.why)))
+    return [*parts, "", facts]
+
+
+def _explained(fact: Fact) -> str:
+    return ". ".join(part for part in (fact.below, fact.note) if part)
 
 
 def note(text: str) -> RenderableType:
     """Returns a quiet paragraph under a table."""
-    return Padding(Text(text, style="dim"), (0, 0, 0, 2))
+    return Paragraph(Text(text, style="dim"), indent=2)
 
 
 def remedy_parts(cures: Iterable[Cure]) -> list[RenderableType]:
     """Returns a paragraph for each cause that has a remedy."""
     return [
-        Padding(Text.assemble((f"{cure.code[2]}: ", "bold"), cure.remedy), (1, 0, 0, 2))
+        Paragraph(
+            Text.assemble((f"{_named_cause(cure.code[2])}: ", "bold"), cure.remedy),
+            indent=2,
+            above=1,
+        )
         for cure in cures
         if cure.remedy
     ]
 
 
-NAME = 22
-"""Columns for a scheme's name."""
+def _named_cause(code: str) -> str:
+    """Returns a cause with its words: `DROWNED (a variance mismatch)`."""
+    return f"{code} ({CAUSE_NAMES[code]})" if code in CAUSE_NAMES else code
+
+
+MORE_WORDS = "Words and codes: docs/reference/glossary.md, and the end of each page (--out)."
 TEXTS = ("Scheme", "Return", "Collapsed")
 """Columns that stand at the left."""
 
@@ -113,15 +140,13 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
     rows = []
     for name, scheme in result.ranked.items():
         is_best = name == result.decision.recommended
-        short = Text(name)
-        short.truncate(NAME, overflow="ellipsis")  # by its width: some characters take two columns
-        shown = Cell(("▸ " if is_best else "  ") + short.plain)
+        shown = Cell(("▸ " if is_best else "  ") + name)
         cells = (shown, *_scheme_cells(scheme, places, columns))
         rows.append(TableRow(cells, "best" if is_best else ""))
     for name, value in reference_levels(result).items():
         texts = (f"  {name}", Estimate(value).shown(places), *[""] * (len(columns) + 2))
         rows.append(TableRow(tuple(map(Cell, texts)), "quiet"))
-    table = terminal_table(PageTable("", "", heads, rows), narrow=True)
+    table = terminal_table(Table("", "", heads, rows), narrow=True)
     seeds = "1 seed"
     if len(result.seeds) > 1:
         seeds = f"{seed_count(result)}; 95% bootstrap intervals"
@@ -129,7 +154,8 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
         COLUMNS[c] for c in (*columns, "Kept")
     )
     verdict = verdict_parts(comparison_verdict(result))
-    return [*verdict, table, note(measures), *remedy_parts(comparison_cures(result))]
+    cures = remedy_parts(comparison_cures(result))
+    return [*verdict, table, note(measures), *cures, note(MORE_WORDS)]
 
 
 COLUMNS = {
@@ -198,6 +224,7 @@ def diagnosis_parts(result: DiagnosisResult) -> list[RenderableType]:
         terminal_table(health_table(result, MEASURES)),
         note(_conditions(result.decoupling)),
         *remedy_parts(diagnosis_cures(result)),
+        note(MORE_WORDS),
     ]
 
 
@@ -222,10 +249,11 @@ RATED = 8
 
 def population_parts(population: PopulationResult) -> list[RenderableType]:
     """Returns the verdict, a row for each arm, champions by budget, and how members meet."""
+    verdict = population_verdict(population)
     meetings = [_meeting(name, arm) for name, arm in population.arms.items() if arm.against]
     optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
     return [
-        Text(population_headline(population)),
+        *verdict_parts(verdict),
         terminal_table(arm_table(population)),
         terminal_table(budget_table(population)),
         *map(Text, meetings),
@@ -278,6 +306,7 @@ def search_parts(result: TopologySearchResult) -> list[RenderableType]:
     rows = [(str(each.candidates), str(each.items), f"{each.best:.3f}") for each in result.rounds]
     winner, fresh = result.winner, result.fresh
     return [
+        Text(search_verdict(result).sentence, style="bold"),
         text_table(titles, rows, numeric=titles),
         Text(f"the best is {winner.topology} with {winner.prompt}, turns {winner.order}"),
         Text(
@@ -302,9 +331,8 @@ def game_parts(game: GameResult) -> list[RenderableType]:
     if game.feasible_rational:
         corners = ", ".join(f"({a:.4g}, {b:.4g})" for a, b in game.feasible_rational)
         parts.append(f"feasible and rational: {corners}")
-    sums = [f"{k.replace('_', ' ')} {v:.4g}" for k, v in game.sums.items() if v is not None]
-    if sums:
-        parts.append(f"sums of payoffs in correlated equilibria: {', '.join(sums)}")
+    if known := sums(game):
+        parts.append(f"sums of payoffs in correlated equilibria: {known}")
     parts += [Text(line) for line in reasons(game)]
     if learned := game.learned:
         parts += [f"{learned.seeds} teams of each:", terminal_table(learned_table(learned))]
@@ -344,6 +372,17 @@ def _signal_kept(agent: AgentSeries) -> str:
         return sentence
     cause = agent.cause[-1]
     return f"{sentence}, collapsed{f' ({cause})' if cause else ''}"
+
+
+def folder_parts(folder: FolderResult) -> list[RenderableType]:
+    """Returns how many results and runs there are, a row for each, and what is left out."""
+    parts: list[RenderableType] = [Text(folder_headline(folder))]
+    if folder.entries:
+        parts.append(terminal_table(entry_table("all", "", folder.entries)))
+    if folder.left_out:
+        count = counted(len(folder.left_out), "path")
+        parts.append(terminal_table(left_out_table(folder), title=f"{count} left out"))
+    return parts
 
 
 def team_parts(team: TeamResult) -> list[RenderableType]:
@@ -409,6 +448,7 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     tokens = "tokens not known" if ranking.tokens is None else f"{ranking.tokens} tokens"
     dollars = f"; {ranking.cost_dollars:.4f} dollars" if ranking.cost_dollars else ""
     return [
+        Text(ranking_headline(ranking), style="bold"),
         table,
         f"{count} groups{more}, {ranking.void} void; {ranking.calls} calls, "
         f"{ranking.asked_now} of them now; {tokens}{dollars}",
@@ -433,6 +473,7 @@ def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
     )
     tokens = "tokens not known" if check.tokens is None else f"{check.tokens} tokens"
     return [
+        Text(judge_check_headline(check), style="bold"),
         text_table(titles, rows),
         reached,
         f"{check.groups} groups, {check.calls} calls, {tokens}; {check.unreadable} replies could "

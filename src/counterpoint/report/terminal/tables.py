@@ -1,6 +1,6 @@
 """Tables for a terminal: `terminal_table` of a page's table, `text_table` of plain texts.
 
-`sparkline` draws the course of a series in a cell.
+How a table fits a width is in `layout.py`. `sparkline` draws the course of a series in a cell.
 """
 
 from __future__ import annotations
@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
-import rich.table
-from rich.box import SIMPLE_HEAD
-from rich.console import JustifyMethod
 from rich.text import Text
 
+from counterpoint.report.terminal.layout import FittedTable
 from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow
 
@@ -25,31 +23,29 @@ WIDTH = 24
 
 def terminal_table(
     table: Table, rows: int | None = None, *, title: str = "", narrow: bool = False
-) -> rich.table.Table:
+) -> FittedTable:
     """Returns the same columns and cells; an interval stands behind its number in brackets.
 
-    A text that is too long is folded and never cut. Names go through `rich.text.Text` and never
-    through markup, so that `[red]` stays as it is.
+    Names go through `rich.text.Text` and never through markup, so that `[red]` stays as it is.
 
     Args:
         table: as the page shows it. If no column has a title, no head is drawn.
         rows: how many rows at most.
         title: what stands above the table.
-        narrow: leave out the space around cells, and fold none.
+        narrow: leave out the space around columns.
     """
-    titled = any(column.title for column in table.columns)
-    drawn = rich.table.Table(
-        box=SIMPLE_HEAD if titled else None, show_header=titled,
-        title=title or None, title_justify="left", pad_edge=False, collapse_padding=titled,
-        padding=0 if narrow else (0, 1) if titled else (0, 2, 0, 0),
-    )  # fmt: skip
-    for column in table.columns:
-        justify: JustifyMethod = "right" if column.numeric else "left"
-        drawn.add_column(column.title, justify=justify, overflow="fold", no_wrap=narrow)
-    for row in table.rows[:rows]:
-        cells = [_text(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
-        drawn.add_row(*cells, style=STYLES.get(row.tone))
-    return drawn
+    columns = table.columns
+    return FittedTable(
+        [column.title for column in columns],
+        [
+            [_text(*pair) for pair in zip(row.cells, columns, strict=True)]
+            for row in table.rows[:rows]
+        ],
+        styles=[STYLES.get(row.tone, "") for row in table.rows[:rows]],
+        is_numeric=[column.numeric for column in columns],
+        title=title,
+        gap=1 if narrow else 2,
+    )
 
 
 def text_table(
@@ -58,7 +54,7 @@ def text_table(
     *,
     title: str = "",
     numeric: Collection[str] = (),
-) -> rich.table.Table:
+) -> FittedTable:
     """Returns a table of texts that no page shows, such as a list of worlds.
 
     Args:

@@ -130,8 +130,10 @@ def _draw(chart: Chart, frame: Frame, naming: str) -> Markup:
     if naming == "end":
         parts += _names_at_end(chart, frame, y)
     else:
-        for name, value in chart.references:
-            parts.append(label(name, right - 2, y(value) - 4, "note clear", "end"))
+        wanted = [y(value) - 4 for _, value in chart.references]
+        heights = spread(wanted, 14, frame.top + 8, base)
+        for (name, _), height in zip(chart.references, heights, strict=True):
+            parts.append(label(name, right - 2, height, "note clear", "end"))
     if naming == "key":
         parts += _key(chart, frame)
     size = (frame.width, frame.height)
@@ -231,6 +233,8 @@ class Dot:
     shown: str
     """The value as the table writes it."""
     strong: bool = False
+    null: float | None = None
+    """What chance gives; drawn as a short upright line."""
 
 
 def interval_panel(key: str, heading: str, axis: str, dots: Sequence[Dot]) -> Markup:
@@ -242,7 +246,7 @@ def interval_panel(key: str, heading: str, axis: str, dots: Sequence[Dot]) -> Ma
         axis: the quantity and its unit.
     """
     base = TOP + ROW * len(dots)
-    x = fit([v for d in dots for v in (d.value, d.low, d.high)], 2, PANEL - 8)
+    x = fit([v for d in dots for v in (d.value, d.low, d.high, d.null)], 2, PANEL - 8)
     parts = [label(shorten(heading, PANEL, HEADING), 0, 12, "heading"), *_dot_axis(x, base, axis)]
     for i, dot in enumerate(dots):
         parts += _dot_row(dot, x, TOP + ROW * i)
@@ -268,9 +272,46 @@ def _dot_row(dot: Dot, x: Scale, top: float) -> list[Markup]:
         label(dot.shown, PANEL - 8, top + 8, class_, "end"),
     ]
     middle = top + 18
+    if dot.null is not None:
+        parts.append(line((x(dot.null), middle - 5), (x(dot.null), middle + 6), "null"))
     if dot.low is not None and dot.high is not None:
         parts.append(line((x(dot.low), middle), (x(dot.high), middle), f"whisker {dot.style}"))
     if dot.value is not None:
         centre = {"cx": x(dot.value), "cy": middle}
         parts.append(element("circle", **centre, r=4.5, class_=f"dot {dot.style}"))
     return parts
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row of a panel of counts."""
+
+    name: str
+    count: int
+    style: str
+
+
+def count_panel(key: str, heading: str, axis: str, bars: Sequence[Bar]) -> Markup:
+    """Returns a panel of rows, each a name over a bar as long as its count.
+
+    Args:
+        key: unique in the page.
+        heading: what the panel shows.
+        axis: what is counted.
+    """
+    base = TOP + ROW * len(bars)
+    x = Scale(0, max(1, *(bar.count for bar in bars)), 2, PANEL - 8)
+    parts = [label(shorten(heading, PANEL, HEADING), 0, 12, "heading")]
+    for i, bar in enumerate(bars):
+        top = TOP + ROW * i
+        parts += [
+            label(shorten(bar.name, PANEL - 60), 2, top + 8, "name"),
+            label(f"{bar.count:,}", PANEL - 8, top + 8, "name", "end"),
+            element("rect", x=x.start, y=top + 13, width=x.end - x.start, height=8,
+                    class_="ground"),
+            element("rect", x=x.start, y=top + 13, width=x(bar.count) - x.start, height=8,
+                    class_=f"cell {bar.style}"),
+        ]  # fmt: skip
+    parts.append(label(axis, x.end, base + 14, "axis", "end"))
+    counts = "; ".join(f"{bar.name} {bar.count:,}" for bar in bars)
+    return picture(key, (PANEL, base + 22), heading, f"{axis}. {counts}.", *parts)

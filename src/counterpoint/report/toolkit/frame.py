@@ -15,6 +15,10 @@ Content = Table | Figure | str | Sequence[str | Cure | tuple[str | Table | None,
 """The content of a template: tables, figures, drawings, sentences, and lists of them."""
 
 
+MOST_WORDS = 15
+"""Maximum number of words in a headline, if each name is one word."""
+
+
 @dataclass(frozen=True)
 class Definition:
     """One quantity; `key` is where the heads of the tables link to."""
@@ -83,6 +87,12 @@ def flatten(config: Settings) -> dict[str, str]:
 def setting_rows(config: Settings) -> list[tuple[str, str]]:
     """Returns names and values of settings; those that need their own line come last."""
     return sorted(flatten(config).items(), key=lambda setting: len(setting[1]) > LONG)
+
+
+def set_words(settings: Settings) -> list[str]:
+    """Returns `--set key=value ...` for a command line, unquoted; nothing without settings."""
+    pairs = [f"{key}={value}" for key, value in flatten(settings).items()]
+    return ["--set", *pairs] if pairs else []
 
 
 def written(value: Any) -> str:

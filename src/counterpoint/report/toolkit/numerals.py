@@ -20,8 +20,9 @@ UNREADABLE = 1e7
 
 
 def counted(count: int, noun: str) -> str:
-    """Returns `1 agent`, `1,480 agents`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """Returns `1 agent`, `1,480 agents`, `2 replies`."""
+    several = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else several}"
 
 
 def with_article(noun: str) -> str:

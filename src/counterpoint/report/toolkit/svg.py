@@ -16,10 +16,10 @@ from counterpoint.report.toolkit.safe_text import cut
 
 T = TypeVar("T")
 Point = tuple[float, float]
-CHARACTER = 6.1
-"""Mean width in pixels of one character of an 11 px label."""
-HEADING = 7.2
-"""The same of a bold one of 12 px."""
+CHARACTER = 6.4
+"""Mean width in pixels of one character of a label of 12.5 px."""
+HEADING = 7.5
+"""The same of a bold one."""
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from counterpoint.report.toolkit.numerals import Estimate
+from counterpoint.report.toolkit.numerals import MINUS, Estimate
 
 Exact = str | float | int | None
 
@@ -59,6 +59,8 @@ class Cell:
     """Name of the place on the page to which the text is linked."""
     name: str = ""
     """Name of this cell on the page, for links to it."""
+    address: str = ""
+    """Percent-encoded path, from the page on, of the file to which the text is linked."""
 
     @property
     def values(self) -> tuple[Exact, ...]:
@@ -151,7 +153,8 @@ def estimate_cell(
 
 def range_cell(value: float, low: float, high: float, form: str) -> Cell:
     """Returns a number over `0.1 to 0.3`, both in the given format."""
-    return Cell(f"{value:{form}}", (value, low, high), f"{low:{form}} to {high:{form}}")
+    shown, *ends = (f"{one:{form}}".replace("-", MINUS) for one in (value, low, high))
+    return Cell(shown, (value, low, high), " to ".join(ends))
 
 
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:

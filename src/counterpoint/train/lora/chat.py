@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 import torch
 
-from counterpoint.errors import UnknownNameError
-from counterpoint.settings import did_you_mean
+from counterpoint.errors import UnknownNameError, choices
 from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
 from counterpoint.train.lora.learner import sample_asks
@@ -88,9 +87,7 @@ class TrainedTeam:
         """
         known = self.learner.agents
         if agent not in known:
-            raise UnknownNameError(
-                f"got agent {agent!r}; wanted one of {', '.join(known)}{did_you_mean(agent, known)}"
-            )
+            raise UnknownNameError(f"got agent {agent!r}{choices(agent, known)}")
         if agent not in self._asks:
             raise UnknownNameError(
                 f"got agent {agent!r}, which got no prompt in many episodes; wanted one of "

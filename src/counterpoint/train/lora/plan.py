@@ -16,7 +16,7 @@ import torch
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import Credit
-from counterpoint.errors import RunError, SettingError, UnknownNameError
+from counterpoint.errors import RunError, SettingError, UnknownNameError, choices
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.model import TINY, open_model
 from counterpoint.lm.models import SOURCES, find_model
@@ -24,7 +24,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
-from counterpoint.settings import did_you_mean, settings_from
+from counterpoint.settings import settings_from
 from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
@@ -93,9 +93,8 @@ class LanguagePlan(TrainConfig):
         unknown = sorted(set(own) - set(known))
         if unknown:
             raise UnknownNameError(
-                f"got setting {', '.join(unknown)}; world '{world}' has {', '.join(known)}, and "
-                f"its agents {', '.join(LANGUAGE)}"
-                f"{did_you_mean(unknown[0], [*known, *LANGUAGE])}"
+                f"got setting {', '.join(unknown)} of world '{world}' or of its agents"
+                f"{choices(unknown[0], [*known, *LANGUAGE], f'counterpoint worlds {world}')}"
             )
         made = entry.make(own)
         if entry.is_own:

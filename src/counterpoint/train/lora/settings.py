@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, choices
 from counterpoint.settings import number_from, require, require_choices, split_list, split_pairs
 
 TINY_LAYERS = 2
@@ -117,7 +117,7 @@ class LanguageSettings:
         rates = dict.fromkeys(agents, self.lr)
         for name, rate in split_pairs(split_list(self.lr_of), "lr_of", "agent:rate", ":").items():
             if name not in rates:
-                raise SettingError(f"got lr_of {name!r}; wanted one of {', '.join(agents)}")
+                raise SettingError(f"got lr_of {name!r}{choices(name, agents)}")
             rates[name] = number_from(f"lr_of {name}", rate, float)
             require(f"lr_of {name}", rates[name], 0, 1000)
         return rates

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Literal, NamedTuple
 
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.errors import SettingError, UnknownNameError, choices, nearest
 from counterpoint.results.parts import Settings
-from counterpoint.settings import did_you_mean, require, require_choices, settings_from
+from counterpoint.settings import require, require_choices, settings_from
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import worlds
 from counterpoint.worlds.sequential.world import SequentialEntry, StepSettings, StepWorld
@@ -156,8 +156,8 @@ def split_settings(entry: SequentialEntry, given: Settings) -> tuple[Settings, P
     unknown = sorted(set(rest) - set(own))
     if unknown and not entry.takes_arguments:
         raise UnknownNameError(
-            f"got setting {', '.join(unknown)}; world '{entry.name}' has {', '.join(own)}, and its "
-            f"policies {', '.join(POLICY)}{did_you_mean(unknown[0], [*own, *POLICY])}"
+            f"got setting {', '.join(unknown)} of world '{entry.name}' or of its policies"
+            f"{choices(unknown[0], [*own, *POLICY])}"
         )
     return rest, settings_from(policy, PolicySettings, entry.name)
 
@@ -172,8 +172,9 @@ def make_with_hints(entry: SequentialEntry, own: Settings) -> StepWorld:
         return entry.make(own)
     except SettingError as error:
         ours = {spec.name for spec in fields(StepSettings)}
-        hints = [did_you_mean(name, POLICY) for name in own if name not in ours]
-        raise SettingError(f"{error}{next(filter(None, hints), '')}") from error
+        near = [one for name in own if name not in ours for one in nearest(name, POLICY)]
+        hint = f"; did you mean {near[0]}, a setting of the policies?" if near else ""
+        raise SettingError(f"{error}{hint}") from error
 
 
 def refuse_model(world: str, model: str | None) -> None:

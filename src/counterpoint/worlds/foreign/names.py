@@ -22,9 +22,11 @@ from counterpoint.errors import (
     SettingError,
     UnknownNameError,
     WorldError,
+    choices,
+    nearest,
 )
 from counterpoint.optional import missing_package, pip_line
-from counterpoint.settings import GivenSettings, did_you_mean
+from counterpoint.settings import GivenSettings
 
 PACKAGES = ("mpe2", "lbforaging", "rware")
 """The prefixes of the names of foreign worlds that come from known packages."""
@@ -160,8 +162,7 @@ def _resolved(module: str, path: str, name: str) -> Any:
         if target is None:
             known = [key for key in vars(importlib.import_module(module)) if key[0] != "_"]
             raise UnknownNameError(
-                f"got world '{name}', but {module} has no {path}; "
-                f"it has {', '.join(known) or 'nothing'}{did_you_mean(part, known)}"
+                f"got world '{name}', but {module} has no {path}{choices(part, known)}"
             )
     return target
 
@@ -187,11 +188,8 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
         )
     paths = getattr(importlib.import_module(missing.rpartition(".")[0]), "__path__", [])
     known = [m.name for m in pkgutil.iter_modules(paths) if m.name[0] != "_"]
-    meant = did_you_mean(missing.rpartition(".")[2], known)
-    return UnknownNameError(
-        f"got world '{name}', but there is no module {missing}; "
-        f"there are {', '.join(known) or 'none'}{meant}"
-    )
+    ending = choices(missing.rpartition(".")[2], known)
+    return UnknownNameError(f"got world '{name}', but there is no module {missing}{ending}")
 
 
 def _submodule(package: ModuleType, part: str) -> ModuleType | None:
@@ -213,7 +211,7 @@ def _from_gymnasium(package: str, identity: str) -> Callable[..., Any]:
         known = [key for key in gymnasium.registry if key.startswith(start)]
         raise UnknownNameError(
             f"got world '{package}:{identity}', which is none of the {len(known)} of {package}"
-            f"{did_you_mean(identity, known)}"
+            + (f"; did you mean {' or '.join(near)}?" if (near := nearest(identity, known)) else "")
         )
 
     def make(**arguments: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.settings import CheckedSettings, Range
 
 Items = TypeVar("Items")
@@ -173,8 +173,7 @@ class MessageWorld(ABC, Generic[Items]):
         if self.parameter_range is None:
             raise self._without_members()
         if prompt not in self.policies:
-            known = ", ".join(self.policies)
-            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {known}")
+            raise UnknownNameError(f"got prompt '{prompt}'{choices(prompt, self.policies)}")
         return self.policies[prompt].values
 
     def single(

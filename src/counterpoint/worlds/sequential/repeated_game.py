@@ -24,7 +24,7 @@ class RepeatedGameSettings(StepSettings):
     """Settings of `repeated_game`."""
 
     game: str = "prisoners_dilemma"
-    """Name of a game: see `counterpoint games`."""
+    """Name of a game: see `counterpoint game`."""
     rounds: Annotated[int, Range(1, 1_000_000)] = 10
     """Rounds of an episode."""
 

@@ -26,7 +26,6 @@ from counterpoint.report.toolkit.numerals import (
 from counterpoint.results.comparison import ComparisonResult, Contest, SchemeResult
 from counterpoint.stats.decision import ENOUGH, LEVEL, Contrast, Decision, Standing, standing
 
-MOST_WORDS = 15
 MOST_SEEDS = 1000
 """A larger estimate of seeds is not printed: the difference is close to 0."""
 NOT_THE_SCHEMES = ("DILUTED", "LAZY")
@@ -109,7 +108,7 @@ def _change(
 
 
 def comparison_headline(result: ComparisonResult) -> str:
-    """Returns the finding in at most `MOST_WORDS` words, if names of schemes are one word each."""
+    """Returns the finding in at most `MOST_WORDS` words."""
     decision, contest = result.decision, result.contest
     if contest is None:
         return "Nothing was compared, so no scheme can be recommended."
@@ -133,7 +132,7 @@ def _use(result: ComparisonResult, ours: str, theirs: str) -> str:
     total, verb = len(reference.agents), "loses its" if before == 1 else "lose their"
     who = f"{_number(before).capitalize()} of {_number(total)} agents"
     if before == total:
-        who = "The only agent" if total == 1 else f"All {_number(total)} agents"
+        who = {1: "The only agent", 2: "Both agents"}.get(total, f"All {_number(total)} agents")
     struck = f"{who} {verb} signal under {theirs}"
     if after:
         return f"{struck}, {_number(after)} under {ours}: {low} to {high}."

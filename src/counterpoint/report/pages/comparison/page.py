@@ -31,7 +31,7 @@ from counterpoint.report.toolkit.charts import (
     style_of,
     wide_chart,
 )
-from counterpoint.report.toolkit.frame import Page, flatten, setting_rows, written
+from counterpoint.report.toolkit.frame import Page, flatten, set_words, setting_rows, written
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
 from counterpoint.report.toolkit.numerals import counted, estimate_of, ranges
 from counterpoint.report.toolkit.tables import Cure, Exact, Figure
@@ -103,7 +103,7 @@ def command(config: Settings) -> str:
     lines = [
         ["counterpoint", "compare", str(world)],
         ["--schemes", ",".join(map(str, schemes)), "--seeds", written(seeds)],
-        ["--set", *(f"{key}={value}" for key, value in flatten(settings).items())],
+        set_words(settings),
     ]
     lines += [
         [f"--{name}", written(config[name])]
@@ -112,7 +112,7 @@ def command(config: Settings) -> str:
     ]
     if config.get("control") is False:
         lines.append(["--no-control"])
-    return " \\\n  ".join(shlex.join(line) for line in lines)
+    return " \\\n  ".join(shlex.join(line) for line in lines if line)
 
 
 def nothing_to_cure(result: ComparisonResult) -> str:

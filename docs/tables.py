@@ -1,0 +1,141 @@
+"""Write the tables of measurements into the pages, between their marks; `--check` only compares.
+
+The numbers are in bench/data: sizes of environments by bench/wheel.py, command lines and packages
+of peers by bench/front_door.py. This script measures nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "bench" / "data"
+PURPOSES = {
+    "core": "diagnose, audits, small exact worlds, reports",
+    "torch": "teams of networks",
+    "worlds": "PettingZoo, mpe2, foraging, warehouse",
+    "language": "teams of small language models",
+    "llm": "asking language servers",
+    "logs": "newer logs of inspect_ai",
+    "graphs": "topologies as networkx graphs",
+    "games": "equilibria of three players, correlated ones",
+    "ray": "tasks over a cluster",
+    "tensorboard": "runs in TensorBoard",
+    "jax": "JAX arrays",
+}
+"""Extra to what it is for."""
+PEERS = ("counterpoint", "llm", "inspect_ai", "trl", "pettingzoo")
+
+
+def environments() -> str:
+    """Returns the table of the extras: what each is for, and the size of its environment."""
+    document = json.loads((DATA / "environments.json").read_text("utf-8"))
+    lines = ["| extra | for | MB | Python |", "|---|---|---|---|"]
+    for extra, purpose in PURPOSES.items():
+        if one := document["environments"].get(extra):
+            python = ", ".join(one["python"])
+            lines.append(f"| `{extra}` | {purpose} | {one['megabytes']:,} | {python} |")
+    about = f"{document['date']}, {document['machine']}"
+    peers = json.loads((DATA / "front_door.json").read_text("utf-8"))["packages"]
+    gigabytes = peers["trl"]["torch_mb"] / 1e3
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Measured on {about}, without pip. Extras with torch have its build for CPUs.",
+            "The build for GPUs, which is pip's default on Linux, takes "
+            f"{gigabytes:.1f} GB with its libraries.",
+        ]
+    )
+
+
+Row = tuple[str, Callable[[Mapping[str, Any]], str]]
+ROWS: tuple[Row, ...] = (
+    ("version", lambda one: one["version"]),
+    ("Python", lambda one: _versions(one["requires_python"])),
+    ("commands", lambda one: str(one.get("commands", "none"))),
+    ("`--help`, CPU seconds", lambda one: _seconds(one, "help_seconds")),
+    ("`COMMAND --help`, mean", lambda one: _seconds(one, "mean_seconds_of_command_help")),
+    ("`--version`", lambda one: _seconds(one, "version_seconds")),
+    ("widest line of `--help` in 60 columns", lambda one: _count(one, "widest_help_line_at_60")),
+    ("a misspelled command", lambda one: one.get("typo", "–")),
+    ("commands with `--json`", lambda one: _count(one, "commands_with_json")),
+    ("completion for bash", lambda one: _yes(one.get("completion"))),
+    ("`import`, CPU seconds", lambda one: f"{one['import_seconds']:.2f}"),
+    ("wheel, KB", lambda one: f"{one['wheel_kb']:,}"),
+    ("installed, MB", lambda one: f"{one['install_mb']:,}"),
+    ("typed (`py.typed`)", lambda one: _yes(one["typed"])),
+    ("links in its metadata", lambda one: _yes(one["links"])),
+)
+"""Name of a row to what it shows of a package."""
+
+
+def _versions(specifier: str) -> str:
+    words = {">=": "from ", "<": "below "}
+    parts = (re.sub("^(>=|<)", lambda sign: words[sign[1]], p) for p in specifier.split(","))
+    return ", ".join(sorted(parts, reverse=True))
+
+
+def _seconds(one: Mapping[str, Any], key: str) -> str:
+    value = one.get(key)
+    return f"{value:.2f}" if value is not None else "–"
+
+
+def _count(one: Mapping[str, Any], key: str) -> str:
+    return str(one.get(key, "–"))
+
+
+def _yes(value: object) -> str:
+    return "–" if value is None else "yes" if value else "no"
+
+
+def front_door() -> str:
+    """Returns the table of command lines and packages beside ours."""
+    document = json.loads((DATA / "front_door.json").read_text("utf-8"))
+    packages = document["packages"]
+    known = [name for name in PEERS if name in packages]
+    lines = [f"| | {' | '.join(known)} |", "|---" * (len(known) + 1) + "|"]
+    lines += [f"| {row} | {' | '.join(show(packages[n]) for n in known)} |" for row, show in ROWS]
+    return "\n".join([*lines, "", f"Measured on {document['date']}, {document['machine']}."])
+
+
+TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
+    "environments": (ROOT / "docs" / "how-to" / "install.md", environments),
+    "front door": (ROOT / "docs" / "compared.md", front_door),
+}
+"""Name of the marks to the page that has them and the function that makes the table."""
+
+
+def filled(page: str, name: str, table: str) -> str:
+    """Returns a page with the table between its two marks."""
+    return re.sub(
+        rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
+        lambda marks: f"{marks[1]}{table}\n{marks[2]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes the tables, or says which pages are out of date."""
+    stale = False
+    for name, (path, table) in TABLES.items():
+        page = path.read_text(encoding="utf-8")
+        wanted = filled(page, name, table())
+        if page == wanted:
+            continue
+        stale = True
+        if "--check" in arguments:
+            sys.stdout.write(f"{path.relative_to(ROOT)} is out of date: run make docs\n")
+        else:
+            path.write_text(wanted, encoding="utf-8")
+    return int(stale and "--check" in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

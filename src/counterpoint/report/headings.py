@@ -1,0 +1,67 @@
+"""What stands at the head of each kind of page, without the page: start at `heading`.
+
+A list of a thousand results needs their findings, and none of their pictures. A test holds every
+heading against the page of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from counterpoint.errors import UnknownNameError
+from counterpoint.report.pages.audit import audit_headline
+from counterpoint.report.pages.comparison.decision_words import comparison_headline
+from counterpoint.report.pages.diagnosis import diagnosis_headline
+from counterpoint.report.pages.game import sentences
+from counterpoint.report.pages.population import population_headline
+from counterpoint.report.pages.team import team_headline
+from counterpoint.report.pages.topology import topology_headline
+from counterpoint.report.pages.training import training_verdict
+from counterpoint.report.toolkit.safe_text import visible
+from counterpoint.results import (
+    AuditResult,
+    ComparisonResult,
+    DiagnosisResult,
+    GameResult,
+    PopulationResult,
+    Result,
+    TeamResult,
+    TopologyResult,
+    TrainingResult,
+)
+
+
+class Heading(NamedTuple):
+    """The head of a page."""
+
+    kind: str
+    subject: str
+    sentence: str
+
+
+def heading(result: Result) -> Heading:
+    """Returns the kind, the subject and the finding of a result, as its page shows them.
+
+    Raises:
+        UnknownNameError: this kind has no page.
+    """
+    head = HEADINGS.get(type(result))
+    if head is None:
+        raise UnknownNameError(f"a result of schema {result.__struct_config__.tag!r} has no page")
+    return Heading(*map(visible, head(result)))
+
+
+HEADINGS: Mapping[type[Result], Callable[[Any], Heading]] = {
+    AuditResult: lambda audit: Heading("Audit", audit.source, audit_headline(audit)),
+    ComparisonResult: lambda one: Heading("Comparison", one.world, comparison_headline(one)),
+    DiagnosisResult: lambda one: Heading("Diagnosis", one.source, diagnosis_headline(one)),
+    GameResult: lambda game: Heading("Game", game.name, sentences(game)[0]),
+    PopulationResult: lambda one: Heading("Population", one.world, population_headline(one)),
+    TeamResult: lambda team: Heading("Team at work", team.name, team_headline(team)),
+    TopologyResult: lambda one: Heading("Topologies", one.world, topology_headline(one)),
+    TrainingResult: lambda run: Heading(
+        "Training", run.world or "", training_verdict(run).sentence
+    ),
+}
+"""Kind of a result to the function that makes its heading."""
