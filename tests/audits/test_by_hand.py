@@ -214,7 +214,7 @@ def test_only_one_audit_or_an_unknown_one():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b\n1,2\n", "wanted task, setting"),
+        ("a,b\n1,2\n", "wanted task, score"),
         ("task,setting,score\nx,team,2\n", "from 0 to 1"),
         ("task,setting,score\nx,both,1\n", "solo, team or isolated"),
         ("task,setting,score\nx,team,high\n", "number"),
