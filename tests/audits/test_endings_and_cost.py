@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from counterpoint.audits import audit
 from counterpoint.audits.across import fisher, place, truth
 from counterpoint.audits.cost import growth
+from counterpoint.audits.cues import is_broken, is_limit
 from counterpoint.records import CANNOT_TELL, FOUND, Episode, Event
 
 
@@ -40,6 +41,18 @@ def failing(after):
         {"agent": "bank", "kind": "message", "text": "Error: account 12 is locked", "call": "c1"},
         *after,
     )
+
+
+@pytest.mark.parametrize(("ending", "is_so"), [
+    ("Maximum number of turns 30 reached", (True, False)), ("max_tokens", (True, False)),
+    ("token_limit", (True, False)), ("exit_cost limit", (True, False)),
+    ("Timeout", (True, False)), ("exceeded 3 dollars", (True, False)),
+    ("KeyError: 'x'", (False, True)), ("cancelled by the user", (False, True)),
+    ("installed without errors", (False, False)), ("12 passed, 0 failed", (False, False)),
+    ("maximal score", (False, False)), ("Text TERMINATE mentioned", (False, False)),
+])  # fmt: skip
+def test_limits_and_errors_in_the_words_of_a_log(ending, is_so):
+    assert (is_limit(ending), is_broken(ending)) == is_so
 
 
 @pytest.mark.parametrize(("text", "is_ignored"), [
