@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import comb
 
 import pytest
@@ -188,3 +189,12 @@ def test_an_error_that_is_worked_on_after_a_word_is_not_ignored():
     turns = [{"agent": "ann", "kind": "message", "text": "Next I look at the folder."},
              {"agent": "ann", "kind": "action", "tool": "ls", "text": "."}]  # fmt: skip
     assert cases("endings", failing(turns)) == {}
+
+
+def test_scores_of_runs_with_a_case_stand_beside_the_others():
+    runs = [replace(run(i, i < 2, 0.0), scores={"polite": [0.25, 0.75, 1.0, 0.5, 0.0][i]})
+            for i in range(5)]  # fmt: skip
+    result = audit([*runs, run(9, True, 0.0)], only=("stuck",))
+    (row,) = [each for each in result.score_means if each.name == "loop"]
+    assert (row.episodes_with, row.mean_with) == (2, 0.5)
+    assert (row.episodes_without, row.mean_without) == (3, 0.5)
