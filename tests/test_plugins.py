@@ -376,11 +376,11 @@ def test_a_log_of_a_format_of_a_package_is_imported_and_audited(counterpoint, tm
     findings = json.loads(audited[1])["findings"]
     (finding,) = [each for each in findings if each["audit"] == "shouting"]
     assert (finding["value"], finding["n"], finding["verdict"]) == (1.0, 12, "found")
-    assert finding["evidence"][0]["quote"] == "WHO WROTE THIS"
+    assert finding["cases"][0]["quote"] == "WHO WROTE THIS"
     (again,) = json.loads(alone[1])["findings"]
     assert (again["value"], again["n"]) == (1.0, 12)
     assert damaged[2].endswith("broken.json, minutes 0: got 'nobody'; wanted 'name: text'\n")
-    assert wrong[2].endswith("stuck, shouting; did you mean shouting?\n")
+    assert wrong[2].endswith("worth, shouting; did you mean shouting?\n")
 
 
 def test_a_judge_of_a_package_ranks(counterpoint, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import comb
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from counterpoint.audits import audit
 from counterpoint.audits.across import fisher, place, truth
 from counterpoint.audits.cost import growth
+from counterpoint.audits.cues import is_broken, is_limit
 from counterpoint.records import CANNOT_TELL, FOUND, Episode, Event
 
 
@@ -40,6 +42,18 @@ def failing(after):
         {"agent": "bank", "kind": "message", "text": "Error: account 12 is locked", "call": "c1"},
         *after,
     )
+
+
+@pytest.mark.parametrize(("ending", "is_so"), [
+    ("Maximum number of turns 30 reached", (True, False)), ("max_tokens", (True, False)),
+    ("token_limit", (True, False)), ("exit_cost limit", (True, False)),
+    ("Timeout", (True, False)), ("exceeded 3 dollars", (True, False)),
+    ("KeyError: 'x'", (False, True)), ("cancelled by the user", (False, True)),
+    ("installed without errors", (False, False)), ("12 passed, 0 failed", (False, False)),
+    ("maximal score", (False, False)), ("Text TERMINATE mentioned", (False, False)),
+])  # fmt: skip
+def test_limits_and_errors_in_the_words_of_a_log(ending, is_so):
+    assert (is_limit(ending), is_broken(ending)) == is_so
 
 
 @pytest.mark.parametrize(("text", "is_ignored"), [
@@ -175,3 +189,12 @@ def test_an_error_that_is_worked_on_after_a_word_is_not_ignored():
     turns = [{"agent": "ann", "kind": "message", "text": "Next I look at the folder."},
              {"agent": "ann", "kind": "action", "tool": "ls", "text": "."}]  # fmt: skip
     assert cases("endings", failing(turns)) == {}
+
+
+def test_scores_of_runs_with_a_case_stand_beside_the_others():
+    runs = [replace(run(i, i < 2, 0.0), scores={"polite": [0.25, 0.75, 1.0, 0.5, 0.0][i]})
+            for i in range(5)]  # fmt: skip
+    result = audit([*runs, run(9, True, 0.0)], only=("stuck",))
+    (row,) = [each for each in result.score_means if each.name == "loop"]
+    assert (row.episodes_with, row.mean_with) == (2, 0.5)
+    assert (row.episodes_without, row.mean_without) == (3, 0.5)

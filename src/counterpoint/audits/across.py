@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from counterpoint.audits.base import added, cost_of
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Cost, Episode
-from counterpoint.results.audit import AgentCost, Association, EndingCount, LabelAgreement
+from counterpoint.results.audit import (
+    AgentCost,
+    Association,
+    EndingCount,
+    LabelAgreement,
+    ScoreMeans,
+)
 from counterpoint.stats import wilson_interval
 
 LEVEL = 0.05
@@ -42,6 +48,8 @@ class Tally:
         self.compared: Counter[tuple[str, Name]] = Counter()
         self.agreed: Counter[tuple[str, Name]] = Counter()
         self.chance: defaultdict[tuple[str, Name], float] = defaultdict(float)
+        self.scored: Counter[tuple[str, Name | None]] = Counter()
+        self.total: defaultdict[tuple[str, Name | None], float] = defaultdict(float)
         self.labelled: Counter[str] = Counter()
         self.with_case: dict[str, Counter[Name]] = defaultdict(Counter)
         self.of_label: Counter[tuple[str, bool]] = Counter()
@@ -60,6 +68,13 @@ class Tally:
             success = episode.success >= SUCCEEDS
             self.of_success[success] += 1
             self.by_success[success].update(seen)
+        for score, value in episode.scores.items():
+            if math.isfinite(value) and (
+                (score, None) in self.scored or len(self.scored) < MOST**2
+            ):
+                for name in (None, *seen):  # None: all episodes
+                    self.scored[score, name] += 1
+                    self.total[score, name] += value
         if episode.labels:
             self._label(episode, cases, seen)
 
@@ -126,6 +141,20 @@ class Tally:
                                     successful=well, successful_with=b, p=p,
                                     verdict=verdict))  # fmt: skip
         return rows
+
+    def score_means(self) -> list[ScoreMeans]:
+        """Returns the means of scores of episodes with a case, and of the others."""
+        rows = []
+        for (score, name), n in self.scored.items():
+            rest = self.scored[score, None] - n
+            if name is not None and rest:
+                total = self.total[score, name]
+                rows.append(ScoreMeans(
+                    score=score, audit=name[0], name=name[1], episodes_with=n,
+                    mean_with=total / n, episodes_without=rest,
+                    mean_without=(self.total[score, None] - total) / rest,
+                ))  # fmt: skip
+        return sorted(rows, key=lambda row: (row.score, row.audit, row.name))
 
     def label_agreements(self) -> list[LabelAgreement]:
         """Returns how often cases agree with what people labelled, and how often by chance."""

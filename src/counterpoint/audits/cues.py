@@ -32,11 +32,15 @@ LONGEST_IDLE = 200
 
 
 LIMIT = re.compile(
-    r"max|limit|time[ _-]?out|timed out|exceed|budget|deadline|too many|stall", re.IGNORECASE
+    r"(?<![a-z])(?:max(?!imal)|limit|stall|out of (?:budget|tokens|time|turns))"
+    r"|time[ _-]?out|timed out|exceed|deadline|too many|limit(?:s| reached)?$",
+    re.IGNORECASE,
 )
 """An episode that was ended from outside, in the words of its `ending`."""
 BROKEN = re.compile(
-    r"error|exception|traceback|fail|abort|cancel|crash|killed|interrupt", re.IGNORECASE
+    r"(?<!no )(?<!\b0 )(?<!without )(?:error|exception|traceback|fail|abort|cancel|crash|killed"
+    r"|interrupt)",
+    re.IGNORECASE,
 )
 """An episode that broke off, in the words of its `ending`."""
 

@@ -123,6 +123,7 @@ def audit(
         endings=tally.ending_counts(),
         associations=tally.associations(),
         agreements=tally.label_agreements(),
+        score_means=tally.score_means(),
         skipped=[],
     )
 

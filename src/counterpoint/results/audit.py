@@ -96,6 +96,18 @@ class LabelAgreement(Part, frozen=True, kw_only=True):
     """Number of those that would agree by chance."""
 
 
+class ScoreMeans(Part, frozen=True, kw_only=True):
+    """The mean of a score over episodes with a case of a finding, and over those without one."""
+
+    score: str
+    audit: str
+    name: str
+    episodes_with: int
+    mean_with: float
+    episodes_without: int
+    mean_without: float
+
+
 class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1"):
     """What an audit of logs, or of a table of outcomes, has found."""
 
@@ -121,6 +133,8 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     """What failed episodes have that successful ones have not."""
     agreements: list[LabelAgreement] = field(default_factory=list)
     """Whether cases agree with people's labels."""
+    score_means: list[ScoreMeans] = field(default_factory=list)
+    """Whether episodes with cases have other scores."""
     warning: str | None = None
     """Why findings about single members are not reliable."""
     skipped: list[str]

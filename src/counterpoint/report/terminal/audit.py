@@ -107,9 +107,14 @@ def _failures(audit: AuditResult) -> list[RenderableType]:
 
 
 def _labels(audit: AuditResult) -> list[RenderableType]:
-    """Returns a line for each label: how often cases agree with it, beside chance."""
+    """Returns a line for each label and score: how cases agree with it, beside chance."""
     labels = dict.fromkeys(each.label for each in audit.agreements)
-    return [Text(visible(_label(audit, label))) for label in labels]
+    means = [
+        f"Score {each.score}: mean {each.mean_with:.3g} in {each.episodes_with} with a case of "
+        f"{each.audit}.{each.name}, {each.mean_without:.3g} in {each.episodes_without} without"
+        for each in audit.score_means
+    ]
+    return [Text(visible(line)) for line in (*(_label(audit, each) for each in labels), *means)]
 
 
 def _label(audit: AuditResult, label: str) -> str:
