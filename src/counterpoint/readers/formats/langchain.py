@@ -28,7 +28,8 @@ def unwrapped(message: Any) -> Any:
     """Returns the fields of a message; LangChain's serialized messages have them in `kwargs`."""
     inner = message.get("kwargs")
     if isinstance(inner, dict) and message.get("type") == "constructor":
-        name = str((message.get("id") or ["?"])[-1]).removesuffix("Chunk")
+        path = message.get("id")
+        name = str(path[-1] if isinstance(path, list) and path else "?").removesuffix("Chunk")
         return {"type": name.removesuffix("Message").lower(), **inner}
     data = message.get("data")
     if isinstance(data, dict) and "content" in data:  # as messages_to_dict writes it

@@ -42,9 +42,8 @@ def is_anthropic(value: Any) -> bool:
     return is_openai(value) and any(
         isinstance(part, dict) and part.get("type") in BLOCKS
         for message in messages_in(value)[:4]
-        if isinstance(message.get("content"), list)
+        if isinstance(message, dict) and isinstance(message.get("content"), list)
         for part in message["content"]
-        if isinstance(message, dict)
     )
 
 
