@@ -24,7 +24,9 @@ from counterpoint.cli.help import command_help
 from counterpoint.cli.main import main
 from counterpoint.cli.results import print_result
 from counterpoint.report.terminal import parts
+from counterpoint.report.terminal.audit import audit_parts
 from counterpoint.report.terminal.layout import wrap
+from counterpoint.report.terminal.outcomes import contribution_parts, outcomes_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.results import read_result
 
@@ -32,11 +34,13 @@ WIDTHS = (60, 80, 200)
 WIDEST = 5000
 SAVED = Path(__file__).parents[1] / "data" / "saved"
 PARTS = {
-    "audit": parts.audit_parts,
+    "audit": audit_parts,
     "comparison": parts.comparison_parts,
+    "contribution": contribution_parts,
     "diagnosis": parts.diagnosis_parts,
     "game": parts.game_parts,
     "judge_check": parts.judge_check_parts,
+    "outcomes": outcomes_parts,
     "population": parts.population_parts,
     "ranking": parts.ranking_parts,
     "team": parts.team_parts,
@@ -110,7 +114,8 @@ def test_commands_on_files_are_whole_at_every_width(tmp_path, capsys, monkeypatc
     facts = {"schema": "counterpoint.run/1", "config": {"world": "spread"}, "command": "train"}
     (run / "run.json").write_text(json.dumps(facts), "utf-8")
     for words in (
-        ["audit", str(log)], ["compare-outcomes", "outcomes.csv"], ["runs", "--here", "."],
+        ["audit", str(log)], ["compare-outcomes", "outcomes.csv"],
+        ["contribution", "outcomes.csv"], ["runs", "--here", "."],
         ["import", str(log), "-o", "out.jsonl"], ["report", "saved"],
     ):  # fmt: skip
         require_lawful(at_all_widths(partial(main, words), capsys, monkeypatch))
