@@ -27,6 +27,8 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     text = _folded(name)
     starts = sorted((one for one in folded if text and one.startswith(text)), key=len)
     alike = starts or get_close_matches(text, folded, most, ALIKE)
+    if not starts:  # two letters in the wrong order are the commonest slip
+        alike.sort(key=lambda one: sorted(one) != sorted(text))
     return [one for like in alike for one in folded[like]][: 1 if text in folded else most]
 
 

@@ -16,7 +16,7 @@ from counterpoint.cli.commands import ALIASES, COMMANDS
 from counterpoint.cli.compare import read_config
 from counterpoint.cli.main import SWITCHES, main, spread_settings
 from counterpoint.cli.options import complaint
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, nearest
 from counterpoint.settings import number_from, split_list, split_pairs
 
 
@@ -307,3 +307,8 @@ def test_an_import_replaces_nothing_but_a_file(kind, tmp_path, capsys, monkeypat
     assert main(["import", "log.jsonl", "--output", output]) == 2
     assert "which is no file" in capsys.readouterr().err
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_two_letters_in_the_wrong_order_are_the_nearest_name():
+    assert nearest("gpro", ["prpo", "mgpo", "grpo"])[0] == "grpo"
+    assert nearest("stuc", ["cost", "stuck"]) == ["stuck"]
