@@ -11,7 +11,6 @@ from counterpoint.report.toolkit.numerals import (
     counted,
     ends,
     fixed,
-    interval,
     probability,
     significant,
 )
@@ -26,8 +25,7 @@ def contribution_page(result: ContributionResult) -> Page:
     """Returns the page of contributions."""
     known = [e for e in map(shown_effect, result.members.values()) if e is not None]
     dots = [
-        Dot(name, e.value, e.low, e.high, "s0",
-            f"{fixed(e.value, 3, signed=True)} {interval(e.low, e.high, 3, signed=True)}")
+        Dot(name, e.value, e.low, e.high, "s0", fixed(e.value, 3, signed=True))
         for name, member in result.members.items()
         if (e := shown_effect(member)) is not None
     ]  # fmt: skip

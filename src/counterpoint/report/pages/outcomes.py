@@ -31,9 +31,8 @@ def outcomes_page(result: OutcomesResult) -> Page:
                  for name in ("team", "one agent"))  # fmt: skip
         cost = " against ".join(shown)
     dots = [
-        Dot(f"team minus {one.against}", one.difference, one.low, one.high, f"s{i}",
-            f"{fixed(one.difference, 3, signed=True)} "
-            f"{interval(one.low, one.high, 3, signed=True)}")
+        Dot(f"minus {one.against}", one.difference, one.low, one.high, f"s{i}",
+            fixed(one.difference, 3, signed=True))
         for i, one in enumerate(result.compared)
     ]  # fmt: skip
     return Page(
