@@ -9,11 +9,11 @@ from rich.text import Text
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, NOT_FOUND, Case, Finding
 from counterpoint.report.pages.audit import (
     audit_headline,
-    cost_words,
     finding_table,
     is_measurement,
     look_first,
 )
+from counterpoint.report.pages.episodes import cost_words, is_known
 from counterpoint.report.terminal.tables import terminal_table
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut, visible
@@ -78,10 +78,11 @@ def _measured(finding: Finding) -> str:
 
 def _costs(audit: AuditResult) -> list[RenderableType]:
     """Returns a line with the dearest agents, if the log says what they cost."""
-    if not audit.costs:
+    known = [each for each in audit.costs if is_known(each.cost)]
+    if not known:
         return []
-    shown = [f"{each.agent}: {cost_words(each.cost)}" for each in audit.costs[:AGENTS_SHOWN]]
-    rest = len(audit.costs) - len(shown)
+    shown = [f"{each.agent}: {cost_words(each.cost)}" for each in known[:AGENTS_SHOWN]]
+    rest = len(known) - len(shown)
     more = f"; {rest} more" if rest else ""
     return [Text(visible(f"Cost by agent: {'; '.join(shown)}{more}"))]
 

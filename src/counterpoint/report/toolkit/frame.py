@@ -11,6 +11,22 @@ from counterpoint.results.parts import Settings
 
 LONG = 24
 """A value of more characters than this gets a line of its own."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of a log to look at."""
+
+    title: str
+    what: str
+    """What is seen there."""
+    quote: str
+    where: str
+    cost: str
+    link: str
+    """`#` and a name on the page, or a percent-encoded path from the page on; or nothing."""
+
+
 Content = Table | Figure | str | Sequence[str | Cure | tuple[str | Table | None, ...]] | None
 """The content of a template: tables, figures, drawings, sentences, and lists of them."""
 
