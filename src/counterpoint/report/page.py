@@ -29,6 +29,7 @@ from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.contribution import contribution_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
+from counterpoint.report.pages.episodes import FOLDER, without_pages
 from counterpoint.report.pages.folder import folder_page
 from counterpoint.report.pages.game import game_page
 from counterpoint.report.pages.judge_check import judge_check_page
@@ -99,19 +100,20 @@ class Live:
     """Path of the page that lists this one; "" if none does."""
 
 
-def render(result: Result | Document, live: Live | None = None) -> str:
+def render(result: Result | Document, live: Live | None = None, beside: Path | None = None) -> str:
     """Returns the page of a result, as self-contained HTML.
 
     Args:
         result: the result, or the document that it was saved as.
         live: for the page of a server; the page of a file runs no script.
+        beside: the folder that the page lies in: pages of episodes in it are linked.
 
     Raises:
         UnknownNameError: its schema is none of those that we write, or this kind has no page.
         LogError: there is nothing in it to show, or a field is missing or of another type; the
             message has its path.
     """
-    page, shown = _page_and_result(result)
+    page, shown = _page_and_result(result, beside)
     html = _html(page, shown.version, next_steps(shown), live)
     used = words_in(_text(html), [d.term for d in page.definitions])
     words = _environment().get_template("words.html").render(words=used)
@@ -171,10 +173,10 @@ def meaning(term: str) -> str:
 
 def page_of(result: Result | Document) -> Page:
     """Returns the content of the page of a result, as `render` shows it."""
-    return _page_and_result(result)[0]
+    return _page_and_result(result, None)[0]
 
 
-def _page_and_result(result: Result | Document) -> tuple[Page, Result]:
+def _page_and_result(result: Result | Document, beside: Path | None) -> tuple[Page, Result]:
     document = document_of(result) if isinstance(result, Result) else result
     if not isinstance(document, Mapping):
         raise LogError(
@@ -182,6 +184,8 @@ def _page_and_result(result: Result | Document) -> tuple[Page, Result]:
             "'compare --json' or 'diagnose --json' prints"
         )
     shown = read_result(safe(document))  # made safe first: pictures measure what is shown
+    if isinstance(shown, AuditResult) and not (beside and (beside / FOLDER).is_dir()):
+        shown = without_pages(shown)
     if type(shown) not in PAGES:
         schema = document["schema"]
         raise UnknownNameError(f"got a document of schema {schema!r}, which has no page")
@@ -196,7 +200,7 @@ def write_report(result: Result | Document, directory: str | os.PathLike[str]) -
         OutputError: it cannot be written; an earlier report stays as it was.
     """
     target = Path(directory) / PAGE
-    write_atomically(target, render(result))
+    write_atomically(target, render(result, beside=target.parent))
     return target
 
 

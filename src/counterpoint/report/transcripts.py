@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from counterpoint.errors import OutputError
@@ -13,6 +16,8 @@ from counterpoint.results.transcript import Transcript
 class TranscriptWriter:
     """Writes a page for each episode that it is called with, named by the episode's number.
 
+    The pages of an earlier audit stay as they are until the block ends without an error.
+
     Args:
         folder: the one that the page of the audit is written to.
 
@@ -22,32 +27,45 @@ class TranscriptWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / FOLDER
-        self.written: set[str] = set()
+        self._names: set[str] = set()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._new = Path(tempfile.mkdtemp(dir=folder, prefix=f".{FOLDER}."))
         except OSError as error:
-            raise _refused(self.folder, error) from error
+            raise self._refused(error) from error
 
     def __call__(self, transcript: Transcript) -> None:
         """Writes the page of an episode."""
         name = f"{transcript.row.number}.html"
         try:  # not synced to the disk one by one: they can be written again
-            (self.folder / name).write_text(render_transcript(transcript), encoding="utf-8")
+            (self._new / name).write_text(render_transcript(transcript), encoding="utf-8")
         except OSError as error:
-            raise _refused(self.folder, error) from error
-        self.written.add(name)
+            raise self._refused(error) from error
+        self._names.add(name)
 
-    def remove_others(self) -> int:
-        """Removes the pages that an earlier audit left behind; returns how many."""
-        left = [file for file in self.folder.glob("*.html")
-                if file.stem.isdecimal() and file.name not in self.written]  # fmt: skip
-        for file in left:
-            file.unlink()
-        return len(left)
+    def __enter__(self) -> TranscriptWriter:
+        return self
 
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            if kind is None:
+                self._publish()
+        except OSError as error:
+            raise self._refused(error) from error
+        finally:
+            shutil.rmtree(self._new, ignore_errors=True)
 
-def _refused(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot write to {folder} ({error.strerror or error}); wanted a folder: choose another "
-        "one with --out"
-    )
+    def _publish(self) -> None:
+        """Puts the new pages in place, and removes those that only an earlier audit had."""
+        self.folder.mkdir(exist_ok=True)
+        for name in self._names:
+            os.replace(self._new / name, self.folder / name)
+        for file in self.folder.glob("*.html"):
+            if file.stem.isdecimal() and file.name not in self._names:
+                file.unlink()
+
+    def _refused(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"cannot write to {self.folder} ({error.strerror or error}); wanted a folder: choose "
+            "another one with --out"
+        )

@@ -94,10 +94,11 @@ def audit_page(audit: AuditResult) -> Page:
         verdict=Headline(sentence, f"{audit.warning} {why}" if audit.warning else why, facts),
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),
+        picture="panel",
+        caption="Values with 95% intervals. The short upright line is the null: what chance or a "
+        "harmless team gives.",
         contents={
             "panel": _panel(audit.findings),
-            "panel_caption": "Values with 95% intervals. The short upright line is the null: what "
-            "chance or a harmless team gives.",
             "places": [_place(f, c, links) for f, c in look_first(audit.findings, LOOKED_AT)],
             "episodes": episode_table(audit),
             "findings": finding_table(known),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from counterpoint.records import Cost
 from counterpoint.report.pages.lanes import talk_count
 from counterpoint.report.toolkit.numerals import counted
@@ -21,6 +23,12 @@ MOST_LISTED = 500
 def address_of(row: EpisodeRow) -> str:
     """Returns the address of the page of an episode, from the page of its audit on; or nothing."""
     return f"{FOLDER}/{row.number}.html" if row.has_page else ""
+
+
+def without_pages(audit: AuditResult) -> AuditResult:
+    """Returns an audit none of whose episodes has a page: there is none beside this one."""
+    rows = [replace(row, has_page=False) for row in audit.episode_rows]
+    return replace(audit, episode_rows=rows)
 
 
 def episode_table(audit: AuditResult) -> Table | None:
@@ -51,7 +59,10 @@ def episode_table(audit: AuditResult) -> Table | None:
 
 
 def known_columns(
-    key: str, caption: str, columns: Sequence[Column], rows: Sequence[TableRow],
+    key: str,
+    caption: str,
+    columns: Sequence[Column],
+    rows: Sequence[TableRow],
     most: int | None = None,
 ) -> Table:
     """Returns a table without the columns of which the log says nothing; the caption names them."""
@@ -59,13 +70,15 @@ def known_columns(
         not column.missing or any(v is not None for row in rows for v in row.cells[i].values)
         for i, column in enumerate(columns)
     ]
-    silent = [column.title.lower() for column, is_in in zip(columns, known, strict=True)
-              if not is_in]
+    silent = [
+        column.title.lower() for column, is_in in zip(columns, known, strict=True) if not is_in
+    ]
     if silent:
         caption += f" The log does not say: {', '.join(silent)}."
     kept = [
-        TableRow(tuple(cell for cell, is_in in zip(row.cells, known, strict=True) if is_in),
-                 row.tone)
+        TableRow(
+            tuple(cell for cell, is_in in zip(row.cells, known, strict=True) if is_in), row.tone
+        )
         for row in rows
     ]
     shown = [column for column, is_in in zip(columns, known, strict=True) if is_in]

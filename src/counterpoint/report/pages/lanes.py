@@ -56,7 +56,11 @@ class Span:
 
 
 def lanes(
-    key: str, title: str, speakers: Sequence[str], bars: Sequence[Bar], unit: str,
+    key: str,
+    title: str,
+    speakers: Sequence[str],
+    bars: Sequence[Bar],
+    unit: str,
     spans: Sequence[Span] = (),
 ) -> Markup:
     """Returns a lane for each speaker, with a mark for each event; idle turns are hollow.
