@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -87,14 +88,15 @@ def read_page(file: Path) -> Response | None:
 
 def signature(path: Path) -> str:
     """Returns a text that differs if a file in a folder does: its name, its size or its time."""
+    if path.is_dir():
+        files = sorted(
+            os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
+        )
+    else:
+        files = [str(path)]
     rows = []
-    for folder, folders, names in os.walk(path) if path.is_dir() else [(path.parent, [], [path])]:
-        folders.sort()
-        for name in sorted(map(str, names)):
-            file = os.path.join(folder, name)
-            try:
-                at = os.stat(file)
-            except OSError:  # it has gone since
-                continue
+    for file in files:
+        with contextlib.suppress(OSError):  # it has gone since
+            at = os.stat(file)
             rows.append(f"{file}\0{at.st_size}\0{at.st_mtime_ns}")
     return sha256("\0".join(rows).encode("utf-8", "surrogateescape")).hexdigest()

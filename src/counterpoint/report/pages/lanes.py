@@ -124,7 +124,7 @@ def lanes(
 
 
 def talk_picture(talks: Sequence[Talk], by_name: bool) -> Markup:
-    """Returns members in a circle, with an arrow for each pair that talks; the most frequent twelve.
+    """Returns members in a circle, with an arrow for each pair of the most frequent.
 
     Args:
         talks: the most frequent first.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from markupsafe import Markup
 
 from counterpoint.report.pages.episodes import cost_words, outcome_words
 from counterpoint.report.pages.lanes import Bar, Span, lanes
-from counterpoint.report.toolkit.frame import Fact, Headline, Page, Place
+from counterpoint.report.toolkit.frame import Entry, Fact, Headline, Page, Place
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut
 from counterpoint.results.transcript import Line, Sight, Transcript
@@ -17,34 +15,10 @@ SHORT, ONE_LINE = 600, 90
 """A longer text is folded after so many characters, and so is a longer one of a tool."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One event as the page shows it."""
-
-    name: str
-    """Its name on the page."""
-    agent: str
-    head: str
-    """What it is, when it was and what it cost."""
-    text: str
-    """What is shown of its text."""
-    fold: str
-    """The line over a text that is folded; nothing if it is open."""
-    more: str
-    """What is left out of the text."""
-    error: str
-    marks: tuple[str, ...]
-    """The cases that end with it."""
-    gap: str
-    """What is left out before it."""
-    tone: str
-    """A class of the style sheet."""
-
-
 def transcript_page(transcript: Transcript) -> Page:
     """Returns the page of an episode."""
     row = transcript.row
-    events = counted(row.events, "event")
+    events, unlisted = counted(row.events, "event"), row.cases - len(transcript.sights)
     sentence = f"{counted(row.cases, 'case')} in {events} of {counted(row.agents, 'member')}."
     if not row.cases:
         sentence = f"No case in {events} of {counted(row.agents, 'member')}."
@@ -68,7 +42,7 @@ def transcript_page(transcript: Transcript) -> Page:
         contents={
             "task": cut(transcript.task, 190),
             "places": [_place(sight) for sight in transcript.sights],
-            "unlisted": row.cases - len(transcript.sights),
+            "unlisted": f"{counted(unlisted, 'more case')} not shown." if unlisted else "",
             "lanes": _lanes(transcript),
             "entries": _entries(transcript),
             "rest": _rest(transcript),
@@ -147,8 +121,9 @@ def _entry(each: Line, marks: tuple[str, ...], gap: str) -> Entry:
     words.append(counted(each.tokens, "token") if each.tokens is not None else "")
     words.append(f"{each.dollars:.2g} dollars" if each.dollars is not None else "")
     fold = ""
-    if (len(each.text) > ONE_LINE or "\n" in each.text) and (each.kind == "action" or each.tool or each.what == "other"
-                              or len(each.text) > SHORT):  # fmt: skip
+    is_tool = each.kind == "action" or bool(each.tool) or each.what == "other"
+    is_long = len(each.text) > ONE_LINE or "\n" in each.text
+    if len(each.text) > SHORT or (is_tool and is_long):
         fold = cut(" ".join(each.text[: 4 * SHORT].split()), 160)
     more = f"{counted(each.left_out, 'more character')} in the log" if each.left_out else ""
     tone = {"message": "s0", "idle": "s0", "action": "s2", "other": "c-none"}[each.what]
