@@ -181,7 +181,7 @@ def _key(finding: Finding, case: Case) -> str:
 
 
 def _address(audit: AuditResult) -> str:
-    return quote(audit.source.encode("utf-8", "surrogateescape")) or "log"
+    return quote(audit.source.encode("utf-8", "surrogatepass")) or "log"
 
 
 def _json(value: Json) -> str:

@@ -26,7 +26,7 @@ from counterpoint.report.toolkit.frame import (
     Place,
     setting_rows,
 )
-from counterpoint.report.toolkit.numerals import counted
+from counterpoint.report.toolkit.numerals import MINUS, counted
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
 from counterpoint.results.audit import AuditResult, Timeline
 
@@ -196,7 +196,7 @@ def finding_table(findings: Sequence[Finding]) -> Table:
             Cell(_title(f), (f.audit, f.name), link=_anchor(f) if f.cases else ""),
             Cell(verdict_words(f), (f.verdict,)),
             Cell(_number(f.value), (f.value, f.low, f.high),
-                 below=f"{f.low:.3g} to {f.high:.3g}" if bounded else ""),
+                 below=f"{_number(f.low)} to {_number(f.high)}" if bounded else ""),
             Cell(_number(f.null), (f.null,)),
             Cell(str(f.n), (f.n,)),
             Cell(f.reason),
@@ -271,7 +271,7 @@ def _messages(timeline: Timeline, number: int) -> Table | None:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    return "–" if value is None else f"{value:.3g}".replace("-", MINUS)
 
 
 DEFINITIONS = (

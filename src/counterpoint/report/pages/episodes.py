@@ -16,8 +16,8 @@ from counterpoint.results.transcript import EpisodeRow
 FOLDER = "episodes"
 """Name of the folder with the pages of episodes, beside the page of their audit."""
 UNKNOWN = "the log does not say it"
-MOST_LISTED = 500
-"""The most episodes on the page; the file that is linked below the table has all rows."""
+MOST_LISTED, MOST_MEMBERS = 500, 25
+"""The most episodes and members on the page; the files below the tables have all rows."""
 
 
 def address_of(row: EpisodeRow) -> str:
@@ -129,8 +129,8 @@ def member_table(audit: AuditResult) -> Table | None:
         *text_columns("Who", "Is"),
         Column("Episodes"),
         Column("Turns"),
-        Column("Calls"),
-        Column("Errors"),
+        Column("Calls", missing=UNKNOWN),
+        Column("Errors", missing=UNKNOWN),
         Column("Tokens in", missing=UNKNOWN),
         Column("Tokens out", missing=UNKNOWN),
         Column("Dollars", missing=UNKNOWN),
@@ -138,18 +138,26 @@ def member_table(audit: AuditResult) -> Table | None:
     )
     rows.sort(key=lambda each: not each.is_member)  # members first, each group dearest first
     caption = f"What each did and cost in {counted(audit.episodes, 'episode')}."
-    return known_columns("members", caption, columns, [_member(each) for each in rows])
+    listed = sum(each.is_member for each in rows)
+    if listed < audit.agents or len(rows) > MOST_MEMBERS:
+        shown = sum(each.is_member for each in rows[:MOST_MEMBERS])
+        caption += f" The {counted(shown, 'member')} with the highest cost, or the most turns, of "
+        caption += f"{audit.agents} are shown; the file has {listed}."
+    # a log without any call or error may be one that records none
+    calls, errors = any(e.cost.calls for e in rows), any(e.errors for e in rows)
+    shown_rows = [_member(each, calls, errors) for each in rows]
+    return known_columns("members", caption, columns, shown_rows, MOST_MEMBERS)
 
 
-def _member(each: AgentCost) -> TableRow:
+def _member(each: AgentCost, calls: bool, errors: bool) -> TableRow:
     cost = each.cost
     cells = (
         Cell(each.agent),
         Cell("member" if each.is_member else "tool or person"),
         Cell(str(each.episodes), (each.episodes,)),
         Cell(str(each.turns), (each.turns,)),
-        Cell(str(cost.calls), (cost.calls,)),
-        Cell(str(each.errors), (each.errors,)),
+        number_cell(cost.calls if calls else None),
+        number_cell(each.errors if errors else None),
         number_cell(cost.tokens_in),
         number_cell(cost.tokens_out),
         number_cell(cost.dollars, ".2g"),

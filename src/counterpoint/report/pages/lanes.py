@@ -135,7 +135,8 @@ def talk_picture(talks: Sequence[Talk], by_name: bool) -> Markup:
         for name in (talk.sender, talk.receiver):
             if name not in names and len(names) < MOST_NODES:
                 names.append(name)
-    places = {name: _place(i, len(names)) for i, name in enumerate(names)}
+    height = TALK_HEIGHT if len(names) > 2 else 50.0
+    places = {name: _place(i, len(names), height) for i, name in enumerate(names)}
     shown = [t for t in talks if t.sender in places and t.receiver in places]
     most = max((talk_count(t, by_name) for t in shown), default=1)
     pairs = {(t.sender, t.receiver) for t in shown}
@@ -148,7 +149,7 @@ def talk_picture(talks: Sequence[Talk], by_name: bool) -> Markup:
         parts.append(element("circle", element("title", name), cx=x, cy=y, r=NODE, class_="s1",
                              fill="var(--paper)", stroke="var(--c)", stroke_width=1.5))  # fmt: skip
         parts.append(label(str(i + 1), x, y + 4.5, "name", "middle"))
-        dx, dy = (x - TALK_WIDTH / 2) / TALK_RADIUS, (y - TALK_HEIGHT / 2) / TALK_RADIUS
+        dx, dy = (x - TALK_WIDTH / 2) / TALK_RADIUS, (y - height / 2) / TALK_RADIUS
         if abs(dx) < 0.2:
             room, anchor, at = 110.0, "middle", (x, y + (NODE + 14 if dy > 0 else -NODE - 6))
         else:
@@ -157,7 +158,7 @@ def talk_picture(talks: Sequence[Talk], by_name: bool) -> Markup:
             at = (x + (NODE + 5 if dx > 0 else -NODE - 5), y + 4.5)
         parts.append(label(shorten(name, room, 7.2), *at, "name", anchor))
     summary = f"{counted(len(shown), 'pair')} of {counted(len(names), 'member')}"
-    size = (TALK_WIDTH, TALK_HEIGHT)
+    size = (TALK_WIDTH, height)
     return picture("talk-picture", size, "Who turns to whom", summary, *parts)
 
 
@@ -166,8 +167,9 @@ def talk_count(talk: Talk, by_name: bool) -> int:
     return talk.messages + talk.handoffs if by_name else talk.follows
 
 
-def _place(index: int, count: int) -> Point:
+def _place(index: int, count: int, height: float) -> Point:
+    middle = TALK_WIDTH / 2
     if count == 2:  # side by side, so that both names have room
-        return TALK_WIDTH / 2 + (2 * index - 1) * TALK_RADIUS * 0.8, TALK_HEIGHT / 2
+        return middle + (2 * index - 1) * TALK_RADIUS * 0.8, height / 2
     angle = 2 * pi * index / count - pi / 2
-    return TALK_WIDTH / 2 + TALK_RADIUS * cos(angle), TALK_HEIGHT / 2 + TALK_RADIUS * sin(angle)
+    return middle + TALK_RADIUS * cos(angle), height / 2 + TALK_RADIUS * sin(angle)
