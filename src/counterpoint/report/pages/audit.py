@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, VERDICTS, Case, Finding
 from counterpoint.report.pages.episodes import (
+    across_lines,
     address_of,
     cost_words,
     episode_table,
@@ -103,6 +104,7 @@ def audit_page(audit: AuditResult) -> Page:
             "episodes": episode_table(audit),
             "findings": finding_table(known),
             "unknown": _unknown_table(unknown),
+            "across": across_lines(audit),
             "members": member_table(audit),
             "talks": talk_table(audit.talks),
             "talk_drawn": talk_picture(talks, by_name) if talks else None,

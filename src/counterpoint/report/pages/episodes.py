@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from counterpoint.records import Cost
+from counterpoint.records import FOUND, Cost
 from counterpoint.report.pages.lanes import talk_count
 from counterpoint.report.toolkit.numerals import counted
+from counterpoint.report.toolkit.safe_text import cut
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
 from counterpoint.results.audit import AgentCost, AuditResult, Talk
 from counterpoint.results.transcript import EpisodeRow
@@ -221,3 +222,39 @@ def cost_words(cost: Cost | None) -> str:
 def is_known(cost: Cost) -> bool:
     """Returns whether a log says more of a cost than the number of calls."""
     return not (cost.tokens_in is cost.tokens_out is cost.dollars is cost.seconds is None)
+
+
+def across_lines(audit: AuditResult) -> list[str]:
+    """Returns what holds over all episodes: endings, what failed ones have, labels and scores."""
+    lines = []
+    endings = [each for each in audit.endings if each.ending != "not known"]
+    if endings:
+        shown = "; ".join(f"{cut(each.ending, 60)} ({each.episodes})" for each in endings[:5])
+        lines.append(f"Endings: {shown}")
+    more = [each for each in audit.associations if each.verdict == FOUND]
+    lines += [f"{each.audit}.{each.name} is in {each.failed_with} of {each.failed} failed "
+              f"episodes and {each.successful_with} of {each.successful} successful ones "
+              f"(p {each.p:.2g})" for each in more]  # fmt: skip
+    if audit.associations and not more:
+        rows = audit.associations
+        lines.append(
+            f"No finding is more frequent in the {rows[0].failed} failed episodes than in the "
+            f"{rows[0].successful} successful ones beyond chance"
+        )
+    labels = dict.fromkeys(each.label for each in audit.agreements)
+    lines += [_label(audit, each) for each in labels]
+    lines += [
+        f"Score {each.score}: mean {each.mean_with:.3g} in {each.episodes_with} with a case of "
+        f"{each.audit}.{each.name}, {each.mean_without:.3g} in {each.episodes_without} without"
+        for each in audit.score_means
+    ]
+    return lines
+
+
+def _label(audit: AuditResult, label: str) -> str:
+    rows = [each for each in audit.agreements if each.label == label]
+    shown = "; ".join(
+        f"{each.name.replace('_', ' ')} {each.agree} of {each.episodes} (chance {each.chance:.1f})"
+        for each in rows
+    )
+    return f"Agreement with the label {label}: {shown}"
