@@ -145,12 +145,12 @@ def test_a_finding_leads_to_its_place_and_the_place_to_its_mark(tmp_path, capsys
     log = write(tmp_path / "log.jsonl", "openai", 1, "loop", episodes=30)
     ask(capsys, "audit", log, "--out", tmp_path / "page")
     page = (tmp_path / "page" / "report.html").read_text("utf-8")
-    leads = set(re.findall(r'href="#((?:seen|event)-[^"]*)"', page))
+    leads = set(re.findall(r'href="#(seen-[^"]*)"', page))
     names = re.findall(r'id="([^"]*)"', page)
     assert leads <= set(names)
     assert len(names) == len(set(names))
     assert "seen-stuck-loop" in leads
-    assert sum(lead.startswith("event-") for lead in leads) >= 5
+    assert len(set(re.findall(r'href="\./episodes/[0-9]+\.html#t[0-9]+"', page))) >= 5
 
 
 def test_one_audit_alone(tmp_path, capsys):

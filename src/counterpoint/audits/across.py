@@ -10,13 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from counterpoint.audits.base import added, cost_of
-from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Cost, Episode
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Cost, Episode, Event
 from counterpoint.results.audit import (
     AgentCost,
     Association,
     EndingCount,
     LabelAgreement,
     ScoreMeans,
+    Talk,
 )
 from counterpoint.stats import wilson_interval
 
@@ -28,6 +29,8 @@ MOST = 50
 """The most agents, endings and labels that are listed; the rest is added up or counted."""
 NEAR = 2
 """A case is near a step if it is at most this many events away."""
+MOST_PAIRS = 200
+"""The most pairs of members whose talk is listed."""
 SUCCEEDS = 0.5
 """An episode with at least this success is a success."""
 AGENT, STEP = "mistake_agent", "mistake_step"
@@ -42,6 +45,10 @@ class Tally:
     def __init__(self) -> None:
         self.costs: dict[str, Cost] = {}
         self.episodes_of: Counter[str] = Counter()
+        self.turns_of: Counter[str] = Counter()
+        self.errors_of: Counter[str] = Counter()
+        self.members: set[str] = set()
+        self.talks: Counter[tuple[str, str, str]] = Counter()
         self.endings: Counter[str] = Counter()
         self.by_success: dict[bool, Counter[Name]] = {True: Counter(), False: Counter()}
         self.of_success: Counter[bool] = Counter()
@@ -57,11 +64,19 @@ class Tally:
     def add(self, episode: Episode, cases: Mapping[Name, Sequence[Case]]) -> None:
         """Counts an episode, and the cases in it by finding."""
         seen = {name for name, some in cases.items() if some}
-        for agent in {event.agent for event in episode.events}:
-            mine = cost_of([event for event in episode.events if event.agent == agent])
-            if mine is not None and (agent in self.costs or len(self.costs) < 20 * MOST):
-                self.costs[agent] = added(self.costs.get(agent), mine)
+        by_agent: defaultdict[str, list[Event]] = defaultdict(list)
+        for event in episode.events:
+            by_agent[event.agent].append(event)
+        for agent, mine in by_agent.items():
+            if agent in self.costs or len(self.costs) < 20 * MOST:
+                calls = Cost(calls=sum(event.kind == "action" for event in mine))
+                self.costs[agent] = added(self.costs.get(agent), cost_of(mine) or calls)
                 self.episodes_of[agent] += 1
+                self.turns_of[agent] += len(mine)
+                self.errors_of[agent] += sum(bool(event.error) for event in mine)
+                if agent in episode.agents:
+                    self.members.add(agent)
+        self._talk(episode)
         ending = " ".join(episode.ending.split())[:80] or "not known"
         self.endings[ending if ending in self.endings or len(self.endings) < MOST else "other"] += 1
         if episode.success is not None:
@@ -77,6 +92,22 @@ class Tally:
                     self.total[score, name] += value
         if episode.labels:
             self._label(episode, cases, seen)
+
+    def _talk(self, episode: Episode) -> None:
+        """Counts who turns to whom: by name, by a handoff, and by having the next turn."""
+        before, members = None, set(episode.agents)
+        pairs: list[tuple[str, str, str]] = []
+        for event in episode.events:
+            if event.agent not in members:
+                continue
+            way = "handoff" if event.kind == "handoff" else "message"
+            pairs += [(event.agent, to, way) for to in event.to if to in members]
+            if before is not None:
+                pairs.append((before, event.agent, "follow"))
+            before = event.agent
+        for pair in pairs:
+            if pair[0] != pair[1] and (pair in self.talks or len(self.talks) < 20 * MOST_PAIRS):
+                self.talks[pair] += 1
 
     def _label(
         self, episode: Episode, cases: Mapping[Name, Sequence[Case]], seen: set[Name]
@@ -108,12 +139,30 @@ class Tally:
     def agent_costs(self) -> list[AgentCost]:
         """Returns what each agent cost, dearest first."""
 
-        def size(item: tuple[str, Cost]) -> tuple[float, float, str]:
-            cost = item[1]
-            return -(cost.dollars or 0.0), -(cost.tokens_in or 0) - (cost.tokens_out or 0), item[0]
+        def size(item: tuple[str, Cost]) -> tuple[float, float, int, str]:
+            name, cost = item
+            tokens = (cost.tokens_in or 0) + (cost.tokens_out or 0)
+            return -(cost.dollars or 0.0), -tokens, -self.turns_of[name], name
 
         dearest = sorted(self.costs.items(), key=size)[:MOST]
-        return [AgentCost(agent=a, episodes=self.episodes_of[a], cost=c) for a, c in dearest]
+        return [
+            AgentCost(agent=name, episodes=self.episodes_of[name], cost=cost,
+                      turns=self.turns_of[name], errors=self.errors_of[name],
+                      is_member=name in self.members)
+            for name, cost in dearest
+        ]  # fmt: skip
+
+    def talk_counts(self) -> list[Talk]:
+        """Returns who turns to whom, the most frequent first."""
+        pairs = dict.fromkeys((sender, receiver) for sender, receiver, _ in self.talks)
+        talks = [
+            Talk(sender=one, receiver=other, messages=self.talks[one, other, "message"],
+                 handoffs=self.talks[one, other, "handoff"],
+                 follows=self.talks[one, other, "follow"])
+            for one, other in pairs
+        ]  # fmt: skip
+        talks.sort(key=lambda t: (-t.messages - t.handoffs, -t.follows, t.sender, t.receiver))
+        return talks[:MOST_PAIRS]
 
     def ending_counts(self) -> list[EndingCount]:
         """Returns how many episodes ended in each way, the commonest first."""

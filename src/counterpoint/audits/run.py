@@ -26,11 +26,13 @@ from counterpoint.audits.across import Tally
 from counterpoint.audits.base import Audit, Row, quote
 from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
+from counterpoint.audits.transcript import MOST_ROWS, episode_row, transcript
 from counterpoint.errors import SettingError
 from counterpoint.plugins import Registry
 from counterpoint.readers.logs import Names, Notes, noted_episodes
 from counterpoint.records import CANNOT_TELL, FOUND, Case, Episode, Finding, Outcome
 from counterpoint.results.audit import AuditResult, Mark, MessageCount, Timeline
+from counterpoint.results.transcript import EpisodeRow, Transcript
 
 AUDITS = Registry[Audit[Any]](
     "counterpoint.audits",
@@ -66,6 +68,7 @@ def audit(
     only: Sequence[str] = (),
     sample: int = 20,
     source: str = "",
+    on_transcript: Callable[[Transcript], object] | None = None,
 ) -> AuditResult:
     """Returns what the audits find after they have looked at every episode once.
 
@@ -76,6 +79,7 @@ def audit(
         only: names of audits; empty means all.
         sample: the number of first episodes with a timeline. Those of the worst cases have one too.
         source: the name of the log or table.
+        on_transcript: called with the transcript of each episode that is listed, as it is read.
 
     Raises:
         UnknownNameError: There is no audit of that name.
@@ -85,6 +89,7 @@ def audit(
     formats: Counter[str] = Counter()
     agents: set[str] = set()
     events, timelines, own = 0, list[Timeline](), list[Outcome]()
+    listed, late = list[EpisodeRow](), 0
     shelf, tally, later = CaseShelf(), Tally(), dict[str, Timeline]()
     for episode in episodes:
         formats[str(episode.meta.get("format", "?"))] += 1
@@ -97,9 +102,16 @@ def audit(
                 shelf.add(each.name, look.cases)
                 cases.update({(each.name, name): some for name, some in look.cases.items()})
         tally.add(episode, cases)
-        if formats.total() <= sample:
+        number, has_case = formats.total(), any(cases.values())
+        if number <= MOST_ROWS or (has_case and late < MOST_ROWS):
+            late += number > MOST_ROWS
+            row = episode_row(number, episode, cases, on_transcript is not None)
+            listed.append(row)
+            if on_transcript is not None:
+                on_transcript(transcript(row, episode, cases, source))
+        if number <= sample:
             timelines.append(timeline(episode))
-        elif any(cases.values()):
+        elif has_case:
             later[episode.id] = timeline(episode)
             if len(later) > MOST_TIMELINES:
                 later = {name: kept for name, kept in later.items() if name in shelf.shown()}
@@ -119,6 +131,8 @@ def audit(
         events=events,
         findings=[shelf.joined(finding) for finding in corrected(findings)],
         timelines=timelines,
+        episode_rows=sorted(listed, key=_badness),
+        talks=tally.talk_counts(),
         costs=tally.agent_costs(),
         endings=tally.ending_counts(),
         associations=tally.associations(),
@@ -128,6 +142,12 @@ def audit(
     )
 
 
+def _badness(row: EpisodeRow) -> tuple[float, float, float, float]:
+    """Returns the order of an episode in the list: long cases, many cases, and failures first."""
+    success = 0.5 if row.success is None else row.success
+    return -row.in_cases, -row.cases, success, row.number
+
+
 def audit_logs(
     path: Path,
     outcomes: Sequence[Outcome] = (),
@@ -135,6 +155,7 @@ def audit_logs(
     names: Names | None = None,
     on_note: Callable[[str], object] = lambda line: None,
     on_episode: Callable[[int], object] = lambda count: None,
+    on_transcript: Callable[[Transcript], object] | None = None,
 ) -> AuditResult:
     """Returns what the audits find in a log or a folder of logs, and notes on what was left out.
 
@@ -144,6 +165,7 @@ def audit_logs(
         names: the user's mapping of names and members.
         on_note: called with a line for each part of the log that is left out.
         on_episode: called with the number of episodes that have been read.
+        on_transcript: as for `audit`.
 
     Raises:
         UnknownNameError: There is no audit of that name.
@@ -152,7 +174,7 @@ def audit_logs(
     """
     notes = Notes(on_note)
     episodes = noted_episodes(path, names, notes, on_episode)
-    result = audit(episodes, outcomes, only, source=path.name)
+    result = audit(episodes, outcomes, only, source=path.name, on_transcript=on_transcript)
     if result.episodes == 0:
         raise SettingError(f"got no episode in {path}; wanted a log of a team")
     return structs.replace(result, warning=notes.warning, skipped=notes.lines)

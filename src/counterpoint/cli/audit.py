@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +12,25 @@ from msgspec.structs import replace
 
 from counterpoint.audits import AUDITS, audit_logs
 from counterpoint.cli.import_logs import NotePrinter
+from counterpoint.cli.messages import say
 from counterpoint.cli.progress import ReadingDisplay
-from counterpoint.cli.results import finish, first_step
+from counterpoint.cli.results import finish, first_step, prepare
+from counterpoint.cli.serve import PORT
 from counterpoint.errors import SettingError, choices
 from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND, Finding
+from counterpoint.report.exports import ending_of, export, has_case
 from counterpoint.report.terminal.audit import audit_parts
 from counterpoint.report.terminal.tables import text_table
+from counterpoint.report.toolkit.numerals import counted
+from counterpoint.report.transcripts import TranscriptWriter
+from counterpoint.results.audit import AuditResult
+from counterpoint.results.transcript import Transcript
+from counterpoint.viewer import AuditPages, serve
+from counterpoint.viewer.audit_pages import Look
 
+OnTranscript = Callable[[Transcript], object] | None
 TEAM = ":team"
 """The end of a name in --fail-on that means the verdict about the team."""
 
@@ -69,6 +80,8 @@ class Audit:
       counterpoint audit runs/
       counterpoint audit chat.jsonl --outcomes outcomes.csv --out audit
       counterpoint audit runs/ --fail-on stuck.loop --fail-on idleness:team --json
+      counterpoint audit runs/ --serve --watch
+      counterpoint audit runs/ --export audit.sarif
     """
 
     path: Annotated[Path | None, tyro.conf.Positional] = None
@@ -86,7 +99,16 @@ class Audit:
     """A TOML file that names the members (lists `agents`, `tools`, `ignore`, a table [rename]), and
     may say with paths where everything stands (tables [episode], [message])."""
     out: Path | None = None
-    """Folder for report.html, results.json and run.json."""
+    """Folder for report.html, results.json and run.json, and a page for each episode."""
+    export: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg()] = ()
+    """A file for another tool: `.sarif` for code scanning, `.xml` for JUnit, `.langfuse.json` for
+    scores, `.phoenix.json` for annotations of traces. May be repeated."""
+    serve: bool = False
+    """Show the page on this machine, with a page for each episode. Ctrl-C ends it."""
+    watch: bool = False
+    """With --serve: audit again when a file of the log changes."""
+    port: int = PORT
+    """Port for --serve; 0 takes a free one."""
     json: bool = False
     """Print the findings as JSON alone."""
 
@@ -96,17 +118,57 @@ class Audit:
             if self != Audit(json=self.json):  # a forgotten log is no audit that found nothing
                 raise SettingError("got options and no log; wanted counterpoint audit LOG")
             return list_audits(self.json)
+        if self.watch and not self.serve:
+            raise SettingError("got --watch without --serve; wanted both, or none")
+        if self.serve and (self.out or self.fail_on):
+            raise SettingError("got --serve with --out or --fail-on; wanted one of them at a time")
         watched = [Watch.of(name) for name in self.fail_on]
+        for file in self.export:
+            ending_of(file)
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
-        printer = NotePrinter()
-        with ReadingDisplay() as counter:
-            result = audit_logs(self.path, outcomes, self.only, names, printer, counter)
-        printer.finish()
+        path = self.path
+
+        def look(on_transcript: OnTranscript = None) -> AuditResult:
+            printer = NotePrinter()
+            with ReadingDisplay() as counter:
+                result = audit_logs(
+                    path, outcomes, self.only, names, printer, counter, on_transcript
+                )
+            printer.finish()
+            return result
+
+        if self.serve:
+            self._serve(path, look)
+            return 0
+        if self.out:
+            prepare(self.out)
+            with TranscriptWriter(self.out) as writer:
+                result = look(writer)
+        else:
+            result = look()
+        self._finish(result, watched)
+        return int(any(each.fails(finding) for finding in result.findings for each in watched))
+
+    def _finish(self, result: AuditResult, watched: Sequence[Watch]) -> None:
+        """Saves, exports and prints a result."""
+        fails = (lambda f: any(w.fails(f) for w in watched)) if watched else has_case
+        for file in self.export:
+            left_out = export(result, file, fails)
+            more = f" ({counted(left_out, 'milder case')} left out)" if left_out else ""
+            say(f"exported: {file}{more}")
         # a saved result has the name of the log alone, and the next command needs its path
         then = "" if self.outcomes else first_step(replace(result, source=str(self.path)))
         finish(result, audit_parts, self.out, self.json, then)
-        return int(any(each.fails(finding) for finding in result.findings for each in watched))
+
+    def _serve(self, path: Path, look: Look) -> None:
+        site = AuditPages(path, look, self.watch, say)
+        try:
+            self._finish(site.result, [])
+            serve(site.page, site.changed, self.port,
+                  lambda url: say(f"{path}: {url} (Ctrl-C ends it)"))  # fmt: skip
+        finally:
+            site.close()
 
 
 def list_audits(json: bool) -> int:

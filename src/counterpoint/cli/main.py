@@ -23,7 +23,7 @@ from counterpoint.plugins import PluginWarning, failure
 
 SWITCHES = (
     *("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again"),
-    *("--open", "--skeleton"),
+    *("--open", "--skeleton", "--serve", "--watch"),
 )
 """Flags that take no value: the word after them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")

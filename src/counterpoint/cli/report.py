@@ -50,9 +50,8 @@ class Report:
                 return self._list(survey)
         is_folder = self.results.is_dir()
         target = self.out or (self.results if is_folder else self.results.parent) / PAGE
-        write_atomically(
-            target, render(read_folder(self.results) if is_folder else load(self.results))
-        )
+        result = read_folder(self.results) if is_folder else load(self.results)
+        write_atomically(target, render(result, beside=target.parent))
         sentence = Text(f"report: {target}")
         finish({"report": str(target)}, lambda _: [sentence], None, self.json)
         return 0

@@ -11,22 +11,25 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from markupsafe import Markup, escape
 
+from counterpoint import __version__
 from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.report.glossary import word_of, words_in
-from counterpoint.report.next_steps import next_steps
+from counterpoint.report.next_steps import NextStep, next_steps
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.contribution import contribution_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
+from counterpoint.report.pages.episodes import FOLDER, without_pages
 from counterpoint.report.pages.folder import folder_page
 from counterpoint.report.pages.game import game_page
 from counterpoint.report.pages.judge_check import judge_check_page
@@ -37,8 +40,9 @@ from counterpoint.report.pages.search import search_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training import training_page
+from counterpoint.report.pages.transcript import transcript_page
 from counterpoint.report.toolkit.frame import Page
-from counterpoint.report.toolkit.safe_text import safe
+from counterpoint.report.toolkit.safe_text import safe, visible_lines
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
@@ -59,6 +63,7 @@ from counterpoint.results import (
     document_of,
     read_result,
 )
+from counterpoint.results.transcript import Transcript
 from counterpoint.runs.files import write_atomically
 
 if TYPE_CHECKING:
@@ -95,21 +100,36 @@ class Live:
     """Path of the page that lists this one; "" if none does."""
 
 
-def render(result: Result | Document, live: Live | None = None) -> str:
+def render(result: Result | Document, live: Live | None = None, beside: Path | None = None) -> str:
     """Returns the page of a result, as self-contained HTML.
 
     Args:
         result: the result, or the document that it was saved as.
         live: for the page of a server; the page of a file runs no script.
+        beside: the folder that the page lies in: pages of episodes in it are linked.
 
     Raises:
         UnknownNameError: its schema is none of those that we write, or this kind has no page.
         LogError: there is nothing in it to show, or a field is missing or of another type; the
             message has its path.
     """
-    page, shown = _page_and_result(result)
-    sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    page, shown = _page_and_result(result, beside)
+    html = _html(page, shown.version, next_steps(shown), live)
+    used = words_in(_text(html), [d.term for d in page.definitions])
+    words = _environment().get_template("words.html").render(words=used)
+    return html.replace(WORDS, words)
+
+
+def render_transcript(transcript: Transcript) -> str:
+    """Returns the page of one episode of an audit."""
+    document = msgspec.to_builtins(transcript)
+    lines = [{**safe(each), "text": visible_lines(each["text"])} for each in document["lines"]]
+    shown = msgspec.convert({**safe(document), "lines": lines}, Transcript)
+    return _html(transcript_page(shown), __version__, [], None).replace(WORDS, "")
+
+
+def _html(page: Page, version: str, steps: Sequence[NextStep], live: Live | None) -> str:
+    sheet, digest = _sheet()
     # the policy allows this style sheet alone: a script that got into the page would not run, nor
     # would it in the page of a server, which allows one script file of its own
     policy = (
@@ -120,17 +140,19 @@ def render(result: Result | Document, live: Live | None = None) -> str:
     prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
     definitions = [replace(d, text=f"{meaning(d.term)} {d.text}".strip()) for d in page.definitions]
     page = replace(page, definitions=definitions)
-    frame = {"style": Markup(sheet), "policy": policy, "version": shown.version, "prefix": prefix}
-    html = (
+    frame = {"style": Markup(sheet), "policy": policy, "version": version, "prefix": prefix}
+    return (
         _environment()
         .get_template(page.template)
-        .render(
-            **frame, live=live, page=page, steps=next_steps(shown), place=WORDS, **page.contents
-        )
+        .render(**frame, live=live, page=page, steps=steps, place=WORDS, **page.contents)
     )
-    used = words_in(_text(html), [d.term for d in definitions])
-    words = _environment().get_template("words.html").render(words=used)
-    return html.replace(WORDS, words)
+
+
+@cache
+def _sheet() -> tuple[str, str]:
+    """Returns the style sheet and its hash."""
+    sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
+    return sheet, base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
 
 
 WORDS = Markup("<!-- words -->")
@@ -151,10 +173,10 @@ def meaning(term: str) -> str:
 
 def page_of(result: Result | Document) -> Page:
     """Returns the content of the page of a result, as `render` shows it."""
-    return _page_and_result(result)[0]
+    return _page_and_result(result, None)[0]
 
 
-def _page_and_result(result: Result | Document) -> tuple[Page, Result]:
+def _page_and_result(result: Result | Document, beside: Path | None) -> tuple[Page, Result]:
     document = document_of(result) if isinstance(result, Result) else result
     if not isinstance(document, Mapping):
         raise LogError(
@@ -162,6 +184,8 @@ def _page_and_result(result: Result | Document) -> tuple[Page, Result]:
             "'compare --json' or 'diagnose --json' prints"
         )
     shown = read_result(safe(document))  # made safe first: pictures measure what is shown
+    if isinstance(shown, AuditResult) and not (beside and (beside / FOLDER).is_dir()):
+        shown = without_pages(shown)
     if type(shown) not in PAGES:
         schema = document["schema"]
         raise UnknownNameError(f"got a document of schema {schema!r}, which has no page")
@@ -176,7 +200,7 @@ def write_report(result: Result | Document, directory: str | os.PathLike[str]) -
         OutputError: it cannot be written; an earlier report stays as it was.
     """
     target = Path(directory) / PAGE
-    write_atomically(target, render(result))
+    write_atomically(target, render(result, beside=target.parent))
     return target
 
 

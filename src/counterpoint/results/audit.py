@@ -8,6 +8,7 @@ from msgspec import field
 
 from counterpoint.records import CANNOT_TELL, NOT_FOUND, VERDICTS, Cost, Finding
 from counterpoint.results.parts import Document, Part, Result, Settings, expect
+from counterpoint.results.transcript import EpisodeRow
 
 
 class Mark(Part, frozen=True, kw_only=True):
@@ -47,12 +48,30 @@ class Timeline(Part, frozen=True, kw_only=True):
 
 
 class AgentCost(Part, frozen=True, kw_only=True):
-    """What an agent cost in all episodes; only what the log tells is added up."""
+    """What an agent did and cost in all episodes; only what the log tells is added up."""
 
     agent: str
     episodes: int
-    """Number of episodes in which the log tells something about it."""
+    """Number of episodes with an event of it."""
     cost: Cost
+    turns: int = 0
+    """Number of its events."""
+    errors: int = 0
+    """Number of its events that ended with an error."""
+    is_member: bool = True
+    """Whether it is a member of a team, and no tool and no person."""
+
+
+class Talk(Part, frozen=True, kw_only=True):
+    """How often one member turned to another, in all episodes."""
+
+    sender: str = field(name="from")
+    receiver: str = field(name="to")
+    messages: int = 0
+    """Number of messages that name the receiver."""
+    handoffs: int = 0
+    follows: int = 0
+    """Number of times that the receiver has the next turn of a member."""
 
 
 class EndingCount(Part, frozen=True, kw_only=True):
@@ -125,8 +144,12 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     findings: list[Finding]
     timelines: list[Timeline]
     """The first episodes, and the the episodes of the worst cases of each finding."""
+    episode_rows: list[EpisodeRow] = field(default_factory=list)
+    """A row for each of the first episodes, and for later ones with cases; the worst first."""
+    talks: list[Talk] = field(default_factory=list)
+    """Who talks to whom, the most frequent first."""
     costs: list[AgentCost] = field(default_factory=list)
-    """What agents cost, dearest first."""
+    """What agents did and cost, dearest first."""
     endings: list[EndingCount] = field(default_factory=list)
     """How episodes ended, the commonest first."""
     associations: list[Association] = field(default_factory=list)

@@ -18,9 +18,11 @@ from msgspec.structs import replace
 from counterpoint.errors import CounterpointError
 from counterpoint.report import render, write_report
 from counterpoint.report.page import PAGE, Live
+from counterpoint.report.pages.episodes import FOLDER
 from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.results.folder import FolderResult, LeftOut
 from counterpoint.runs.status import LOCK
+from counterpoint.viewer.audit_pages import EPISODE, read_page
 from counterpoint.viewer.server import SCRIPT, Response, text_response
 from counterpoint.viewer.survey import Found, Look, Signature, Survey, read_folder
 
@@ -58,6 +60,10 @@ class FolderPages:
                 place = "" if one.relative == "." else f"/{one.relative}"
                 if path == f"{place}/{PAGE}":
                     return self._page(one)
+                if path.startswith(f"{place}/") and (
+                    match := EPISODE.fullmatch(path.removeprefix(place))
+                ):
+                    return read_page(one.folder.path / FOLDER / match[1])
             return None
 
     def _list(self, look: Look) -> Response:
@@ -70,7 +76,8 @@ class FolderPages:
         kept = self._pages.pop(one.relative, None)
         if kept is None or kept[0] != one.signature:
             try:
-                page = render(read_folder(one.folder.path), Live(SCRIPT, home="/"))
+                folder = one.folder.path
+                page = render(read_folder(folder), Live(SCRIPT, home="/"), beside=folder)
                 kept = one.signature, Response(page.encode())
             except CounterpointError as error:  # it is damaged, or is being written
                 return text_response(str(error), HTTPStatus.INTERNAL_SERVER_ERROR)

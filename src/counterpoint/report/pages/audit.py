@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
-from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, VERDICTS, Case, Cost, Finding
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, VERDICTS, Case, Finding
+from counterpoint.report.pages.episodes import (
+    across_lines,
+    address_of,
+    cost_words,
+    episode_table,
+    member_table,
+    talk_table,
+    talk_words,
+)
+from counterpoint.report.pages.lanes import Bar, lanes, talk_picture
 from counterpoint.report.toolkit.charts import Dot, interval_panel
-from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
-from counterpoint.report.toolkit.numerals import counted
-from counterpoint.report.toolkit.svg import element, label, picture, shorten
+from counterpoint.report.toolkit.frame import (
+    Definition,
+    Fact,
+    Headline,
+    Page,
+    Place,
+    setting_rows,
+)
+from counterpoint.report.toolkit.numerals import MINUS, counted
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
 from counterpoint.results.audit import AuditResult, Timeline
 
-NAME, STEP, LINE, HEAD = 150.0, 7.0, 18.0, 6.0
-"""Pixels: of names, of an event, between lines, above them."""
+LOOKED_AT, CASES_SHOWN, MOST_TIMELINES = 5, 5, 20
+"""The most cases to look at first, cases of a finding, and timelines."""
 DRAWN = 10
 """Maximum number of findings in the picture."""
-CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
-"""The type of an event to the class of its colour; idle events are hollow."""
 
 
 def audit_headline(audit: AuditResult) -> str:
@@ -57,13 +71,20 @@ def audit_page(audit: AuditResult) -> Page:
     """Returns the page of an audit."""
     problems = [f for f in audit.findings if f.verdict == FOUND]
     sentence = audit_headline(audit)
-    known = sum(f.verdict != NOT_COMPUTABLE for f in audit.findings)
+    known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
+    unknown = [f for f in audit.findings if f.verdict == NOT_COMPUTABLE]
     facts = (
         Fact("Episodes", str(audit.episodes), f"{audit.events} events"),
         Fact("Members", str(audit.agents), "tools and people are not counted"),
-        Fact("Findings", str(len(problems)), f"of {known} that could be computed"),
+        Fact("Findings", str(len(problems)), f"of {len(known)} that could be computed"),
     )
     why = "A finding says what is in the log. It does not name a cause."
+    has_pages = any(row.has_page for row in audit.episode_rows)
+    drawn = [] if has_pages else audit.timelines[:MOST_TIMELINES]
+    undrawn = 0 if has_pages else len(audit.timelines) - len(drawn)
+    links = _links(audit, drawn)
+    by_name = any(talk.messages or talk.handoffs for talk in audit.talks)
+    talks = [t for t in audit.talks if t.messages or t.handoffs or not by_name]
     return Page(
         template="audit.html",
         title=f"{audit.source}: an audit",
@@ -79,15 +100,64 @@ def audit_page(audit: AuditResult) -> Page:
         "harmless team gives.",
         contents={
             "panel": _panel(audit.findings),
-            "findings": finding_table(audit.findings),
-            "cases": case_table(audit.findings, audit.timelines),
+            "places": [_place(f, c, links) for f, c in look_first(audit.findings, LOOKED_AT)],
+            "episodes": episode_table(audit),
+            "findings": finding_table(known),
+            "unknown": _unknown_table(unknown),
+            "across": across_lines(audit),
+            "members": member_table(audit),
+            "talks": talk_table(audit.talks),
+            "talk_drawn": talk_picture(talks, by_name) if talks else None,
+            "talk_words": talk_words(talks, by_name) if talks else "",
+            "cases": case_table(audit.findings, links, CASES_SHOWN),
             "timelines": [
                 (timeline.episode, _drawn(timeline, i), _messages(timeline, i))
-                for i, timeline in enumerate(audit.timelines)
+                for i, timeline in enumerate(drawn)
             ],
+            "undrawn": f"{counted(undrawn, 'more timeline')} in results.json." if undrawn else "",
             "skipped": audit.skipped,
         },
     )
+
+
+Links = Mapping[tuple[str, int | None], str]
+"""An episode and an event, or None for the episode as a whole, to the place that shows it."""
+
+
+def _links(audit: AuditResult, drawn: Sequence[Timeline]) -> Links:
+    """Returns where the cases can be looked at: on pages of episodes, or in timelines."""
+    links: dict[tuple[str, int | None], str] = {}
+    for row in audit.episode_rows:
+        if address := address_of(row):
+            links.setdefault((row.episode, None), address)
+    for i, timeline in enumerate(drawn):
+        for mark in timeline.events:
+            links.setdefault((timeline.episode, mark.t), f"#{_mark(i, mark.t)}")
+    return links
+
+
+def _link(case: Case, links: Links) -> str:
+    if page := links.get((case.episode, None)):
+        return page if case.event is None else f"{page}#t{case.event}"
+    return links.get((case.episode, case.event), "")
+
+
+def _place(finding: Finding, case: Case, links: Links) -> Place:
+    more = f" (the worst of {finding.cases_total})" if finding.cases_total > 1 else ""
+    at = "" if case.event is None else f", event {case.event}"
+    if case.first is not None:
+        at = f", events {case.first} to {case.event}"
+    where = case.episode + at + (f", {case.agent}" if case.agent else "")
+    is_worst = finding.cases[0] is case
+    return Place(_title(finding) + (more if is_worst else ""), case.what or finding.reason,
+                 case.quote or "", where, cost_words(case.cost), _link(case, links))  # fmt: skip
+
+
+def _unknown_table(findings: Sequence[Finding]) -> Table:
+    rows = [TableRow((Cell(_title(f), (f.audit, f.name)), Cell(f.reason))) for f in findings]
+    columns = (Column("Finding", ("audit", "name"), numeric=False), *text_columns("Why"))
+    caption = f"{counted(len(rows), 'finding')} could not be computed from this log"
+    return Table("unknown", caption, columns, rows)
 
 
 def _panel(findings: Sequence[Finding]) -> Markup | None:
@@ -128,7 +198,7 @@ def finding_table(findings: Sequence[Finding]) -> Table:
             Cell(_title(f), (f.audit, f.name), link=_anchor(f) if f.cases else ""),
             Cell(verdict_words(f), (f.verdict,)),
             Cell(_number(f.value), (f.value, f.low, f.high),
-                 below=f"{f.low:.3g} to {f.high:.3g}" if bounded else ""),
+                 below=f"{_number(f.low)} to {_number(f.high)}" if bounded else ""),
             Cell(_number(f.null), (f.null,)),
             Cell(str(f.n), (f.n,)),
             Cell(f.reason),
@@ -143,28 +213,25 @@ def verdict_words(finding: Finding) -> str:
     return "measurement" if is_measurement(finding) else finding.verdict.replace("_", " ")
 
 
-def case_table(
-    findings: Sequence[Finding], timelines: Sequence[Timeline], most: int | None = None
-) -> Table | None:
+def case_table(findings: Sequence[Finding], links: Links, most: int) -> Table | None:
     """Returns a row for each case, worst first; None if there are no cases.
 
     Args:
         findings: those of an audit.
-        timelines: an event that one of them shows is linked to its mark there.
+        links: where an episode or an event is shown.
         most: the maximum number of cases of a finding.
     """
-    marks: dict[tuple[str, int | None], str] = {}
-    for i, timeline in enumerate(timelines):
-        for mark in timeline.events:
-            marks.setdefault((timeline.episode, mark.t), _mark(i, mark.t))
     rows = []
     for f in findings:
         for i, case in enumerate(f.cases[:most]):
             event = "" if case.event is None else str(case.event)
+            link = _link(case, links)
+            inside = link[1:] if link.startswith("#") else ""
             rows.append(TableRow((
-                Cell(_title(f), name="" if i else _anchor(f)),
-                Cell(case.episode),
-                Cell(event, link=marks.get((case.episode, case.event), "")),
+                Cell(_title(f), name="" if i else _anchor(f),
+                     below=f"{i + 1} of {f.cases_total}"),
+                Cell(case.episode, address="" if inside else link),
+                Cell(event, link=inside),
                 Cell(case.agent or ""),
                 Cell(case.what),
                 Cell(case.quote or ""),
@@ -173,22 +240,8 @@ def case_table(
     if not rows:
         return None
     columns = text_columns("Finding", "Episode", "Event", "Who", "What", "Quotation", "Cost")
-    caption = "The worst cases of each finding, worst first. An event is linked to its timeline."
+    caption = f"The worst {most} cases of each finding at most, worst first."
     return Table("cases", caption, columns, rows)
-
-
-def cost_words(cost: Cost | None) -> str:
-    """Returns what is known of a cost, such as `3 calls, 1200 tokens, 0.04 dollars, 8 s`."""
-    if cost is None:
-        return ""
-    words = [counted(cost.calls, "call")] if cost.calls else []
-    if cost.tokens_in is not None or cost.tokens_out is not None:
-        words.append(counted((cost.tokens_in or 0) + (cost.tokens_out or 0), "token"))
-    if cost.dollars is not None:
-        words.append(f"{cost.dollars:.2g} dollars")
-    if cost.seconds is not None:
-        words.append(f"{cost.seconds:.3g} s")
-    return ", ".join(words)
 
 
 def _anchor(finding: Finding) -> str:
@@ -202,25 +255,12 @@ def _mark(timeline: int, t: int) -> str:
 
 
 def _drawn(timeline: Timeline, number: int) -> Markup:
-    """Returns a line for each speaker, a mark for each event; idle turns are hollow."""
-    agents, events = timeline.agents, timeline.events
-    width = max(940.0, NAME + STEP * len(events) + 10)  # a page wide, so that nothing is enlarged
-    marks = [label(shorten(a, NAME), 0, HEAD + LINE * i + 11) for i, a in enumerate(agents)]
-    for e in events:
-        if e.agent in agents:
-            x, y = NAME + STEP * e.t, HEAD + LINE * agents.index(e.agent)
-            marks.append(
-                element(
-                    "rect",
-                    element("title", f"event {e.t}, {e.what}: {e.quote}"),
-                    id=_mark(number, e.t), x=x, y=y + 2,
-                    width=STEP - 2, height=LINE - 6, class_=CLASSES.get(e.what, "s1"),
-                    fill="none" if e.what == "idle" else "var(--c)", stroke="var(--c)",
-                )
-            )  # fmt: skip
-    size = (width, HEAD + LINE * len(agents) + 4)
-    summary = f"{len(events)} events of {len(agents)} speakers"
-    return picture(f"timeline-{number}", size, timeline.episode, summary, *marks)
+    bars = [
+        Bar(e.agent, float(e.t), 1.0, e.what, f"event {e.t}, {e.what}: {e.quote}",
+            _mark(number, e.t))
+        for e in timeline.events
+    ]  # fmt: skip
+    return lanes(f"timeline-{number}", timeline.episode, timeline.agents, bars, "event")
 
 
 def _messages(timeline: Timeline, number: int) -> Table | None:
@@ -233,7 +273,7 @@ def _messages(timeline: Timeline, number: int) -> Table | None:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    return "–" if value is None else f"{value:.3g}".replace("-", MINUS)
 
 
 DEFINITIONS = (

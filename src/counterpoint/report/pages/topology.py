@@ -3,7 +3,7 @@ gaps."""
 
 from __future__ import annotations
 
-from math import cos, hypot, pi, sin
+from math import cos, pi, sin
 
 from markupsafe import Markup
 from msgspec.structs import asdict
@@ -12,7 +12,7 @@ from counterpoint.errors import LogError, SettingError
 from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import fixed, interval
-from counterpoint.report.toolkit.svg import Point, element, label, picture
+from counterpoint.report.toolkit.svg import Point, arrow, element, label, picture
 from counterpoint.report.toolkit.tables import (
     Cell,
     Column,
@@ -29,8 +29,8 @@ from counterpoint.results.topology import (
 )
 from counterpoint.topology import Topology
 
-SIZE, RADIUS, NODE, TIP = 170.0, 58.0, 12.0, 6.0
-"""Pixels: the size of the picture, of the circle, of a member and of an arrow's head."""
+SIZE, RADIUS, NODE = 170.0, 58.0, 12.0
+"""Pixels: the size of the picture, of the circle, and of a member."""
 MOST_DRAWN = 24
 """Maximum number of members in a drawing; a drawing with more is not readable."""
 AGAINST = {
@@ -236,7 +236,7 @@ def topology_picture(topology: Topology, key: str) -> Markup:
     parts: list[Markup] = []
     for a, b in topology.edges:
         if a in places and b in places:
-            parts += _arrow(places[a], places[b], apart=(b, a) in edges)
+            parts += arrow(places[a], places[b], NODE, 1, apart=(b, a) in edges)
     deciders = set(topology.deciders)
     turn_of = {one: t + 1 for t, turn in enumerate(topology.order) for one in turn}
     for i, (x, y) in places.items():
@@ -284,27 +284,6 @@ def _place(index: int, count: int) -> Point:
         return SIZE / 2, SIZE / 2
     angle = 2 * pi * index / count - pi / 2
     return SIZE / 2 + RADIUS * cos(angle), SIZE / 2 + RADIUS * sin(angle)
-
-
-def _arrow(start: Point, end: Point, apart: bool) -> list[Markup]:
-    """Returns a line with a head; two that run in opposite directions lie side by side."""
-    length = hypot(end[0] - start[0], end[1] - start[1])
-    ux, uy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
-    side = 3.0 if apart else 0.0
-    x1, y1 = start[0] + NODE * ux - side * uy, start[1] + NODE * uy + side * ux
-    x2, y2 = end[0] - (NODE + 1) * ux - side * uy, end[1] - (NODE + 1) * uy + side * ux
-    back = (x2 - TIP * ux, y2 - TIP * uy)
-    points = " ".join(
-        f"{x:.1f},{y:.1f}"
-        for x, y in (
-            (x2, y2),
-            (back[0] - TIP / 2 * uy, back[1] + TIP / 2 * ux),
-            (back[0] + TIP / 2 * uy, back[1] - TIP / 2 * ux),
-        )
-    )
-    shaft = element("line", x1=x1, y1=y1, x2=back[0], y2=back[1], class_="s6",
-                    stroke="var(--c)", stroke_width=1)  # fmt: skip
-    return [shaft, element("polygon", points=points, class_="s6", fill="var(--c)")]
 
 
 DEFINITIONS = (

@@ -9,11 +9,11 @@ from rich.text import Text
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, NOT_FOUND, Case, Finding
 from counterpoint.report.pages.audit import (
     audit_headline,
-    cost_words,
     finding_table,
     is_measurement,
     look_first,
 )
+from counterpoint.report.pages.episodes import across_lines, cost_words, is_known
 from counterpoint.report.terminal.tables import terminal_table
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut, visible
@@ -44,8 +44,7 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     if measured:
         parts.append(Text("Measured: " + "; ".join(_measured(f) for f in measured)))
     parts += _costs(audit)
-    parts += _failures(audit)
-    parts += _labels(audit)
+    parts += [Text(visible(line)) for line in across_lines(audit)]
     unknown = len(audit.findings) - len(known)
     if unknown:
         parts.append(f"{counted(unknown, 'finding')} could not be computed (--json says why)")
@@ -78,49 +77,10 @@ def _measured(finding: Finding) -> str:
 
 def _costs(audit: AuditResult) -> list[RenderableType]:
     """Returns a line with the dearest agents, if the log says what they cost."""
-    if not audit.costs:
+    known = [each for each in audit.costs if is_known(each.cost)]
+    if not known:
         return []
-    shown = [f"{each.agent}: {cost_words(each.cost)}" for each in audit.costs[:AGENTS_SHOWN]]
-    rest = len(audit.costs) - len(shown)
+    shown = [f"{each.agent}: {cost_words(each.cost)}" for each in known[:AGENTS_SHOWN]]
+    rest = len(known) - len(shown)
     more = f"; {rest} more" if rest else ""
     return [Text(visible(f"Cost by agent: {'; '.join(shown)}{more}"))]
-
-
-def _failures(audit: AuditResult) -> list[RenderableType]:
-    """Returns a line for what failed episodes have more often, and how episodes end."""
-    parts: list[RenderableType] = []
-    endings = [each for each in audit.endings if each.ending != "not known"]
-    if endings:
-        said = "; ".join(f"{cut(each.ending, 60)} ({each.episodes})" for each in endings[:5])
-        parts.append(Text(visible(f"Endings: {said}")))
-    more = [each for each in audit.associations if each.verdict == FOUND]
-    parts += [Text(f"{each.audit}.{each.name} is in {each.failed_with} of {each.failed} failed "
-                   f"episodes and {each.successful_with} of {each.successful} successful ones "
-                   f"(p {each.p:.2g})") for each in more]  # fmt: skip
-    if audit.associations and not more:
-        rows = audit.associations
-        parts.append(
-            f"No finding is more frequent in the {rows[0].failed} failed episodes than in the "
-            f"{rows[0].successful} successful ones beyond chance"
-        )
-    return parts
-
-
-def _labels(audit: AuditResult) -> list[RenderableType]:
-    """Returns a line for each label and score: how cases agree with it, beside chance."""
-    labels = dict.fromkeys(each.label for each in audit.agreements)
-    means = [
-        f"Score {each.score}: mean {each.mean_with:.3g} in {each.episodes_with} with a case of "
-        f"{each.audit}.{each.name}, {each.mean_without:.3g} in {each.episodes_without} without"
-        for each in audit.score_means
-    ]
-    return [Text(visible(line)) for line in (*(_label(audit, each) for each in labels), *means)]
-
-
-def _label(audit: AuditResult, label: str) -> str:
-    rows = [each for each in audit.agreements if each.label == label]
-    said = "; ".join(
-        f"{each.name.replace('_', ' ')} {each.agree} of {each.episodes} (chance {each.chance:.1f})"
-        for each in rows
-    )
-    return f"Agreement with the label {label}: {said}"

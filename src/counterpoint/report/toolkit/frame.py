@@ -11,7 +11,51 @@ from counterpoint.results.parts import Settings
 
 LONG = 24
 """A value of more characters than this gets a line of its own."""
-Content = Table | Figure | str | Sequence[str | Cure | tuple[str | Table | None, ...]] | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of a log to look at."""
+
+    title: str
+    what: str
+    """What is seen there."""
+    quote: str
+    where: str
+    cost: str
+    link: str
+    """`#` and a name on the page, or a percent-encoded path from the page on; or nothing."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event of a transcript as its page shows it."""
+
+    name: str
+    """Its name on the page."""
+    agent: str
+    head: str
+    """What it is, when it was and what it cost."""
+    text: str
+    """What is shown of its text."""
+    fold: str
+    """The line over a text that is folded; nothing if it is open."""
+    more: str
+    """What is left out of the text."""
+    error: str
+    marks: tuple[str, ...]
+    """The cases that end with it."""
+    gap: str
+    """What is left out before it."""
+    tone: str
+    """A class of the style sheet."""
+
+
+Content = (
+    Table | Figure | str
+    | Sequence[str | Cure | tuple[str | Table | None, ...]] | Sequence[Place] | Sequence[Entry]
+    | None
+)  # fmt: skip
 """The content of a template: tables, figures, drawings, sentences, and lists of them."""
 
 

@@ -34,7 +34,14 @@ def _safe(value: Any) -> Any:
 
 def visible(string: str) -> str:
     """Returns the string with control, direction and surrogate characters written as escapes."""
+    if string.isprintable():  # none of them is, and most texts have none
+        return string
     return "".join(_visible(character) for character in string)
+
+
+def visible_lines(text: str) -> str:
+    """Returns a text of many lines, each of them made safe to show."""
+    return "\n".join(visible(line.removesuffix("\r")) for line in text.split("\n"))
 
 
 def cut(text: str, most: int) -> str:

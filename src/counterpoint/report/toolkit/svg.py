@@ -8,12 +8,15 @@ light and the dark theme.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import hypot
 from typing import TypeVar
 
 from markupsafe import Markup, escape
 
 from counterpoint.report.toolkit.safe_text import cut
 
+TIP = 6.0
+"""Pixels of the head of a thin arrow."""
 T = TypeVar("T")
 Point = tuple[float, float]
 CHARACTER = 6.4
@@ -70,6 +73,34 @@ def label(content: str, x: float, y: float, class_: str = "tick", anchor: str = 
 def line(start: Point, end: Point, class_: str) -> Markup:
     """Returns one straight line."""
     return element("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], class_=class_)
+
+
+def arrow(start: Point, end: Point, gap: float, width: float, apart: bool) -> list[Markup]:
+    """Returns a line with a head; two that run in opposite directions lie side by side.
+
+    Args:
+        start, end: the middles of what it joins, which are different.
+        gap: the distance that it keeps from them.
+        width: of the line.
+        apart: whether another one runs the opposite way.
+    """
+    length = hypot(end[0] - start[0], end[1] - start[1])
+    ux, uy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
+    side, tip = (3.0 if apart else 0.0), TIP + width - 1
+    x1, y1 = start[0] + gap * ux - side * uy, start[1] + gap * uy + side * ux
+    x2, y2 = end[0] - (gap + 1) * ux - side * uy, end[1] - (gap + 1) * uy + side * ux
+    back = (x2 - tip * ux, y2 - tip * uy)
+    points = " ".join(
+        f"{x:.1f},{y:.1f}"
+        for x, y in (
+            (x2, y2),
+            (back[0] - tip / 2 * uy, back[1] + tip / 2 * ux),
+            (back[0] + tip / 2 * uy, back[1] - tip / 2 * ux),
+        )
+    )
+    shaft = element("line", x1=x1, y1=y1, x2=back[0], y2=back[1], class_="s6",
+                    stroke="var(--c)", stroke_width=width)  # fmt: skip
+    return [shaft, element("polygon", points=points, class_="s6", fill="var(--c)")]
 
 
 def shorten(content: str, width: float, character: float = CHARACTER) -> str:
