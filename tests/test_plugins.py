@@ -74,7 +74,7 @@ def test_built_in_parts_and_those_of_packages_are_looked_up_alike(site):
     assert known.package("ballad") == "our-songs 2.1"
     with pytest.raises(KeyError):
         known["dirge"]
-    wanted = "got song 'balad'; wanted one of anthem, ballad; did you mean ballad?"
+    wanted = "got song 'balad'; did you mean ballad? wanted one of anthem, ballad"
     with pytest.raises(UnknownNameError) as caught:
         known.named("balad")
     assert str(caught.value) == wanted
@@ -380,7 +380,7 @@ def test_a_log_of_a_format_of_a_package_is_imported_and_audited(counterpoint, tm
     (again,) = json.loads(alone[1])["findings"]
     assert (again["value"], again["n"]) == (1.0, 12)
     assert damaged[2].endswith("broken.json, minutes 0: got 'nobody'; wanted 'name: text'\n")
-    assert wrong[2].endswith("worth, shouting; did you mean shouting?\n")
+    assert "did you mean shouting?" in wrong[2]
 
 
 def test_a_judge_of_a_package_ranks(counterpoint, tmp_path):
@@ -428,7 +428,7 @@ def test_an_exporter_of_a_package_gets_the_series_of_a_run(counterpoint, tmp_pat
              "--budget", "80", "--out", "run", "--export")  # fmt: skip
     wrong, trained = counterpoint((*words, "cvs"), (*words, "csv"))
     assert (wrong[0], trained[0]) == (2, 0)
-    assert "got exporter 'cvs'; wanted one of tensorboard, csv; did you mean csv?" in wrong[2]
+    assert "got exporter 'cvs'; did you mean csv?" in wrong[2]
     lines = (tmp_path / "run" / "csv" / "series.csv").read_text().splitlines()
     assert sorted({int(line.split(",")[0]) for line in lines}) == [40, 80]
 

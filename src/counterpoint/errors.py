@@ -26,9 +26,9 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
         folded.setdefault(_folded(one), []).append(one)
     text = _folded(name)
     starts = sorted((one for one in folded if text and one.startswith(text)), key=len)
-    alike = starts or get_close_matches(text, folded, most, ALIKE)
-    if not starts:  # two letters in the wrong order are the commonest slip
-        alike.sort(key=lambda one: sorted(one) != sorted(text))
+    # two letters in the wrong order are the commonest slip
+    swapped = [one for one in folded if sorted(one) == sorted(text)]
+    alike = starts or [*dict.fromkeys([*swapped, *get_close_matches(text, folded, most, ALIKE)])]
     return [one for like in alike for one in folded[like]][: 1 if text in folded else most]
 
 

@@ -86,6 +86,7 @@ def there(tmp_path, monkeypatch):
     scores = "".join(f"t{i},solo,{i % 2},a\nt{i},team,{(i + 1) % 2},a;b\n" for i in range(12))
     Path("outcomes.csv").write_text(f"task,setting,score,members\n{scores}", "utf-8")
     Path("ablations.csv").write_text(f"task,setting,score,members\n{scores}", "utf-8")
+    Path("strange.json").write_text('{"turns": [{"by": "ann", "said": "hello"}]}', "utf-8")
     Path("names.toml").write_text('[rename]\na = "b"\n', "utf-8")
     Path("plan.toml").write_text('world = "regions"\nschemes = ["grpo"]\n', "utf-8")
     Path("mine.json").write_text('{"payoffs": [[[3,3],[0,5]],[[5,0],[1,1]]]}', "utf-8")

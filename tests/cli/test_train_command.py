@@ -253,7 +253,7 @@ def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, trained, tmp_p
         (["train", "spraed"], "did you mean spread"),
         (["train", "regions"], "counterpoint compare regions"),
         (["train", "spread", "--scheme", "grpu"], "grpo"),
-        (["train", "spread", "--scheme", "conterfactual"], "counterfactual; did you mean counter"),
+        (["train", "spread", "--scheme", "conterfactual"], "did you mean counterfactual"),
         (["train", "spread", "max_norm=0"], "max_norm=0"),
         (["train", "spread", "copies=2", "steps=3", "minibatches=7"], "at most 6, the steps of"),
         (["compare", "spread", "copies=2", "memory=gru", "minibatches=3"], "at most 2, the copies"),

@@ -38,6 +38,7 @@ PARTS = {
     "comparison": parts.comparison_parts,
     "contribution": contribution_parts,
     "diagnosis": parts.diagnosis_parts,
+    "folder": parts.folder_parts,
     "game": parts.game_parts,
     "judge_check": parts.judge_check_parts,
     "outcomes": outcomes_parts,
@@ -128,7 +129,17 @@ def test_what_models_say_is_whole_at_every_width(capsys, monkeypatch):
 
 def test_every_command_is_tried():
     tried = {words[0] for words in LISTS} | SHOWN_BY_RESULT
-    files = {"audit", "compare-outcomes", "runs", "import", "report", "chat", "completion"}
+    files = {
+        "audit",
+        "compare-outcomes",
+        "contribution",
+        "serve",
+        "runs",
+        "import",
+        "report",
+        "chat",
+        "completion",
+    }
     assert tried | files == set(COMMANDS)
 
 

@@ -148,7 +148,10 @@ def test_twins_by_hand(scheme, coupled, decoupled):
             {"scale_by": ("rollout",)},
             "got scale_by=['rollout']; wanted labels out of prompt, agent, role, turn, context",
         ),
-        ({"scale": "sd"}, "got scale='sd'; wanted one of std, running_std, mean, none"),
+        (
+            {"scale": "sd"},
+            "got scale='sd'; did you mean std? wanted one of std, running_std, mean, none",
+        ),
         ({"weights": 3}, "got weights=3; wanted a tuple of numbers"),
         ({"weights": (float("nan"),)}, "got weights=(nan,); wanted finite numbers"),
         ({"decay": 0.0}, "got decay=0.0; wanted a number between 0 and 1"),

@@ -219,7 +219,7 @@ def test_games_by_name_and_from_files(tmp_path):
     assert read_game(path).actions == (("c", "d"), ("c", "d"))
     with pytest.raises(UnknownNameError, match="did you mean stag_hunt"):
         make_game("stag_hunts")
-    with pytest.raises(UnknownNameError, match="wanted levers"):
+    with pytest.raises(UnknownNameError, match="wanted one of levers"):
         make_game("lever", {"players": 3})
     with pytest.raises(SettingError, match="whole number"):
         make_game("lever", {"levers": "2.5"})

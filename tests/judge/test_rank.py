@@ -187,7 +187,7 @@ def test_noise_gives_the_accuracy_that_was_asked_for():
 
 def test_agents_inside_each_run_can_be_ranked():
     runs = tuple(
-        replace(r, episode=replace(r.episode, meta={"scores": {"a": 1.0, "b": 0.0}}))
+        replace(r, episode=replace(r.episode, scores={"a": 1.0, "b": 0.0}))
         for r in (run("r0", "x", 0.0, ("a", "b")), run("r1", "y", 1.0, ("a", "b")))
     )
     from counterpoint.judge import Group

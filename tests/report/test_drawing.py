@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 import counterpoint as cp
-from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.errors import LogError
 from counterpoint.records import Episode, Event
 
 SAVED = Path(__file__).parents[1] / "data" / "saved"
@@ -52,15 +52,10 @@ def test_the_drawing_is_the_one_of_the_page():
     assert all(mark in cp.render(document) for mark in marks)
 
 
-@pytest.mark.parametrize("name", ["audit_outcomes", "diagnosis_faults"])
+@pytest.mark.parametrize("name", ["diagnosis_faults"])
 def test_a_result_without_a_drawing_is_an_error(name):
     with pytest.raises(LogError, match="without a drawing"):
         cp.picture(saved(name))
-
-
-def test_a_result_without_a_page_is_an_error():
-    with pytest.raises(UnknownNameError, match="no page"):
-        cp.picture(saved("ranking"))
 
 
 def test_text_of_a_log_cannot_leave_its_place():

@@ -31,7 +31,6 @@ from counterpoint.report.page import PAGES
 from counterpoint.report.pages.folder import folder_headline
 from counterpoint.report.terminal.parts import folder_parts
 from counterpoint.results import FolderResult, document_of, read_result
-from counterpoint.results.judge_check import JudgeCheckResult
 
 SAMPLES = {
     "audit": audited(), "comparison": comparison(2, 4), "spoken": spoken(2, 4),
@@ -51,10 +50,8 @@ def test_a_heading_is_that_of_its_page(name):
 
 def test_every_page_has_a_heading():
     assert set(HEADINGS) == set(PAGES) - {FolderResult}
-    check = JudgeCheckResult(judge={}, measures=[], orders=None, wanted=0.9, groups=0, calls=0,
-                             tokens=None, cost_dollars=None, unreadable=0)  # fmt: skip
-    with pytest.raises(UnknownNameError, match=r"counterpoint\.judge/1"):
-        heading(check)
+    with pytest.raises(UnknownNameError, match=r"counterpoint\.folder/1"):
+        heading(folder())
 
 
 def folder(*statuses, results=0):

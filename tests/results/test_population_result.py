@@ -73,7 +73,7 @@ def test_the_terminal_has_the_verdict_two_tables_and_how_members_meet() -> None:
     result = read_result(saved("population"))
     assert isinstance(result, PopulationResult)
     verdict, _, _, arms, budgets, *lines = population_parts(result)
-    assert str(verdict) == (
+    assert str(verdict.text) == (
         "At 400 updates no population is significantly better than one learner."
     )
     assert budgets.titles == ["Budget", "single", "best_of_4", "pbt_4"]

@@ -60,7 +60,7 @@ def test_a_run_that_works_now_is_running(folder):
         run.log(row(10, 1.0))
         (entry,) = Survey(folder).result().entries
         assert entry.status == "running"
-        assert "so far, after 10 of 40 steps" in entry.headline
+        assert "so far (10 of 40 steps)" in entry.headline
 
 
 def test_what_is_no_result_is_listed_and_hides_nothing(folder, monkeypatch):

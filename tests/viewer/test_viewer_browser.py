@@ -87,13 +87,13 @@ def test_the_list_and_a_page_follow_a_run_without_a_click(shown):
     shown.wait("1 run needs attention, of 1 run.")
     shown.tab.get_by_role("link", name="spread").first.click()
     shown.tab.wait_for_url("**/a%20run/report.html")
-    shown.wait("is stopped after 20 of 40 steps")
+    shown.wait("(stopped at 20 of 40 steps)")
     shown.tab.wait_for_function("document.getElementById('live').textContent === 'Live'")
     with (shown.folder / "a run" / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(row(30, -1.0)) + "\n")
-    shown.wait("is stopped after 30 of 40 steps")
+    shown.wait("(stopped at 30 of 40 steps)")
     shown.tab.get_by_role("link", name="Counterpoint").click()
-    shown.wait("is stopped after 30 of 40 steps")
+    shown.wait("(stopped at 30 of 40 steps)")
     assert shown.events == []
 
 

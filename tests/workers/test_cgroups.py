@@ -134,5 +134,6 @@ def test_the_doctor_says_which_totals_nothing_limits(monkeypatch, capsys):
     assert not_enforced() == ("memory", "processes")
     with ControlGroup(1 << 26, 16) as group:
         assert group.enter() == []
+    monkeypatch.setenv("COLUMNS", "400")  # the cell is not broken over lines
     main(["doctor"])
     assert "not enforced: memory, processes" in " ".join(capsys.readouterr().out.split())

@@ -29,7 +29,9 @@ class CommandEntry(NamedTuple):
     name: str
     """Name of its class, a dataclass whose fields are the options."""
     summary: str
-    """What it does, in one line; the list of commands leaves one without it out."""
+    """What it does, in one line; the overview leaves one without it out."""
+    names: str = ""
+    """What the overview has in place of its name, where the line is for two commands."""
 
     def load(self) -> Callable[..., Command]:
         """Imports the command and returns its class."""
@@ -51,14 +53,16 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
             "diagnose", "Diagnose", "which agent's learning signal collapses, and why"
         ),
         "compare": CommandEntry("compare", "Compare", "train a team under several credit schemes"),
-        "schemes": CommandEntry("catalogue", "Schemes", "list the published credit schemes"),
-        "worlds": CommandEntry(
-            "catalogue", "Worlds", "list the worlds that teams can be trained in"
+        "schemes": CommandEntry(
+            "catalogue", "Schemes", "list credit schemes, and worlds to train in", "schemes, worlds"
         ),
+        "worlds": CommandEntry("catalogue", "Worlds", ""),
     },
     "Train": {
-        "train": CommandEntry("train", "Train", "train one team of networks or of language models"),
-        "resume": CommandEntry("resume", "Resume", "continue a run that was stopped or killed"),
+        "train": CommandEntry(
+            "train", "Train", "train one team, or continue a run that was stopped", "train, resume"
+        ),
+        "resume": CommandEntry("resume", "Resume", ""),
         "runs": CommandEntry("runs", "Runs", "list runs, with their status and their last return"),
         "chat": CommandEntry("chat", "Chat", "talk to a trained team of language models"),
         "population": CommandEntry(
@@ -123,5 +127,5 @@ def help_page() -> str:
         for place, (name, entry) in enumerate(group.items()):
             if entry.summary:
                 left = title if place == 0 else ""
-                lines.append(f"{left:{first}}  {name:{second}}  {entry.summary}")
+                lines.append(f"{left:{first}}  {entry.names or name:{second}}  {entry.summary}")
     return "\n".join([*lines, MORE])

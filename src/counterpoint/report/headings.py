@@ -12,22 +12,33 @@ from typing import Any, NamedTuple
 from counterpoint.errors import UnknownNameError
 from counterpoint.report.pages.audit import audit_headline
 from counterpoint.report.pages.comparison.decision_words import comparison_headline
+from counterpoint.report.pages.contribution import contribution_headline
 from counterpoint.report.pages.diagnosis import diagnosis_headline
 from counterpoint.report.pages.game import sentences
+from counterpoint.report.pages.judge_check import judge_check_page
+from counterpoint.report.pages.outcomes import outcomes_headline
 from counterpoint.report.pages.population import population_headline
+from counterpoint.report.pages.ranking import ranking_page
+from counterpoint.report.pages.search import search_page
 from counterpoint.report.pages.team import team_headline
 from counterpoint.report.pages.topology import topology_headline
 from counterpoint.report.pages.training import training_verdict
+from counterpoint.report.toolkit.frame import Page
 from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
+    ContributionResult,
     DiagnosisResult,
     GameResult,
+    JudgeCheckResult,
+    OutcomesResult,
     PopulationResult,
+    RankingResult,
     Result,
     TeamResult,
     TopologyResult,
+    TopologySearchResult,
     TrainingResult,
 )
 
@@ -52,14 +63,23 @@ def heading(result: Result) -> Heading:
     return Heading(*map(visible, head(result)))
 
 
+def _of_page(kind: str, page: Page) -> Heading:
+    return Heading(kind, page.subject, page.verdict.sentence)
+
+
 HEADINGS: Mapping[type[Result], Callable[[Any], Heading]] = {
     AuditResult: lambda audit: Heading("Audit", audit.source, audit_headline(audit)),
     ComparisonResult: lambda one: Heading("Comparison", one.world, comparison_headline(one)),
+    ContributionResult: lambda one: Heading("Contribution", one.source, contribution_headline(one)),
     DiagnosisResult: lambda one: Heading("Diagnosis", one.source, diagnosis_headline(one)),
     GameResult: lambda game: Heading("Game", game.name, sentences(game)[0]),
+    JudgeCheckResult: lambda one: _of_page("Judge", judge_check_page(one)),
+    OutcomesResult: lambda one: Heading("Outcomes", one.source, outcomes_headline(one)),
     PopulationResult: lambda one: Heading("Population", one.world, population_headline(one)),
+    RankingResult: lambda one: _of_page("Ranking", ranking_page(one)),
     TeamResult: lambda team: Heading("Team at work", team.name, team_headline(team)),
     TopologyResult: lambda one: Heading("Topologies", one.world, topology_headline(one)),
+    TopologySearchResult: lambda one: _of_page("Topology search", search_page(one)),
     TrainingResult: lambda run: Heading(
         "Training", run.world or "", training_verdict(run).sentence
     ),
