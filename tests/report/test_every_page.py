@@ -22,8 +22,8 @@ from counterpoint.results import read_result
 from counterpoint.results.saved import KINDS
 
 DOCUMENTS = documents()
-UNPICTURED = {"diagnosis_faults", "topology_search"}
-"""Results in which nothing can be drawn."""
+UNPICTURED = {"diagnosis_faults", "folder", "topology_search"}
+"""Results in which nothing can be drawn, and the list of a folder."""
 
 
 def page_of(document: dict[str, Any]) -> Page:

@@ -72,7 +72,7 @@ def test_the_next_step_of_an_undecided_population_is_more_repeats() -> None:
 def test_the_terminal_has_the_verdict_two_tables_and_how_members_meet() -> None:
     result = read_result(saved("population"))
     assert isinstance(result, PopulationResult)
-    verdict, _, _, arms, budgets, *lines = population_parts(result)
+    verdict, _, _, _, arms, budgets, *lines = population_parts(result)
     assert str(verdict.text) == (
         "At 400 updates no population is significantly better than one learner."
     )
