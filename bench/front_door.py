@@ -28,7 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 5
 NARROW = 60
 """Columns of the narrow terminal."""
-NAME = re.compile(r"^ {2,4}([a-z][\w-]*)\*? {2,}\S", re.MULTILINE)
+NAME = re.compile(
+    r"^(?:[A-Z][a-z]++)? {2,9}([a-z][\w-]*+(?:, [a-z][\w-]*+)*+)\*? {2,}\S", re.MULTILINE
+)
 """A command with its summary in a help page of click, argparse or ours."""
 FACTS = """
 import json, sys
@@ -116,7 +118,8 @@ def least(command: list[str]) -> float:
 def command_line(package: Package, program: str) -> dict[str, object]:
     """Returns what can be measured of a command line."""
     page = run([program, "--help"], COLUMNS=str(NARROW)).out
-    names = list(dict.fromkeys(NAME.findall(page.partition("Examples:")[0])))
+    lines = NAME.findall(page.partition("Examples:")[0])
+    names = list(dict.fromkeys(name for line in lines for name in line.split(", ")))
     helps = [run([program, name, "--help"]).out for name in names]
     version = run([program, "--version"])
     wrong = run([program, package.typo])

@@ -41,6 +41,13 @@ def test_cues():
     assert says_nothing("")
     assert says_nothing("Sounds good, thanks")
     assert not says_nothing("Thanks, the sum is 5.")
+    for courtesy in ("You're welcome!", "Thanks again!", "Thank you so much, reviewer!", "pass",
+                     "My pleasure!", "Nothing to do for me.", "OK. Goodbye!", "Thank you, @Bo.",
+                     "I am ready to help when needed.", "Great work, thanks a lot!"):  # fmt: skip
+        assert says_nothing(courtesy), courtesy
+    for content in ("No, 5.", "Yes, Paris.", "Passing tests: 4", "Thanks, but the sum is wrong",
+                    "Done in main.py", "Right shoulder first", "Good question"):  # fmt: skip
+        assert not says_nothing(content), content
     assert not says_nothing("I'm waiting for it. " + "But this is long. " * 20)
 
 

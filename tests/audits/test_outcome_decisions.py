@@ -132,6 +132,14 @@ def test_a_team_whose_subsets_were_never_tried_cannot_be_judged():
     assert contribution_headline(result).startswith("Cannot tell")
 
 
+def test_six_wins_of_six_need_one_more_task():
+    result = contribution(games(lambda s, t: float("b" in s), 6, "ab"))
+    effect = result.members["b"].leave_one_out
+    assert (effect.value, effect.decision, effect.tasks_needed) == (1, "cannot tell", 1)
+    seven = contribution(games(lambda s, t: float("b" in s), 7, "ab"))
+    assert seven.members["b"].leave_one_out.decision == "helps"
+
+
 def test_no_effect_is_a_finding_of_its_own():
     result = contribution(games(lambda s, t: 1.0, 200, "ab"), margin=0.2)
     assert result.members["a"].leave_one_out.decision == "no effect"

@@ -1,4 +1,4 @@
-"""Word lists of audits, version 1. A cue is a whole phrase; upper and lower case are the same.
+"""Word lists of audits, version 2. A cue is a whole phrase; upper and lower case are the same.
 
 A cue shows that words are there, never what their author meant.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-VERSION = 1
+VERSION = 2
 REST = (
     r"take a break", r"taking a break", r"have a rest", r"take a rest", r"let'?s (stop|rest|pause)",
     r"call it a day", r"we can stop (here|now)", r"i('ll| will) stop (here|now)",
@@ -19,9 +19,22 @@ WAITING = (
     r"let me know when", r"ready when you are", r"awaiting",
 )  # fmt: skip
 """A member that does nothing until another one acts."""
+TO_SOMEBODY = (
+    r"(many )?thanks?( you)?( again| so much| very much| a lot| all)?", r"(good)?bye( all)?",
+    r"you('re| are)( very| most)? welcome", r"(well done|(nice|great|good) (work|job))", r"cheers",
+)  # fmt: skip
+"""Courtesies behind which a name may stand: "Thank you so much, reviewer!"."""
+COURTESIES = (
+    r"ok(ay)?", r"sure", r"great", r"noted", r"understood", r"agreed", r"sounds good", r"got it",
+    r"done", r"yes", r"no", r"perfect", r"alright", r"will do", r"good", r"fine", r"right",
+    r"excellent", r"(my|a) pleasure", r"no problem", r"any ?time", r"pass", r"see you",
+    r"(i('m| am) )?(glad|happy|here|ready)( to help)?( when needed| any ?time)?",
+    r"nothing( else)? (to (do|add|say)|from me)( for me)?",
+)  # fmt: skip
+"""What is polite and says nothing."""
 EMPTY = re.compile(
-    r"^\W*((ok(ay)?|sure|thanks?( you)?|great|noted|understood|agreed|sounds good|got it|done|yes"
-    r"|no|perfect|alright|will do|good|fine|right)\W*)*$",
+    r"^\W*+(?:(?:(?>" + "|".join(TO_SOMEBODY) + r")\b(?>(?:, ?@?[^\W\d]\w*+(?=\W*+$))?)"
+    r"|(?>" + "|".join(sorted(COURTESIES, key=len, reverse=True)) + r")\b)\W*+)*+$",
     re.IGNORECASE,
 )
 """An empty message, or a message of courtesies alone."""

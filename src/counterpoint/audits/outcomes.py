@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from math import comb
+from math import ceil, comb, log2
 from pathlib import Path
 
 import numpy as np
@@ -345,9 +345,12 @@ def _effect(gaps: Floats, margin: float, level: float, rng: np.random.Generator)
     decision = {"better": "helps", "worse": "hurts"}.get(made.decision, "cannot tell")
     if decision == "cannot tell" and -margin < interval.low and interval.high < margin:
         decision = "no effect"
+    needed = made.more
+    if interval.low > 0 or interval.high < 0:  # so few tasks that no test can be significant
+        needed = max(1, ceil(log2(2 / (1 - level))) - interval.n)
     return Effect(value=interval.value, low=interval.low, high=interval.high, n=interval.n,
                   p=made.p, decision=decision,
-                  tasks_needed=made.more if decision == "cannot tell" else None)  # fmt: skip
+                  tasks_needed=needed if decision == "cannot tell" else None)  # fmt: skip
 
 
 def _covers(scores: Table, members: Sequence[str]) -> list[Cover]:
