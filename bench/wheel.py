@@ -32,8 +32,9 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "language": ("-m", "counterpoint", "train", "lewis", "--budget", "1", "--out", "out"),
     "llm": (
         "-c",
-        "from counterpoint.speakers import ServerSpeaker\n"
-        "ServerSpeaker('model', 'http://127.0.0.1:9/v1')",
+        "import openai\n"
+        "from counterpoint.speakers import Server, ServerSettings\n"
+        "Server(ServerSettings('model', 'http://127.0.0.1:9/v1'), api_key='x')",
     ),
     "logs": ("-c", "import zstandard, counterpoint.readers"),
     "graphs": (
