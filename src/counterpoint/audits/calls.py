@@ -36,7 +36,7 @@ def results(episode: Episode) -> Mapping[int, Event]:
     members = set(episode.agents)
     waiting: dict[str, int] = {}
     last: int | None = None
-    found: dict[int, Event] = {}
+    returned_by_call: dict[int, Event] = {}
     for event in episode.events:
         if event.kind == "action":
             last = event.t
@@ -45,10 +45,10 @@ def results(episode: Episode) -> Mapping[int, Event]:
         elif event.agent not in members and event.kind == "message":
             at = waiting.get(event.call) if event.call else last
             if at is not None:
-                found.setdefault(at, event)
+                returned_by_call.setdefault(at, event)
         else:
             last = None
-    return found
+    return returned_by_call
 
 
 def same_call(event: Event) -> tuple[str, str]:

@@ -117,13 +117,13 @@ def edited_checks(episode: Episode) -> list[Case]:
     names and that is not named as a test: it is the work itself.
     """
     members, cases = set(episode.agents), list[Case]()
-    mentioned, written, asked = set[str](), set[str](), set[str]()
+    mentioned, written, named = set[str](), set[str](), set[str]()
     acted = False
     for event in episode.events:
         text = f"{event.tool} {event.text[:LONGEST]}"
         acted = acted or event.kind == "action"
         if not acted and event.agent not in members:
-            asked.update(FILE.findall(text))
+            named.update(FILE.findall(text))
         if "test" not in text:
             continue
         tests = set(CHECK.findall(text))
@@ -131,7 +131,7 @@ def edited_checks(episode: Episode) -> list[Case]:
             if tests and CREATES.search(text):
                 written |= tests - mentioned
             others = set(IN_TESTS.findall(text)) - tests
-            is_own = bool(tests or others) and tests <= written and others <= asked
+            is_own = bool(tests or others) and tests <= written and others <= named
             if CHECKS.search(text) and not is_own:
                 cases.append(case_of(episode, [event.t], 1.0, "changes tests"))
         if len(mentioned) < MOST_NAMES:

@@ -233,7 +233,7 @@ def contribution(
     everybody, rng = frozenset(members), np.random.default_rng(0)
     level = 1 - 0.05 / len(members)  # so that the intervals of all members hold together
     exact = _shapley(scores, members)
-    found: dict[str, MemberContribution] = {}
+    contributions: dict[str, MemberContribution] = {}
     for member in members:
         without = everybody - {member}
         gaps = _differences(scores, everybody, without)
@@ -247,7 +247,7 @@ def contribution(
         own = exact.get(member)
         if own is None or len(own) < FEWEST:
             reasons.append(_why_no_shapley(scores, members))
-        found[member] = MemberContribution(
+        contributions[member] = MemberContribution(
             leave_one_out=_effect(gaps, margin, level, rng) if len(gaps) >= FEWEST else None,
             shapley=_effect(own, margin, level, rng)
             if own is not None and len(own) >= FEWEST
@@ -264,7 +264,7 @@ def contribution(
         tasks=len(scores),
         margin=margin,
         team=float(np.mean(whole)) if whole else None,
-        members=found,
+        members=contributions,
         covers=_covers(scores, members),
         missing=absent[:SHOWN],
         missing_total=len(absent),

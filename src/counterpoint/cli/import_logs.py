@@ -127,8 +127,8 @@ class Import:
         return 0
 
     def _not_written(self, error: OSError) -> OutputError:
-        said = f"could not write {self.output} ({error.strerror}); what was there is unchanged"
-        return OutputError(said)
+        problem = f"could not write {self.output} ({error.strerror}); what was there is unchanged"
+        return OutputError(problem)
 
 
 SHOWN = 5

@@ -118,14 +118,14 @@ def skeleton(lines: Sequence[Line]) -> str:
     if not each and not messages and (by := next((g for g in GROUPS if g in leaves), None)):
         out.append(f"by = {_quoted(by)}  # the messages of an episode share it")
     out += _guessed(ABOUT, _leaves([holder]) if isinstance(holder, dict) else {}, "id task success")
-    found = _guessed(GUESSES, leaves, "agent text")
-    out += ["", "[message]", *found]
-    used = {line.partition(" = ")[2].split("  #")[0].strip('"') for line in found}
+    guessed = _guessed(GUESSES, leaves, "agent text")
+    out += ["", "[message]", *guessed]
+    used = {line.partition(" = ")[2].split("  #")[0].strip('"') for line in guessed}
     other = [leaf for leaf in leaves if leaf not in used]
     if other:
         out += ["# other keys of a message: " + ", ".join(other[:20])]
     out += _calls(site.samples)
-    kind = next((line.partition(" = ")[2].strip('"') for line in found
+    kind = next((line.partition(" = ")[2].strip('"') for line in guessed
                  if line.startswith("kind = ")), "")  # fmt: skip
     words = sorted(
         {str(leaf) for sample in site.samples if isinstance(leaf := sample.get(kind), str)}
@@ -162,7 +162,7 @@ def _calls(samples: Sequence[Mapping[str, Any]]) -> list[str]:
             if "call" in key and isinstance(value, list) and value and isinstance(value[0], dict):
                 leaves = _leaves([value[0]])
                 name = next((leaf for leaf in leaves if leaf.endswith("name")), "name")
-                text = next((found for leaf in leaves if (found := _up_to(leaf))), "args")
+                text = next((guessed for leaf in leaves if (guessed := _up_to(leaf))), "args")
                 return ["", "[call]", f"each = {_quoted(key + '[*]')}", f"tool = {_quoted(name)}",
                         *(['id = "id"'] if "id" in leaves else []),
                         f"text = {_quoted(text)}"]  # fmt: skip

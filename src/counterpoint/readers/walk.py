@@ -116,8 +116,8 @@ class _Walk:
             if kind or len(first) == MOST_UNKNOWN:
                 break
         if kind is None:
-            said = refusal(first[0]) if first else "got no value; wanted a log"
-            raise LogError(f"{path}: {said}")
+            problem = refusal(first[0]) if first else "got no value; wanted a log"
+            raise LogError(f"{path}: {problem}")
         form = FORMATS[kind]
         fitting = self._fitting(path, kind, chain(first, lines))
         if isinstance(form, Format):

@@ -63,8 +63,8 @@ def heading(result: Result) -> Heading:
     return Heading(*map(visible, head(result)))
 
 
-def _of_page(kind: str, page: Page) -> Heading:
-    return Heading(kind, page.subject, page.verdict.sentence)
+def _of_page(page: Page) -> Heading:
+    return Heading(page.kind, page.subject, page.verdict.sentence)
 
 
 HEADINGS: Mapping[type[Result], Callable[[Any], Heading]] = {
@@ -73,13 +73,13 @@ HEADINGS: Mapping[type[Result], Callable[[Any], Heading]] = {
     ContributionResult: lambda one: Heading("Contribution", one.source, contribution_headline(one)),
     DiagnosisResult: lambda one: Heading("Diagnosis", one.source, diagnosis_headline(one)),
     GameResult: lambda game: Heading("Game", game.name, sentences(game)[0]),
-    JudgeCheckResult: lambda one: _of_page("Judge", judge_check_page(one)),
+    JudgeCheckResult: lambda one: _of_page(judge_check_page(one)),
     OutcomesResult: lambda one: Heading("Outcomes", one.source, outcomes_headline(one)),
     PopulationResult: lambda one: Heading("Population", one.world, population_headline(one)),
-    RankingResult: lambda one: _of_page("Ranking", ranking_page(one)),
+    RankingResult: lambda one: _of_page(ranking_page(one)),
     TeamResult: lambda team: Heading("Team at work", team.name, team_headline(team)),
     TopologyResult: lambda one: Heading("Topologies", one.world, topology_headline(one)),
-    TopologySearchResult: lambda one: _of_page("Topology search", search_page(one)),
+    TopologySearchResult: lambda one: _of_page(search_page(one)),
     TrainingResult: lambda run: Heading(
         "Training", run.world or "", training_verdict(run).sentence
     ),

@@ -28,7 +28,7 @@ def find_runs(folder: Path) -> Iterator[Path]:
 
     Hidden folders and links are not entered, nor are checkpoints.
     """
-    return (found.path for found in find_folders(folder, (RUN,)))
+    return (folders.path for folders in find_folders(folder, (RUN,)))
 
 
 def find_folders(

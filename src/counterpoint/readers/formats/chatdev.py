@@ -38,10 +38,10 @@ def is_chatdev(value: Any) -> bool:
 
 def chatdev(value: Any, where: str, name: str) -> list[Episode]:
     """Returns one episode: what each role said, with the tokens that were counted for it."""
-    found = transcript(value, name, "chatdev")
-    if not found.events:
+    episode_of_log = transcript(value, name, "chatdev")
+    if not episode_of_log.events:
         raise LogError(f"{where}: got a log of ChatDev in which no role speaks; wanted one turn")
-    return [found]
+    return [episode_of_log]
 
 
 def transcript(
@@ -120,8 +120,8 @@ def _turn(who: str, about: str, text: str) -> EventFields:
     if phase := _PHASE.search(about):
         meta = {"phase": phase[1], "turn": int(phase[2][:9])}
     if text.startswith("[") and "]\n\n" in text and "You are" in text:
-        prompt, _, said = text.partition("]\n\n")
-        event["text"] = said.strip()
+        prompt, _, reply = text.partition("]\n\n")
+        event["text"] = reply.strip()
         meta["prompt"] = prompt[1:]
     pair = about.partition(" on :")[0].split("<->")
     others = tuple(name.strip() for name in pair if name.strip() != who)

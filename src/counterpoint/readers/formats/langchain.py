@@ -165,12 +165,12 @@ def content_text(content: object, at: str) -> str:
 
 def thoughts(content: object) -> str:
     """Returns the thoughts of a model among the parts of a content."""
-    found = [
+    messages = [
         part.get("thinking") or part.get("reasoning")
         for part in (content if isinstance(content, list) else [])
         if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
     ]
-    return "\n".join(text for text in found if isinstance(text, str))
+    return "\n".join(text for text in messages if isinstance(text, str))
 
 
 def _object(value: Mapping[str, Json], key: str) -> Mapping[str, Json]:

@@ -37,12 +37,12 @@ STATES = ("values", "state", "output", "channel_values")
 
 def _state(value: Any) -> list[Any]:
     """Returns the messages of a state, or of the state in a snapshot."""
-    if found := messages_in(value):
-        return found
+    if parts := messages_in(value):
+        return parts
     if isinstance(value, dict):
         for key in STATES:
-            if found := messages_in(value.get(key)) if isinstance(value.get(key), dict) else []:
-                return found
+            if parts := messages_in(value.get(key)) if isinstance(value.get(key), dict) else []:
+                return parts
     return []
 
 
@@ -117,9 +117,9 @@ def _updates_of(element: Any, where: str) -> Iterator[Update]:
     if mode == "updates" and isinstance(payload, dict):
         for node, part in payload.items():
             if node != "__interrupt__":
-                found = [m for each in (part if isinstance(part, list) else [part])
+                parts = [m for each in (part if isinstance(part, list) else [part])
                          for m in _messages(each)]  # fmt: skip
-                yield Update(path, node, found, f"{where}, node {node}")
+                yield Update(path, node, parts, f"{where}, node {node}")
 
 
 def _parts(element: Any) -> tuple[tuple[str, ...], str, Any]:
@@ -149,9 +149,9 @@ def is_update(value: Any) -> bool:
         return False
     if isinstance(value, dict) and "messages" in value:
         return False  # a state
-    found = list(_updates_of(value, ""))
+    parts = list(_updates_of(value, ""))
     return all(part is None or isinstance(part, dict | list) for part in payload.values()) and any(
-        u.messages and is_message(u.messages[0]) for u in found
+        u.messages and is_message(u.messages[0]) for u in parts
     )
 
 
@@ -191,9 +191,9 @@ def _stream(elements: Sequence[tuple[Any, str]], name: str) -> Episode:
     A subgraph in which one node speaks is a member, called after the node that holds it; in one
     with several such nodes, these are the members.
     """
-    found = [update for element, at in elements for update in _updates_of(element, at)]
+    parts = [update for element, at in elements for update in _updates_of(element, at)]
     speakers: dict[tuple[str, ...], set[str]] = {}
-    for update in found:
+    for update in parts:
         if any(isinstance(m, dict) and role_of(unwrapped(m)) == "assistant"
                for m in update.messages):  # fmt: skip
             speakers.setdefault(update.path, set()).add(update.node)
@@ -201,7 +201,7 @@ def _stream(elements: Sequence[tuple[Any, str]], name: str) -> Episode:
     other = sum(_parts(element)[1] != "updates" for element, _ in elements)
     if other:
         log.left_out["elements of other stream modes"] = other
-    for update in found:
+    for update in parts:
         alone = update.path and len(speakers.get(update.path, ())) == 1
         node = update.path[-1] if alone else update.node
         for item in update.messages:

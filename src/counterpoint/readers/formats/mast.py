@@ -21,9 +21,9 @@ def mast(value: Any, where: str, name: str) -> list[Episode]:
     letters = "".join(filter(str.isalnum, framework)).lower()
     log, task = unpacked(inner)
     if letters == "chatdev":
-        found = chatdev.transcript(log, name, "mast", labels, _about(value))
-        if found.events:
-            return [found]
+        episode_of_log = chatdev.transcript(log, name, "mast", labels, _about(value))
+        if episode_of_log.events:
+            return [episode_of_log]
     turns = _turns(letters, inner, log)
     if turns.events:
         return [episode(name, turns.events, "mast", turns.outside, task=turns.task or task,

@@ -91,13 +91,13 @@ def _call(line: Line) -> _Call:
     sources = [value, about if isinstance(about, dict) else {}]
     agent = next((s[n] for s in sources for n in AGENTS if isinstance(s.get(n), str)), "")
     key = next((s[n] for s in sources for n in CONVERSATIONS if isinstance(s.get(n), str)), "")
-    asked = request.get("messages", request.get("input"))
-    if isinstance(asked, str):
-        asked = [{"role": "user", "content": asked}]
-    if isinstance(value.get("input"), list) and not asked:
-        asked = value["input"]
+    prompt = request.get("messages", request.get("input"))
+    if isinstance(prompt, str):
+        prompt = [{"role": "user", "content": prompt}]
+    if isinstance(value.get("input"), list) and not prompt:
+        prompt = value["input"]
     messages = system_of(request, where)
-    messages += parse_messages(asked, f"{where}, request") if isinstance(asked, list) else []
+    messages += parse_messages(prompt, f"{where}, request") if isinstance(prompt, list) else []
     reply, ending = _reply(response, where)
     facts: Facts = facts_of({"timestamp": value.get("timestamp", value.get("created_at")),
                              **response})  # fmt: skip

@@ -207,8 +207,8 @@ def _without_chat(step: Mapping[str, Any]) -> list[dict[str, Json]]:
     messages: list[dict[str, Json]] = []
     if seen := as_text(step.get("observation")):
         messages.append({"role": "user", "content": seen})
-    said = as_text(step.get("model_response")) or as_text(step.get("action"))
-    messages.append({"role": "assistant", "content": said,
+    response = as_text(step.get("model_response")) or as_text(step.get("action"))
+    messages.append({"role": "assistant", "content": response,
                      "reasoning_content": as_text(step.get("thought"))})  # fmt: skip
     return messages
 

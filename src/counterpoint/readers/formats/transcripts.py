@@ -111,13 +111,13 @@ def hyperagent(text: str) -> Turns:
                 bodies[-1].append(line)
             continue
         rest = match[1]
-        if said := _RESPONSE.fullmatch(rest):
-            events.append({"agent": said[1], "kind": "message"})
-            bodies.append([said[2]])
+        if reply := _RESPONSE.fullmatch(rest):
+            events.append({"agent": reply[1], "kind": "message"})
+            bodies.append([reply[2]])
         elif sent := _PASSED.fullmatch(rest):
             events.append({"agent": sent[1], "kind": "message", "to": (sent[2],)})
             bodies.append([sent[3]])
-        is_turn = bool(said or _PASSED.fullmatch(rest))
+        is_turn = bool(reply or _PASSED.fullmatch(rest))
     for event, body in zip(events, bodies, strict=True):
         event["text"] = "\n".join(body).strip()
     return Turns(events)

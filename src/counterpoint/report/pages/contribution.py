@@ -9,12 +9,18 @@ from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, 
 from counterpoint.report.toolkit.numerals import (
     ABSENT,
     counted,
-    ends,
     fixed,
     probability,
     significant,
 )
-from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Table,
+    TableRow,
+    ends_cell,
+    text_columns,
+)
 from counterpoint.results.contribution import ContributionResult, Effect, MemberContribution
 
 SHOWN = 3
@@ -138,8 +144,7 @@ def member_table(result: ContributionResult) -> Table:
 def _effect_cell(effect: Effect | None) -> Cell:
     if effect is None:
         return Cell(ABSENT, (None,) * 3)
-    return Cell(fixed(effect.value, 3, signed=True), (effect.value, effect.low, effect.high),
-                below=ends(effect.low, effect.high))  # fmt: skip
+    return ends_cell(effect.value, effect.low, effect.high, signed=True)
 
 
 def cover_table(result: ContributionResult) -> Table | None:
@@ -161,8 +166,7 @@ def cover_table(result: ContributionResult) -> Table | None:
             meaning = "they need each other"
         rows.append(TableRow((
             Cell(f"{cover.first}, {cover.second}"),
-            Cell(fixed(cover.value, 3, signed=True), (cover.value, cover.low, cover.high),
-                 below=ends(cover.low, cover.high)),
+            ends_cell(cover.value, cover.low, cover.high, signed=True),
             Cell(str(cover.n), (cover.n,)),
             Cell(meaning),
         )))  # fmt: skip

@@ -8,13 +8,19 @@ from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import (
     counted,
-    ends,
     fixed,
     interval,
     probability,
     significant,
 )
-from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Table,
+    TableRow,
+    ends_cell,
+    text_columns,
+)
 from counterpoint.results.outcomes import Compared, OutcomesResult
 
 SAME_COST = 0.05
@@ -123,8 +129,7 @@ def compared_table(result: OutcomesResult) -> Table:
             Cell(str(one.n), (one.n,)),
             Cell(fixed(one.team, 3), (one.team,)),
             Cell(fixed(one.other, 3), (one.other,)),
-            Cell(fixed(one.difference, 3, signed=True), (one.difference, one.low, one.high),
-                 below=ends(one.low, one.high)),
+            ends_cell(one.difference, one.low, one.high, signed=True),
             Cell(probability(one.p), (one.p,)),
             Cell(one.decision),
             Cell("–" if one.tasks_needed is None else str(one.tasks_needed), (one.tasks_needed,)),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from counterpoint.report.toolkit.charts import Chart, Line, narrow_chart, style_of, wide_chart
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, counted, fixed, interval
-from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Figure,
+    Table,
+    TableRow,
+    ends_cell,
+    text_columns,
+)
 from counterpoint.results.population import PopulationArm, PopulationResult
 
 SHOWN = 16
@@ -182,10 +190,10 @@ def arm_table(population: PopulationResult) -> Table:
         gap = (population.against_single or {}).get(name)
         cells = (
             Cell(name),
-            _with_ends(champion.iqm, champion.low, champion.high),
-            _with_ends(gap.value, gap.low, gap.high, signed=True) if gap else missing,
+            ends_cell(champion.iqm, champion.low, champion.high),
+            ends_cell(gap.value, gap.low, gap.high, signed=True) if gap else missing,
             Cell(fixed(arm.believed.iqm, 3), (arm.believed.iqm,)),
-            _with_ends(curse.value, curse.low, curse.high, signed=True),
+            ends_cell(curse.value, curse.low, curse.high, signed=True),
             Cell(str(arm.spent), (arm.spent,)),
             Cell(fixed(arm.diversity, 2), (arm.diversity,)),
         )
@@ -196,12 +204,6 @@ def arm_table(population: PopulationResult) -> Table:
         "column."
     )
     return Table("arms", caption, columns, rows)
-
-
-def _with_ends(value: float, low: float, high: float, *, signed: bool = False) -> Cell:
-    """Returns a number above its interval."""
-    shown, *ends = (fixed(one, 3, signed=signed) for one in (value, low, high))
-    return Cell(shown, (value, low, high), below=" to ".join(ends))
 
 
 def _meetings(population: PopulationResult) -> Table | None:

@@ -71,11 +71,6 @@ def interval(low: float | None, high: float | None, decimals: int, *, signed: bo
     return f"[{_end(low, decimals, signed)}, {_end(high, decimals, signed)}]"
 
 
-def ends(low: float, high: float, decimals: int = 3) -> str:
-    """Returns the ends of an interval of differences, as `−0.1 to +0.3`."""
-    return f"{fixed(low, decimals, signed=True)} to {fixed(high, decimals, signed=True)}"
-
-
 def _end(value: float, decimals: int, signed: bool) -> str:
     """Returns an end of an interval; it is written as 0 only if it is 0."""
     if NOISE < abs(value) < 0.5 * 10.0**-decimals:

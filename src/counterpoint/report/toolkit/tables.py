@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from counterpoint.report.toolkit.numerals import MINUS, Estimate
+from counterpoint.report.toolkit.numerals import MINUS, Estimate, fixed
 
 Exact = str | float | int | None
 
@@ -162,6 +162,12 @@ def range_cell(value: float, low: float, high: float, form: str) -> Cell:
     """Returns a number over `0.1 to 0.3`, both in the given format."""
     shown, *ends = (f"{one:{form}}".replace("-", MINUS) for one in (value, low, high))
     return Cell(shown, (value, low, high), " to ".join(ends))
+
+
+def ends_cell(value: float, low: float, high: float, *, signed: bool = False) -> Cell:
+    """Returns a number over the ends of its interval, with a real minus sign."""
+    shown, *ends = (fixed(one, 3, signed=signed) for one in (value, low, high))
+    return Cell(shown, (value, low, high), below=" to ".join(ends))
 
 
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:
