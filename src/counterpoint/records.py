@@ -156,7 +156,7 @@ class Outcome:
     """The score of one task in one setting: alone, as a team, or isolated members.
 
     Raises:
-        LogError: the setting is none of solo, team, isolated.
+        LogError: the setting is none of solo, team, isolated, or the score is not from 0 to 1.
     """
 
     task: str
@@ -167,8 +167,8 @@ class Outcome:
     """The members that took part."""
     score: float
     """From 0 to 1."""
-    budget: float | None = None
-    """The cost in a unit that is the same for all outcomes (tokens, calls, seconds)."""
+    cost: float | None = None
+    """What it cost, in a unit that is the same for all outcomes (tokens, calls, seconds)."""
     answer: str | None = None
     """The answer, if the table has it."""
 
@@ -177,6 +177,8 @@ class Outcome:
             raise LogError(
                 f"got an outcome of setting '{self.setting}'; wanted solo, team or isolated"
             )
+        if not 0 <= self.score <= 1:
+            raise LogError(f"got a score of {self.score:g}; wanted a number from 0 to 1")
 
 
 FOUND, NOT_FOUND, CANNOT_TELL = "found", "not found", "cannot tell"

@@ -3,21 +3,24 @@
 import csv
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counterpoint.audits import audit
 from counterpoint.audits.outcomes import compare_outcomes, contribution, read_scores
 from counterpoint.cli.main import main
-from counterpoint.errors import SettingError
+from counterpoint.errors import LogError, SettingError
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import Outcome
 from counterpoint.report import render
 from counterpoint.report.pages.contribution import contribution_headline
 from counterpoint.report.pages.outcomes import outcomes_headline
-from counterpoint.results import document_of, read_result
+from counterpoint.results import document_of, encode, read_result
+from counterpoint.stats import bounded_difference, paired_decision
 
 
 def pairs(team, solo, costs=(None, None)):
@@ -155,7 +158,7 @@ def test_a_table_without_settings_and_with_costs(tmp_path):
             writer.writerows([["ann;bo", "2.5", i, 1], ["ann", "1", i, 0], ["bo", "", i, 1]])
     rows = read_outcomes(path)
     assert [r.setting for r in rows[:3]] == ["team", "isolated", "isolated"]
-    assert [r.budget for r in rows[:3]] == [2.5, 1, None]
+    assert [r.cost for r in rows[:3]] == [2.5, 1, None]
     assert read_scores(path) == rows
     (tmp_path / "bad.csv").write_text("task,score\na,1\n")
     assert main(["contribution", str(tmp_path / "bad.csv")]) == 2
@@ -193,3 +196,156 @@ def test_the_commands_save_a_page_and_read_it_again(tmp_path, capsys):
     assert {"decision", "cost_per_success", "tasks_needed"} <= set(printed)
     assert main(["report", str(tmp_path / "o")]) == 0
     assert main(["compare-outcomes", str(table), "--margin", "3"]) == 2
+
+
+def test_the_audit_and_the_comparison_agree_on_the_same_difference():
+    for team in ([0.0] * 5 + [1.0] * 5, [0.0] * 9 + [1.0], [1.0] * 10):
+        rows = pairs(team, [1.0] * 10)
+        finding = next(f for f in audit([], rows, ("worth",)).findings if f.n == 10)
+        (compared,) = compare_outcomes(rows).compared
+        assert finding.name == "team_minus_solo"
+        ends = (finding.value, finding.low, finding.high)
+        assert ends == (compared.difference, compared.low, compared.high)
+        assert (finding.verdict == "found") == (compared.decision == "worse")
+
+
+@pytest.mark.parametrize(("wins", "losses", "n"), [(2, 6, 20), (5, 9, 30), (4, 4, 30)])
+def test_so_many_more_tasks_decide_in_about_four_of_five_cases(wins, losses, n):
+    rng = np.random.default_rng(0)
+    so_far = np.array([1.0] * wins + [-1.0] * losses + [0.0] * (n - wins - losses))
+    more = paired_decision(so_far, margin=0.1, rng=rng).more
+    decided = 0
+    for _ in range(100):
+        all_of_them = np.concatenate([so_far, rng.choice(so_far, more)])
+        interval = bounded_difference(all_of_them)
+        decided += interval.low > -0.1 or interval.high < 0
+    assert 65 <= decided <= 95
+
+
+def test_four_tasks_need_at_least_a_fifth():
+    assert compare_outcomes(pairs([1.0] * 4, [0.0] * 4), margin=1).tasks_needed == 1
+
+
+@pytest.mark.parametrize("header", ["task,members,score", "task;members;score",
+                                    "task\tmembers\tscore"])  # fmt: skip
+def test_a_table_of_a_spreadsheet_is_read(tmp_path, header):
+    sign = header[4]
+    rows = [sign.join((f"t{i}", f'"{who}"', "1")) for i in range(5) for who in ("ann;bo", "bo")]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([header, *rows, ""]), "utf-8-sig")
+    assert read_outcomes(path)[0] == Outcome("t0", "team", ("ann", "bo"), 1.0)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "got columns without names"),
+    ("task,members,score\nt,a,x\n", "line 2, score: got 'x'"),
+    ("task,members,score\nt,a,2\n", "line 2: got a score of 2"),
+    ("task,members,score,cost\nt,a,1,-1\n", "line 2, cost: got -1"),
+    ("task,members,score,cost,budget\nt,a,1,1,2\n", "a cost and another budget"),
+    ("task,members,score,score\nt,a,1,1\n", "a column twice"),
+    ("task;members;score\nt;a;b;1\n", "got 4 cells in 3 columns"),
+    ('{"task": 1, "members": 5, "score": 1}', "line 1, members: got 5"),
+    ('{"task": 1, "members": "a", "score": 1' + "0" * 400 + "}", "line 1, score"),
+])  # fmt: skip
+def test_strange_tables_are_refused_with_the_place(tmp_path, text, message):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(LogError, match=message):
+        read_outcomes(path)
+
+
+def test_the_earlier_name_of_the_cost_is_read(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"task": "a\u2028b", "members": ["x"], "score": 1, "budget": 3}\n', "utf-8")
+    assert read_outcomes(path) == [Outcome("a\u2028b", "isolated", ("x",), 1.0, 3.0)]
+
+
+def test_one_agent_beside_the_team_is_no_part_of_it():
+    rows = games(lambda s, t: len(s) / 2, 6, "ab")
+    rows += [Outcome(f"t{i}", "solo", ("carl",), 1.0) for i in range(6)]
+    result = contribution(rows)
+    assert set(result.members) == {"a", "b"}
+    assert result.members["a"].leave_one_out.value == pytest.approx(0.5)
+    with pytest.raises(SettingError, match="different names"):
+        contribution([*rows, Outcome("t", "team", ("a", "a"), 1.0)])
+
+
+def test_a_large_team_needs_only_the_subsets_that_leave_out_one():
+    names = tuple(f"m{i}" for i in range(70))
+    rows = [Outcome(f"t{i}", "team", names, 1.0) for i in range(6)]
+    result = contribution([*rows, Outcome("t0", "team", names[1:], 0.0)])
+    assert result.missing_total == 69
+    assert json.loads(encode(result))["missing_total"] == 69
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_members_that_do_the_same_have_the_same_value(seed):
+    rng = np.random.default_rng(seed)
+    drawn = {}
+
+    def value(subset, t):  # a and b are interchangeable
+        return drawn.setdefault((len(subset & {"a", "b"}), "c" in subset, t), float(rng.random()))
+
+    shapley = {n: m.shapley.value for n, m in contribution(games(value, 5)).members.items()}
+    assert shapley["a"] == pytest.approx(shapley["b"])
+
+
+def test_members_without_an_effect_are_seldom_blamed_or_praised():
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(60):
+        result = contribution(games(lambda s, t: float(rng.random() < 0.5), 15))
+        effects = [m.leave_one_out for m in result.members.values()]
+        wrong += any(e.decision in ("helps", "hurts") for e in effects)
+    assert wrong <= 7  # 0.05 of 60 are 3; more than 7 have a probability of 0.01
+
+
+def test_the_next_step_is_one_that_the_table_can_do(tmp_path, capsys):
+    folder = tmp_path / "my tables"
+    folder.mkdir()
+    lines = {"lacks": ("team,a;b", "solo,c"), "has": ("team,a;b", "solo,c", "isolated,a",
+                                                      "isolated,b")}  # fmt: skip
+    for name, rows in lines.items():
+        path = folder / f"{name}.csv"
+        made = [f"t{i},{row},1" for i in range(6) for row in rows]
+        path.write_text("\n".join(["task,setting,members,score", *made]))
+        assert main(["compare-outcomes", str(path)]) == 0
+        step = capsys.readouterr().err
+        assert f"counterpoint contribution '{path}'" in step
+        assert ("add rows" in step) == (name == "lacks")
+
+
+def test_a_success_outside_0_to_1_is_counted_and_left_out(tmp_path, capsys):
+    log = tmp_path / "runs.jsonl"
+    event = {"agent": "ann", "kind": "message", "text": "x"}
+    log.write_text("\n".join(json.dumps({"schema": 1, "id": f"e{i}", "task": "t", "success": i,
+                                         "events": [event]}) for i in range(4)))  # fmt: skip
+    assert len(read_scores(log)) == 2
+    assert main(["audit", str(log), "--only", "worth"]) == 0
+    assert "2 of 4 episodes have a success outside 0 to 1" in capsys.readouterr().err
+
+
+def test_half_of_a_surrogate_pair_breaks_nothing(tmp_path, capsys):
+    log = tmp_path / os.fsdecode(b"log\xff.jsonl")
+    rows = [{"task": "t\ud800", "members": m, "score": 1} for m in ("a\udc00", "b", "a\udc00;b")]
+    log.write_text(
+        "\n".join(json.dumps({**row, "task": f"t{i}"}) for row in rows for i in range(6))
+    )
+    assert main(["contribution", str(log), "--out", str(tmp_path / "c")]) == 0
+    chat = tmp_path / os.fsdecode(b"chat\xff.jsonl")
+    messages = [{"role": "assistant", "name": n, "content": "hi \ud800"} for n in ("x\udfff", "y")]
+    chat.write_text(json.dumps({"messages": messages}) + "\n")
+    assert main(["audit", str(chat), "--out", str(tmp_path / "a")]) == 0
+    assert main(["report", str(tmp_path / "a")]) == 0
+    assert main(["import", str(chat), "-o", str(tmp_path / "i.jsonl")]) == 0
+    assert main(["audit", str(tmp_path / "i.jsonl")]) == 0
+    capsys.readouterr()
+
+
+def test_what_fail_on_names_has_to_exist_and_to_run(tmp_path, capsys):
+    log = str(tmp_path / "none.jsonl")
+    assert main(["audit", log, "--fail-on", "stuck.lop"]) == 2
+    assert "did you mean stuck.loop?" in capsys.readouterr().err
+    assert main(["audit", log, "--only", "worth", "--fail-on", "stuck.loop"]) == 2
+    assert "an audit that does not run finds nothing" in capsys.readouterr().err

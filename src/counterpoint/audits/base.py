@@ -275,6 +275,16 @@ def mean_interval(values: Floats, level: float = 0.95) -> Estimate:
     return bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means, level=level)
 
 
+def outcome_of(episode: Episode) -> Outcome | None:
+    """Returns the outcome of an episode; None without a task and a success from 0 to 1."""
+    if not episode.task or episode.success is None or not 0 <= episode.success <= 1:
+        return None
+    spent = cost_of(episode.events)
+    setting = "team" if len(episode.agents) > 1 else "solo"
+    return Outcome(episode.task, setting, episode.agents, episode.success,
+                   spent.dollars if spent else None)  # fmt: skip
+
+
 def mean_scores(outcomes: Sequence[Outcome], setting: str) -> dict[str, float]:
     """Returns the mean score of each task in one setting."""
     scores: dict[str, list[float]] = defaultdict(list)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from math import ceil, comb, log2
+from math import comb
 from pathlib import Path
 
 import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.audits.base import mean_scores
+from counterpoint.audits.base import mean_scores, outcome_of
 from counterpoint.audits.run import audit
 from counterpoint.audits.worth import best_member
 from counterpoint.errors import SettingError
@@ -31,7 +31,7 @@ from counterpoint.results.contribution import (
     MemberContribution,
 )
 from counterpoint.results.outcomes import Compared, OutcomesResult, Ratio
-from counterpoint.stats import bounded_difference, paired_decision
+from counterpoint.stats import bounded_difference, more_tasks, paired_decision
 
 COMPARED = ("worth", "coordination", "agreement")
 """The audits that say something about a table of outcomes."""
@@ -66,18 +66,18 @@ def read_scores(path: Path, note: Note = lambda line: None) -> list[Outcome]:
     outcomes, episodes = list[Outcome](), 0
     for episode in read_logs(path, note=note):
         episodes += 1
-        if episode.success is not None and episode.task:
-            costs = [e.cost for e in episode.events if e.cost is not None]
-            setting = "team" if len(episode.agents) > 1 else "solo"
-            outcomes.append(
-                Outcome(episode.task, setting, episode.agents, episode.success,
-                        sum(costs) if costs else None)
-            )  # fmt: skip
+        outcome = outcome_of(episode)
+        if outcome is not None:
+            outcomes.append(outcome)
     if not outcomes:
         raise SettingError(
-            f"got {episodes} episodes in {path}, none with a task and a success; wanted them, or a "
-            "table with the columns task, members, score"
+            f"got {episodes} episodes in {path}, none with a task and a success from 0 to 1; "
+            "wanted them, or a table with the columns task, members, score"
         )
+    if len(outcomes) < episodes:
+        left_out = episodes - len(outcomes)
+        note(f"{path}: {left_out} of {episodes} episodes have no task or no success from 0 to 1, "
+             "and were left out")  # fmt: skip
     return outcomes
 
 
@@ -119,12 +119,13 @@ def compare_outcomes(
         ours = np.array([team[task] for task in tasks])
         theirs = np.array([scores[task] for task in tasks])
         made = paired_decision(ours - theirs, margin=margin, rng=rng)
-        decision = made.decision if len(tasks) >= FEWEST else "cannot tell"
-        gap = made.difference
+        decision, needed, gap = made.decision, made.more, made.difference
+        if len(tasks) < FEWEST:
+            decision, needed = "cannot tell", max(FEWEST - len(tasks), needed or 0)
         compared.append(
             Compared(against=against, n=len(tasks), team=float(ours.mean()),
                      other=float(theirs.mean()), difference=gap.value, low=gap.low, high=gap.high,
-                     p=made.p, decision=decision, tasks_needed=made.more)
+                     p=made.p, decision=decision, tasks_needed=needed)
         )  # fmt: skip
     if not compared:
         settings = ", ".join(sorted({each.setting for each in outcomes})) or "no rows"
@@ -147,6 +148,7 @@ def compare_outcomes(
         cost_per_success=costs,
         cost_ratio=ratio,
         findings=[f for f in others if f.verdict != NOT_COMPUTABLE and f.name not in ANSWERED],
+        left_out=_left_out(outcomes),
     )
 
 
@@ -178,7 +180,7 @@ def _costs(
     rows: dict[str, dict[str, list[Outcome]]] = {"team": defaultdict(list),
                                                  "solo": defaultdict(list)}  # fmt: skip
     for each in outcomes:
-        if each.setting in rows and each.budget is not None:
+        if each.setting in rows and each.cost is not None:
             rows[each.setting][each.task].append(each)
     tasks = sorted(set(rows["team"]) & set(rows["solo"]))
     if not tasks:
@@ -190,7 +192,7 @@ def _costs(
             ])
             for setting, of_task in rows.items()
         }
-        for field in ("budget", "score")
+        for field in ("cost", "score")
     )  # fmt: skip
     per_success = {
         name: float(cost[s].sum() / score[s].sum()) if score[s].sum() > 0 else None
@@ -206,6 +208,15 @@ def _costs(
     return per_success, Ratio(value=value, low=float(low), high=float(high))
 
 
+def _left_out(outcomes: Sequence[Outcome]) -> int:
+    """Returns how many members have tasks enough with and without them for `contribution`."""
+    members = _members(outcomes)
+    scores, _ = _by_task(outcomes, members)
+    everybody = frozenset(members)
+    gaps = (_differences(scores, everybody, everybody - {member}) for member in members)
+    return sum(len(each) >= FEWEST for each in gaps)
+
+
 def contribution(
     outcomes: Sequence[Outcome], margin: float = MARGIN, source: str = ""
 ) -> ContributionResult:
@@ -213,22 +224,31 @@ def contribution(
 
     Args:
         outcomes: scores of tasks by subsets of the team; the members of a row are those who were
-            present. A row without members is not used.
+            present. A row without members is not used, nor is one agent (setting `solo`) that is
+            not a member in any other row.
         margin: the largest effect that does not matter, in the unit of the scores.
         source: the name of the table.
 
     Raises:
-        SettingError: There are fewer than two members, or no two subsets.
+        SettingError: There are fewer than two members, or no two subsets; or a row has a member
+            twice.
 
     Source: Shapley 1953, with a score of 0 for nobody; the interaction of two members is the
     second difference of the score (Grabisch and Roubens 1999) at the whole team.
     """
-    scores, costs = _by_task(outcomes)
-    members = tuple(dict.fromkeys(m for each in outcomes for m in each.members))
+    for each in outcomes:
+        if len(set(each.members)) < len(each.members):
+            raise SettingError(
+                f"got members {', '.join(each.members)} in a row of task {each.task}; wanted "
+                "different names"
+            )
+    members = _members(outcomes)
+    scores, costs = _by_task(outcomes, members)
     if len(members) < 2 or len({subset for task in scores.values() for subset in task}) < 2:
         raise SettingError(
-            f"got {len(members)} members; wanted a table in which tasks were done by the whole "
-            "team and by subsets of it: columns task, members (names with ; between), score"
+            f"got a table with members {', '.join(members[:SHOWN]) or 'without names'}; wanted "
+            "tasks that were done by the whole team and by subsets of it: columns task, members "
+            "(names with ; between), score"
         )
     everybody, rng = frozenset(members), np.random.default_rng(0)
     level = 1 - 0.05 / len(members)  # so that the intervals of all members hold together
@@ -256,7 +276,7 @@ def contribution(
             reasons=reasons,
         )
     whole = [task[everybody] for task in scores.values() if everybody in task]
-    absent = _missing(scores, members)
+    missing = _missing(scores, members)
     return ContributionResult(
         version=__version__,
         source=source,
@@ -266,23 +286,30 @@ def contribution(
         team=float(np.mean(whole)) if whole else None,
         members=contributions,
         covers=_covers(scores, members),
-        missing=absent[:SHOWN],
-        missing_total=len(absent),
+        missing=missing[:SHOWN],
+        missing_total=len(missing),
     )
 
 
 Table = dict[str, dict[Subset, float]]
 
 
-def _by_task(outcomes: Sequence[Outcome]) -> tuple[Table, Table]:
-    """Returns the mean score and the mean cost of each subset at each task."""
+def _members(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Returns the members of the team: all names, or without those of one agent beside a team."""
+    names = dict.fromkeys(m for each in outcomes if each.setting != "solo" for m in each.members)
+    return tuple(names or dict.fromkeys(m for each in outcomes for m in each.members))
+
+
+def _by_task(outcomes: Sequence[Outcome], members: Sequence[str]) -> tuple[Table, Table]:
+    """Returns the mean score and the mean cost of each subset of the members at each task."""
+    team = set(members)
     scores: dict[str, dict[Subset, list[float]]] = defaultdict(lambda: defaultdict(list))
     costs: dict[str, dict[Subset, list[float]]] = defaultdict(lambda: defaultdict(list))
     for each in outcomes:
-        if each.members:
+        if each.members and team.issuperset(each.members):
             scores[each.task][frozenset(each.members)].append(each.score)
-            if each.budget is not None:
-                costs[each.task][frozenset(each.members)].append(each.budget)
+            if each.cost is not None:
+                costs[each.task][frozenset(each.members)].append(each.cost)
     scored, spent = (
         {t: {s: float(np.mean(v)) for s, v in of.items()} for t, of in sorted(table.items())}
         for table in (scores, costs)
@@ -333,10 +360,12 @@ def _why_no_shapley(scores: Table, members: Sequence[str]) -> str:
 
 
 def _missing(scores: Table, members: Sequence[str]) -> list[str]:
-    if len(members) > MOST_MEMBERS:
-        return []
-    done = {subset for of in scores.values() for subset in of}
-    return ["+".join(m for m in members if m in s) for s in _subsets(members) if s not in done]
+    """Returns the subsets that no task has, of those that are used, the largest first."""
+    everybody, done = frozenset(members), {subset for of in scores.values() for subset in of}
+    used = [everybody, *(everybody - {member} for member in members)]
+    if len(members) <= MOST_MEMBERS:
+        used = _subsets(members)[::-1]
+    return ["+".join(m for m in members if m in s) for s in used if s not in done]
 
 
 def _effect(gaps: Floats, margin: float, level: float, rng: np.random.Generator) -> Effect:
@@ -345,12 +374,17 @@ def _effect(gaps: Floats, margin: float, level: float, rng: np.random.Generator)
     decision = {"better": "helps", "worse": "hurts"}.get(made.decision, "cannot tell")
     if decision == "cannot tell" and -margin < interval.low and interval.high < margin:
         decision = "no effect"
-    needed = made.more
-    if interval.low > 0 or interval.high < 0:  # so few tasks that no test can be significant
-        needed = max(1, ceil(log2(2 / (1 - level))) - interval.n)
+    needed = None
+    if decision == "cannot tell":
+        needed = more_tasks(
+            gaps,
+            lambda low, high, tested: (
+                (tested and (low > 0 or high < 0)) or (-margin < low and high < margin)
+            ),
+            level,
+        )
     return Effect(value=interval.value, low=interval.low, high=interval.high, n=interval.n,
-                  p=made.p, decision=decision,
-                  tasks_needed=needed if decision == "cannot tell" else None)  # fmt: skip
+                  p=made.p, decision=decision, tasks_needed=needed)  # fmt: skip
 
 
 def _covers(scores: Table, members: Sequence[str]) -> list[Cover]:

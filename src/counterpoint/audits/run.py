@@ -23,7 +23,7 @@ from counterpoint.audits import (
     worth,
 )
 from counterpoint.audits.across import Tally
-from counterpoint.audits.base import Audit, Row, quote
+from counterpoint.audits.base import Audit, Row, outcome_of, quote
 from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
 from counterpoint.audits.transcript import MOST_ROWS, episode_row, transcript
@@ -90,7 +90,7 @@ def audit(
     agents: set[str] = set()
     events, timelines, own = 0, list[Timeline](), list[Outcome]()
     listed, late = list[EpisodeRow](), 0
-    shelf, tally, later = CaseShelf(), Tally(), dict[str, Timeline]()
+    shelf, tally, later, outside = CaseShelf(), Tally(), dict[str, Timeline](), 0
     for episode in episodes:
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
@@ -115,9 +115,10 @@ def audit(
             later[episode.id] = timeline(episode)
             if len(later) > MOST_TIMELINES:
                 later = {name: kept for name, kept in later.items() if name in shelf.shown()}
-        if not outcomes and episode.success is not None and episode.task:
-            setting = "team" if len(episode.agents) > 1 else "solo"
-            own.append(Outcome(episode.task, setting, episode.agents, episode.success))
+        outcome = None if outcomes else outcome_of(episode)
+        if outcome is not None:
+            own.append(outcome)
+        outside += episode.success is not None and not 0 <= episode.success <= 1
     findings = [f for each in chosen for f in each.conclude(rows[each.name], outcomes or own)]
     timelines += [kept for name, kept in later.items() if name in shelf.shown()]
     return AuditResult(
@@ -138,8 +139,16 @@ def audit(
         associations=tally.associations(),
         agreements=tally.label_agreements(),
         score_means=tally.score_means(),
-        skipped=[],
+        skipped=_outside(outside, formats.total()),
     )
+
+
+def _outside(count: int, episodes: int) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"{count} of {episodes} episodes have a success outside 0 to 1; it is no outcome of a task"
+    ]
 
 
 def _badness(row: EpisodeRow) -> tuple[float, float, float, float]:
@@ -177,6 +186,8 @@ def audit_logs(
     result = audit(episodes, outcomes, only, source=path.name, on_transcript=on_transcript)
     if result.episodes == 0:
         raise SettingError(f"got no episode in {path}; wanted a log of a team")
+    for line in result.skipped:
+        notes.add(line)
     return structs.replace(result, warning=notes.warning, skipped=notes.lines)
 
 

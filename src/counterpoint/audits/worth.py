@@ -19,14 +19,13 @@ from counterpoint.audits.base import (
     Audit,
     Row,
     estimated,
-    mean_interval,
     mean_scores,
     mean_share,
     share,
     unknown,
 )
 from counterpoint.records import Finding, Outcome
-from counterpoint.stats import Estimate
+from counterpoint.stats import Estimate, paired_decision
 
 NAME = "worth"
 FEWEST = 5
@@ -75,7 +74,9 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
         findings.append(unknown(NAME, "team_minus_solo", why, len(both)))
     else:
         gaps = np.array([team[task] - solo[task] for task in both])
-        findings.append(_gap("team_minus_solo", gaps, f"team less one agent{_budgets(outcomes)}"))
+        findings.append(
+            _gap("team_minus_solo", gaps, f"team less one agent{_cost_ratio(outcomes)}")
+        )
     return [*findings, *_ideas(outcomes)]
 
 
@@ -124,25 +125,26 @@ def best_member(scores: Floats) -> Floats:
     return best
 
 
-def _budgets(outcomes: Sequence[Outcome]) -> str:
+def _cost_ratio(outcomes: Sequence[Outcome]) -> str:
     team, solo = (
-        [each.budget for each in outcomes if each.setting == setting and each.budget is not None]
+        [each.cost for each in outcomes if each.setting == setting and each.cost is not None]
         for setting in ("team", "solo")
     )
     if not team or not solo:
-        return "; budgets are not known, so they may differ"
+        return "; costs are not known, so they may differ"
     ratio = float(np.mean(team) / max(float(np.mean(solo)), 1e-12))
-    return f", at {ratio:.2f} times its budget"
+    return f", at {ratio:.2f} times its cost"
 
 
 def _gap(name: str, gaps: Floats, reason: str, at_most: bool = False) -> Finding:
-    """Returns a paired difference over tasks; found if all of the interval is below 0.
+    """Returns a paired difference over tasks; found if `stats.paired_decision` says worse.
 
     A difference that cannot be above 0, or below it, is a measurement.
     """
-    interval, null = mean_interval(gaps), None if at_most else 0.0
-    is_found = interval.high < 0 and not at_most
-    return estimated(NAME, name, interval, null, is_found, reason, below=True)
+    made = paired_decision(gaps, margin=0.0, rng=np.random.default_rng(0))
+    is_found = made.decision == "worse" and not at_most
+    null = None if at_most else 0.0
+    return estimated(NAME, name, made.difference, null, is_found, reason, below=True)
 
 
 def _selection(team: Floats, best: Floats, highest: Floats) -> Finding:

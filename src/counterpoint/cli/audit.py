@@ -53,10 +53,9 @@ class Watch:
         audit, _, name = text.removesuffix(TEAM).partition(".")
         if audit not in AUDITS:
             raise SettingError(f"got --fail-on {text}{choices(audit, AUDITS)}")
-        names = [finding.name for finding in AUDITS[audit].conclude([], [])]
-        if name and name not in names:
-            wanted = ", ".join(f"{audit}.{each}" for each in names)
-            raise SettingError(f"got --fail-on {text}; wanted {audit} or one of {wanted}")
+        names = [f"{audit}.{finding.name}" for finding in AUDITS[audit].conclude([], [])]
+        if name and f"{audit}.{name}" not in names:
+            raise SettingError(f"got --fail-on {text}{choices(f'{audit}.{name}', names)}")
         return cls(audit, name, text.endswith(TEAM))
 
     def fails(self, finding: Finding) -> bool:
@@ -89,7 +88,7 @@ class Audit:
     audits are listed."""
     outcomes: Path | None = None
     """A table with the scores of one agent, of isolated members and of the team on each task (CSV
-    or JSON lines: task, setting, score, members, budget, answer)."""
+    or JSON lines: task, setting, score, members, cost, answer)."""
     only: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg()] = ()
     """An audit to run; may be repeated. Default: all audits."""
     fail_on: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg()] = ()
@@ -123,6 +122,11 @@ class Audit:
         if self.serve and (self.out or self.fail_on):
             raise SettingError("got --serve with --out or --fail-on; wanted one of them at a time")
         watched = [Watch.of(name) for name in self.fail_on]
+        if self.only and (idle := [one.audit for one in watched if one.audit not in self.only]):
+            raise SettingError(
+                f"got --fail-on {idle[0]} without --only {idle[0]}; an audit that does not run "
+                "finds nothing"
+            )
         for file in self.export:
             ending_of(file)
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []

@@ -147,7 +147,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
     }  # fmt: skip
     try:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read {path} ({reason}); wanted a TOML file") from error
     if type(config.get("seconds")) is int:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from msgspec.structs import replace
 
 from counterpoint.audits.outcomes import MARGIN, compare_outcomes, contribution, read_scores
 from counterpoint.cli.import_logs import NotePrinter
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import finish, first_step
 from counterpoint.errors import SettingError
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import Outcome
 from counterpoint.report.terminal.outcomes import contribution_parts, outcomes_parts
+from counterpoint.report.toolkit.numerals import counted
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class CompareOutcomes:
         """Reads, compares, saves and prints."""
         _check(self.margin)
         result = compare_outcomes(read_outcomes(self.file), self.margin, self.file.name)
-        finish(result, outcomes_parts, self.out, self.json)
+        then = first_step(replace(result, source=str(self.file)))
+        finish(result, outcomes_parts, self.out, self.json, then)
         return 0
 
 
@@ -74,9 +77,12 @@ class Contribution:
         _check(self.margin)
         printer = NotePrinter()
         outcomes: list[Outcome] = read_scores(self.file, printer)
+        if nameless := sum(not each.members for each in outcomes):
+            printer(f"{nameless} of {counted(len(outcomes), 'row')} without members left out")
         printer.finish()
-        finish(contribution(outcomes, self.margin, self.file.name), contribution_parts, self.out,
-               self.json)  # fmt: skip
+        result = contribution(outcomes, self.margin, self.file.name)
+        then = first_step(replace(result, source=str(self.file)))
+        finish(result, contribution_parts, self.out, self.json, then)
         return 0
 
 

@@ -98,8 +98,14 @@ def finish(
 
 
 def first_step(result: Result) -> str:
-    """Returns the most useful line to go on with after a result; empty if nothing follows."""
-    return next((step.line for step in next_steps(result)), "")
+    """Returns the most useful line to go on with after a result, behind what it needs first.
+
+    It is empty if nothing follows.
+    """
+    step = next(iter(next_steps(result)), None)
+    if step is None:
+        return ""
+    return f"{step.before}, then {step.line}" if step.before else step.line
 
 
 def command_line(*words: object) -> str:

@@ -11,14 +11,12 @@ a value.
 
 from __future__ import annotations
 
-import math
 from typing import Any
-
-import msgspec
 
 from counterpoint.errors import LogError
 from counterpoint.readers.build import Format, finite, list_of, object_of
 from counterpoint.records import Episode, Event
+from counterpoint.results.parts import encode_json
 
 SCHEMA = 1
 _TEXTS = ("tool", "call", "error", "finish")
@@ -49,7 +47,7 @@ def encode(episode: Episode) -> bytes:
     for name in ("ending", "scores", "labels", "doubts"):
         if value := getattr(episode, name):
             whole[name] = value
-    return msgspec.json.encode(whole) + b"\n"
+    return encode_json(whole) + b"\n"
 
 
 def decode(line: Any, where: str) -> Episode:
@@ -70,10 +68,8 @@ def decode(line: Any, where: str) -> Episode:
         agents = tuple(dict.fromkeys(e.agent for e in events))
     tools = _names(line, "tools", where)
     success = line.get("success")
-    if success is not None and (isinstance(success, bool) or not isinstance(success, int | float)):
-        raise LogError(f"{where}, success: got {type(success).__name__}; wanted a number or null")
-    if success is not None and not math.isfinite(success):
-        raise LogError(f"{where}, success: got {success}; wanted a finite number or null")
+    if success is not None and finite(success) is None:
+        raise LogError(f"{where}, success: got {success!r:.40}; wanted a finite number or null")
     meta = object_of(line.get("meta") or {}, f"{where}, meta")
     name, run, task, ending = (_text(line, f, where) for f in ("id", "run", "task", "ending"))
     success = None if success is None else float(success)
@@ -101,7 +97,7 @@ def of_update(line: Any, where: str) -> list[Episode]:
         success, count = item.get("success"), item.get("count", 1)
         if not isinstance(count, int) or not 0 < count <= 1_000_000:
             raise LogError(f"{at}, count: got {count!r}; wanted a whole number from 1")
-        success = float(success) if isinstance(success, int | float) else None
+        success = float(success) if isinstance(success, bool) else finite(success)
         meta = {"format": "counterpoint training"}
         name, run = f"{step}-{i}", str(step)
         episodes += [Episode(name, events, agents, (), run, task, success, meta)] * count

@@ -11,7 +11,6 @@ beside the run.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from typing import Any, BinaryIO
 
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.judge.present import Candidate, Group
-from counterpoint.readers.build import list_of
+from counterpoint.readers.build import finite, list_of
 from counterpoint.readers.episodes import events_in
 from counterpoint.readers.lines import json_lines
 from counterpoint.readers.messages import events_of, members_of, parse_messages
@@ -157,6 +156,7 @@ def _events(where: str, run: Any) -> tuple[tuple[Event, ...], tuple[str, ...], t
 def _number(where: str, key: str, value: Any) -> float:
     if isinstance(value, bool):
         return float(value)
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    number = finite(value)
+    if number is None:
         raise LogError(f"{where}, {key}: got {value!r:.60}; wanted a finite number")
-    return float(value)
+    return number

@@ -75,7 +75,7 @@ def read_mapping(path: Path) -> Names:
         if names.message is None and (names.call or names.kinds or names.episode != EpisodePaths()):
             raise ValueError("there are tables with paths, and no table message")
         return names
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         wanted = (
             "a TOML file with lists agents, tools and ignore, and tables rename, episode, message, "
             "call and kinds"

@@ -1,13 +1,15 @@
 """Tables of outcomes: the scores of one agent, of isolated members and of a team at each task.
 
-A table is CSV with a header, or JSON lines: `task`, `setting` (solo, team, isolated), `score` from
-0 to 1, and if known `members` (names with `;` between), `budget` (or `cost`), `answer`. If there is
-no setting, one member worked in isolation, and several are a team.
+A table is CSV with a header (separated by commas, semicolons or tabs), or JSON lines: `task`,
+`setting` (solo, team, isolated), `score` from 0 to 1, and if known `members` (names with `;`
+between), `cost`, `answer`. `budget` is an earlier name of `cost`. If there is no setting, one
+member worked in isolation, and several are a team.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +21,8 @@ from counterpoint.records import Outcome
 from counterpoint.settings import split_list
 
 LARGEST = 256 * 2**20
+SEPARATORS = (",", ";", "\t")
+COSTS = ("cost", "budget")
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
@@ -40,7 +44,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
 
 
 def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         where = f"{path}, line {number}"
         if line.strip():
             row = json_value(line.encode(), where)
@@ -50,39 +54,55 @@ def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-    reader = csv.DictReader(text.splitlines())
-    columns = set(reader.fieldnames or ())
-    if not ({"task", "score"} <= columns and columns & {"setting", "members"}):
-        raise LogError(
-            f"{path}: got columns {', '.join(reader.fieldnames or ())[:80]}; wanted task, score, "
-            "setting or members, and maybe budget, answer"
-        )
-    for number, row in enumerate(reader, 2):
-        yield f"{path}, line {number}", row
+    header = text.partition("\n")[0]
+    separator = max(SEPARATORS, key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        if not ({"task", "score"} <= set(columns) and {"setting", "members"} & set(columns)):
+            raise LogError(
+                f"{path}: got columns {', '.join(columns)[:80] or 'without names'}; wanted task, "
+                "score, setting or members, and maybe cost, answer"
+            )
+        if len(set(columns)) < len(columns):
+            raise LogError(f"{path}: got a column twice in {', '.join(columns)[:80]}; wanted once")
+        for cells in reader:
+            where = f"{path}, line {reader.line_num}"
+            if len(cells) > len(columns):
+                raise LogError(
+                    f"{where}: got {len(cells)} cells in {len(columns)} columns; wanted a cell "
+                    f"with {separator!r} in quotation marks"
+                )
+            if any(cell.strip() for cell in cells):
+                yield where, dict(zip(columns, cells, strict=False))
+    except csv.Error as error:
+        raise LogError(f"{path}, line {reader.line_num}: {error}; wanted CSV") from None
 
 
-def _outcome(where: str, row: Any) -> Outcome:
+def _outcome(where: str, row: Mapping[str, Any]) -> Outcome:
     for name in ("task", "score"):
         if row.get(name) in (None, ""):
             raise LogError(f"{where}, {name}: got nothing; wanted a value")
-    score = _number(where, "score", row["score"])
-    if not 0 <= score <= 1:
-        raise LogError(f"{where}, score: got {score:g}; wanted a number from 0 to 1")
     members = row.get("members") or ()
     if isinstance(members, str):
         members = split_list(members, ";")
+    if not isinstance(members, list | tuple):
+        raise LogError(f"{where}, members: got {members!r:.40}; wanted names with ; between")
     setting = row.get("setting")
     if setting in (None, ""):
         if not members:
             raise LogError(f"{where}: got neither setting nor members; wanted one of them")
         setting = "isolated" if len(members) == 1 else "team"
-    budget = next((row[n] for n in ("budget", "cost") if row.get(n) not in (None, "")), None)
-    answer = row.get("answer")
+    costs = {_number(where, n, row[n]) for n in COSTS if row.get(n) not in (None, "")}
+    if len(costs) > 1:
+        raise LogError(f"{where}: got a cost and another budget; wanted cost alone")
+    cost = next(iter(costs), None)
+    if cost is not None and cost < 0:
+        raise LogError(f"{where}, cost: got {cost:g}; wanted a number of 0 or more")
+    score, answer = _number(where, "score", row["score"]), row.get("answer")
     try:
-        budget = None if budget in (None, "") else _number(where, "budget", budget)
-        answer = None if answer in (None, "") else str(answer)
-        return Outcome(str(row["task"]), str(setting), tuple(map(str, members)), score,
-                       budget, answer)  # fmt: skip
+        return Outcome(str(row["task"]), str(setting), tuple(map(str, members)), score, cost,
+                       None if answer in (None, "") else str(answer))  # fmt: skip
     except LogError as error:
         raise LogError(f"{where}: {error}") from None
 
@@ -90,7 +110,7 @@ def _outcome(where: str, row: Any) -> Outcome:
 def _number(where: str, name: str, value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a number") from None
     if not math.isfinite(number):
         raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a finite number")

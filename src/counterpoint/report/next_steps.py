@@ -42,6 +42,8 @@ class NextStep:
     """What the line does, in a few words."""
     line: str
     """A command, or a line of Python."""
+    before: str = ""
+    """What a person has to do first, if the line needs it."""
 
 
 def next_steps(result: Result) -> list[NextStep]:
@@ -92,7 +94,8 @@ def _audit(result: AuditResult) -> list[NextStep]:
         line = f"counterpoint audit {source} --fail-on {first.audit}.{first.name}"
         return [NextStep("In your tests: exit with status 1 if it is found", line)]
     line = f"counterpoint audit {source} --outcomes outcomes.csv"
-    return [NextStep("Give outcomes, and the team is compared with its members", line)]
+    before = "write a table of task, setting, score, members, cost and answer"
+    return [NextStep("Compare the team with its members and with one agent", line, before)]
 
 
 def _folder(result: FolderResult) -> list[NextStep]:
@@ -153,7 +156,8 @@ def _topology(result: TopologyResult) -> list[NextStep]:
 def _outcomes(result: OutcomesResult) -> list[NextStep]:
     source = shlex.quote(result.source)
     line = f"counterpoint contribution {source}"
-    return [NextStep("Which member adds what, if the table names the members", line)]
+    before = "" if result.left_out else "add rows of the team without each member (column members)"
+    return [NextStep("See which member adds what", line, before)]
 
 
 def _contribution(result: ContributionResult) -> list[NextStep]:

@@ -22,7 +22,8 @@ class Effect(Part, frozen=True, kw_only=True):
     decision: str
     """`helps`, `hurts`, `no effect` (within the margin) or `cannot tell`."""
     tasks_needed: int | None = None
-    """About how many more tasks would decide; None if it is decided, or if no number would do."""
+    """About how many more tasks would decide with probability 0.8; None if it is decided, or if no
+    number would do."""
 
 
 class MemberContribution(Part, frozen=True, kw_only=True):
@@ -67,9 +68,10 @@ class ContributionResult(Result, frozen=True, kw_only=True, tag="counterpoint.co
     covers: list[Cover]
     """The pairs for which it can be computed, substitutes first."""
     missing: list[str]
-    """Subsets of the team that no task has, as names joined by `+`; the first ones."""
+    """Subsets of the team that no task has, as names joined by `+`, the largest first; the first 20
+    of them. Of a team of more than 10 members only those that leave out one member or none."""
     missing_total: int
-    """Number of subsets that no task has."""
+    """Number of such subsets."""
 
     def __post_init__(self) -> None:
         expect(len(self.members) > 1, "members", "at least two members")

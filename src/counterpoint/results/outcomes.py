@@ -37,7 +37,8 @@ class Compared(Part, frozen=True, kw_only=True):
     decision: str
     """`better`, `not worse` (within the margin), `worse` or `cannot tell`: the team."""
     tasks_needed: int | None = None
-    """About how many more tasks would decide; None if it is decided, or if no number would do."""
+    """About how many more tasks would decide with probability 0.8; None if it is decided, or if no
+    number would do."""
 
 
 class OutcomesResult(Result, frozen=True, kw_only=True, tag="counterpoint.outcomes/1"):
@@ -62,6 +63,8 @@ class OutcomesResult(Result, frozen=True, kw_only=True, tag="counterpoint.outcom
     """Mean cost of the team over that of one agent, on the same tasks."""
     findings: list[Finding] = field(default_factory=list)
     """What else the table shows: whatever it has the data for."""
+    left_out: int | None = None
+    """Number of members with and without whom the team did tasks enough for their contribution."""
 
     def __post_init__(self) -> None:
         expect(bool(self.compared), "compared", "at least one comparison")

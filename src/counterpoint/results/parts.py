@@ -6,9 +6,10 @@ A result is a frozen value. Its JSON is its encoding: the keys are the names of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 Settings = dict[str, Any]
@@ -48,3 +49,24 @@ def expect(holds: bool, path: str, wanted: str) -> None:
     """
     if not holds:
         raise ValueError(f"Expected {wanted} - at `$.{path}`")
+
+
+def encode_json(value: object, enc_hook: Callable[[Any], Any] | None = None) -> bytes:
+    """Returns JSON of what a log or the name of a file may hold.
+
+    Half of a surrogate pair, which is no text, becomes `?`.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=enc_hook)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable(msgspec.to_builtins(value, enc_hook=enc_hook)))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(each) for each in value]
+    return value

@@ -17,7 +17,7 @@ from counterpoint.results.folder import FolderResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.outcomes import OutcomesResult
-from counterpoint.results.parts import Document, Result
+from counterpoint.results.parts import Document, Result, encode_json
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
@@ -55,7 +55,7 @@ def document_of(value: object) -> Any:
 
 def encode(result: Result) -> bytes:
     """Returns the result as JSON."""
-    return msgspec.json.encode(result, enc_hook=_plain)
+    return encode_json(result, enc_hook=_plain)
 
 
 def _plain(value: object) -> object:

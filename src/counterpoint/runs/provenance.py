@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from counterpoint import __version__
-from counterpoint.results.parts import Settings
+from counterpoint.results.parts import Settings, encode_json
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             TypeError, ValueError, OverflowError: JSON cannot hold the configuration.
         """
-        return msgspec.json.format(msgspec.json.encode(self))
+        return msgspec.json.format(encode_json(self))
 
 
 def provenance(config: Settings, kind: str | UnsetType = UNSET) -> RunFile:

@@ -21,6 +21,7 @@ from counterpoint.stats.estimate import (
 from counterpoint.stats.paired import (
     PairedDecision,
     bounded_difference,
+    more_tasks,
     paired_decision,
 )
 from counterpoint.stats.rates import (
@@ -57,6 +58,7 @@ __all__ = [
     "interquartile_mean",
     "interquartile_means",
     "means",
+    "more_tasks",
     "paired_decision",
     "paired_difference",
     "paired_t_test",

@@ -8,6 +8,7 @@ it adds half a task to each of the four outcomes of a pair, so that ties alone a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike
 from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
 from counterpoint.stats.checks import confidence, finite_array
+from counterpoint.stats.decision import POWER
 from counterpoint.stats.estimate import Estimate
 from counterpoint.stats.significance import sign_flip_test
 
@@ -43,8 +45,8 @@ class PairedDecision:
     p: float
     """Two-sided p-value of the sign-flip test that there is no difference."""
     more: int | None
-    """About how many more tasks would decide if the mean and the variance stay as they are; None
-    where it is decided, or where that would take more than a million tasks."""
+    """About how many more tasks would decide, as `more_tasks` says; None where it is decided, or
+    where that would take more than a million tasks."""
 
 
 def bounded_difference(differences: ArrayLike, level: float = 0.95) -> Estimate:
@@ -100,27 +102,55 @@ def paired_decision(
         decision = "worse"
     elif interval.low > -margin:
         decision = "not worse"
-    more = _more(values, margin, level) if decision == "cannot tell" else None
+    more = None
+    if decision == "cannot tell":
+        more = more_tasks(
+            values, lambda low, high, tested: low > -margin or (tested and high < 0), level
+        )
     return PairedDecision(decision, interval, p, more)
 
 
-def _more(values: Floats, margin: float, level: float) -> int | None:
-    """Returns about how many more tasks make the interval narrow enough for a decision."""
-    mean, square = float(values.mean()), float((values**2).mean())
+def more_tasks(
+    differences: ArrayLike, decides: Callable[[float, float, bool], bool], level: float = 0.95
+) -> int | None:
+    """Returns about how many more tasks decide with probability `POWER`.
 
-    def decides(n: int) -> bool:
-        low, high = _ends(mean, square, n, level)
-        return low > -margin or high < 0
+    It assumes that the mean, the variance and the share of ties of the new tasks are those of the
+    tasks so far, which stay in the table.
 
-    few, many = len(values), 2 * len(values)
-    while not decides(many):
+    Args:
+        differences: [n] first score less second score of each task, from -1 to 1.
+        decides: whether an interval decides, by its lower end, its upper end, and whether enough
+            tasks are untied for a significant sign-flip test.
+        level: the share that the interval aims to cover.
+
+    Returns:
+        None where that would take more than a million tasks.
+
+    Raises:
+        StatisticsError: as `bounded_difference`.
+    """
+    confidence(level)
+    values = _bounded(differences)
+    n, mean, square = len(values), float(values.mean()), float((values**2).mean())
+    untied = float(np.mean(values != 0))
+    fewest = math.log2(2 / (1 - level))  # untied tasks: 2 / 2^n is the smallest p of the test
+    chance = NormalDist().inv_cdf(POWER) * math.sqrt(max(square - mean**2, 0.0))
+
+    def is_enough(more: int) -> bool:
+        low, high = _ends(mean, square, n + more, level)
+        reach = chance * math.sqrt(more) / (n + more)  # of the mean, by which tasks are new
+        return decides(low - reach, high + reach, (n + more) * untied >= fewest)
+
+    few, many = 0, 1
+    while not is_enough(many):
         few, many = many, 2 * many
         if few > MOST_NEEDED:
             return None
     while many - few > 1:
         middle = (few + many) // 2
-        few, many = (few, middle) if decides(middle) else (middle, many)
-    return many - len(values)
+        few, many = (few, middle) if is_enough(middle) else (middle, many)
+    return many
 
 
 def _ends(mean: float, square: float, n: int, level: float) -> tuple[float, float]:

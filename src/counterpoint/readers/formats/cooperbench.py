@@ -78,7 +78,8 @@ def cooperbench(folder: Path, load: Load) -> Episode:
             timed.append((_time(message), len(timed), {
                 "agent": message["from"], "kind": "message",
                 "text": str(message.get("message") or ""), "to": (str(to),) if to else (),
-                "meta": {"feature": message.get("feature_id")}, "seconds": _seconds(message),
+                "meta": {"feature": message.get("feature_id")},
+                "seconds": finite(message.get("timestamp")),
             }))  # fmt: skip
     costs: dict[str, Json] = {}
     received = 0
@@ -104,7 +105,7 @@ def cooperbench(folder: Path, load: Load) -> Episode:
                 "agent": who if role == "assistant" else ENVIRONMENT,
                 "kind": "action" if role == "assistant" else "message", "text": text,
                 "tool": "step", "to": () if role == "assistant" else (who,),
-                "seconds": _seconds(message),
+                "seconds": finite(message.get("timestamp")),
             }))  # fmt: skip
     timed.sort(key=lambda each: each[:2])
     events = tuple(Event(t=t, **each) for t, (_, _, each) in enumerate(timed))
@@ -148,13 +149,8 @@ def _success(graded: Any) -> float | None:
 
 
 def _time(message: Any) -> float:
-    at = message.get("timestamp")
-    return float(at) if isinstance(at, int | float) and not isinstance(at, bool) else float("inf")
-
-
-def _seconds(message: Any) -> float | None:
-    at = _time(message)
-    return at if math.isfinite(at) else None
+    at = finite(message.get("timestamp"))
+    return math.inf if at is None else at
 
 
 def _list(value: Any, path: Path) -> list[Any]:

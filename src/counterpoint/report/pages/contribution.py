@@ -35,7 +35,6 @@ def contribution_page(result: ContributionResult) -> Page:
         for name, member in result.members.items()
         if (e := shown_effect(member)) is not None
     ]  # fmt: skip
-    subsets = 2 ** len(result.members) - 1
     return Page(
         template="contribution.html",
         title=f"{result.source}: who adds what",
@@ -52,7 +51,7 @@ def contribution_page(result: ContributionResult) -> Page:
                 Fact("Whole team", fixed(result.team, 3), "mean score"),
                 Fact("Members decided", f"{sum(e.decision != 'cannot tell' for e in known)}",
                      f"of {len(result.members)}"),
-                Fact("Subsets tried", str(subsets - result.missing_total), f"of {subsets}"),
+                Fact("Subsets missing", str(result.missing_total), "of the team"),
             ),
         ),
         definitions=DEFINITIONS,

@@ -78,7 +78,7 @@ def outcomes_headline(result: OutcomesResult) -> str:
     first = result.compared[0]
     price = _price(result) if first.against == "one agent" else ""
     if first.decision == "cannot tell":
-        more = f"; {first.tasks_needed} more tasks would" if first.tasks_needed else ""
+        more = f"; about {first.tasks_needed} more tasks would" if first.tasks_needed else ""
         scores = f"{fixed(first.team, 2)} against {fixed(first.other, 2)}"
         return f"Cannot tell: {scores}{price}{more}."
     return f"The team is {first.decision} than {first.against}{price}."
@@ -172,5 +172,6 @@ DEFINITIONS = (
     Definition("cost-per-success", "Cost per success",
                "The cost of all tasks over the sum of their scores, in the unit of the table."),
     Definition("needed", "More tasks needed",
-               "As many as make the interval narrow enough, if the mean and the variance stay."),
+               "So many decide with probability 0.8, if the mean and the variance stay as they "
+               "are."),
 )  # fmt: skip
