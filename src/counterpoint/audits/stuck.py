@@ -229,10 +229,10 @@ def repeated_calls(
     since: dict[tuple[str, tuple[str, str], str], list[int]] = {}
     seen: set[tuple[str, tuple[str, str], str]] = set()
     latest: dict[tuple[str, tuple[str, str]], str] = {}
-    found: list[tuple[tuple[str, tuple[str, str]], str, list[int]]] = []
+    repeated: list[tuple[tuple[str, tuple[str, str]], str, list[int]]] = []
 
     def close() -> None:
-        found.extend((k[:2], k[2], at) for k, at in since.items() if len(at) >= TIMES)
+        repeated.extend((k[:2], k[2], at) for k, at in since.items() if len(at) >= TIMES)
         since.clear()
 
     for event in mine:
@@ -247,7 +247,7 @@ def repeated_calls(
         since.setdefault(key, []).append(event.t)
     close()
     cases = []
-    for who, result, at in found:
+    for who, result, at in repeated:
         first = episode.events[at[0]]
         if latest[who] == result and not handed_to(first):
             what = f"{first.tool or 'the same call'} {len(at)} times"
@@ -261,7 +261,7 @@ def ping_pong(episode: Episode, mine: Sequence[Event]) -> list[Case]:
     cases, at = list[Case](), list[int]()
     pair: frozenset[str] = frozenset()
     last: tuple[str, str] | None = None
-    said: set[tuple[str, str]] = set()
+    texts: set[tuple[str, str]] = set()
     for event in mine:
         to = handed_to(event)
         if to:
@@ -273,8 +273,8 @@ def ping_pong(episode: Episode, mine: Sequence[Event]) -> list[Case]:
                 at, pair = [], frozenset(now)
             at.append(event.t)
             last = now
-        elif event.kind != "message" or (event.agent, event.text) not in said:
-            said.add((event.agent, event.text))
+        elif event.kind != "message" or (event.agent, event.text) not in texts:
+            texts.add((event.agent, event.text))
             if event.kind != "message" or len(event.text) >= SHORTEST:
                 cases += _ping_pong(episode, at)
                 at, pair, last = [], frozenset(), None

@@ -20,7 +20,7 @@ from counterpoint.errors import OutputError, RunError
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
 from counterpoint.report.terminal.layout import Paragraph
-from counterpoint.results import Result, document_of, encode
+from counterpoint.results import ComparisonResult, Result, document_of, encode
 from counterpoint.results.saved import RESULTS
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
@@ -92,20 +92,30 @@ def finish(
     if page:
         say(f"report: {page}")
     if not then and isinstance(document, Result):
-        then = first_step(document)
+        then = first_step(document, out)
     if then and not json:
         say(f"next: {then}")
 
 
-def first_step(result: Result) -> str:
+def first_step(result: Result, out: Path | None = None) -> str:
     """Returns the most useful line to go on with after a result, behind what it needs first.
 
     It is empty if nothing follows.
+
+    Args:
+        result: the result.
+        out: where it was saved: the same comparison with more seeds goes on there.
     """
     step = next(iter(next_steps(result)), None)
     if step is None:
         return ""
-    return f"{step.before}, then {step.line}" if step.before else step.line
+    line = step.line
+    if isinstance(result, ComparisonResult) and line.startswith("counterpoint compare ") and out:
+        line += f" --out {shlex.quote(str(out))}"
+    path = os.environ.get("PYTHONPATH")
+    if path and line.startswith("counterpoint ") and ":" in str(getattr(result, "world", "")):
+        line = f"PYTHONPATH={shlex.quote(path)} {line}"  # a world of one's own is imported from it
+    return f"{step.before}, then {line}" if step.before else line
 
 
 def command_line(*words: object) -> str:

@@ -116,7 +116,7 @@ def custom_format(tables: Tables, note: Callable[[str], object]) -> SessionForma
 
 
 @dataclass
-class _Found:
+class _Match:
     """Values of one episode."""
 
     about: Sequence[tuple[Any, str]]
@@ -152,7 +152,7 @@ class _Reader:
         self.missed.clear()
         self.kinds.clear()
         self.spoken = 0
-        episodes = [self._episode(found, name) for found in self._episodes(lines)]
+        episodes = [self._episode(match, name) for match in self._episodes(lines)]
         where = lines[0].path if lines else name
         if self.missed["message.agent"] == self.spoken:
             agent = self.tables.message.agent
@@ -168,13 +168,13 @@ class _Reader:
             self.note(f"{where}: {how}: {times} of the kind {word!r}")
         yield from episodes
 
-    def _episodes(self, lines: Sequence[Line]) -> list[_Found]:
+    def _episodes(self, lines: Sequence[Line]) -> list[_Match]:
         """Returns the objects and the messages of each episode."""
         table = self.tables.episode
         if not table.each and not table.messages:
             values = [pair for line in lines for pair in _elements(line)]
-            return self._grouped(values) if table.by else [_Found(values, values)]
-        found: list[_Found] = []
+            return self._grouped(values) if table.by else [_Match(values, values)]
+        matches: list[_Match] = []
         for line in lines:
             (each,) = self.paths.get("episode.each", [()])
             for i, value in enumerate(values_at(line.value, each)):
@@ -182,17 +182,17 @@ class _Reader:
                 (path,) = self.paths.get("episode.messages", [()])
                 inner = [(message, f"{where}, message {n}")
                          for n, message in enumerate(self._messages(value, path))]  # fmt: skip
-                found.append(_Found([(value, where)], inner))
+                matches.append(_Match([(value, where)], inner))
         if table.by:
-            return self._grouped([pair for each in found for pair in each.messages])
-        return found
+            return self._grouped([pair for each in matches for pair in each.messages])
+        return matches
 
     def _messages(self, value: Any, path: Path) -> Iterator[Any]:
         """Yields the messages of an episode, also if the path ends at their list."""
         for each in values_at(value, path):
             yield from each if isinstance(each, list) else [each]
 
-    def _grouped(self, values: Sequence[tuple[Any, str]]) -> list[_Found]:
+    def _grouped(self, values: Sequence[tuple[Any, str]]) -> list[_Match]:
         """Returns the messages by what those of an episode share, in order of their first."""
         groups: dict[str, list[tuple[Any, str]]] = {}
         for value, where in values:
@@ -200,7 +200,7 @@ class _Reader:
             if own is None:
                 self.missed["episode.by"] += 1
             groups.setdefault(text_of(own), []).append((value, where))
-        return [_Found(group, group, own) for own, group in groups.items()]
+        return [_Match(group, group, own) for own, group in groups.items()]
 
     def _first(self, key: str, value: Any) -> Any:
         """Returns the first value at the paths of a key, or None."""
@@ -209,28 +209,28 @@ class _Reader:
                 return each
         return None
 
-    def _fact(self, key: str, found: _Found, last: bool = False) -> tuple[Any, str]:
+    def _fact(self, key: str, match: _Match, last: bool = False) -> tuple[Any, str]:
         """Returns a fact of an episode and its place: the first one, or the last one."""
-        for value, where in reversed(found.about) if last else found.about:
+        for value, where in reversed(match.about) if last else match.about:
             if (fact := self._first(f"episode.{key}", value)) is not None:
                 return fact, where
         return None, ""
 
-    def _episode(self, found: _Found, name: str) -> Episode:
-        events = [event for value, where in found.messages for event in self._events(value, where)]
+    def _episode(self, match: _Match, name: str) -> Episode:
+        events = [event for value, where in match.messages for event in self._events(value, where)]
         outside = [UNKNOWN, *(e["agent"] for e in events if e["kind"] == "message"
                               and e.get("tool") == e["agent"])]  # fmt: skip
-        own = text_of(self._fact("id", found)[0]) or found.id
-        where = found.about[0][1] if found.about else ""
+        own = text_of(self._fact("id", match)[0]) or match.id
+        where = match.about[0][1] if match.about else ""
         if not own and self.tables.episode.each:
             own = f"{name}-{where.rpartition(' ')[2]}"
-        success, at = self._fact("success", found, last=True)
-        gold = self._fact("gold", found)[0]
+        success, at = self._fact("success", match, last=True)
+        gold = self._fact("gold", match)[0]
         return episode(own or name, events, "mapping", outside,
-                       run=text_of(self._fact("run", found)[0]),
-                       task=text_of(self._fact("task", found)[0]), success=self._share(success, at),
+                       run=text_of(self._fact("run", match)[0]),
+                       task=text_of(self._fact("task", match)[0]), success=self._share(success, at),
                        meta={} if gold is None else {"gold": gold},
-                       ending=text_of(self._fact("ending", found, last=True)[0]))  # fmt: skip
+                       ending=text_of(self._fact("ending", match, last=True)[0]))  # fmt: skip
 
     def _share(self, value: Any, where: str) -> float | None:
         """Returns a success from 0 to 1."""
@@ -317,13 +317,13 @@ class _Reader:
         name = f"message.{key}"
         if name not in self.paths:
             return None
-        found = self._first(name, value)
-        if found is None:
+        match = self._first(name, value)
+        if match is None:
             self.missed[name] += 1
             return None
-        number = read(found)
+        number = read(match)
         if number is None:
-            raise self._wrong(name, where, found, "a time" if key == "time" else "a number")
+            raise self._wrong(name, where, match, "a time" if key == "time" else "a number")
         return number
 
     def _wrong(self, key: str, where: str, value: Any, wanted: str) -> LogError:

@@ -52,10 +52,20 @@ def next_steps(result: Result) -> list[NextStep]:
     return steps(result) if steps else []
 
 
-def with_scheme(name: str) -> list[NextStep]:
-    """Returns the lines that use a credit scheme in a trainer and in code of one's own."""
+def with_scheme(name: str, in_steps: bool = False) -> list[NextStep]:
+    """Returns the lines that use a credit scheme in a trainer and in code of one's own.
+
+    Args:
+        name: the scheme.
+        in_steps: whether the team acts in a sequential environment, which TRL does not train in.
+    """
     return [
         NextStep(
+            "In BenchMARL, TorchRL and others (counterpoint.integrations)",
+            f"experiment = Experiment(..., callbacks=[credit_callback({name!r})])",
+        )
+        if in_steps
+        else NextStep(
             "In TRL, verl, TorchRL and others (counterpoint.integrations)",
             f"trainer = with_credit(GRPOTrainer, {name!r})(...)",
         ),
@@ -69,7 +79,7 @@ def _comparison(result: ComparisonResult) -> list[NextStep]:
     decision = result.decision
     name = decision.recommended
     if decision.verdict == "use" and name and result.schemes[name].kind == "scheme":
-        return with_scheme(name)
+        return with_scheme(name, result.kind == "steps")
     line = command({**result.config, "seeds": decision.seeds_needed})
     if decision.verdict == "cannot tell" and decision.seeds_needed and line:
         return [NextStep("Take as many seeds as would tell, with the same settings", line)]

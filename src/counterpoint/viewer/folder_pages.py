@@ -24,7 +24,7 @@ from counterpoint.results.folder import FolderResult, LeftOut
 from counterpoint.runs.status import LOCK
 from counterpoint.viewer.audit_pages import EPISODE, read_page
 from counterpoint.viewer.server import SCRIPT, Response, text_response
-from counterpoint.viewer.survey import Found, Look, Signature, Survey, read_folder
+from counterpoint.viewer.survey import Look, Match, Signature, Survey, read_folder
 
 INDEX = "index.html"
 KEPT_PAGES = 32
@@ -56,7 +56,7 @@ class FolderPages:
             look = self.survey.look()
             if path in ("/", f"/{INDEX}"):
                 return self._list(look)
-            for one in look.found:
+            for one in look.matches:
                 place = "" if one.relative == "." else f"/{one.relative}"
                 if path == f"{place}/{PAGE}":
                     return self._page(one)
@@ -72,7 +72,7 @@ class FolderPages:
             self._index = look.token, Response(render(listed, Live(SCRIPT)).encode())
         return self._index[1]
 
-    def _page(self, one: Found) -> Response:
+    def _page(self, one: Match) -> Response:
         kept = self._pages.pop(one.relative, None)
         if kept is None or kept[0] != one.signature:
             try:
@@ -103,7 +103,7 @@ def draw_pages(
     """
     look = survey.look()
     listed = survey.result(look)
-    old = {quote(os.fsencode(one.relative)): one for one in look.found if _is_old(one)}
+    old = {quote(os.fsencode(one.relative)): one for one in look.matches if _is_old(one)}
     drawing = [entry for entry in listed.entries if entry.address in old]
     drawn, failed = list[str](), dict[str, str]()
     for i, entry in enumerate(drawing):
@@ -124,7 +124,7 @@ def draw_pages(
     return replace(listed, entries=entries, drawn=drawn, left_out=[*listed.left_out, *reasons])
 
 
-def _is_old(one: Found) -> bool:
+def _is_old(one: Match) -> bool:
     files = one.folder.files
     page = files.get(PAGE)
     others = (at.st_mtime_ns for name, at in files.items() if name not in (PAGE, LOCK))

@@ -61,7 +61,7 @@ Signature = tuple[object, ...]
 """It changes if one of the files behind a page does, or if a process begins or ends its work."""
 
 
-class Found(NamedTuple):
+class Match(NamedTuple):
     """A folder that holds a result or a run, as it is now."""
 
     folder: FoundFolder
@@ -73,14 +73,14 @@ class Found(NamedTuple):
 class Look(NamedTuple):
     """What lies in a folder at one moment."""
 
-    found: list[Found]
+    matches: list[Match]
     left_out: list[LeftOut]
     """What is not searched."""
 
     @property
     def token(self) -> str:
         """A text that differs if something in the list or on a page does."""
-        facts = [(one.relative, one.signature) for one in self.found]
+        facts = [(one.relative, one.signature) for one in self.matches]
         digest = hashlib.sha256(repr((facts, self.left_out)).encode("utf-8", "backslashreplace"))
         return digest.hexdigest()[:16]
 
@@ -107,23 +107,23 @@ class Survey:
                 odd.add(path.parent)
 
         folders = find_folders(self.folder, NAMES, skip=SKIPPED, depth=DEPTH, left_out=leave)
-        found = [
-            Found(one, self._relative(one.path), _signature(one))
+        matches = [
+            Match(one, self._relative(one.path), _signature(one))
             for one in folders
             # a file that is a link could lead anywhere, so nothing of its folder is read
             if one.path not in odd and any(mark in one.files for mark in MARKS)
         ]
-        return Look(found, left_out)
+        return Look(matches, left_out)
 
     def _relative(self, path: Path) -> str:
         return os.path.relpath(path, self.folder)
 
     def result(self, look: Look | None = None) -> FolderResult:
         """Returns the list, now or at a moment; only what has changed since the last is read."""
-        found, missing = look or self.look()
+        matches, missing = look or self.look()
         known, entries, holders = {}, list[FolderEntry](), list[str]()
         left_out = [*missing]
-        for one in found:
+        for one in matches:
             before = self._known.get(one.relative)
             fresh = before is None or before[0] != one.signature
             read = _read(one) if before is None or fresh else before[1]
@@ -151,13 +151,13 @@ def _holder(relative: str, holders: Iterable[str]) -> str:
     return visible(inside[-1]) if inside else ""
 
 
-def _signature(found: FoundFolder) -> Signature:
+def _signature(folder: FoundFolder) -> Signature:
     files = ((name, at.st_mtime_ns, at.st_size, at.st_ino)
-             for name, at in sorted(found.files.items()) if name not in (PAGE, LOCK))  # fmt: skip
-    return (*files, LOCK in found.files and is_locked(found.path / LOCK))
+             for name, at in sorted(folder.files.items()) if name not in (PAGE, LOCK))  # fmt: skip
+    return (*files, LOCK in folder.files and is_locked(folder.path / LOCK))
 
 
-def _read(one: Found) -> FolderEntry | LeftOut:
+def _read(one: Match) -> FolderEntry | LeftOut:
     """Returns the row of a folder, or why it has none: a damaged result hides no other."""
     try:
         return _entry(one)
@@ -168,7 +168,7 @@ def _read(one: Found) -> FolderEntry | LeftOut:
     return LeftOut(path=visible(one.relative), reason=visible(reason.splitlines()[0]))
 
 
-def _entry(one: Found) -> FolderEntry:
+def _entry(one: Match) -> FolderEntry:
     path, files = one.folder.path, one.folder.files
     result = read_folder(path, short=True)
     head = heading(result)

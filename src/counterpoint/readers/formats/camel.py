@@ -70,8 +70,8 @@ def camel(value: Any, where: str, name: str) -> list[Episode]:
 
 def _task(value: Mapping[str, Json]) -> str:
     """Returns the specified task, or the original one."""
-    found = value.get("specified_task") or value.get("original_task") or value.get("task")
-    return text_of(found)
+    task = value.get("specified_task") or value.get("original_task") or value.get("task")
+    return text_of(task)
 
 
 def _lines(lines: Sequence[Line], name: str) -> list[Episode]:

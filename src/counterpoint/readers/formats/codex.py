@@ -236,8 +236,8 @@ def _episode(root: _Thread, threads: Sequence[_Thread]) -> Episode:
     fields = [each for _, each in timed]
     members = list(dict.fromkeys([*names.values(), *(n for each in handed.values() for f in each
                                                      for n in f.get("to", ()))]))  # fmt: skip
-    said = (f.get("text", "") for f in root.fields if f["agent"] == "user")
-    task = next((text for text in said if text and not text.startswith("<")), "")
+    texts = (f.get("text", "") for f in root.fields if f["agent"] == "user")
+    task = next((text for text in texts if text and not text.startswith("<")), "")
     meta: dict[str, Json] = {k: v for k, v in root.meta.items() if k != "thread"}
     if others:
         meta["other_lines"] = dict(others)

@@ -259,8 +259,8 @@ class _Talk:
                 facts = {"seconds": facts["seconds"]} if "seconds" in facts else {}
             given = event.get("action")
             if tool == "finish":
-                said = given.get("message") if isinstance(given, dict) else given
-                self._say({"agent": who, "kind": "message", "text": as_text(said)}, facts)
+                message = given.get("message") if isinstance(given, dict) else given
+                self._say({"agent": who, "kind": "message", "text": as_text(message)}, facts)
                 self._ending = tool
                 return
             if isinstance(given, dict):

@@ -39,14 +39,14 @@ DRAWN = 10
 
 def audit_headline(audit: AuditResult) -> str:
     """Returns what is the matter, in at most 15 words."""
-    found = [f for f in audit.findings if f.verdict == FOUND and not is_measurement(f)]
+    of_team = [f for f in audit.findings if f.verdict == FOUND and not is_measurement(f)]
     cases = sum(f.cases_total for f in audit.findings)
     episodes = counted(audit.episodes, "episode")
     if cases:
-        problems = f"; the team has {counted(len(found), 'problem')}" if found else ""
+        problems = f"; the team has {counted(len(of_team), 'problem')}" if of_team else ""
         return f"{counted(cases, 'case')} in {episodes} to look at{problems}."
-    if found:
-        return f"{counted(len(found), 'problem')} of the team, and no single case."
+    if of_team:
+        return f"{counted(len(of_team), 'problem')} of the team, and no single case."
     return f"No case in {episodes}, and no problem of the team."
 
 

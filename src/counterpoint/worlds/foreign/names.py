@@ -32,6 +32,11 @@ PACKAGES = ("mpe2", "lbforaging", "rware")
 """The prefixes of the names of foreign worlds that come from known packages."""
 
 
+EXTRA = ("pettingzoo", *PACKAGES)
+"""The packages of the extra `worlds`."""
+PIP_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml", "Box2D": "box2d"}
+"""Modules that are installed under another name."""
+
 OWN = "PACKAGE.MODULE:CLASS"
 """The form of the names of the user's own worlds."""
 
@@ -171,7 +176,12 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
     missing = error.name or module
     top = module.partition(".")[0]
     if missing != module and not module.startswith(missing + "."):  # it exists, and needs that
-        install = pip_line("worlds") if top in PACKAGES else f"pip install {missing}"
+        needed = missing.partition(".")[0]
+        install = (
+            pip_line("worlds")
+            if needed in EXTRA
+            else f"pip install {PIP_NAMES.get(needed, needed)}"
+        )
         return missing_package(f"world '{name}'", missing, install)
     if missing == top and top == "mpe2":
         return missing_package(f"world '{name}'", top, pip_line("worlds"))

@@ -1,0 +1,49 @@
+"""The line that a command ends with can be copied from where it stands."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from counterpoint.cli.results import first_step
+from counterpoint.report.next_steps import with_scheme
+from counterpoint.results import read_result
+from counterpoint.worlds.registry import find_world
+
+SAVED = Path(__file__).parents[1] / "data" / "saved"
+KINDS = ("comparison", "comparison_steps", "comparison_text")
+
+
+def read(name):
+    return read_result(json.loads((SAVED / f"{name}.json").read_text("utf-8")))
+
+
+def test_more_seeds_go_on_in_the_same_folder(monkeypatch):
+    undecided = [one for one in map(read, KINDS) if one.decision.seeds_needed]
+    assert undecided
+    result = replace(undecided[0], world="mine:Tug")
+    monkeypatch.setenv("PYTHONPATH", "my code")
+    line = first_step(result, Path("my results"))
+    assert line.startswith("PYTHONPATH='my code' counterpoint compare ")
+    assert line.endswith("--out 'my results'")
+    monkeypatch.delenv("PYTHONPATH")
+    assert first_step(undecided[0]).startswith("counterpoint compare ")
+
+
+def test_a_sequential_environment_is_not_sent_to_trl():
+    in_steps, in_text = (with_scheme("happo_per_agent", flag)[0].line for flag in (True, False))
+    assert "credit_callback('happo_per_agent')" in in_steps
+    assert "with_credit(GRPOTrainer, 'happo_per_agent')" in in_text
+
+
+@pytest.mark.parametrize(("module", "line"), [("PIL", "pillow"), ("termcolor", "termcolor")])
+def test_what_an_environment_needs_is_named_as_pip_names_it(tmp_path, monkeypatch, module, line):
+    if module == "PIL":
+        monkeypatch.setitem(sys.modules, "PIL", None)
+    (tmp_path / "rooms.py").write_text(f"import {module}.parts\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Exception, match=f"do pip install {line}$"):
+        find_world("rooms:Room").describe()
+    sys.modules.pop("rooms", None)
