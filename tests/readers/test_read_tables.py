@@ -195,3 +195,20 @@ def test_a_stray_quote_far_from_the_end_is_no_torn_line(tmp_path):
     (tmp_path / "log.csv").write_text(text)
     with pytest.raises(LogError, match="line 7"):
         read_decisions(tmp_path / "log.csv")
+
+
+def test_missing_rewards_are_counted():
+    rows = "1,0,a,1\n1,0,b,\n1,1,a,nan\n"
+    assert table(HEAD + rows).notices[-1] == "missing rewards of 3 rows: reward in 2"
+    assert not any("missing" in line for line in table(HEAD + "1,0,a,1\n").notices)
+    two = table("prompt,rollout,agent,reward.x,reward.y\n1,0,a,1,\n1,1,a,1,2\n")
+    assert two.notices[-1] == "missing rewards of 2 rows: y in 1"
+
+
+@pytest.mark.filterwarnings("ignore::counterpoint.readers.lines.LogNotice")
+def test_a_role_name_is_the_agent_if_no_column_is():
+    speakers = table("rollout,role_name,reward\n0,ann,1\n0,bo,0\n")
+    assert speakers.labels["agent"].tolist() == ["ann", "bo"]
+    roles = table("rollout,agent_id,role_name,reward\n0,a,coder,1\n0,b,coder,0\n")
+    assert roles.labels["agent"].tolist() == ["a", "b"]
+    assert roles.labels["role"].tolist() == ["coder", "coder"]

@@ -99,13 +99,17 @@ class Columns:
         step, action = columns.pop("step", None), columns.pop("action", None)
         if step is not None and step.dtype != np.int64:
             raise LogError("got a 'step' that is no 64-bit integer; wanted the training update")
+        rewards = np.stack([np.asarray(column) for column in self.rewards.values()], axis=1)
+        absent = dict(zip(map(printable, self.rewards), np.isnan(rewards).sum(axis=0), strict=True))
+        missing = [f"{name} in {count:,}" for name, count in absent.items() if count]
+        rows = f"missing rewards of {self.rows:,} rows: {', '.join(missing[:_SHOWN])}"
         return Decisions(
-            rewards=np.stack([np.asarray(column) for column in self.rewards.values()], axis=1),
+            rewards=rewards,
             components=tuple(self.rewards),
             labels={name: columns[name] for name in LABELS if name in columns},
             step=step,
             action=action,
-            notices=(*self.guesses, *self.facts),
+            notices=(*self.guesses, *self.facts, *([rows] if missing else [])),
         )
 
     def _refuse(self, where: str, labels: Mapping[str, Label | None]) -> None:

@@ -69,6 +69,9 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Our name to the names that other tools write, the most likely first."""
 
+SPEAKER = "role_name"
+"""A role, or the agent if no other column names it, as in the messages of CAMEL."""
+
 TEXTS = ("completion", "completions", "output", "outputs", "response", "responses")
 """Columns with a model's texts: in a log that has one, `answer` is the right answer, no action."""
 
@@ -193,6 +196,8 @@ def _take(
     if name == "action" and any(text in kinds for text in TEXTS):
         others = []
     candidates = [name] * (name in free) + others
+    if name == "agent" and not candidates and SPEAKER in free and _fits(name, kinds[SPEAKER]):
+        candidates = [SPEAKER]
     if not candidates:
         return []
     sources[name] = candidates[0]
