@@ -88,7 +88,7 @@ def test_it_fails_on_what_it_is_told_to(tmp_path, capsys):
     assert ask(capsys, "audit", log, "--fail-on", "stuck.loop:team")[0] == 1
     status, _, err = ask(capsys, "audit", log, "--fail-on", "stuck.luck")
     assert status == 2
-    assert "wanted stuck or one of stuck.loop" in err
+    assert "wanted one of stuck.loop" in err
     status, _, err = ask(capsys, "audit", log, "--fail-on", "luck")
     assert status == 2
     assert "wanted one of" in err
@@ -169,7 +169,7 @@ def test_the_next_command_has_the_path_of_the_log(tmp_path, capsys):
     log = write(folder / "log.jsonl", "ours", 1, "stuck")
     _, _, err = ask(capsys, "audit", log)
     line = err.splitlines()[-1].removeprefix("next: ")
-    assert shlex.split(line)[:3] == ["counterpoint", "audit", str(log)]
+    assert shlex.split(line.rpartition(", then ")[2])[:3] == ["counterpoint", "audit", str(log)]
 
 
 def test_what_is_imported_is_what_was_read(tmp_path, capsys):
