@@ -14,10 +14,9 @@ from counterpoint.report.pages.episodes import (
     cost_words,
     episode_table,
     member_table,
-    talk_table,
-    talk_words,
 )
 from counterpoint.report.pages.lanes import Bar, lanes, talk_picture
+from counterpoint.report.pages.talks import talk_table, talk_words, topology_table, topology_words
 from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import (
     Definition,
@@ -109,6 +108,8 @@ def audit_page(audit: AuditResult) -> Page:
             "talks": talk_table(audit.talks),
             "talk_drawn": talk_picture(talks, by_name) if talks else None,
             "talk_words": talk_words(talks, by_name) if talks else "",
+            "topology": topology_table(audit.talk_shape) if audit.talk_shape else None,
+            "topology_words": topology_words(audit.talk_shape) if audit.talk_shape else "",
             "cases": case_table(audit.findings, links, CASES_SHOWN),
             "timelines": [
                 (timeline.episode, _drawn(timeline, i), _messages(timeline, i))

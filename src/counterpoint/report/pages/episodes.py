@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from counterpoint.records import FOUND, Cost
-from counterpoint.report.pages.lanes import talk_count
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
-from counterpoint.results.audit import AgentCost, AuditResult, Talk
+from counterpoint.results.audit import AgentCost, AuditResult
 from counterpoint.results.transcript import EpisodeRow
 
 FOLDER = "episodes"
@@ -158,44 +157,6 @@ def _member(each: AgentCost, calls: bool, errors: bool) -> TableRow:
         number_cell(cost.seconds, ".3g"),
     )
     return TableRow(cells, "" if each.is_member else "quiet")
-
-
-def talk_table(talks: Sequence[Talk]) -> Table | None:
-    """Returns a row for each pair of members; None if nobody turned to another."""
-    if not talks:
-        return None
-    columns = (
-        *text_columns("From", "To"),
-        *(Column(title) for title in ("Messages", "Handoffs", "Next turns")),
-    )
-    rows = [
-        TableRow((Cell(t.sender), Cell(t.receiver), Cell(str(t.messages), (t.messages,)),
-                  Cell(str(t.handoffs), (t.handoffs,)), Cell(str(t.follows), (t.follows,))))
-        for t in talks
-    ]  # fmt: skip
-    caption = "A next turn: the receiver is the next member that acts."
-    return Table("talks", caption, columns, rows)
-
-
-def talk_words(talks: Sequence[Talk], by_name: bool) -> str:
-    """Returns how many pairs talk, in both directions or in one, and who talks the most."""
-    sent: dict[str, int] = {}
-    for talk in talks:
-        sent[talk.sender] = sent.get(talk.sender, 0) + talk_count(talk, by_name)
-    pairs = {(t.sender, t.receiver) for t in talks}
-    both = sum((other, one) in pairs for one, other in pairs)
-    names = {name for pair in pairs for name in pair}
-    most = max(sent, key=lambda name: sent[name])
-    meaning = (
-        "Arrows are messages with a named receiver, and handoffs."
-        if by_name
-        else "The log does not say who messages are to: arrows lead to the member of the next turn."
-    )
-    return (
-        f"{meaning} A wider arrow is more frequent. {len(pairs)} of "
-        f"{len(names) * (len(names) - 1)} ordered pairs are connected, {both} of them in both "
-        f"directions. {most} has {sent[most] / max(1, sum(sent.values())):.0%} of what is sent."
-    )
 
 
 def cost_words(cost: Cost | None) -> str:

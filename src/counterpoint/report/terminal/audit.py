@@ -14,9 +14,10 @@ from counterpoint.report.pages.audit import (
     look_first,
 )
 from counterpoint.report.pages.episodes import across_lines, cost_words, is_known
+from counterpoint.report.pages.talks import topology_line
 from counterpoint.report.terminal.tables import terminal_table
 from counterpoint.report.toolkit.numerals import counted
-from counterpoint.report.toolkit.safe_text import cut, visible
+from counterpoint.report.toolkit.safe_text import cut, visible, visible_lines
 from counterpoint.results.audit import AuditResult
 
 LOOKED_AT = 5
@@ -45,6 +46,8 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
         parts.append(Text("Measured: " + "; ".join(_measured(f) for f in measured)))
     parts += _costs(audit)
     parts += [Text(visible(line)) for line in across_lines(audit)]
+    if audit.talk_shape:
+        parts.append(Text(visible_lines(topology_line(audit.talk_shape))))
     unknown = len(audit.findings) - len(known)
     if unknown:
         parts.append(f"{counted(unknown, 'finding')} could not be computed (--json says why)")
