@@ -99,8 +99,9 @@ def audit(
         for each in chosen:
             if (look := each.look(episode)) is not None:
                 rows[each.name].append(look.row)
-                shelf.add(each.name, look.cases)
-                cases.update({(each.name, name): some for name, some in look.cases.items()})
+                seen = {name: located(some, episode) for name, some in look.cases.items()}
+                shelf.add(each.name, seen)
+                cases.update({(each.name, name): some for name, some in seen.items()})
         tally.add(episode, cases)
         number, has_case = formats.total(), any(cases.values())
         if number <= MOST_ROWS or (has_case and late < MOST_ROWS):
@@ -179,6 +180,16 @@ def audit_logs(
     if result.episodes == 0:
         raise SettingError(f"got no episode in {path}; wanted a log of a team")
     return structs.replace(result, warning=notes.warning, skipped=notes.lines)
+
+
+def located(cases: Sequence[Case], episode: Episode) -> Sequence[Case]:
+    """Returns cases of an episode with their places in the log, if those are known."""
+    whole = episode.location
+    places = [
+        whole if case.event is None else episode.events[case.event].location or whole
+        for case in cases
+    ]
+    return [replace(case, location=at) for case, at in zip(cases, places, strict=True)]
 
 
 def corrected(findings: Sequence[Finding]) -> list[Finding]:

@@ -56,8 +56,9 @@ def topology_words(shape: TalkShape) -> str:
     verdict = f"The topology cannot be told: {shape.reason}."
     if shape.nearest:
         verdict = f"The nearest named topology is {names_words(shape.nearest)}."
-    words = [verdict, f"{counted(shape.addressed, 'message')} of members name a receiver, "
-             f"{shape.unaddressed:,} name none."]  # fmt: skip
+    both = shape.addressed + shape.unaddressed
+    named = f"Of {both:,} messages and handoffs of members, {shape.addressed:,} name a receiver."
+    words = [verdict, named] if both else [verdict]
     if shape.too_large:
         large = counted(shape.too_large, "episode")
         words.append(f"{large} of more than eight members are not measured.")
