@@ -102,4 +102,4 @@ def test_a_tie_is_not_told_as_one_of_its_shapes():
     assert got.reason.startswith("no shape alone is the nearest one in most episodes")
     table = topology_table(got)
     assert table is not None
-    assert len(table.rows[0].cells[-1].lines) == 2
+    assert len(table.rows[0].cells[1].lines) == 2

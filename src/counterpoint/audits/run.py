@@ -23,7 +23,7 @@ from counterpoint.audits import (
     worth,
 )
 from counterpoint.audits.across import Tally
-from counterpoint.audits.base import Audit, Row, quote
+from counterpoint.audits.base import Audit, Row, quote_of
 from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
 from counterpoint.audits.transcript import MOST_ROWS, episode_row, transcript
@@ -214,7 +214,7 @@ def timeline(episode: Episode) -> Timeline:
         kind = "idle" if idle(event) else kind
         kind = kind if event.agent in episode.agents else "other"
         marks.append(Mark(episode=episode.id, t=event.t, agent=event.agent,
-                          quote=quote(event.text), what=kind))  # fmt: skip
+                          quote=quote_of(event), what=kind))  # fmt: skip
     return Timeline(
         episode=episode.id,
         agents=[*episode.agents, *episode.tools],

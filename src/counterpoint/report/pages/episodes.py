@@ -45,7 +45,7 @@ def episode_table(audit: AuditResult) -> Table | None:
         Column("Dollars", missing=UNKNOWN),
         Column("Seconds", missing=UNKNOWN),
     )
-    caption = "At first, episodes with the longest cases come first, and failures before successes."
+    caption = f"{counted(len(rows), 'episode')}, at first the longest cases, failures first."
     if len(rows) < audit.episodes:
         rest = counted(audit.episodes - len(rows), "later episode")
         caption += f" {rest} without a listed case are counted, and not listed."

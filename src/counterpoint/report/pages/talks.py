@@ -77,13 +77,12 @@ def topology_table(shape: TalkShape) -> Table | None:
     if not shape.readings:
         return None
     columns = (
-        *text_columns("Reading"),
+        *text_columns("Reading", "Nearest topologies"),
         Column("Episodes"),
         Column("Density"),
         Column("Centralization", missing="no team has three members"),
         Column("Reach"),
         Column("Hops", missing="nobody can reach another"),
-        *text_columns("Nearest topologies"),
     )
     rows = []
     for each in shape.readings:
@@ -93,21 +92,21 @@ def topology_table(shape: TalkShape) -> Table | None:
         if len(each.nearest) > SHAPES_SHOWN:
             shown += (f"{len(each.nearest) - SHAPES_SHOWN} more",)
         cell = Cell("", ("; ".join(map(_shape_words, each.nearest)),), lines=shown)
-        rows.append(TableRow((Cell(each.assumption), Cell(str(each.episodes), (each.episodes,)),
-                              *numbers, cell)))  # fmt: skip
+        rows.append(TableRow((Cell(each.assumption), cell,
+                              Cell(str(each.episodes), (each.episodes,)), *numbers)))  # fmt: skip
     caption = (
         "Means over episodes of two to eight members who talk. Density: edges over ordered pairs. "
         "Centralization: 1 in a star, 0 if all are alike. Reach: pairs in which messages can carry "
         "what one knows to the other. Hops: messages on that way. An episode counts for each of "
-        "its nearest topologies."
+        "its nearest topologies, with the mean numbers of missing and of extra edges."
     )
     return Table("topology", caption, columns, rows)
 
 
 def _shape_words(row: NearShape) -> str:
     return (
-        f"{names_words(row.names)}: {counted(row.episodes, 'episode')}, {row.missing:.1f} edges "
-        f"missing and {row.extra:.1f} extra on average"
+        f"{names_words(row.names)}: {counted(row.episodes, 'episode')}, {row.missing:.1f} missing, "
+        f"{row.extra:.1f} extra"
     )
 
 

@@ -6,8 +6,10 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, NOT_FOUND, Case, Finding
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, NOT_FOUND, Finding
 from counterpoint.report.pages.audit import (
+    Worst,
+    among_words,
     audit_headline,
     finding_table,
     is_measurement,
@@ -32,7 +34,7 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     if audit.warning:
         parts.append(Text(visible(audit.warning), style="bold"))
     parts.append(Text(audit_headline(audit), style="bold"))
-    parts += [_case(finding, case) for finding, case in look_first(audit.findings, LOOKED_AT)]
+    parts += map(_case, look_first(audit.findings, LOOKED_AT))
     known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
     verdicts = [f for f in known if not is_measurement(f)]
     measured = [f for f in known if is_measurement(f)]
@@ -58,10 +60,10 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     return parts
 
 
-def _case(finding: Finding, case: Case) -> RenderableType:
+def _case(worst: Worst) -> RenderableType:
     """Returns a case in two lines: what and where, then the quotation and the cost."""
-    title = f"{finding.audit}.{finding.name}"
-    more = f" (1 of {finding.cases_total})" if finding.cases_total > 1 else ""
+    finding, case, _, _ = worst
+    title, more = f"{finding.audit}.{finding.name}", among_words(worst)
     at = "" if case.event is None else f", event {case.event}"
     if case.first is not None:
         at = f", events {case.first} to {case.event}"
