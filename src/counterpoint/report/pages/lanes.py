@@ -125,7 +125,7 @@ def _ticks(start: float, end: float, scale: float, unit: str, y: float) -> list[
     ticks = linear_ticks(start, last, count) if last > start else [start]
     if unit == "event":
         ticks = [value for value in ticks if value == int(value)]
-    marks = []
+    marks: list[Markup] = []
     for value in ticks:
         number = tick_text(value, ticks)
         is_named = unit == "event" and not marks
