@@ -6,6 +6,7 @@ example of hypothesis has no deadline, because a busy machine is no fault of the
 
 import os
 
+import pytest
 from hypothesis import settings
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -13,3 +14,13 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 settings.register_profile("counterpoint", deadline=None)
 settings.load_profile("counterpoint")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A running Chromium; the test is skipped where there is none."""
+    pytest.importorskip("playwright.sync_api")
+    from browser_tabs import launched
+
+    with launched() as running:
+        yield running

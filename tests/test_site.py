@@ -58,22 +58,16 @@ def test_every_public_name_is_on_its_page(site):
 
 
 @pytest.mark.slow
-def test_search_finds_the_page_of_each_question_without_a_network(site):
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        tab = browser.new_page()
-        asked = []
-        tab.on("request", lambda one: asked.append(one.url))
-        for question, wanted in QUESTIONS.items():
-            tab.goto((site / "index.html").as_uri())
-            tab.keyboard.press("/")
-            tab.keyboard.type(question)
-            tab.wait_for_selector(f"a[href*='{wanted}'] >> visible=true", timeout=10_000)
-        browser.close()
+def test_search_finds_the_page_of_each_question_without_a_network(site, browser):
+    tab = browser.new_page()
+    asked = []
+    tab.on("request", lambda one: asked.append(one.url))
+    for question, wanted in QUESTIONS.items():
+        tab.goto((site / "index.html").as_uri())
+        tab.keyboard.press("/")
+        tab.keyboard.type(question)
+        tab.wait_for_selector(f"a[href*='{wanted}'] >> visible=true", timeout=10_000)
+    tab.close()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
 

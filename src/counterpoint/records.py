@@ -69,6 +69,16 @@ reward, a handoff (the turn passes from `agent` to `to`), and the end of the epi
 
 
 @dataclass(frozen=True)
+class Location:
+    """Where something stands in a log."""
+
+    file: str
+    """Path of the file, from the folder that holds the log on."""
+    line: int | None = None
+    """Number of the line, from 1; None if the file is no file of lines."""
+
+
+@dataclass(frozen=True)
 class Event:
     """A message or an action of an agent. A tool's result is a `message` whose agent is the tool.
 
@@ -113,6 +123,8 @@ class Event:
     """The error that it ended with, in the words of the log."""
     finish: str = ""
     """Why the model stopped, in the words of the log, such as `stop` or `length`."""
+    location: Location | None = field(default=None, compare=False)
+    """The line that holds it, if its reader knows that."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -149,6 +161,8 @@ class Episode:
     doubts: tuple[str, ...] = ()
     """What is uncertain about who is a member, one sentence each, with the line of a mapping that
     settles it."""
+    location: Location | None = field(default=None, compare=False)
+    """The file that holds it, and the line if one line holds all of it."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +243,8 @@ class Case:
     """The answer that the agent gives now."""
     cost: Cost | None = None
     """What its events have cost, if the log says something about it."""
+    location: Location | None = None
+    """Where its event, or its episode, stands in the log, if that is known."""
 
 
 @dataclass(frozen=True)

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from audit_episodes import STUCK, looping, many, sound, timed
 from hostile_text import PAYLOADS
-from playwright.sync_api import Browser, sync_playwright
-from test_report_browser import ALIEN, CHROMIUM, FAULTS, FLAGS, FOCUSABLE
+from playwright.sync_api import Browser
 
+from browser_tabs import FOCUSABLE, WatchedTab
 from counterpoint.audits import audit
 from counterpoint.records import Episode, Event
 from counterpoint.report import write_report
 from counterpoint.report.transcripts import TranscriptWriter
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: install it to test the report in a browser")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 def written(folder: Path, episodes: Any, source: str = "log.jsonl") -> Path:
@@ -47,27 +37,8 @@ def crowd(names: int) -> Episode:
     return Episode("crowd", events, members)
 
 
-class Opened:
-    """A tab, and what happened in it that should not."""
-
-    def __init__(self, browser: Browser, folder: Path, **options: Any) -> None:
-        self.tab, self.events = browser.new_page(**options), list[str]()
-        self.tab.on("dialog", lambda dialog: self.events.append(f"dialog: {dialog.message}"))
-        self.tab.on("console", lambda message: self.events.append(f"console: {message.text}"))
-        self.tab.on("pageerror", lambda error: self.events.append(f"error: {error}"))
-        home = folder.as_uri()
-        self.tab.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((home, "data:"))
-                else self.events.append(f"request: {request.url}")
-            ),
-        )
-
-    def open(self, file: Path) -> None:
-        self.tab.goto(file.as_uri())
-        self.tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+def watched(browser: Browser, folder: Path, **options: Any) -> WatchedTab:
+    return WatchedTab(browser, folder.as_uri(), **options)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -79,22 +50,22 @@ def test_every_page_can_be_read(browser: Browser, tmp_path: Path, kind: str, sch
         "one": [sound("alone")],
     }[kind]
     page = written(tmp_path, episodes)
-    shown = Opened(browser, tmp_path, color_scheme=scheme)
+    shown = watched(browser, tmp_path, color_scheme=scheme)
     for file in (page, *sorted((tmp_path / "episodes").iterdir())):
         for width in (1400, 390):
             shown.tab.set_viewport_size({"width": width, "height": 900})
             shown.open(file)
-            assert shown.tab.evaluate(FAULTS) == [], (file.name, width)
-            assert shown.tab.evaluate(ALIEN) == []
+            assert shown.faults() == [], (file.name, width)
+            assert shown.aliens() == []
     assert shown.events == []
-    shown.tab.close()
+    shown.close()
 
 
 def test_the_keyboard_leads_from_the_worst_case_to_its_event_and_back(
     browser: Browser, tmp_path: Path
 ) -> None:
     page = written(tmp_path, [sound("fine"), looping("stuck", 30)])
-    shown = Opened(browser, tmp_path, viewport={"width": 1000, "height": 700})
+    shown = watched(browser, tmp_path, viewport={"width": 1000, "height": 700})
     shown.tab.goto(page.as_uri())
     shown.tab.keyboard.press("Tab")  # the skip link
     shown.tab.keyboard.press("Tab")
@@ -109,7 +80,7 @@ def test_the_keyboard_leads_from_the_worst_case_to_its_event_and_back(
     shown.tab.click("text=All episodes")
     shown.tab.wait_for_url("**/report.html")
     assert shown.events == []
-    shown.tab.close()
+    shown.close()
 
 
 @pytest.mark.parametrize(
@@ -124,12 +95,73 @@ def test_hostile_text_stays_text(browser: Browser, tmp_path: Path, number: int) 
     )  # fmt: skip
     episode = Episode(payload, events, (payload,), task=payload, ending=payload)
     page = written(tmp_path, [episode, looping("stuck")], source=payload)
-    shown = Opened(browser, tmp_path)
+    shown = watched(browser, tmp_path)
     for file in (page, tmp_path / "episodes" / "1.html"):
         shown.open(file)
-        assert shown.tab.evaluate(ALIEN) == []
+        assert shown.aliens() == []
     assert shown.events == []
-    shown.tab.close()
+    shown.close()
+
+
+ORDER = "[...document.querySelectorAll('#episodes tbody th')].map(cell => cell.textContent)"
+SORTED = """[...document.querySelectorAll('#episodes [aria-sort]')]
+  .map(head => [head.textContent, head.ariaSort])"""
+
+
+def test_a_key_on_a_head_sorts_the_episodes_and_what_is_unknown_stays_last(
+    browser: Browser, tmp_path: Path
+) -> None:
+    two = replace(timed(), id="twice", events=(*timed().events, *timed().events), success=0.0)
+    page = written(tmp_path, [sound("a"), timed(), looping("stuck", 30), two])
+    shown = watched(browser, tmp_path)
+    shown.open(page)
+    worst_first = shown.tab.evaluate(ORDER)
+    assert worst_first[0] == "stuck"
+    tokens = shown.tab.get_by_role("button", name="Tokens", exact=True)
+    tokens.focus()
+    shown.tab.keyboard.press("Enter")
+    assert shown.tab.evaluate(ORDER)[:2] == ["twice", "ledger"]
+    assert shown.tab.evaluate(SORTED) == [["Tokens", "descending"]]
+    shown.tab.keyboard.press("Space")
+    assert shown.tab.evaluate(ORDER)[:2] == ["ledger", "twice"]
+    assert shown.tab.evaluate(SORTED) == [["Tokens", "ascending"]]
+    shown.tab.click("#episodes a >> nth=0")  # and back: the order is as it was
+    shown.tab.wait_for_url("**/episodes/*.html")
+    shown.tab.go_back()
+    assert shown.tab.evaluate(SORTED) == [["Tokens", "ascending"]]
+    assert shown.tab.evaluate(ORDER)[:2] == ["ledger", "twice"]
+    tokens.click()
+    assert shown.tab.evaluate(ORDER) == worst_first
+    shown.tab.get_by_role("button", name="Outcome").click()  # failures first
+    assert set(shown.tab.evaluate(ORDER)[:2]) == {"stuck", "twice"}
+    shown.tab.get_by_role("button", name="Episode", exact=True).click()
+    assert shown.tab.evaluate(ORDER) == ["a", "ledger", "stuck", "twice"]
+    assert len(shown.tab.evaluate(SORTED)) == 1
+    assert shown.events == []
+    shown.close()
+
+
+def test_without_a_script_the_table_has_every_row_and_no_button(
+    browser: Browser, tmp_path: Path
+) -> None:
+    page = written(tmp_path, many(60))
+    shown = watched(browser, tmp_path, java_script_enabled=False)
+    shown.tab.goto(page.as_uri())
+    assert shown.tab.locator("#episodes tbody tr").count() == 60
+    assert shown.tab.locator("button").count() == 0
+    shown.close()
+
+
+def test_a_phone_shows_the_findings_of_an_episode_at_once(browser: Browser, tmp_path: Path) -> None:
+    page = written(tmp_path, [looping("a_run_with_a_long_name_and_a_number_17", 30), sound("fine")])
+    shown = watched(browser, tmp_path, viewport={"width": 390, "height": 800})
+    shown.open(page)
+    cell = shown.tab.locator("#episodes tbody td >> nth=0")
+    assert "loop" in (cell.text_content() or "")
+    box = cell.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 390
+    shown.close()
 
 
 @pytest.mark.parametrize("count", [80, pytest.param(2000, marks=pytest.mark.slow)])
@@ -137,7 +169,7 @@ def test_the_page_and_the_first_transcript_open_fast(
     browser: Browser, tmp_path: Path, count: int
 ) -> None:
     page = written(tmp_path, many(count))
-    shown = Opened(browser, tmp_path)
+    shown = watched(browser, tmp_path)
     begun = time.monotonic()
     shown.tab.goto(page.as_uri())
     shown.tab.evaluate("document.body.offsetHeight")
@@ -146,4 +178,4 @@ def test_the_page_and_the_first_transcript_open_fast(
     shown.tab.wait_for_selector(".events")
     assert opened - begun < 4.0  # 2 s on a machine that does nothing else
     assert time.monotonic() - opened < 2.0
-    shown.tab.close()
+    shown.close()

@@ -40,6 +40,9 @@ def check_sarif(text: str) -> list[dict]:
             assert uri
             assert uri.isascii()
             assert " " not in uri
+            region = location["physicalLocation"].get("region", {"startLine": 1})
+            assert set(region) == {"startLine"}
+            assert region["startLine"] >= 1
             for logical in location.get("logicalLocations", []):
                 assert logical["fullyQualifiedName"]
     return run["results"]

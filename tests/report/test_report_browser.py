@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hostile_text import PAYLOADS, hostile
 from page_kinds import documents
-from playwright.sync_api import Browser, sync_playwright
-from playwright.sync_api import Page as Tab
+from playwright.sync_api import Browser
 from report_samples import (
     audited,
     comparison,
@@ -24,18 +21,12 @@ from report_samples import (
     training,
 )
 
+from browser_tabs import FOCUSABLE, WatchedTab
 from counterpoint.report import render
 from counterpoint.report.toolkit.safe_text import visible
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SMALL = {
     "comparison": comparison(2, 4),
     "stepwise": stepwise(2, 4),
@@ -49,57 +40,26 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: install it to test the report in a browser")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-class Watched:
-    """One tab, and everything in it that should not happen."""
+class Watched(WatchedTab):
+    """A tab that shows one file."""
 
     def __init__(self, browser: Browser, folder: Path, **options: Any) -> None:
-        self.tab: Tab = browser.new_page(**options)
         self.file = folder / "report.html"
-        self.events: list[str] = []
-        self.tab.on("dialog", self._dialog)
-        self.tab.on("console", lambda message: self.events.append(f"console: {message.text}"))
-        self.tab.on("pageerror", lambda error: self.events.append(f"error: {error}"))
-        self.tab.on("request", self._request)
+        super().__init__(browser, self.file.as_uri(), **options)
 
     def show(self, html: str) -> list[str]:
         """What happened while the page was loaded and every element was touched."""
         self.events.clear()
         self.file.write_text(html, encoding="utf-8")
-        self.tab.goto(self.file.as_uri())
+        self.open(self.file)
         self.tab.keyboard.press("Tab")
         self.tab.mouse.move(200, 200)
-        self.tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         return self.events
-
-    def _dialog(self, dialog: Any) -> None:
-        self.events.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def _request(self, request: Any) -> None:
-        if request.url.split("#")[0] != self.file.as_uri() and not request.url.startswith("data:"):
-            self.events.append(f"request: {request.url}")
 
 
 @pytest.fixture(scope="module")
 def watched(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     return Watched(browser, tmp_path_factory.mktemp("pages"))
-
-
-ALIEN = """() => [...document.querySelectorAll('*')].flatMap(e => [
-  ...(/^(script|iframe|object|embed|form|base|img|video|input|button|foreignobject|animate)$/i
-      .test(e.localName) ? [e.localName] : []),
-  ...[...e.attributes].filter(a => /^on/i.test(a.name) || /^\\s*javascript:/i.test(a.value))
-      .map(a => a.name)])"""
 
 
 def test_there_are_forty_payloads() -> None:
@@ -117,7 +77,7 @@ def test_there_are_forty_payloads() -> None:
 def test_hostile_text_stays_text(watched: Watched, kind: str, number: int) -> None:
     document = hostile(SMALL[kind], PAYLOADS[number])
     assert watched.show(render(document)) == []
-    assert watched.tab.evaluate(ALIEN) == []
+    assert watched.aliens() == []
     shown = watched.tab.evaluate("document.body.textContent")
     assert " ".join(visible(PAYLOADS[number]).split()) in " ".join(shown.split())
     metas = watched.tab.evaluate(
@@ -178,56 +138,6 @@ def test_the_page_never_scrolls_sideways(watched: Watched, name: str) -> None:
 
 
 NARROW, WIDTHS = 390, (1400, 390)
-FAULTS = """() => {
-  const faults = [], box = e => e.getBoundingClientRect();
-  const shown = e => { const b = box(e); return b.width > 1 && b.height > 1
-    && getComputedStyle(e).visibility !== 'hidden'
-    && !e.closest('.unseen, .skip, [aria-hidden]'); };
-  const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-  const rgba = c => {
-    const m = (c.match(/[\\d.]+/g) || []).map(Number), s = c.startsWith('color(') ? 255 : 1;
-    return [m[0] * s, m[1] * s, m[2] * s, m.length > 3 ? m[3] : 1]; };
-  const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] + under[i] * (1 - top[3]));
-  const ground = e => { const chain = [];
-    for (let at = e; at; at = at.parentElement)
-      chain.push(rgba(getComputedStyle(at).backgroundColor));
-    return chain.reverse().reduce((under, top) => over(top, under), [255, 255, 255]); };
-  const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .04045 ? v / 12.92
-    : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
-  const contrast = (a, b) => { const [h, l] = [light(a), light(b)].sort((x, y) => y - x);
-    return (h + .05) / (l + .05); };
-  for (const e of document.querySelectorAll('body *')) {
-    if (!own(e) || !shown(e) || e.closest('style, title, desc')) continue;
-    const style = getComputedStyle(e), inside = e.closest('svg'), text = e.textContent.trim();
-    const size = parseFloat(style.fontSize) * (inside ? e.getScreenCTM().d : 1);
-    if (size < 11.95) faults.push(`small ${size.toFixed(1)}: ${text.slice(0, 40)}`);
-    let under = ground(inside ? inside.parentElement : e);
-    if (e.classList.contains('within')) under = rgba(getComputedStyle(
-      document.querySelector('svg .s1[fill]')).getPropertyValue('--c')
-      .replace(/#(..)(..)(..)/, (_, ...h) => h.slice(0, 3).map(x => parseInt(x, 16)).join(' ')));
-    const ink = over(rgba(inside ? style.fill : style.color), under);
-    const c = contrast(ink, under.slice(0, 3));
-    if (c < 4.5) faults.push(`contrast ${c.toFixed(2)}: ${text.slice(0, 40)}`);
-  }
-  for (const svg of document.querySelectorAll('svg')) {
-    const texts = [...svg.querySelectorAll('text')].filter(shown).map(t => [t.textContent, box(t)]);
-    texts.forEach(([a, p], i) => texts.slice(i + 1).forEach(([b, q]) => {
-      if (p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 3
-          && q.top < p.bottom - 3) faults.push(`overlap: ${a} | ${b}`); }));
-    const page = document.documentElement.clientWidth, scrolls = svg.closest('.scroll');
-    if (!scrolls) texts.forEach(([a, p]) => {
-      if (p.right > page + 1 || p.left < -1) faults.push(`cut: ${a}`); });
-  }
-  if (document.documentElement.scrollWidth > innerWidth)
-    faults.push(`page is ${document.documentElement.scrollWidth} px wide`);
-  for (const e of document.querySelectorAll('body *')) {
-    const css = getComputedStyle(e);
-    const scrolls = /auto|scroll/.test(css.overflowX) && e.scrollWidth > e.clientWidth + 1;
-    if (scrolls && e.tabIndex < 0) faults.push(`no key reaches ${e.className}`);
-    if (/^(a|summary)$/.test(e.localName) && e.tabIndex < 0) faults.push('a link without focus');
-  }
-  return [...new Set(faults)];
-}"""
 EVERY = documents()
 
 
@@ -246,8 +156,8 @@ def test_every_page_can_be_read(browser: Browser, tmp_path: Path, name: str, sch
     for width in WIDTHS:
         shown.tab.set_viewport_size({"width": width, "height": 900})
         assert shown.show(html) == []
-        assert shown.tab.evaluate(FAULTS) == [], width
-    shown.tab.close()
+        assert shown.faults() == [], width
+    shown.close()
 
 
 @pytest.mark.parametrize(
@@ -269,8 +179,8 @@ def test_what_cannot_be_read_is_seen(
     assert before in html
     shown = Watched(browser, tmp_path, viewport={"width": NARROW, "height": 900})
     shown.show(html.replace(before, after))
-    assert any(found.startswith(fault) for found in shown.tab.evaluate(FAULTS))
-    shown.tab.close()
+    assert any(found.startswith(fault) for found in shown.faults())
+    shown.close()
 
 
 @pytest.mark.parametrize("width", [360, 1000])
@@ -279,10 +189,10 @@ def test_a_chart_is_drawn_for_the_width_of_the_page(
 ) -> None:
     shown = Watched(browser, tmp_path, viewport={"width": width, "height": 800})
     shown.show(render(WIDE["comparison"]))
-    assert [f for f in shown.tab.evaluate(FAULTS) if not f.startswith("contrast")] == []
+    assert [f for f in shown.faults() if not f.startswith("contrast")] == []
     drawn = [shown.tab.locator(f".{size}").first.is_visible() for size in ("wide", "narrow")]
     assert drawn == ([True, False] if width >= 976 else [False, True])
-    shown.tab.close()
+    shown.close()
 
 
 def test_a_table_is_downloaded_with_a_click(watched: Watched, tmp_path: Path) -> None:
@@ -293,10 +203,6 @@ def test_a_table_is_downloaded_with_a_click(watched: Watched, tmp_path: Path) ->
     head, first, *_ = (tmp_path / "table.csv").read_text("utf-8").splitlines()
     assert head.startswith("scheme,title,kind,return_iqm,return_low,return_high")
     assert first.startswith("counterfactual,")
-
-
-FOCUSABLE = """() => [...document.querySelectorAll('a[href], summary, [tabindex="0"]')]
-  .filter(e => e.getClientRects().length).length"""
 
 
 @pytest.mark.parametrize("name", ["diagnosis", "ranking"])
@@ -336,5 +242,5 @@ def test_dark_is_dark_and_paper_is_white(browser: Browser, tmp_path: Path) -> No
         shades[scheme] = shown.tab.evaluate(ground)
         shown.tab.emulate_media(media="print")
         assert shown.tab.evaluate(ground) == "rgb(255, 255, 255)"
-        shown.tab.close()
+        shown.close()
     assert shades == {"light": "rgb(253, 252, 249)", "dark": "rgb(21, 23, 26)"}

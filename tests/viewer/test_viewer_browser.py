@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 
 import pytest
-from playwright.sync_api import sync_playwright
 from viewer_folders import make_run, row, save_comparison, save_game
 
-from counterpoint.viewer import FolderPages
+from browser_tabs import WatchedTab
+from counterpoint.audits import audit_logs
+from counterpoint.viewer import AuditPages, FolderPages
 from counterpoint.viewer.server import PageServer
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
+class Shown(WatchedTab):
+    """Pages on a server, and a tab that shows them."""
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: install it to test the live pages in a browser")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-class Shown:
-    """A folder on a server, a tab that shows it, and everything that should not happen there."""
-
-    def __init__(self, folder, browser):
-        self.folder, self.events = folder, []
-        pages = FolderPages(folder)
+    def __init__(self, pages, browser):
         self.server = PageServer(pages.page, pages.changed, 0)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
         self.thread.start()
-        self.tab = browser.new_page(viewport={"width": 1280, "height": 800})
-        self.tab.on("dialog", lambda dialog: self.events.append(f"dialog: {dialog.message}"))
-        self.tab.on("console", lambda message: self.events.append(f"console: {message.text}"))
-        self.tab.on("pageerror", lambda error: self.events.append(f"error: {error}"))
-        self.tab.on("request", self._request)
-
-    def _request(self, request):
-        if not request.url.startswith((self.server.url, "data:")):
-            self.events.append(f"request: {request.url}")
+        super().__init__(browser, self.server.url, viewport={"width": 1280, "height": 800})
 
     def open(self, path=""):
         self.tab.goto(self.server.url + path)
@@ -61,7 +33,7 @@ class Shown:
         self.tab.get_by_text(text).first.wait_for(timeout=15_000)
 
     def close(self):
-        self.tab.close()
+        super().close()
         self.end()
 
     def end(self):
@@ -75,7 +47,8 @@ class Shown:
 def shown(tmp_path, browser):
     folder = tmp_path / "out"
     folder.mkdir()
-    one = Shown(folder, browser)
+    one = Shown(FolderPages(folder), browser)
+    one.folder = folder
     yield one
     one.close()
 
@@ -117,6 +90,36 @@ def test_an_update_keeps_scroll_focus_and_open_details(shown):
     )
     assert state == [500, True, "summary", True]
     assert shown.events == []
+
+
+def test_an_update_keeps_the_order_of_a_table(browser, tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text(conversation("a", 3) + conversation("b", 5))
+    pages = AuditPages(log, lambda sink: audit_logs(log, on_transcript=sink), True, print)
+    shown = Shown(pages, browser)
+    try:
+        shown.open()
+        turns = shown.tab.get_by_role("button", name="Turns").first
+        turns.click()
+        turns.click()
+        with log.open("a") as file:
+            file.write(conversation("c", 1))
+        shown.wait("in 3 episodes")
+        names = shown.tab.locator("#episodes tbody th").all_text_contents()
+        assert names == ["c", "a", "b"]
+        assert shown.tab.evaluate("document.activeElement.textContent") == "Turns"
+        assert shown.events == []
+    finally:
+        shown.close()
+        pages.close()
+
+
+def conversation(name, turns):
+    messages = [
+        {"role": "assistant", "name": "ann", "content": f"item {i} of {i * i}"}
+        for i in range(turns)
+    ]
+    return json.dumps({"id": name, "messages": messages}) + "\n"
 
 
 @pytest.mark.slow

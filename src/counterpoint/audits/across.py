@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from counterpoint.audits.base import added, cost_of
+from counterpoint.audits.talks import TalkTally
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Cost, Episode, Event
 from counterpoint.results.audit import (
     AgentCost,
@@ -17,7 +18,6 @@ from counterpoint.results.audit import (
     EndingCount,
     LabelAgreement,
     ScoreMeans,
-    Talk,
 )
 from counterpoint.stats import wilson_interval
 
@@ -29,8 +29,6 @@ MOST = 50
 """The most agents, endings and labels that are listed; the rest is added up or counted."""
 NEAR = 2
 """A case is near a step if it is at most this many events away."""
-MOST_PAIRS = 200
-"""The most pairs of members whose talk is listed."""
 SUCCEEDS = 0.5
 """An episode with at least this success is a success."""
 AGENT, STEP = "mistake_agent", "mistake_step"
@@ -48,7 +46,7 @@ class Tally:
         self.turns_of: Counter[str] = Counter()
         self.errors_of: Counter[str] = Counter()
         self.members: set[str] = set()
-        self.talks: Counter[tuple[str, str, str]] = Counter()
+        self.talks = TalkTally()
         self.endings: Counter[str] = Counter()
         self.by_success: dict[bool, Counter[Name]] = {True: Counter(), False: Counter()}
         self.of_success: Counter[bool] = Counter()
@@ -76,7 +74,7 @@ class Tally:
                 self.errors_of[agent] += sum(bool(event.error) for event in mine)
                 if agent in episode.agents:
                     self.members.add(agent)
-        self._talk(episode)
+        self.talks.add(episode)
         ending = " ".join(episode.ending.split())[:80] or "not known"
         self.endings[ending if ending in self.endings or len(self.endings) < MOST else "other"] += 1
         if episode.success is not None:
@@ -92,22 +90,6 @@ class Tally:
                     self.total[score, name] += value
         if episode.labels:
             self._label(episode, cases, seen)
-
-    def _talk(self, episode: Episode) -> None:
-        """Counts who turns to whom: by name, by a handoff, and by having the next turn."""
-        before, members = None, set(episode.agents)
-        pairs: list[tuple[str, str, str]] = []
-        for event in episode.events:
-            if event.agent not in members:
-                continue
-            way = "handoff" if event.kind == "handoff" else "message"
-            pairs += [(event.agent, to, way) for to in event.to if to in members]
-            if before is not None:
-                pairs.append((before, event.agent, "follow"))
-            before = event.agent
-        for pair in pairs:
-            if pair[0] != pair[1] and (pair in self.talks or len(self.talks) < 20 * MOST_PAIRS):
-                self.talks[pair] += 1
 
     def _label(
         self, episode: Episode, cases: Mapping[Name, Sequence[Case]], seen: set[Name]
@@ -151,18 +133,6 @@ class Tally:
                       is_member=name in self.members)
             for name, cost in dearest
         ]  # fmt: skip
-
-    def talk_counts(self) -> list[Talk]:
-        """Returns who turns to whom, the most frequent first."""
-        pairs = dict.fromkeys((sender, receiver) for sender, receiver, _ in self.talks)
-        talks = [
-            Talk(sender=one, receiver=other, messages=self.talks[one, other, "message"],
-                 handoffs=self.talks[one, other, "handoff"],
-                 follows=self.talks[one, other, "follow"])
-            for one, other in pairs
-        ]  # fmt: skip
-        talks.sort(key=lambda t: (-t.messages - t.handoffs, -t.follows, t.sender, t.receiver))
-        return talks[:MOST_PAIRS]
 
     def ending_counts(self) -> list[EndingCount]:
         """Returns how many episodes ended in each way, the commonest first."""

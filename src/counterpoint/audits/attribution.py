@@ -17,7 +17,7 @@ from typing import TypedDict
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.audits.base import Audit, Look, quote, unknown
+from counterpoint.audits.base import Audit, Look, quote_of, unknown
 from counterpoint.records import CANNOT_TELL, Case, Episode, Event, Finding, Outcome
 
 NAME, FINDING = "attribution", "first_mistake"
@@ -107,7 +107,7 @@ def look(episode: Episode) -> Look[AttributionRow] | None:
     if first.agent_probability < SURE:
         return Look({"named": False})
     event = episode.events[first.event]
-    case = Case(episode.id, first.event, first.agent, quote(event.text), first.agent_probability,
+    case = Case(episode.id, first.event, first.agent, quote_of(event), first.agent_probability,
                 f"likely first mistake (probability {first.agent_probability:.2f})")  # fmt: skip
     return Look({"named": True}, {FINDING: [case]})
 

@@ -210,7 +210,7 @@ def case_of(
     """
     event = episode.events[at[-1]]
     return Case(
-        episode.id, event.t, event.agent, quote(event.text), weight, what,
+        episode.id, event.t, event.agent, quote_of(event), weight, what,
         at[0] if at[0] != event.t else None, times, before, now,
         cost_of([episode.events[t] for t in at]),
     )  # fmt: skip
@@ -259,6 +259,17 @@ def quote(text: str) -> str:
     # no more words than fill it: a text may be long
     text = " ".join(text.split(None, LONGEST_QUOTE // 2 + 1)[: LONGEST_QUOTE // 2 + 1])
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
+
+
+def quote_of(event: Event) -> str:
+    """Returns the start of the text of an event; of a call or a handoff without words, its names.
+
+    Such a text is `{}`: `transfer_to_bob, ann to bob` is more to look for.
+    """
+    if any(map(str.isalnum, event.text)) or not (event.tool or event.to):
+        return quote(event.text)
+    to = f" to {', '.join(event.to)}" if event.to else ""
+    return quote(f"{event.tool or event.kind}, {event.agent}{to}")
 
 
 def mean_interval(values: Floats, level: float = 0.95) -> Estimate:

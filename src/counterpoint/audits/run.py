@@ -23,7 +23,7 @@ from counterpoint.audits import (
     worth,
 )
 from counterpoint.audits.across import Tally
-from counterpoint.audits.base import Audit, Row, outcome_of, quote
+from counterpoint.audits.base import Audit, Row, outcome_of, quote_of
 from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
 from counterpoint.audits.transcript import MOST_ROWS, episode_row, transcript
@@ -99,8 +99,9 @@ def audit(
         for each in chosen:
             if (look := each.look(episode)) is not None:
                 rows[each.name].append(look.row)
-                shelf.add(each.name, look.cases)
-                cases.update({(each.name, name): some for name, some in look.cases.items()})
+                seen = {name: located(some, episode) for name, some in look.cases.items()}
+                shelf.add(each.name, seen)
+                cases.update({(each.name, name): some for name, some in seen.items()})
         tally.add(episode, cases)
         number, has_case = formats.total(), any(cases.values())
         if number <= MOST_ROWS or (has_case and late < MOST_ROWS):
@@ -133,7 +134,8 @@ def audit(
         findings=[shelf.joined(finding) for finding in corrected(findings)],
         timelines=timelines,
         episode_rows=sorted(listed, key=_badness),
-        talks=tally.talk_counts(),
+        talks=tally.talks.talks(),
+        talk_shape=tally.talks.shape(),
         costs=tally.agent_costs(),
         endings=tally.ending_counts(),
         associations=tally.associations(),
@@ -191,6 +193,16 @@ def audit_logs(
     return structs.replace(result, warning=notes.warning, skipped=notes.lines)
 
 
+def located(cases: Sequence[Case], episode: Episode) -> Sequence[Case]:
+    """Returns cases of an episode with their places in the log, if those are known."""
+    whole = episode.location
+    places = [
+        whole if case.event is None else episode.events[case.event].location or whole
+        for case in cases
+    ]
+    return [replace(case, location=at) for case, at in zip(cases, places, strict=True)]
+
+
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
     """Returns the findings; those that chance explains among so many tests are `cannot tell`."""
     tested = sorted((f.p, i) for i, f in enumerate(findings) if f.p is not None)
@@ -213,7 +225,7 @@ def timeline(episode: Episode) -> Timeline:
         kind = "idle" if idle(event) else kind
         kind = kind if event.agent in episode.agents else "other"
         marks.append(Mark(episode=episode.id, t=event.t, agent=event.agent,
-                          quote=quote(event.text), what=kind))  # fmt: skip
+                          quote=quote_of(event), what=kind))  # fmt: skip
     return Timeline(
         episode=episode.id,
         agents=[*episode.agents, *episode.tools],

@@ -157,12 +157,13 @@ class Audit:
     def _finish(self, result: AuditResult, watched: Sequence[Watch]) -> None:
         """Saves, exports and prints a result."""
         fails = (lambda f: any(w.fails(f) for w in watched)) if watched else has_case
+        # a saved result has the name of the log alone, and other tools and commands need its path
+        named = replace(result, source=str(self.path))
         for file in self.export:
-            left_out = export(result, file, fails)
+            left_out = export(named, file, fails)
             more = f" ({counted(left_out, 'milder case')} left out)" if left_out else ""
             say(f"exported: {file}{more}")
-        # a saved result has the name of the log alone, and the next command needs its path
-        then = "" if self.outcomes else first_step(replace(result, source=str(self.path)))
+        then = "" if self.outcomes else first_step(named)
         finish(result, audit_parts, self.out, self.json, then)
 
     def _serve(self, path: Path, look: Look) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Required, TypedDict
 
 from counterpoint.errors import LogError
-from counterpoint.records import KINDS, Episode, Event, Json
+from counterpoint.records import KINDS, Episode, Event, Json, Location
 
 OUTSIDE = re.compile(
     r"^(user|human|system|developer|tool|function|environment|observation|computer[_ ]?terminal"
@@ -47,6 +47,10 @@ class Line(NamedTuple):
     """The file that holds it."""
     number: str
     """The number of the line or of the element; empty for a whole document."""
+    row: int | None = None
+    """The number of the line; None for an element and for a whole document."""
+    location: Location | None = None
+    """Its place in the log, for the result of an audit."""
 
 
 class SessionFormat(NamedTuple):
@@ -83,6 +87,7 @@ class EventFields(TypedDict, total=False):
     cost: float | None
     error: str
     finish: str
+    location: Location | None
 
 
 def episode(

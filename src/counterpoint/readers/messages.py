@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any, TypedDict
 
 from counterpoint.errors import LogError
-from counterpoint.readers.build import EventFields, finite, numbered, seconds_of
+from counterpoint.readers.build import EventFields, Line, finite, numbered, seconds_of
 from counterpoint.readers.content import (
     Content,
     ToolCall,
@@ -28,7 +28,7 @@ from counterpoint.readers.content import (
     usage_of,
 )
 from counterpoint.readers.names import excerpt
-from counterpoint.records import Episode, Event, Json
+from counterpoint.records import Episode, Event, Json, Location
 
 MEMBERS = ("assistant", "agent", "ai", "model")
 """Roles of members of the team; every other role is a tool, a system or a person."""
@@ -53,6 +53,7 @@ class Facts(TypedDict, total=False):
     finish: str
     error: str
     meta: Mapping[str, Json]
+    location: Location | None
 
 
 @dataclass(slots=True)
@@ -170,6 +171,17 @@ def _with_facts(
         whole.results,
         whole.thinking or thinking or "", facts or None,
     )  # fmt: skip
+
+
+def parse_line(line: Line) -> LoggedMessage:
+    """Returns the message of a line, which knows its place.
+
+    Raises:
+        LogError: It is no message; the error names the line.
+    """
+    message = parse_message(line.value, line.where)
+    message.facts = {**(message.facts or {}), "location": line.location}
+    return message
 
 
 def facts_of(value: Mapping[str, Any]) -> Facts:
@@ -325,14 +337,16 @@ def _thought(message: LoggedMessage) -> list[EventFields]:
 
 
 def _add_facts(fields: list[EventFields], first: int, facts: Facts, thinking: str) -> None:
-    """Adds what is known of a message to its first event, and its time to all of its events."""
+    """Adds what is known of a message to its first event; its time and place to all of them."""
     one = fields[first]
     one.update(facts)  # type: ignore[typeddict-item]
     if thinking:
         one["meta"] = {**facts.get("meta", {}), "thinking": thinking}
-    if "seconds" in facts:
-        for each in fields[first + 1 :]:
+    for each in fields[first + 1 :]:
+        if "seconds" in facts:
             each["seconds"] = facts["seconds"]
+        if "location" in facts:
+            each["location"] = facts["location"]
 
 
 def events_of(messages: Sequence[LoggedMessage]) -> tuple[Event, ...]:

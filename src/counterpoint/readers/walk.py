@@ -8,6 +8,7 @@ on; the file that was asked for is an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from counterpoint.readers.formats.catalogue import FORMATS, format_of
 from counterpoint.readers.formats.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.lines import json_lines, json_value
 from counterpoint.readers.skeleton import refusal
-from counterpoint.records import Episode
+from counterpoint.records import Episode, Location
 
 LARGEST_DOCUMENT = 64 * 2**20
 """The most bytes of a file that is one JSON value; a larger log must be JSON lines."""
@@ -93,6 +94,18 @@ class _Walk:
         inner = path.relative_to(self._root) if self._root.is_dir() else Path(path.name)
         return str(inner.with_suffix(""))
 
+    def _located(self, line: Line) -> Line:
+        """Returns a line of a file with its place, from the folder that holds the log on."""
+        return line._replace(location=Location(self._below(line.path), line.row))
+
+    def _below(self, path: Path) -> str:
+        return path.relative_to(self._root.parent).as_posix()
+
+    def _of_file(self, path: Path, episodes: Iterable[Episode]) -> Iterator[Episode]:
+        """Yields episodes that many lines of a file make."""
+        for episode in episodes:
+            yield replace(episode, location=Location(self._below(path)))
+
     def _file(self, path: Path, gathered: dict[str, list[Line]]) -> Iterator[Episode]:
         """Yields the episodes of a file; lines that belong to those of other files are gathered."""
         if path in self._done:
@@ -102,7 +115,8 @@ class _Walk:
             yield from read_archive(path)
             return
         if self._form is not None:
-            yield from self._form.read(list(_lines(path, head, whole=True)), self._name(path))
+            values = [self._located(line) for line in _lines(path, head, whole=True)]
+            yield from self._of_file(path, self._form.read(values, self._name(path)))
             return
         is_json = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
         if not is_json and _text_format(head) is None:
@@ -123,7 +137,8 @@ class _Walk:
         if isinstance(form, Format):
             name = self._name(path)
             for line in fitting:
-                yield from form.read(line.value, line.where, _numbered(name, line))
+                for episode in form.read(line.value, line.where, _numbered(name, line)):
+                    yield replace(episode, location=line.location)
             return
         together = list(fitting)
         self._done.add(path)
@@ -134,14 +149,14 @@ class _Walk:
         if form.scope == "folder":
             gathered.setdefault(kind, []).extend(together)
         else:
-            yield from form.read(together, self._name(path))
+            yield from self._of_file(path, form.read(together, self._name(path)))
 
     def _fitting(self, path: Path, kind: str, lines: Iterable[Line]) -> Iterator[Line]:
         """Yields the lines of a format; others are counted in a note."""
         others, fits = 0, FORMATS[kind].fits
         for line in lines:
             if fits(line.value):
-                yield line
+                yield self._located(line)
             else:
                 others += 1
         if others:
@@ -152,7 +167,9 @@ class _Walk:
         for kind, lines in gathered.items():
             form = FORMATS[kind]
             if isinstance(form, SessionFormat):
-                yield from form.read(lines, name)
+                files = {line.path for line in lines}
+                episodes = form.read(lines, name)
+                yield from self._of_file(files.pop(), episodes) if len(files) == 1 else episodes
 
 
 def document(path: Path) -> list[Line]:
@@ -185,7 +202,7 @@ def _lines(path: Path, head: bytes, whole: bool = False) -> Iterator[Line]:
     if _is_lines(path, head):
         with path.open("rb") as file:
             for number, where, value in json_lines(file, f"{path}, "):
-                yield Line(value, where, path, str(number))
+                yield Line(value, where, path, str(number), row=number)
         return
     value = _load(path)
     if not whole and isinstance(value, list) and format_of(value) is None:

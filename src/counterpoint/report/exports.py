@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 
 from counterpoint.errors import SettingError
-from counterpoint.records import FOUND, NOT_COMPUTABLE, Case, Finding, Json
+from counterpoint.records import FOUND, NOT_COMPUTABLE, Case, Finding, Json, Location
 from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.results.audit import AuditResult
 from counterpoint.runs.files import write_atomically
@@ -32,7 +33,7 @@ def export(audit: AuditResult, path: Path, fails: Fails = has_case) -> int:
     """Writes an audit in the format that the ending of the file's name says.
 
     Args:
-        audit: the result.
+        audit: the result. Code scanning looks for the log at its `source`.
         path: the file.
         fails: which findings are failures in JUnit XML.
 
@@ -60,31 +61,33 @@ def ending_of(path: Path) -> str:
 
 
 def sarif(audit: AuditResult, fails: Fails = has_case) -> str:
-    """Returns SARIF 2.1.0: a rule for each finding that has something, a result for each case."""
+    """Returns SARIF 2.1.0: a rule for each finding that has something, a result for each case.
+
+    A case has the line of its event, if the log is one of lines and its reader knows the line.
+    """
     shown = [f for f in audit.findings if has_case(f)]
     rules: list[Json] = [
         {"id": _name(f), "shortDescription": {"text": visible(f.reason) or _name(f)}} for f in shown
     ]
     results: list[Json] = []
     for i, f in enumerate(shown):
-        for case in f.cases:
-            place = _place(case)
-            results.append({
+        results += [
+            {
                 "ruleId": _name(f), "ruleIndex": i, "level": "warning",
                 "message": {"text": _message(f, case)},
                 "locations": [{
-                    "physicalLocation": {"artifactLocation": {"uri": _address(audit)}},
-                    "logicalLocations": [{"fullyQualifiedName": place, "kind": "object"}],
+                    "physicalLocation": _physical(audit, case.location),
+                    "logicalLocations": [{"fullyQualifiedName": _place(case), "kind": "object"}],
                 }],
                 "partialFingerprints": {"counterpointCase/v1": _key(f, case)},
-            })  # fmt: skip
+            }
+            for case in f.cases
+        ]  # fmt: skip
         if not f.cases:
             results.append({
                 "ruleId": _name(f), "ruleIndex": i, "level": "warning",
                 "message": {"text": visible(f.reason) or _name(f)},
-                "locations": [{
-                    "physicalLocation": {"artifactLocation": {"uri": _address(audit)}}
-                }],
+                "locations": [{"physicalLocation": _physical(audit, None)}],
             })  # fmt: skip
     driver: Json = {"name": "Counterpoint", "version": audit.version, "rules": rules}
     run: Json = {"tool": {"driver": driver}, "results": results}
@@ -180,8 +183,16 @@ def _key(finding: Finding, case: Case) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _address(audit: AuditResult) -> str:
-    return quote(audit.source.encode("utf-8", "surrogatepass")) or "log"
+def _physical(audit: AuditResult, location: Location | None) -> Json:
+    """Returns the file of a case, or else the log, and the line if it is known."""
+    path = os.path.join(os.path.dirname(audit.source), location.file) if location else audit.source
+    address = quote(path.encode("utf-8", "surrogatepass")) or "log"
+    physical: dict[str, Json] = {
+        "artifactLocation": {"uri": f"file://{address}" if address[0] == "/" else address}
+    }
+    if location and location.line is not None:
+        physical["region"] = {"startLine": location.line}
+    return physical
 
 
 def _json(value: Json) -> str:

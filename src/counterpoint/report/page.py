@@ -1,8 +1,9 @@
 """From a result document to one HTML file: start at `render`.
 
 The file holds everything it shows. Its content security policy allows its own style sheet, by
-hash, and nothing else: no script, no request, no form. Text from a document is escaped by the
-templates and by `svg.element`; there is no third way into the page.
+hash, and on pages with a table that can be sorted the script that sorts it; nothing else: no other
+script, no request, no form. Text from a document is escaped by the templates and by `svg.element`;
+there is no third way into the page.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from counterpoint.report.pages.training import training_page
 from counterpoint.report.pages.transcript import transcript_page
 from counterpoint.report.toolkit.frame import Page
 from counterpoint.report.toolkit.safe_text import safe, visible_lines
+from counterpoint.report.toolkit.tables import Table
 from counterpoint.results import (
     AuditResult,
     ComparisonResult,
@@ -96,6 +98,8 @@ class Live:
 
     script: str
     """Path of the server's script, which updates the page."""
+    sort: str
+    """Path of the script that sorts tables."""
     home: str = ""
     """Path of the page that lists this one; "" if none does."""
 
@@ -105,7 +109,7 @@ def render(result: Result | Document, live: Live | None = None, beside: Path | N
 
     Args:
         result: the result, or the document that it was saved as.
-        live: for the page of a server; the page of a file runs no script.
+        live: for the page of a server.
         beside: the folder that the page lies in: pages of episodes in it are linked.
 
     Raises:
@@ -129,18 +133,22 @@ def render_transcript(transcript: Transcript) -> str:
 
 
 def _html(page: Page, version: str, steps: Sequence[NextStep], live: Live | None) -> str:
-    sheet, digest = _sheet()
-    # the policy allows this style sheet alone: a script that got into the page would not run, nor
-    # would it in the page of a server, which allows one script file of its own
+    sheet = _template("report.css")
+    has_order = any(isinstance(part, Table) and part.sortable for part in page.contents.values())
+    sort = _template("sort.js") if has_order else ""
+    # the policy allows this style sheet and this script alone: another script that got into the
+    # page would not run, nor would it in the page of a server, which allows its own files
     policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        f"default-src 'none'; style-src '{_digest(sheet)}'; img-src data:; "
         + ("script-src 'self'; connect-src 'self'; " if live else "")
+        + (f"script-src '{_digest(sort)}'; " if sort and not live else "")
         + "base-uri 'none'; form-action 'none'"
     )
     prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
     definitions = [replace(d, text=f"{meaning(d.term)} {d.text}".strip()) for d in page.definitions]
     page = replace(page, definitions=definitions)
-    frame = {"style": Markup(sheet), "policy": policy, "version": version, "prefix": prefix}
+    frame = {"style": Markup(sheet), "policy": policy, "version": version, "prefix": prefix,
+             "sort": Markup(sort)}  # fmt: skip
     return (
         _environment()
         .get_template(page.template)
@@ -149,15 +157,25 @@ def _html(page: Page, version: str, steps: Sequence[NextStep], live: Live | None
 
 
 @cache
-def _sheet() -> tuple[str, str]:
-    """Returns the style sheet and its hash."""
-    sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
-    return sheet, base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+def _template(name: str) -> str:
+    """Returns a file beside the templates."""
+    return files("counterpoint.report").joinpath("templates", name).read_text("utf-8")
+
+
+@cache
+def _digest(text: str) -> str:
+    """Returns the hash of a text as a content security policy has it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def sort_script() -> bytes:
+    """Returns the script that sorts tables, for a server."""
+    return _template("sort.js").encode()
 
 
 WORDS = Markup("<!-- words -->")
 """Marks the place of the words: text that is escaped cannot hold it."""
-_NOT_SHOWN = re.compile(r"<style>[^<]*</style>|<[^<>]*>")
+_NOT_SHOWN = re.compile(r"<style>[^<]*</style>|<script>[^<]*</script>|<[^<>]*>")
 
 
 def _text(html: str) -> str:

@@ -74,6 +74,55 @@ class Talk(Part, frozen=True, kw_only=True):
     """Number of times that the receiver has the next turn of a member."""
 
 
+class NearShape(Part, frozen=True, kw_only=True):
+    """A shape of named topologies that graphs of episodes are nearest to."""
+
+    names: list[str]
+    """The topologies of `counterpoint topology` that have these edges."""
+    episodes: int
+    """Number of episodes to which no other shape is nearer; in a tie each of them counts."""
+    missing: float
+    """Mean number of edges of the shape that those episodes do not have."""
+    extra: float
+    """Mean number of edges of those episodes that the shape does not have."""
+
+
+class TalkReading(Part, frozen=True, kw_only=True):
+    """Who talks to whom as a topology, under one assumption: means over episodes."""
+
+    assumption: str
+    """Whom a message without a receiver is for."""
+    episodes: int
+    """Number of episodes of two to eight members in which somebody talks to another."""
+    density: float
+    """Edges as a share of all ordered pairs of members."""
+    centralization: float | None
+    """Freeman's, of degrees: 1 in a star, 0 if all are alike; None with two members."""
+    reach: float
+    """Share of ordered pairs in which messages can carry what one knows to the other."""
+    hops: float | None
+    """Mean number of messages on the way between such a pair; None if there is no such pair."""
+    nearest: list[NearShape]
+    """The commonest first."""
+
+
+class TalkShape(Part, frozen=True, kw_only=True):
+    """Which topology a log has, measured from messages with a receiver and from handoffs."""
+
+    addressed: int
+    """Number of messages and handoffs of members that name a receiver."""
+    unaddressed: int
+    """Number of messages of members that name none."""
+    too_large: int
+    """Number of episodes of more than eight members, which are not measured."""
+    readings: list[TalkReading]
+    """With the named receivers alone, and with all members as readers of other messages."""
+    nearest: list[str]
+    """The topologies that each reading says; empty if it cannot be told."""
+    reason: str
+    """Why it cannot be told; empty if it can."""
+
+
 class EndingCount(Part, frozen=True, kw_only=True):
     """How many episodes ended in one way."""
 
@@ -148,6 +197,8 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     """A row for each of the first episodes, and for later ones with cases; the worst first."""
     talks: list[Talk] = field(default_factory=list)
     """Who talks to whom, the most frequent first."""
+    talk_shape: TalkShape | None = None
+    """The topology of that; None if nobody talks to another member, and in earlier results."""
     costs: list[AgentCost] = field(default_factory=list)
     """What agents did and cost, dearest first."""
     endings: list[EndingCount] = field(default_factory=list)

@@ -17,7 +17,7 @@ from counterpoint.report.pages.episodes import FOLDER
 from counterpoint.report.transcripts import TranscriptWriter
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.transcript import Transcript
-from counterpoint.viewer.server import SCRIPT, Response
+from counterpoint.viewer.server import SCRIPT, SORT, Response
 
 Look = Callable[[Callable[[Transcript], object]], AuditResult]
 """Audits a log, and hands out the transcripts of its episodes as they are read."""
@@ -75,7 +75,7 @@ class AuditPages:
             return self._look(writer)
 
     def _drawn(self) -> Response:
-        return Response(render(self.result, Live(SCRIPT), Path(self._home.name)).encode())
+        return Response(render(self.result, Live(SCRIPT, SORT), Path(self._home.name)).encode())
 
 
 def read_page(file: Path) -> Response | None:

@@ -23,7 +23,7 @@ from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.results.folder import FolderResult, LeftOut
 from counterpoint.runs.status import LOCK
 from counterpoint.viewer.audit_pages import EPISODE, read_page
-from counterpoint.viewer.server import SCRIPT, Response, text_response
+from counterpoint.viewer.server import SCRIPT, SORT, Response, text_response
 from counterpoint.viewer.survey import Look, Match, Signature, Survey, read_folder
 
 INDEX = "index.html"
@@ -69,7 +69,7 @@ class FolderPages:
     def _list(self, look: Look) -> Response:
         if self._index is None or self._index[0] != look.token:
             listed = replace(self.survey.result(look), live=True)
-            self._index = look.token, Response(render(listed, Live(SCRIPT)).encode())
+            self._index = look.token, Response(render(listed, Live(SCRIPT, SORT)).encode())
         return self._index[1]
 
     def _page(self, one: Match) -> Response:
@@ -77,7 +77,7 @@ class FolderPages:
         if kept is None or kept[0] != one.signature:
             try:
                 folder = one.folder.path
-                page = render(read_folder(folder), Live(SCRIPT, home="/"), beside=folder)
+                page = render(read_folder(folder), Live(SCRIPT, SORT, home="/"), beside=folder)
                 kept = one.signature, Response(page.encode())
             except CounterpointError as error:  # it is damaged, or is being written
                 return text_response(str(error), HTTPStatus.INTERNAL_SERVER_ERROR)

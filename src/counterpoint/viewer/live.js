@@ -25,7 +25,7 @@
     const counts = new Map();
     return [...document.querySelectorAll(selector)].map((e) => [name(e, counts), e]);
   };
-  const REACHED = "a, summary, [tabindex]";
+  const REACHED = "a, summary, button, [tabindex]";
 
   const replaceBody = (next) => {
     const open = new Map(named("details").map(([key, e]) => [key, e.open]));
@@ -34,6 +34,7 @@
     const focused = named(REACHED).find(([, e]) => e === document.activeElement)?.[0];
     document.title = next.title;
     document.body.replaceChildren(...document.adoptNode(next.body).childNodes);
+    document.dispatchEvent(new Event("replaced"));
     for (const [key, e] of named("details")) if (open.has(key)) e.open = open.get(key);
     for (const [key, e] of named(".scroll")) e.scrollLeft = across.get(key) ?? 0;
     named(REACHED).find(([key]) => key === focused)?.[1].focus({ preventScroll: true });

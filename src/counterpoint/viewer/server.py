@@ -22,11 +22,12 @@ from urllib.parse import unquote_to_bytes
 
 from counterpoint import __version__
 from counterpoint.errors import SettingError
+from counterpoint.report.page import sort_script
 from counterpoint.settings import require
 
 HOST = "127.0.0.1"
-SCRIPT, EVENTS = "/live.js", "/events"
-"""Paths of the script that updates a page, and of the stream that tells it when."""
+SCRIPT, SORT, EVENTS = "/live.js", "/sort.js", "/events"
+"""Paths of the scripts that update a page and sort its tables, and of the stream of changes."""
 HTML, TEXT = "text/html; charset=utf-8", "text/plain; charset=utf-8"
 MOST_CLIENTS, MOST_STREAMS = 64, 32
 """Connections at a time, and those among them that are streams."""
@@ -188,8 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == EVENTS:
             self._stream()
-        elif path == SCRIPT:
-            script = files("counterpoint.viewer").joinpath("live.js").read_bytes()
+        elif path in (SCRIPT, SORT):
+            live = files("counterpoint.viewer").joinpath("live.js")
+            script = live.read_bytes() if path == SCRIPT else sort_script()
             self._send(Response(script, "text/javascript; charset=utf-8"))
         else:
             self._send(self._page(os.fsdecode(unquote_to_bytes(path))))

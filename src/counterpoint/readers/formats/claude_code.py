@@ -142,6 +142,7 @@ def _entry(line: Line, number: int) -> Entry:
     if get("isSidechain") is True:  # elsewhere, it is the subagent whose result the line has
         agent = started if isinstance(started, str) else agent or "sidechain"
     facts = facts_of({**inner, "timestamp": get("timestamp"), "cost": get("costUSD")})
+    facts["location"] = line.location
     if (ms := finite(get("durationMs"))) is not None:
         facts["duration"] = ms / 1000
     text = text_of(inner.get("content"), where) if get("isApiErrorMessage") is True else ""

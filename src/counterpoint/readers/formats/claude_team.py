@@ -171,8 +171,8 @@ class Team:
             name, parts, facts = self._names[entry.agent], entry.parts, entry.facts
             if entry.message:
                 own = usage.pop(entry.message, None)
-                seconds = {"seconds": facts["seconds"]} if "seconds" in facts else {}
-                facts = {**(own or {}), **seconds}  # type: ignore[typeddict-item]
+                kept = {key: facts[key] for key in ("seconds", "location") if key in facts}
+                facts = {**(own or {}), **kept}  # type: ignore[typeddict-item]
             handed = [r for r in parts.results if r.call_id in self._calls]
             message = LoggedMessage(
                 entry.role, name if entry.role == "assistant" else "", parts.text, parts.calls,

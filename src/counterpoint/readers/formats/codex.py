@@ -25,7 +25,7 @@ from counterpoint.readers.build import (
     seconds_of,
 )
 from counterpoint.readers.content import as_text, error_of, usage_of
-from counterpoint.readers.messages import LoggedMessage, fields_of, outsiders, parse_message
+from counterpoint.readers.messages import LoggedMessage, fields_of, outsiders, parse_line
 from counterpoint.records import Episode, Json
 
 MAIN = "main"
@@ -100,7 +100,7 @@ def _add(thread: _Thread, line: Line) -> None:
         if payload.get("type") == "ghost_snapshot":
             thread.others["ghost_snapshot"] += 1
             return
-        message = _checked(parse_message(payload, where))
+        message = _checked(parse_line(line._replace(value=payload)))
         if seconds is not None:
             message.facts = {**(message.facts or {}), "seconds": seconds}
         if message.is_thought and not message.thinking:

@@ -17,6 +17,7 @@ from counterpoint.readers.messages import (
     chat,
     is_item,
     messages_in,
+    parse_line,
     parse_message,
     parse_messages,
 )
@@ -77,7 +78,7 @@ def is_line(value: Any) -> bool:
 
 def read_lines(lines: Sequence[Line], name: str) -> Iterator[Episode]:
     """Yields the conversation whose messages are the lines."""
-    yield chat([parse_message(line.value, line.where) for line in lines], name, "messages")
+    yield chat(list(map(parse_line, lines)), name, "messages")
 
 
 FORMAT = Format(is_openai, openai)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -14,11 +16,10 @@ from counterpoint.report.pages.episodes import (
     cost_words,
     episode_table,
     member_table,
-    talk_table,
-    talk_words,
 )
 from counterpoint.report.pages.lanes import Bar, lanes, talk_picture
-from counterpoint.report.toolkit.charts import Dot, interval_panel
+from counterpoint.report.pages.talks import talk_table, talk_words, topology_table, topology_words
+from counterpoint.report.toolkit.charts import Dot, interval_panel, interval_rows
 from counterpoint.report.toolkit.frame import (
     Definition,
     Fact,
@@ -28,9 +29,10 @@ from counterpoint.report.toolkit.frame import (
     setting_rows,
 )
 from counterpoint.report.toolkit.numerals import MINUS, counted
-from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
+from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
 from counterpoint.results.audit import AuditResult, Timeline
 
+_DIGITS = re.compile(r"\d+")
 LOOKED_AT, CASES_SHOWN, MOST_TIMELINES = 5, 5, 20
 """The most cases to look at first, cases of a finding, and timelines."""
 DRAWN = 10
@@ -55,16 +57,34 @@ def is_measurement(finding: Finding) -> bool:
     return finding.verdict == CANNOT_TELL and finding.null is None
 
 
-def look_first(findings: Sequence[Finding], most: int) -> list[tuple[Finding, Case]]:
-    """Returns the worst case of each finding, the longest first; then the next worst of each."""
-    some = [(rank, f, case) for f in findings for rank, case in enumerate(f.cases[:most])]
+class Worst(NamedTuple):
+    """A case to look at first, with those that look the same."""
 
-    def order(each: tuple[int, Finding, Case]) -> tuple[int, int]:
-        rank, _, case = each
-        length = 1 if case.event is None or case.first is None else case.event - case.first + 1
-        return rank, -max(length, case.times or 1)
+    finding: Finding
+    case: Case
+    """The worst of them."""
+    episodes: int
+    """Number of episodes with the same, among the cases that are kept."""
+    is_worst: bool
+    """Whether it is the worst case of its finding."""
 
-    return [(finding, case) for _, finding, case in sorted(some, key=order)[:most]]
+
+def look_first(findings: Sequence[Finding], most: int) -> list[Worst]:
+    """Returns the worst case of each finding, the longest first; then the next worst of each.
+
+    Cases of a finding that differ in numbers alone are one here, such as a loop in many episodes.
+    """
+    ranked: list[tuple[int, int, Worst]] = []
+    for finding in findings:
+        alike: dict[tuple[str, str], list[Case]] = {}
+        for case in finding.cases:
+            alike.setdefault((_DIGITS.sub("#", case.what), case.quote or ""), []).append(case)
+        for rank, cases in enumerate(alike.values()):
+            case, episodes = cases[0], len({each.episode for each in cases})
+            length = 1 if case.event is None or case.first is None else case.event - case.first + 1
+            worst = Worst(finding, case, episodes, rank == 0)
+            ranked.append((rank, -max(length, case.times or 1), worst))
+    return [worst for _, _, worst in sorted(ranked, key=lambda each: each[:2])[:most]]
 
 
 def audit_page(audit: AuditResult) -> Page:
@@ -96,11 +116,9 @@ def audit_page(audit: AuditResult) -> Page:
         definitions=DEFINITIONS,
         settings=setting_rows(audit.config),
         picture="panel",
-        caption="Values with 95% intervals. The short upright line is the null: what chance or a "
-        "harmless team gives.",
         contents={
             "panel": _panel(audit.findings),
-            "places": [_place(f, c, links) for f, c in look_first(audit.findings, LOOKED_AT)],
+            "places": [_place(each, links) for each in look_first(audit.findings, LOOKED_AT)],
             "episodes": episode_table(audit),
             "findings": finding_table(known),
             "unknown": _unknown_table(unknown),
@@ -109,6 +127,8 @@ def audit_page(audit: AuditResult) -> Page:
             "talks": talk_table(audit.talks),
             "talk_drawn": talk_picture(talks, by_name) if talks else None,
             "talk_words": talk_words(talks, by_name) if talks else "",
+            "topology": topology_table(audit.talk_shape) if audit.talk_shape else None,
+            "topology_words": topology_words(audit.talk_shape) if audit.talk_shape else "",
             "cases": case_table(audit.findings, links, CASES_SHOWN),
             "timelines": [
                 (timeline.episode, _drawn(timeline, i), _messages(timeline, i))
@@ -142,15 +162,24 @@ def _link(case: Case, links: Links) -> str:
     return links.get((case.episode, case.event), "")
 
 
-def _place(finding: Finding, case: Case, links: Links) -> Place:
-    more = f" (the worst of {finding.cases_total})" if finding.cases_total > 1 else ""
+def _place(worst: Worst, links: Links) -> Place:
+    finding, case, _, _ = worst
     at = "" if case.event is None else f", event {case.event}"
     if case.first is not None:
         at = f", events {case.first} to {case.event}"
     where = case.episode + at + (f", {case.agent}" if case.agent else "")
-    is_worst = finding.cases[0] is case
-    return Place(_title(finding) + (more if is_worst else ""), case.what or finding.reason,
+    return Place(_title(finding) + among_words(worst), case.what or finding.reason,
                  case.quote or "", where, cost_words(case.cost), _link(case, links))  # fmt: skip
+
+
+def among_words(worst: Worst) -> str:
+    """Returns how many cases there are beside a worst one: ` (the worst of 24; in 12 episodes)`."""
+    total = worst.finding.cases_total
+    words = [f"the worst of {total:,}"] if worst.is_worst and total > 1 else []
+    if worst.episodes > 1:
+        least = "at least " if total > len(worst.finding.cases) else ""
+        words.append(f"in {least}{counted(worst.episodes, 'episode')}")
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def _unknown_table(findings: Sequence[Finding]) -> Table:
@@ -160,20 +189,31 @@ def _unknown_table(findings: Sequence[Finding]) -> Table:
     return Table("unknown", caption, columns, rows)
 
 
-def _panel(findings: Sequence[Finding]) -> Markup | None:
+def _panel(findings: Sequence[Finding]) -> Figure | None:
     """Returns the findings that are shares or differences of shares beside their nulls, those that
     found something first; None if there is none."""
+    shares = [
+        f for f in sorted(findings, key=lambda f: VERDICTS.index(f.verdict))
+        if f.null is not None and f.low is not None and f.high is not None and f.value is not None
+        and min(f.low, f.null) >= -1 and max(f.high, f.null) <= 1
+    ][:DRAWN]  # fmt: skip
+    if not shares:
+        return None
     dots = [
         Dot(f.name.replace("_", " "), f.value, f.low, f.high,
             "s0" if f.verdict == FOUND else "s1", _number(f.value), f.verdict == FOUND, f.null)
-        for f in sorted(findings, key=lambda f: VERDICTS.index(f.verdict))
-        if f.null is not None and f.low is not None and f.high is not None and f.value is not None
-        and min(f.low, f.null) >= -1 and max(f.high, f.null) <= 1
+        for f in shares
     ]  # fmt: skip
-    if not dots:
-        return None
-    axis = "share, or difference of shares"
-    return interval_panel("findings-panel", "Findings beside the null", axis, dots[:DRAWN])
+    title, axis = "Findings beside the null", "share, or difference of shares"
+    return Figure(
+        "panel",
+        "Values with 95% intervals. The short upright line is the null: what chance or a harmless "
+        "team gives.",
+        ("audit", "name", "value", "low", "high", "null"),
+        [(f.audit, f.name, f.value, f.low, f.high, f.null) for f in shares],
+        interval_rows("findings-wide", title, axis, dots),
+        interval_panel("findings-narrow", title, axis, dots),
+    )
 
 
 def _title(finding: Finding) -> str:
@@ -196,7 +236,7 @@ def finding_table(findings: Sequence[Finding]) -> Table:
         bounded = f.low is not None and f.high is not None
         cells = (
             Cell(_title(f), (f.audit, f.name), link=_anchor(f) if f.cases else ""),
-            Cell(verdict_words(f), (f.verdict,)),
+            Cell(verdict_words(f), (f.verdict,), below=_all_the_same(f)),
             Cell(_number(f.value), (f.value, f.low, f.high),
                  below=f"{_number(f.low)} to {_number(f.high)}" if bounded else ""),
             Cell(_number(f.null), (f.null,)),
@@ -206,6 +246,14 @@ def finding_table(findings: Sequence[Finding]) -> Table:
         rows.append(TableRow(cells, "best" if is_found else ""))
     caption = "Every audit; intervals are 95%, over episodes or tasks."
     return Table("findings", caption, columns, rows)
+
+
+def _all_the_same(finding: Finding) -> str:
+    """Returns that there are cases although the team is not found to have the failure."""
+    if finding.verdict == FOUND or is_measurement(finding) or not finding.cases_total:
+        return ""
+    verb = "is" if finding.cases_total == 1 else "are"
+    return f"{counted(finding.cases_total, 'single case')} {verb} listed all the same"
 
 
 def verdict_words(finding: Finding) -> str:
@@ -281,7 +329,8 @@ DEFINITIONS = (
         "Over all tests together, at most one in twenty audits of sound teams has a false "
         "finding."),
     Definition("not found", "Not found",
-        "The whole interval is on the sound side of the null, or too near to it to matter."),
+        "The whole interval is on the sound side of the null, or too near to it to matter. This is "
+        "about the team: single cases are listed whatever the verdict is."),
     Definition("cannot tell", "Cannot tell",
         "The interval reaches both sides: there are too few episodes to say it of the team. Single "
         "cases may stand below all the same."),

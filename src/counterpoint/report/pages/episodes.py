@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from counterpoint.records import FOUND, Cost
-from counterpoint.report.pages.lanes import talk_count
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut
 from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
-from counterpoint.results.audit import AgentCost, AuditResult, Talk
+from counterpoint.results.audit import AgentCost, AuditResult
 from counterpoint.results.transcript import EpisodeRow
 
 FOLDER = "episodes"
 """Name of the folder with the pages of episodes, beside the page of their audit."""
 UNKNOWN = "the log does not say it"
-MOST_LISTED, MOST_MEMBERS = 500, 25
-"""The most episodes and members on the page; the files below the tables have all rows."""
 
 
 def address_of(row: EpisodeRow) -> str:
@@ -38,10 +35,9 @@ def episode_table(audit: AuditResult) -> Table | None:
     if not rows:
         return None
     columns = (
-        *text_columns("Episode"),
+        *text_columns("Episode", "Findings"),
         Column("Outcome", ("success", "ending"), numeric=False, missing=UNKNOWN),
         Column("Cases"),
-        *text_columns("Findings"),
         Column("Members"),
         Column("Turns"),
         Column("Events"),
@@ -49,14 +45,11 @@ def episode_table(audit: AuditResult) -> Table | None:
         Column("Dollars", missing=UNKNOWN),
         Column("Seconds", missing=UNKNOWN),
     )
-    shown = rows[:MOST_LISTED]
-    caption = "Episodes with the longest cases come first, and failures before successes."
-    if len(shown) < len(rows):
-        caption += f" The {len(shown)} worst are shown; the file has {len(rows)}."
+    caption = f"{counted(len(rows), 'episode')}, at first the longest cases, failures first."
     if len(rows) < audit.episodes:
         rest = counted(audit.episodes - len(rows), "later episode")
         caption += f" {rest} without a listed case are counted, and not listed."
-    return known_columns("episodes", caption, columns, [_row(row) for row in rows], MOST_LISTED)
+    return known_columns("episodes", caption, columns, [_row(row) for row in rows])
 
 
 def known_columns(
@@ -64,9 +57,9 @@ def known_columns(
     caption: str,
     columns: Sequence[Column],
     rows: Sequence[TableRow],
-    most: int | None = None,
 ) -> Table:
-    """Returns a table without the columns of which the log says nothing; the caption names them."""
+    """Returns a table that can be sorted, without the columns of which the log says nothing; the
+    caption names those."""
     known = [
         not column.missing or any(v is not None for row in rows for v in row.cells[i].values)
         for i, column in enumerate(columns)
@@ -83,7 +76,7 @@ def known_columns(
         for row in rows
     ]
     shown = [column for column, is_in in zip(columns, known, strict=True) if is_in]
-    return Table(key, caption, shown, kept, most)
+    return Table(key, caption, shown, kept, sortable=True)
 
 
 def _row(row: EpisodeRow) -> TableRow:
@@ -91,10 +84,10 @@ def _row(row: EpisodeRow) -> TableRow:
     more = f"; {len(findings) - 3} more" if len(findings) > 3 else ""
     cells = (
         Cell(row.episode, address=address_of(row)),
+        Cell("; ".join(findings[:3]) + more, (" ".join(row.findings),)),
         Cell(outcome_words(row.success) or ("–" if not row.ending else ""),
              (row.success, row.ending or None), below=row.ending),
         Cell(str(row.cases), (row.cases,)),
-        Cell("; ".join(findings[:3]) + more, (" ".join(row.findings),)),
         Cell(str(row.agents), (row.agents,)),
         Cell(str(row.turns), (row.turns,)),
         Cell(str(row.events), (row.events,)),
@@ -140,14 +133,13 @@ def member_table(audit: AuditResult) -> Table | None:
     rows.sort(key=lambda each: not each.is_member)  # members first, each group dearest first
     caption = f"What each did and cost in {counted(audit.episodes, 'episode')}."
     listed = sum(each.is_member for each in rows)
-    if listed < audit.agents or len(rows) > MOST_MEMBERS:
-        shown = sum(each.is_member for each in rows[:MOST_MEMBERS])
-        caption += f" The {counted(shown, 'member')} with the highest cost, or the most turns, of "
-        caption += f"{audit.agents} are shown; the file has {listed}."
+    if listed < audit.agents:
+        caption += f" The {counted(listed, 'member')} with the highest cost, or the most turns, of "
+        caption += f"{audit.agents} are listed."
     # a log without any call or error may be one that records none
     calls, errors = any(e.cost.calls for e in rows), any(e.errors for e in rows)
     shown_rows = [_member(each, calls, errors) for each in rows]
-    return known_columns("members", caption, columns, shown_rows, MOST_MEMBERS)
+    return known_columns("members", caption, columns, shown_rows)
 
 
 def _member(each: AgentCost, calls: bool, errors: bool) -> TableRow:
@@ -165,44 +157,6 @@ def _member(each: AgentCost, calls: bool, errors: bool) -> TableRow:
         number_cell(cost.seconds, ".3g"),
     )
     return TableRow(cells, "" if each.is_member else "quiet")
-
-
-def talk_table(talks: Sequence[Talk]) -> Table | None:
-    """Returns a row for each pair of members; None if nobody turned to another."""
-    if not talks:
-        return None
-    columns = (
-        *text_columns("From", "To"),
-        *(Column(title) for title in ("Messages", "Handoffs", "Next turns")),
-    )
-    rows = [
-        TableRow((Cell(t.sender), Cell(t.receiver), Cell(str(t.messages), (t.messages,)),
-                  Cell(str(t.handoffs), (t.handoffs,)), Cell(str(t.follows), (t.follows,))))
-        for t in talks
-    ]  # fmt: skip
-    caption = "A next turn: the receiver is the next member that acts."
-    return Table("talks", caption, columns, rows)
-
-
-def talk_words(talks: Sequence[Talk], by_name: bool) -> str:
-    """Returns how many pairs talk, in both directions or in one, and who talks the most."""
-    sent: dict[str, int] = {}
-    for talk in talks:
-        sent[talk.sender] = sent.get(talk.sender, 0) + talk_count(talk, by_name)
-    pairs = {(t.sender, t.receiver) for t in talks}
-    both = sum((other, one) in pairs for one, other in pairs)
-    names = {name for pair in pairs for name in pair}
-    most = max(sent, key=lambda name: sent[name])
-    meaning = (
-        "Arrows are messages with a named receiver, and handoffs."
-        if by_name
-        else "The log does not say who messages are to: arrows lead to the member of the next turn."
-    )
-    return (
-        f"{meaning} A wider arrow is more frequent. {len(pairs)} of "
-        f"{len(names) * (len(names) - 1)} ordered pairs are connected, {both} of them in both "
-        f"directions. {most} has {sent[most] / max(1, sum(sent.values())):.0%} of what is sent."
-    )
 
 
 def cost_words(cost: Cost | None) -> str:

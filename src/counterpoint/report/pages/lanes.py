@@ -9,20 +9,21 @@ from math import cos, pi, sin
 from markupsafe import Markup
 
 from counterpoint.report.toolkit.numerals import counted
+from counterpoint.report.toolkit.scales import linear_ticks, tick_text
 from counterpoint.report.toolkit.svg import Point, arrow, element, label, line, picture, shorten
 from counterpoint.results.audit import Talk
 
 WIDTH, NAME, LINE, HEAD, FOOT = 940.0, 150.0, 18.0, 10.0, 22.0
 """Pixels: of the picture, of names, between lanes, above them, of the axis below."""
-THINNEST, WIDEST = 2.0, 22.0
-"""Pixels of an event."""
+THINNEST, WIDEST, TICK = 2.0, 22.0, 70.0
+"""Pixels of an event, and about those from one number of the axis to the next."""
 MOST_SPANS = 8
 """The most cases that are drawn, the longest first."""
 MOST_LANES = 24
 """The most speakers with a lane; the others share the last one."""
 CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 """What an event is to the class of its colour; idle events are hollow."""
-TALK_WIDTH, TALK_HEIGHT, TALK_RADIUS, NODE = 340.0, 260.0, 84.0, 11.0
+TALK_WIDTH, TALK_HEIGHT, TALK_RADIUS, NODE = 340.0, 240.0, 72.0, 11.0
 """Pixels of the picture of who turns to whom, and of a member in it."""
 MOST_NODES = 12
 """The most members that are drawn."""
@@ -112,15 +113,28 @@ def lanes(
                            f"{x + 4:.1f},{y - 4:.1f}", fill="var(--bad)")  # fmt: skip
             mark = element("a", mark, flag, href=f"#{bar.link}", aria_label=bar.title)
         parts.append(mark)
-    reach = min(WIDTH, NAME + (end - start) * scale)
-    first, last = (f"{start:.0f}", f"{end - 1:.0f}") if unit == "event" else ("0", f"{end:.3g}")
-    parts.append(label(f"{unit} {first}" if unit == "event" else f"{first} {unit}", NAME,
-                       floor + 16, "tick"))  # fmt: skip
-    if reach - NAME > 110:
-        parts.append(label(f"{unit} {last}" if unit == "event" else f"{last} {unit}", reach,
-                           floor + 16, "tick", "end"))  # fmt: skip
+    parts += _ticks(start, end, scale, unit, floor + 16)
     summary = f"{counted(len(bars), 'event')} of {counted(len(speakers), 'speaker')}"
     return picture(key, (WIDTH, floor + FOOT), title, summary, *parts)
+
+
+def _ticks(start: float, end: float, scale: float, unit: str, y: float) -> list[Markup]:
+    """Returns numbers along the axis, so near to each other that a phone shows several at once."""
+    last = end - 1 if unit == "event" else end
+    count = max(1, int((end - start) * scale / TICK))
+    ticks = linear_ticks(start, last, count) if last > start else [start]
+    if unit == "event":
+        ticks = [value for value in ticks if value == int(value)]
+    marks: list[Markup] = []
+    for value in ticks:
+        number = tick_text(value, ticks)
+        is_named = unit == "event" and not marks
+        words = f"event {number}" if is_named else number if unit == "event" else f"{number} {unit}"
+        middle = 0.5 if unit == "event" else 0.0
+        x = NAME + (value - start + middle) * scale
+        anchor = "start" if x < NAME + 30 else "end" if x > WIDTH - 30 else "middle"
+        marks.append(label(words, NAME if anchor == "start" else min(x, WIDTH), y, "tick", anchor))
+    return marks
 
 
 def talk_picture(talks: Sequence[Talk], by_name: bool) -> Markup:

@@ -22,13 +22,14 @@ def transcript_page(transcript: Transcript) -> Page:
     sentence = f"{counted(row.cases, 'case')} in {events} of {counted(row.agents, 'member')}."
     if not row.cases:
         sentence = f"No case in {events} of {counted(row.agents, 'member')}."
-    spent = [f"{row.dollars:.2g} dollars"] if row.dollars is not None else []
-    spent += [f"{row.seconds:.3g} s"] if row.seconds is not None else []
-    tokens = "not known" if row.tokens is None else str(row.tokens)
+    tokens = "not known" if row.tokens is None else f"{row.tokens:,}"
+    seconds = "not known" if row.seconds is None else f"{row.seconds:.3g} s"
+    price = "the log has no price" if row.dollars is None else f"{row.dollars:.2g} dollars"
     facts = (
         Fact("Outcome", outcome_words(row.success) or "not known", cut(row.ending, 80)),
-        Fact("Turns", str(row.turns), f"of {events}, tools and people included"),
-        Fact("Tokens", tokens, ", ".join(spent) or "the log has no price and no times"),
+        Fact("Turns", f"{row.turns:,}", f"of {events}, tools and people included"),
+        Fact("Tokens", tokens, price),
+        Fact("Time", seconds, "the log has no times" if row.seconds is None else ""),
     )
     return Page(
         template="transcript.html",
@@ -109,7 +110,9 @@ def _entries(transcript: Transcript) -> list[Entry]:
 
 def _entry(each: Line, marks: tuple[str, ...], gap: str) -> Entry:
     kind = "idle turn" if each.what == "idle" else each.kind
-    if each.kind == "action" and each.tool:
+    if each.kind == "handoff" and each.tool:
+        kind = f"hands over with {each.tool}"
+    elif each.kind == "action" and each.tool:
         kind = f"calls {each.tool}"
     elif each.tool:
         kind = f"result of {each.tool}"

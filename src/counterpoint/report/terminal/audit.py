@@ -6,17 +6,20 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, NOT_FOUND, Case, Finding
+from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, NOT_FOUND, Finding
 from counterpoint.report.pages.audit import (
+    Worst,
+    among_words,
     audit_headline,
     finding_table,
     is_measurement,
     look_first,
 )
 from counterpoint.report.pages.episodes import across_lines, cost_words, is_known
+from counterpoint.report.pages.talks import topology_line
 from counterpoint.report.terminal.tables import terminal_table
 from counterpoint.report.toolkit.numerals import counted
-from counterpoint.report.toolkit.safe_text import cut, visible
+from counterpoint.report.toolkit.safe_text import cut, visible, visible_lines
 from counterpoint.results.audit import AuditResult
 
 LOOKED_AT = 5
@@ -31,7 +34,7 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     if audit.warning:
         parts.append(Text(visible(audit.warning), style="bold"))
     parts.append(Text(audit_headline(audit), style="bold"))
-    parts += [_case(finding, case) for finding, case in look_first(audit.findings, LOOKED_AT)]
+    parts += map(_case, look_first(audit.findings, LOOKED_AT))
     known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
     verdicts = [f for f in known if not is_measurement(f)]
     measured = [f for f in known if is_measurement(f)]
@@ -45,6 +48,8 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
         parts.append(Text("Measured: " + "; ".join(_measured(f) for f in measured)))
     parts += _costs(audit)
     parts += [Text(visible(line)) for line in across_lines(audit)]
+    if audit.talk_shape:
+        parts.append(Text(visible_lines(topology_line(audit.talk_shape))))
     unknown = len(audit.findings) - len(known)
     if unknown:
         parts.append(f"{counted(unknown, 'finding')} could not be computed (--json says why)")
@@ -55,10 +60,10 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     return parts
 
 
-def _case(finding: Finding, case: Case) -> RenderableType:
+def _case(worst: Worst) -> RenderableType:
     """Returns a case in two lines: what and where, then the quotation and the cost."""
-    title = f"{finding.audit}.{finding.name}"
-    more = f" (1 of {finding.cases_total})" if finding.cases_total > 1 else ""
+    finding, case, _, _ = worst
+    title, more = f"{finding.audit}.{finding.name}", among_words(worst)
     at = "" if case.event is None else f", event {case.event}"
     if case.first is not None:
         at = f", events {case.first} to {case.event}"

@@ -3,7 +3,8 @@
 `line_chart` draws one set of axes. On a wide page every line carries its name at its right end; on
 a phone, where there is no room beside the axes, the names stand under them in the order in which
 the lines end. Small panels carry no names: the page shows one key for all of them.
-`interval_panel` draws final numbers beside their uncertainty, one row each.
+`interval_panel` draws final numbers beside their uncertainty, one row each; `interval_rows` does it
+for a wide page, with the names beside the axis.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ POINTS = 240
 COLOURS = 7
 PANEL, ROW, TOP = 300.0, 30.0, 26.0
 """Pixels of a panel of intervals: its width, the height of a row, the place of the first row."""
+WIDE, NAMES, VALUES, LOW_ROW = 900.0, 190.0, 70.0, 22.0
+"""Pixels of rows on a wide page: their width, that of names and of values, the height of a row."""
 
 
 def style_of(index: int) -> str:
@@ -246,32 +249,56 @@ def interval_panel(key: str, heading: str, axis: str, dots: Sequence[Dot]) -> Ma
         axis: the quantity and its unit.
     """
     base = TOP + ROW * len(dots)
-    x = fit([v for d in dots for v in (d.value, d.low, d.high, d.null)], 2, PANEL - 8)
-    parts = [label(shorten(heading, PANEL, HEADING), 0, 12, "heading"), *_dot_axis(x, base, axis)]
+    x = _dot_scale(dots, 2, PANEL - 8)
+    parts = [label(shorten(heading, PANEL, HEADING), 0, 12, "heading")]
+    parts += _dot_axis(x, base, axis, PANEL)
     for i, dot in enumerate(dots):
-        parts += _dot_row(dot, x, TOP + ROW * i)
-    values_text = "; ".join(f"{d.name} {d.shown}" for d in dots)
-    return picture(key, (PANEL, base + 40), heading, f"{axis}. {values_text}.", *parts)
+        top = TOP + ROW * i
+        parts += _dot_name(dot, PANEL, PANEL - 8, 60, top + 8) + _dot_mark(dot, x, top + 18)
+    return picture(key, (PANEL, base + 40), heading, _dot_values(axis, dots), *parts)
 
 
-def _dot_axis(x: Scale, base: float, title: str) -> list[Markup]:
-    ticks = x.ticks(4)
+def interval_rows(key: str, heading: str, axis: str, dots: Sequence[Dot]) -> Markup:
+    """Returns the same for a wide page: the names and the values stand beside the axis."""
+    base = TOP + LOW_ROW * len(dots)
+    x = _dot_scale(dots, NAMES, WIDE - VALUES)
+    parts = [label(shorten(heading, WIDE, HEADING), 0, 12, "heading")]
+    parts += _dot_axis(x, base, axis, WIDE)
+    for i, dot in enumerate(dots):
+        middle = TOP + LOW_ROW * (i + 0.5)
+        parts += _dot_name(dot, NAMES, WIDE, 12, middle + 4) + _dot_mark(dot, x, middle)
+    return picture(key, (WIDE, base + 40), heading, _dot_values(axis, dots), *parts)
+
+
+def _dot_scale(dots: Sequence[Dot], start: float, end: float) -> Scale:
+    return fit([v for d in dots for v in (d.value, d.low, d.high, d.null)], start, end)
+
+
+def _dot_values(axis: str, dots: Sequence[Dot]) -> str:
+    return f"{axis}. {'; '.join(f'{d.name} {d.shown}' for d in dots)}."
+
+
+def _dot_axis(x: Scale, base: float, title: str, width: float) -> list[Markup]:
+    ticks = x.ticks(4 if width == PANEL else 8)
     parts = [line((x(v), TOP - 4), (x(v), base), "grid") for v in ticks]
     parts.append(line((x.start, base), (x.end, base), "rule"))
     for value in ticks:
-        anchor = "start" if x(value) < 12 else "end" if x(value) > PANEL - 14 else "middle"
+        anchor = "start" if x(value) < 12 else "end" if x(value) > width - 14 else "middle"
         parts.append(label(tick_text(value, ticks), x(value), base + 14, "tick", anchor))
     parts.append(label(title, x.end, base + 30, "axis", "end"))
     return parts
 
 
-def _dot_row(dot: Dot, x: Scale, top: float) -> list[Markup]:
+def _dot_name(dot: Dot, width: float, end: float, gap: float, y: float) -> list[Markup]:
     class_ = "name clear strong" if dot.strong else "name clear"
-    parts = [
-        label(shorten(dot.name, PANEL - 60), 2, top + 8, class_),
-        label(dot.shown, PANEL - 8, top + 8, class_, "end"),
+    return [
+        label(shorten(dot.name, width - gap), 2, y, class_),
+        label(dot.shown, end, y, class_, "end"),
     ]
-    middle = top + 18
+
+
+def _dot_mark(dot: Dot, x: Scale, middle: float) -> list[Markup]:
+    parts = []
     if dot.null is not None:
         parts.append(line((x(dot.null), middle - 5), (x(dot.null), middle + 6), "null"))
     if dot.low is not None and dot.high is not None:

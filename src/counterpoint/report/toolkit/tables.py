@@ -85,13 +85,8 @@ class Table:
     caption: str
     columns: Sequence[Column]
     rows: Sequence[TableRow]
-    most: int | None = None
-    """The maximum number of rows on the page; the CSV file has all."""
-
-    @property
-    def shown(self) -> Sequence[TableRow]:
-        """The rows on the page."""
-        return self.rows[: self.most]
+    sortable: bool = False
+    """Whether a reader can sort its rows by the heads of its columns."""
 
     @property
     def link(self) -> str:
