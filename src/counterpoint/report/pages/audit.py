@@ -17,6 +17,12 @@ from counterpoint.report.pages.episodes import (
     talk_table,
     talk_words,
 )
+from counterpoint.report.pages.judged import (
+    agreement_table,
+    judged_sentences,
+    judged_table,
+    mode_table,
+)
 from counterpoint.report.pages.lanes import Bar, lanes, talk_picture
 from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import (
@@ -110,6 +116,10 @@ def audit_page(audit: AuditResult) -> Page:
             "talk_drawn": talk_picture(talks, by_name) if talks else None,
             "talk_words": talk_words(talks, by_name) if talks else "",
             "cases": case_table(audit.findings, links, CASES_SHOWN),
+            "judged": judged_sentences(audit.judge) if audit.judge else [],
+            "judge_agreements": agreement_table(audit.judge) if audit.judge else None,
+            "judge_modes": mode_table(audit.judge) if audit.judge else None,
+            "judge_episodes": judged_table(audit.judge, links) if audit.judge else None,
             "timelines": [
                 (timeline.episode, _drawn(timeline, i), _messages(timeline, i))
                 for i, timeline in enumerate(drawn)

@@ -14,10 +14,17 @@ from counterpoint.report.pages.audit import (
     look_first,
 )
 from counterpoint.report.pages.episodes import across_lines, cost_words, is_known
+from counterpoint.report.pages.judged import (
+    agreement_table,
+    judged_sentences,
+    mode_trust,
+    mode_words,
+)
 from counterpoint.report.terminal.tables import terminal_table
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut, visible
 from counterpoint.results.audit import AuditResult
+from counterpoint.results.judged import JudgeReport
 
 LOOKED_AT = 5
 """Number of cases to look at first."""
@@ -45,6 +52,8 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
         parts.append(Text("Measured: " + "; ".join(_measured(f) for f in measured)))
     parts += _costs(audit)
     parts += [Text(visible(line)) for line in across_lines(audit)]
+    if audit.judge:
+        parts += _judged(audit.judge)
     unknown = len(audit.findings) - len(known)
     if unknown:
         parts.append(f"{counted(unknown, 'finding')} could not be computed (--json says why)")
@@ -68,6 +77,28 @@ def _case(finding: Finding, case: Case) -> RenderableType:
     quoted = f': "{case.quote}"' if case.quote else ""
     body = Text(visible(where + quoted + (f"; cost {cost}" if cost else "")), style="dim")
     return Padding(Text("\n").join([head, body]), (0, 0, 0, 2))
+
+
+def _judged(report: JudgeReport) -> list[RenderableType]:
+    """Returns what a judge says: how far it can be trusted, then the first episodes."""
+    first, *rest = judged_sentences(report)
+    parts: list[RenderableType] = [Text(visible(first), style="bold")]
+    named = [each for each in report.episodes if each.agent is not None]
+    meanings = {row.mode: row for row in report.modes}
+    for each in named[:LOOKED_AT]:
+        at = "" if each.event is None else f", event {each.event}"
+        where = f"{cut(each.episode, 60)}{at}, {each.agent}: {mode_words(each, meanings)}"
+        quoted = f'; "{each.quote}"' if each.quote else ""
+        parts.append(Padding(Text(visible(where + quoted), style="dim"), (0, 0, 0, 2)))
+    if len(named) > LOOKED_AT:
+        parts.append(f"{counted(len(named) - LOOKED_AT, 'more episode')} (--json, --out)")
+    if table := agreement_table(report):
+        parts.append(terminal_table(table))
+    if shown := [
+        f"{row.mode} {row.meaning} {row.episodes}" for row in report.modes if row.episodes
+    ]:
+        parts.append(Text(f"Modes by episodes: {'; '.join(shown)}. {mode_trust(report)}"))
+    return [*parts, *(Text(visible(line)) for line in rest)]
 
 
 def _measured(finding: Finding) -> str:
