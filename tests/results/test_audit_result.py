@@ -13,7 +13,7 @@ from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Episode, E
 from counterpoint.report import render
 from counterpoint.results import AuditResult, document_of, encode, read_result
 
-KINDS = ("audit", "audit_outcomes", "audit_cases")
+KINDS = ("audit", "audit_outcomes", "audit_cases", "audit_judge")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,6 +52,12 @@ def test_a_verdict_that_there_is_not_is_refused_with_its_path() -> None:
         LogError, match=r"found or cannot tell or .* - at `\$.findings\[1\].verdict`"
     ):
         render(document)
+
+
+def test_a_verdict_about_a_judge_that_there_is_not_is_refused_with_its_path() -> None:
+    where = ("judge", "agreements", 0, "verdict")
+    with pytest.raises(LogError, match=r"at `\$.judge.agreements\[0\].verdict`"):
+        render(with_value(saved("audit_judge"), where, "not_computable"))
 
 
 def test_an_audit_has_types() -> None:

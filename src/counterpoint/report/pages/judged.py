@@ -49,14 +49,17 @@ def judged_sentences(report: JudgeReport) -> list[str]:
 
 def _trust(report: JudgeReport) -> str:
     """Returns how often it agrees with labels, beside the best baseline."""
-    labelled = [a for a in report.agreements if a.reference == "labels" and a.n]
+    labelled = [a for a in report.agreements if a.reference == "labels"]
+    if labelled and not any(row.n for row in labelled):
+        return "It has no answer about an episode with labels."
     if not labelled:
-        return "No episode has labels, so nobody knows how often it is right."
+        return "None of them has labels, so nobody knows how often it is right."
     return " ".join(
         f"It agrees with the labelled {row.what} in {row.agree} of {row.n} "
         f"({fixed(row.share, 2)} [{fixed(row.low, 2)}, {fixed(row.high, 2)}]; {best_words(row)}): "
         f"{BETTER[row.verdict]}."
         for row in labelled
+        if row.n
     )
 
 
@@ -144,7 +147,7 @@ def judged_table(
     """
     columns = (
         *text_columns("Episode", "Member"),
-        Column("Event", missing="the judge names none"),
+        Column("Event", numeric=False, missing="the judge names none"),
         *text_columns("Mode", "Quotation"),
         Column("Questions"),
         Column("Tokens", missing="nobody counted them"),
