@@ -208,7 +208,7 @@ class Audit:
         where = " at ".join(judge.facts[k] for k in ("model", "base_url") if k in judge.facts)
         tokens = plan.characters // CHARACTERS_A_TOKEN
         price = split_pairs(self.set, "--set").get("prompt_price")
-        cost = f", about ${tokens * float(price) / 1e6:.2g}" if price else ""
+        cost = f", about ${tokens * float(price) / 1e6:.2g} to read" if price else ""
         say(f"judge: {where} reads {counted(len(plan.episodes), 'episode')}: "
             f"{counted(plan.questions, 'question')}, about {tokens:,} tokens{cost}; replies that "
             f"are kept in {self.store} cost nothing")  # fmt: skip

@@ -48,18 +48,17 @@ def judged_sentences(report: JudgeReport) -> list[str]:
 
 
 def _trust(report: JudgeReport) -> str:
-    """Returns how often it agrees with labels, beside the best baseline."""
-    labelled = [a for a in report.agreements if a.reference == "labels"]
-    if labelled and not any(row.n for row in labelled):
-        return "It has no answer about an episode with labels."
+    """Returns how often it agrees with the first kind of labels, beside the best baseline."""
+    labelled = [row for row in report.agreements if row.reference == "labels"]
     if not labelled:
         return "None of them has labels, so nobody knows how often it is right."
-    return " ".join(
+    row = next((row for row in labelled if row.n), None)
+    if row is None:
+        return "It has no answer about an episode with labels."
+    return (
         f"It agrees with the labelled {row.what} in {row.agree} of {row.n} "
         f"({fixed(row.share, 2)} [{fixed(row.low, 2)}, {fixed(row.high, 2)}]; {best_words(row)}): "
         f"{BETTER[row.verdict]}."
-        for row in labelled
-        if row.n
     )
 
 
