@@ -1,25 +1,34 @@
 """How well the first mistake of a failed run is attributed: accuracy, calibration, baselines.
 
     python bench/attribution.py LOGS [--out FILE]
+    python bench/attribution.py LOGS --judge URL --model NAME [--runs N] [--set longest=6000 ...]
 
 LOGS is a folder of Who&When runs (https://github.com/mingyin1/Agents_Failure_Attribution), whose
 labels say which member made the decisive mistake and at which step. Every run is judged by weights
-that were fitted to the other nine tenths.
+that were fitted to the other nine tenths. With --judge, a language model judges N of the runs
+instead, evenly spaced, behind an OpenAI-compatible server.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from counterpoint.audits import audit
 from counterpoint.audits.attribution import FEATURES, SURE, candidates, features
+from counterpoint.judge.catalogue import reader_and_settings
+from counterpoint.judge.mistakes import judge_mistakes, plan_mistakes
 from counterpoint.readers import read_logs
 from counterpoint.records import Episode
+from counterpoint.results import document_of
+from counterpoint.settings import split_pairs
+from counterpoint.speakers.cache import Replies
 from counterpoint.stats import wilson_interval
 
 FOLDS, REPEATS, PENALTY, STEPS, RATE = 10, 5, 10.0, 300, 0.05
@@ -70,8 +79,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("logs", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--judge")
+    parser.add_argument("--model", default="")
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--store", type=Path, default=Path("bench/results/attribution.sqlite"))
     given = parser.parse_args()
     episodes = [e for e in read_logs(given.logs) if "mistake_step" in e.labels]
+    if given.judge:
+        places = np.linspace(0, len(episodes) - 1, min(given.runs, len(episodes))).round()
+        finish(judge_table([episodes[int(i)] for i in places], given), given.out)
+        return
     rng = np.random.default_rng(0)
     judged = []  # one row a run and repeat
     for _ in range(REPEATS):
@@ -119,10 +137,29 @@ def main() -> None:
         ],
         "weights": dict(zip(FEATURES, fit(episodes).round(3).tolist(), strict=True)),
     }  # fmt: skip
+    finish(table, given.out)
+
+
+def judge_table(episodes: list[Episode], given: argparse.Namespace) -> dict[str, object]:
+    """Returns with whom a language model agrees about the first mistakes, and what it was asked."""
+    named = {"base_url": given.judge, "model": given.model}
+    judge, settings = reader_and_settings("openai", split_pairs(given.set, "--set") | named)
+    given.store.parent.mkdir(parents=True, exist_ok=True)
+    judging = judge_mistakes(
+        plan_mistakes(episodes, settings), judge, store=Replies(given.store, print),
+        on_reply=lambda done, total: print(f"{done} of {total}", file=sys.stderr),
+    )  # fmt: skip
+    report = document_of(audit(episodes, only=["attribution"], judging=judging).judge)
+    modes = {row["mode"]: row["episodes"] for row in report.pop("modes") if row["episodes"]}
+    return {"runs": len(episodes), "modes": modes} | report
+
+
+def finish(table: dict[str, object], out: Path | None) -> None:
+    """Prints a table, and writes it."""
     text = json.dumps(table, indent=1)
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(text + "\n")
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n")
     print(text)
 
 

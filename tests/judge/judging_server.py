@@ -1,5 +1,6 @@
 """A real server on loopback that judges: it reads `quality=NUMBER` in what it is shown, with noise
-and a taste for the first, and can get replies wrong in the ways that servers do."""
+and a taste for the first, and can get replies wrong in the ways that servers do. `answer` replies
+otherwise, and `status` refuses everything."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ class Judging(BaseHTTPRequestHandler):
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
         }).encode()  # fmt: skip
-        self.send_response(200)
+        if self.server.status != 200:
+            body = json.dumps({"error": {"message": "no such key"}}).encode()
+        self.send_response(self.server.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -38,9 +41,11 @@ class Judging(BaseHTTPRequestHandler):
 class JudgingServer(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, noise=0.0, position_bias=0.0, spoil=None, wait=0.0, seed=0):
+    def __init__(self, noise=0.0, position_bias=0.0, spoil=None, wait=0.0, seed=0,
+                 answer=None, status=200):  # fmt: skip
         super().__init__(("127.0.0.1", 0), Judging)
         self.noise, self.position_bias, self.spoil, self.wait = noise, position_bias, spoil, wait
+        self.answer, self.status = answer, status
         self.rng, self.lock, self.asked = np.random.default_rng(seed), threading.Lock(), []
 
     def handle_error(self, *_):
@@ -53,6 +58,8 @@ class JudgingServer(ThreadingHTTPServer):
     def reply(self, prompt):
         if self.wait:
             threading.Event().wait(self.wait)
+        if self.answer:
+            return self.answer(prompt)
         shown = re.findall(r"^==\w+== id (\w+)\n(.*?)\n==\w+== end of", prompt, re.M | re.S)
         with self.lock:
             scores = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 
 import pytest
 from mutations import is_shown, mutations, saved, with_value
@@ -13,7 +14,7 @@ from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Episode, E
 from counterpoint.report import render
 from counterpoint.results import AuditResult, document_of, encode, read_result
 
-KINDS = ("audit", "audit_outcomes", "audit_cases")
+KINDS = ("audit", "audit_outcomes", "audit_cases", "audit_judge")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -38,7 +39,7 @@ def test_the_evidence_of_an_earlier_version_is_its_cases() -> None:
     assert read.findings[0].verdict == NOT_FOUND
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[:3])
 def test_a_page_or_one_line_comes_of_every_change_of_one_value(kind: str) -> None:
     document = saved(kind)
     assert is_shown(document)
@@ -52,6 +53,19 @@ def test_a_verdict_that_there_is_not_is_refused_with_its_path() -> None:
         LogError, match=r"found or cannot tell or .* - at `\$.findings\[1\].verdict`"
     ):
         render(document)
+
+
+def test_a_page_or_one_line_comes_of_changes_of_what_a_judge_says() -> None:
+    document = saved("audit_judge")
+    parts = islice(mutations({"judge": document["judge"]}), 0, None, 12)
+    shown = [is_shown({**document, "judge": None, **part}) for part in parts]
+    assert 0 < sum(shown) < len(shown)
+
+
+def test_a_verdict_about_a_judge_that_there_is_not_is_refused_with_its_path() -> None:
+    where = ("judge", "agreements", 0, "verdict")
+    with pytest.raises(LogError, match=r"at `\$.judge.agreements\[0\].verdict`"):
+        render(with_value(saved("audit_judge"), where, "not_computable"))
 
 
 def test_an_audit_has_types() -> None:

@@ -26,8 +26,10 @@ from counterpoint.audits.across import Tally
 from counterpoint.audits.base import Audit, Row, outcome_of, quote_of
 from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
+from counterpoint.audits.judged import JudgedTally
 from counterpoint.audits.transcript import MOST_ROWS, episode_row, transcript
 from counterpoint.errors import SettingError
+from counterpoint.judge.mistakes import Judging
 from counterpoint.plugins import Registry
 from counterpoint.readers.logs import Names, Notes, noted_episodes
 from counterpoint.records import CANNOT_TELL, FOUND, Case, Episode, Finding, Outcome
@@ -56,6 +58,8 @@ AUDITS = Registry[Audit[Any]](
 """By name."""
 LEVEL = 0.05
 """The probability of any finding in a sound team, over all tests together (Holm 1979)."""
+JUDGED = "judge", "mistake"
+"""The name of a judge's opinion on the page of an episode; it is no finding."""
 MOST_TIMELINES = 400
 """The most timelines of episodes with cases that are held before the mild ones are dropped."""
 MOST_MARKS = 200
@@ -69,6 +73,7 @@ def audit(
     sample: int = 20,
     source: str = "",
     on_transcript: Callable[[Transcript], object] | None = None,
+    judging: Judging | None = None,
 ) -> AuditResult:
     """Returns what the audits find after they have looked at every episode once.
 
@@ -80,6 +85,7 @@ def audit(
         sample: the number of first episodes with a timeline. Those of the worst cases have one too.
         source: the name of the log or table.
         on_transcript: called with the transcript of each episode that is listed, as it is read.
+        judging: what a judge says about the mistakes of these episodes, if one was asked.
 
     Raises:
         UnknownNameError: There is no audit of that name.
@@ -91,6 +97,7 @@ def audit(
     events, timelines, own = 0, list[Timeline](), list[Outcome]()
     listed, late = list[EpisodeRow](), 0
     shelf, tally, later, outside = CaseShelf(), Tally(), dict[str, Timeline](), 0
+    judged = JudgedTally(judging) if judging else None
     for episode in episodes:
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
@@ -103,13 +110,15 @@ def audit(
                 shelf.add(each.name, seen)
                 cases.update({(each.name, name): some for name, some in seen.items()})
         tally.add(episode, cases)
+        case = judged.add(episode) if judged else None
         number, has_case = formats.total(), any(cases.values())
         if number <= MOST_ROWS or (has_case and late < MOST_ROWS):
             late += number > MOST_ROWS
             row = episode_row(number, episode, cases, on_transcript is not None)
             listed.append(row)
             if on_transcript is not None:
-                on_transcript(transcript(row, episode, cases, source))
+                opinion = {JUDGED: [case]} if case else {}
+                on_transcript(transcript(row, episode, {**cases, **opinion}, source))
         if number <= sample:
             timelines.append(timeline(episode))
         elif has_case:
@@ -142,6 +151,7 @@ def audit(
         agreements=tally.label_agreements(),
         score_means=tally.score_means(),
         skipped=_outside(outside, formats.total()),
+        judge=judged.report() if judged else None,
     )
 
 
@@ -167,6 +177,7 @@ def audit_logs(
     on_note: Callable[[str], object] = lambda line: None,
     on_episode: Callable[[int], object] = lambda count: None,
     on_transcript: Callable[[Transcript], object] | None = None,
+    judging: Judging | None = None,
 ) -> AuditResult:
     """Returns what the audits find in a log or a folder of logs, and notes on what was left out.
 
@@ -176,7 +187,7 @@ def audit_logs(
         names: the user's mapping of names and members.
         on_note: called with a line for each part of the log that is left out.
         on_episode: called with the number of episodes that have been read.
-        on_transcript: as for `audit`.
+        on_transcript, judging: as for `audit`.
 
     Raises:
         UnknownNameError: There is no audit of that name.
@@ -185,7 +196,8 @@ def audit_logs(
     """
     notes = Notes(on_note)
     episodes = noted_episodes(path, names, notes, on_episode)
-    result = audit(episodes, outcomes, only, source=path.name, on_transcript=on_transcript)
+    result = audit(episodes, outcomes, only, source=path.name,
+                   on_transcript=on_transcript, judging=judging)  # fmt: skip
     if result.episodes == 0:
         raise SettingError(f"got no episode in {path}; wanted a log of a team")
     for line in result.skipped:

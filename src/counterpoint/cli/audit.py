@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +13,19 @@ from msgspec.structs import replace
 from counterpoint.audits import AUDITS, audit_logs
 from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.messages import say
-from counterpoint.cli.progress import ReadingDisplay
+from counterpoint.cli.progress import Bar, ReadingDisplay
 from counterpoint.cli.results import finish, first_step, prepare
 from counterpoint.cli.serve import PORT
-from counterpoint.errors import SettingError, choices
-from counterpoint.readers.logs import read_mapping
+from counterpoint.errors import JudgeError, SettingError, choices
+from counterpoint.judge.catalogue import reader_and_settings, setting_names
+from counterpoint.judge.mistakes import (
+    Judging,
+    MistakeSettings,
+    judge_mistakes,
+    plan_mistakes,
+)
+from counterpoint.judge.model import SpeakerJudge
+from counterpoint.readers.logs import Names, Notes, noted_episodes, read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND, Finding
 from counterpoint.report.exports import ending_of, export, has_case
@@ -27,10 +35,20 @@ from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.transcripts import TranscriptWriter
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.transcript import Transcript
+from counterpoint.settings import split_pairs
+from counterpoint.speakers.cache import Replies
 from counterpoint.viewer import AuditPages, serve
 from counterpoint.viewer.audit_pages import Look
 
 OnTranscript = Callable[[Transcript], object] | None
+STORE = Path("counterpoint-out") / "audit" / "replies.sqlite"
+CHARACTERS_A_TOKEN = 4
+"""What a token of English text has, by a rule of thumb."""
+SETTABLE = (
+    "A setting of --judge, key=value; may be repeated. Of the questions: "
+    f"{', '.join(f.name for f in fields(MistakeSettings))}. Of openai: "
+    f"{', '.join(setting_names('openai'))}."
+)
 TEAM = ":team"
 """The end of a name in --fail-on that means the verdict about the team."""
 
@@ -72,7 +90,12 @@ class Audit:
     `counterpoint audit` lists them. The worst cases come first, each with its episode, its event,
     a quotation and what it cost. Then each finding says whether the team as a whole has the
     failure: its value, its interval, and the null that it is compared with. No model is run and
-    nothing leaves this machine. A finding does not name a cause.
+    nothing leaves this machine, unless you name a --judge. A finding does not name a cause.
+
+    With --judge, a language model reads each episode that failed or whose outcome is not known. It
+    names the member and the event of the decisive mistake, and a failure mode of MAST. Its opinions
+    stand apart from the findings, beside guesses that need no reading. The text of these episodes
+    is sent to --base-url. Replies are kept in --store, so that nothing is asked twice.
 
     Examples:
       counterpoint audit
@@ -81,6 +104,7 @@ class Audit:
       counterpoint audit runs/ --fail-on stuck.loop --fail-on idleness:team --json
       counterpoint audit runs/ --serve --watch
       counterpoint audit runs/ --export audit.sarif
+      counterpoint audit runs/ --judge openai --base-url http://localhost:8000/v1 --model NAME
     """
 
     path: Annotated[Path | None, tyro.conf.Positional] = None
@@ -108,6 +132,16 @@ class Audit:
     """With --serve: audit again when a file of the log changes."""
     port: int = PORT
     """Port for --serve; 0 takes a free one."""
+    judge: str | None = None
+    """The language model that is asked about mistakes: `openai` (any OpenAI-compatible server), or
+    a judge that an installed package adds."""
+    base_url: str | None = None
+    """URL of the server of --judge."""
+    model: str | None = None
+    """The name that the server of --judge knows the model by."""
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
+    store: Path = STORE
+    """Where the replies of --judge are kept."""
     json: bool = False
     """Print the findings as JSON alone."""
 
@@ -121,6 +155,7 @@ class Audit:
             raise SettingError("got --watch without --serve; wanted both, or none")
         if self.serve and (self.out or self.fail_on):
             raise SettingError("got --serve with --out or --fail-on; wanted one of them at a time")
+        chosen = self._judge()
         watched = [Watch.of(name) for name in self.fail_on]
         if self.only and (idle := [one.audit for one in watched if one.audit not in self.only]):
             raise SettingError(
@@ -134,10 +169,11 @@ class Audit:
         path = self.path
 
         def look(on_transcript: OnTranscript = None) -> AuditResult:
+            judging = self._judging(path, names, *chosen) if chosen else None
             printer = NotePrinter()
             with ReadingDisplay() as counter:
                 result = audit_logs(
-                    path, outcomes, self.only, names, printer, counter, on_transcript
+                    path, outcomes, self.only, names, printer, counter, on_transcript, judging
                 )
             printer.finish()
             return result
@@ -152,7 +188,46 @@ class Audit:
         else:
             result = look()
         self._finish(result, watched)
+        report = result.judge
+        if report and report.lost and report.lost == report.calls:
+            raise JudgeError(f"got no reply from the judge: {report.episodes[0].void}")
         return int(any(each.fails(finding) for finding in result.findings for each in watched))
+
+    def _judge(self) -> tuple[SpeakerJudge, MistakeSettings] | None:
+        """Returns the judge and the settings of its questions; None if none is wanted."""
+        given = {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
+        given = split_pairs(self.set, "--set") | given
+        if self.judge is None:
+            if given:
+                raise SettingError(f"got {', '.join(given)} without --judge; wanted both, or none")
+            return None
+        return reader_and_settings(self.judge, given)
+
+    def _judging(
+        self, path: Path, names: Names | None, judge: SpeakerJudge, settings: MistakeSettings
+    ) -> Judging:
+        """Reads the log for the questions, says what they cost, and asks."""
+        with ReadingDisplay() as counter:
+            plan = plan_mistakes(noted_episodes(path, names, Notes(), counter), settings)
+        where = " at ".join(judge.facts[k] for k in ("model", "base_url") if k in judge.facts)
+        tokens = plan.characters // CHARACTERS_A_TOKEN
+        price = split_pairs(self.set, "--set").get("prompt_price")
+        cost = f", about ${tokens * float(price) / 1e6:.2g} to read" if price else ""
+        say(f"judge: {where} reads {counted(len(plan.episodes), 'episode')}: "
+            f"{counted(plan.questions, 'question')}, about {tokens:,} tokens{cost}; replies that "
+            f"are kept in {self.store} cost nothing")  # fmt: skip
+        self.store.parent.mkdir(parents=True, exist_ok=True)
+        store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
+        with Bar("judging") as report:
+            judging = judge_mistakes(plan, judge, store=store, on_reply=report)
+        paid = "tokens not counted" if judging.tokens is None else f"{judging.tokens:,} tokens"
+        dollars = f", ${judging.cost_dollars:.2g}" if judging.cost_dollars else ""
+        say(f"judge: {counted(judging.calls, 'reply')}, {judging.asked_now} of them now; "
+            f"{paid}{dollars}")  # fmt: skip
+        if judging.stopped:
+            say(f"judge: stopped, {counted(judging.unasked, 'episode')} not asked about: "
+                f"{judging.stopped}")  # fmt: skip
+        return judging
 
     def _finish(self, result: AuditResult, watched: Sequence[Watch]) -> None:
         """Saves, exports and prints a result."""

@@ -10,10 +10,11 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from counterpoint.errors import JudgeError, SettingError, UnknownNameError, choices
 from counterpoint.judge.judges import Judge, Opinion
+from counterpoint.judge.mistakes import MistakeSettings
 from counterpoint.judge.model import Likelihood, LikelihoodSettings, SpeakerJudge
 from counterpoint.judge.present import Sheet
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
@@ -23,6 +24,8 @@ from counterpoint.plugins import Registry
 from counterpoint.settings import settings_from
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
+
+S = TypeVar("S")
 
 
 class JudgeEntry(NamedTuple):
@@ -202,7 +205,7 @@ def setting_names(name: str) -> tuple[str, ...]:
 
 
 def judge_and_settings(name: str, given: Mapping[str, object]) -> tuple[Judge, RankSettings]:
-    """Returns a judge, and the settings of its questions, from one list of settings.
+    """Returns a judge, and the settings of its rankings, from one list of settings.
 
     Args:
         name: one of `JUDGES`.
@@ -213,14 +216,38 @@ def judge_and_settings(name: str, given: Mapping[str, object]) -> tuple[Judge, R
         PluginError: the judge is a plug-in that cannot be used.
         SettingError: a value has a wrong type or is out of range.
     """
+    return _made(name, PEOPLE | dict(given) if name == "human" else given, RankSettings)
+
+
+def reader_and_settings(
+    name: str, given: Mapping[str, object]
+) -> tuple[SpeakerJudge, MistakeSettings]:
+    """Returns a judge that answers in words, and the settings of its questions about mistakes.
+
+    Args:
+        name: one of `JUDGES` that is a language model.
+        given: settings of the judge and of `MistakeSettings`, as text or as values.
+
+    Raises:
+        UnknownNameError, PluginError, SettingError: as `judge_and_settings`; or the judge is no
+            language model.
+    """
+    judge, settings = _made(name, given, MistakeSettings)
+    if not isinstance(judge, SpeakerJudge):
+        raise SettingError(
+            f"got judge '{name}', which ranks runs; wanted a language model that answers in words, "
+            "such as openai"
+        )
+    return judge, settings
+
+
+def _made(name: str, given: Mapping[str, object], questions: type[S]) -> tuple[Judge, S]:
     make, kind = JUDGES.named(name)
     own = {key: value for key, value in given.items() if key in setting_names(name)}
     rest = {key: value for key, value in given.items() if key not in own}
-    known = [*setting_names(name), *(field.name for field in fields(RankSettings))]
+    known = [*setting_names(name), *(f.name for f in fields(questions))]  # type: ignore[arg-type]
     for key in rest:
         if key not in known:
             raise UnknownNameError(f"got setting {key} for judge '{name}'{choices(key, known)}")
-    if name == "human":
-        rest = {**PEOPLE, **rest}
-    settings = settings_from(rest, RankSettings, name)
+    settings = settings_from(rest, questions, name)
     return make(settings_from(own, kind, name)), settings

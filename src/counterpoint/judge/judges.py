@@ -40,6 +40,28 @@ class Opinion:
     """The cost; None if the price is not known."""
     error: str | None = None
     """Why there is no text."""
+    refused: bool = False
+    """Whether every other question would fail too: the key, the address or the model is wrong."""
+
+
+class Question(Protocol):
+    """A question in words, which a language model can answer."""
+
+    @property
+    def kind(self) -> str:
+        """Returns what is asked, in one word."""
+
+    @property
+    def prompt(self) -> str:
+        """Returns the whole question."""
+
+    @property
+    def seed(self) -> int:
+        """Returns the seed of the judge's own random choices."""
+
+    @property
+    def reply_schema(self) -> dict[str, object]:
+        """Returns the JSON schema of a reply."""
 
 
 class Judge(Protocol):
@@ -112,7 +134,7 @@ def parse_ranking(text: str, ids: Sequence[str]) -> list[list[str]]:
     """
     if not ids or len(set(ids)) < len(ids):
         raise JudgeError(f"got {len(ids)} ids, {len(set(ids))} different; wanted each once")
-    ranking = _only(text, "ranking")
+    ranking = parse_object(text, ["ranking"])["ranking"]
     wanted = 'wanted {"ranking": [["best id"], ["tied id", "tied id"], ...]}'
     if not isinstance(ranking, list) or not ranking:
         raise JudgeError(f"got a ranking of {_kind(ranking)}; {wanted}")
@@ -138,7 +160,7 @@ def parse_score(text: str) -> float:
     Raises:
         JudgeError: the text is anything else.
     """
-    score = _only(text, "score")
+    score = parse_object(text, ["score"])["score"]
     wanted = 'wanted {"score": number from 0 to 1}'
     if isinstance(score, bool) or not isinstance(score, int | float):
         raise JudgeError(f"got a score of {_kind(score)}; {wanted}")
@@ -147,8 +169,16 @@ def parse_score(text: str) -> float:
     return float(score)
 
 
-def _only(text: str, key: str) -> Any:
-    """Returns the value of the one key of the one object that the text is."""
+def parse_object(text: str, keys: Sequence[str]) -> dict[str, Any]:
+    """Returns the values of the one object that the text is.
+
+    Args:
+        text: the whole reply; only white space may stand around the object.
+        keys: the keys that it has, each once, in any order.
+
+    Raises:
+        JudgeError: the text is anything else.
+    """
     if not isinstance(text, str):
         raise JudgeError(f"got {type(text).__name__} for a reply; wanted text")
     if len(text) > LONGEST_REPLY:
@@ -163,9 +193,10 @@ def _only(text: str, key: str) -> Any:
         raise JudgeError(f"got a reply that is no JSON ({error}); wanted one JSON object") from None
     if not isinstance(pairs, _Pairs):
         raise JudgeError(f"got {_kind(pairs)}; wanted a JSON object")
-    if [name for name, _ in pairs] != [key]:
-        raise JudgeError(f'got other keys than "{key}" alone; wanted an object with that one key')
-    return pairs[0][1]
+    if sorted(name for name, _ in pairs) != sorted(keys):
+        wanted = " and ".join(f'"{key}"' for key in keys)
+        raise JudgeError(f"got other keys than {wanted}; wanted an object with each of them once")
+    return dict(pairs)
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from counterpoint.errors import SettingError
-from counterpoint.judge.judges import Opinion, written
+from counterpoint.judge.judges import Opinion, Question, written
 from counterpoint.judge.present import Sheet
 from counterpoint.settings import require
 from counterpoint.speakers.speaker import Message, Request, Speaker, sum_known
@@ -47,8 +47,8 @@ class SpeakerJudge:
         """Returns model and address, and how the model is asked."""
         return self._facts
 
-    def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """Returns one opinion for each sheet; all sheets are asked at once.
+    def judge(self, sheets: Sequence[Question]) -> list[Opinion]:
+        """Returns one opinion for each sheet, of any kind; all sheets are asked at once.
 
         Raises:
             CounterpointError: the speaker cannot be used at all.
@@ -59,28 +59,15 @@ class SpeakerJudge:
                 max_tokens=self.most_tokens,
                 temperature=0.0,
                 seed=sheet.seed,
-                json_schema=json.dumps(_schema_of(sheet)) if self.schema else None,
+                json_schema=json.dumps(sheet.reply_schema) if self.schema else None,
             )
             for sheet in sheets
         ]
         return [
             Opinion(r.text.strip(), sum_known(r.prompt_tokens, r.completion_tokens), r.cost_dollars,
-                    r.error)
+                    r.error, r.refused)
             for r in self.speaker.answer(requests)
         ]  # fmt: skip
-
-
-def _schema_of(sheet: Sheet) -> dict[str, object]:
-    """Returns the JSON schema of a reply. That every id occurs once is checked afterwards."""
-    label = {"type": "string", "enum": list(sheet.labels)}
-    tied = {"type": "array", "items": label}
-    value = {"type": "number"} if sheet.kind == "score" else {"type": "array", "items": tied}
-    return {
-        "type": "object",
-        "properties": {sheet.kind: value},
-        "required": [sheet.kind],
-        "additionalProperties": False,
-    }
 
 
 @dataclass(frozen=True)

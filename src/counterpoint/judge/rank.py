@@ -8,7 +8,6 @@ that was killed resumes where it stopped, and nothing is asked twice.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections import deque
@@ -26,7 +25,16 @@ from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import AGGREGATES, tied_sets
 from counterpoint.judge.judges import CountedJudge, Judge, Opinion, parse_ranking, parse_score
 from counterpoint.judge.modes import MODES, Ranking, reliability
-from counterpoint.judge.present import CANARIES, TWIN, Candidate, Group, Presenter, Sheet
+from counterpoint.judge.opinions import FORMAT, answered, as_stored, digest
+from counterpoint.judge.present import (
+    CANARIES,
+    TWIN,
+    Candidate,
+    Group,
+    Presenter,
+    Sheet,
+    rng_for,
+)
 from counterpoint.judge.verdict import (
     RankSettings,
     Verdict,
@@ -36,13 +44,11 @@ from counterpoint.judge.verdict import (
     without_canaries,
 )
 from counterpoint.results.ranking import RankedGroup, RankingResult, Strength
-from counterpoint.speakers.cache import Replies, StoredReply
+from counterpoint.speakers.cache import Replies
 from counterpoint.speakers.speaker import sum_known
 
 Judging = Generator[list[Sheet], list[Opinion], Verdict]
 T = TypeVar("T")
-
-_FORMAT = "counterpoint.verdict/1"
 
 
 def rank_groups(
@@ -80,7 +86,7 @@ def rank_groups(
         if store:
             # A question without any reply may fail for a passing reason: such a verdict is not
             # kept, so that the next job asks again.
-            store.write({each.key: _stored(asdict(each.verdict)) for each in finished
+            store.write({each.key: as_stored(asdict(each.verdict)) for each in finished
                          if each.verdict and not each.verdict.lost})  # fmt: skip
         while line and (verdict := line[0].verdict) is not None:
             line.popleft()
@@ -112,22 +118,10 @@ def _answer_round(
     Returns: the groups that have a verdict now.
     """
     sheets = [sheet for group in pending for sheet in group.sheets]
-    keys = [_digest([_FORMAT, dict(judge.facts), s.kind, s.prompt, s.seed]) for s in sheets]
-    stored = store.read(set(keys)) if store else {}
-    new = [i for i, key in enumerate(keys) if key not in stored]
-    fresh: dict[int, Opinion] = {}
-    for first in range(0, len(new), judge.at_once):
-        part = new[first : first + judge.at_once]
-        opinions = dict(zip(part, judge.judge([sheets[i] for i in part]), strict=True))
-        fresh |= opinions
-        if store:  # after each part, so that little is lost if the process dies
-            given = {i: each for i, each in opinions.items() if each.error is None}
-            store.write({keys[i]: _stored([o.text, o.tokens, o.cost_dollars])
-                         for i, o in given.items()})  # fmt: skip
-    answers = iter(
-        fresh[i] if i in fresh else Opinion(*json.loads(stored[key].text))
-        for i, key in enumerate(keys)
-    )
+    opinions: dict[int, Opinion] = {}
+    for part, _ in answered(judge, sheets, store):
+        opinions |= part
+    answers = iter(opinions[i] for i in range(len(sheets)))
     for group in pending:
         if group.sheets:
             group.advance(list(islice(answers, len(group.sheets))))
@@ -136,9 +130,7 @@ def _answer_round(
 
 def _judging(group: Group, settings: RankSettings) -> Judging:
     """Returns the verdict on a group: on its runs, on the agents in each run, or on both."""
-    digest = hashlib.sha256(group.id.encode("utf-8", "replace")).digest()
-    words = [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
-    rng = np.random.default_rng([settings.seed, *words])
+    rng = rng_for(settings.seed, group.id)
     verdict = Verdict(group.id)
     if settings.credit != "agents":
         verdict = yield from _rank_candidates(group, settings, rng)
@@ -335,15 +327,7 @@ def _verdict_key(judge: Judge, settings: RankSettings, group: Group) -> str:
         [c.id, c.truth, [[e.agent, e.kind, e.text, list(e.to)] for e in c.episode.events]]
         for c in group.candidates
     ]
-    return _digest([_FORMAT, dict(judge.facts), asdict(settings), group.id, group.task, runs])
-
-
-def _digest(content: list[object]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _stored(content: object) -> StoredReply:
-    return StoredReply(json.dumps(content), None, None)
+    return digest([FORMAT, dict(judge.facts), asdict(settings), group.id, group.task, runs])
 
 
 def rank_all(

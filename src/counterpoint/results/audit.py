@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 from msgspec import field
 
-from counterpoint.records import CANNOT_TELL, NOT_FOUND, VERDICTS, Cost, Finding
+from counterpoint.records import (
+    CANNOT_TELL,
+    FOUND,
+    NOT_COMPUTABLE,
+    NOT_FOUND,
+    VERDICTS,
+    Cost,
+    Finding,
+)
+from counterpoint.results.judged import JudgeReport
 from counterpoint.results.parts import Document, Part, Result, Settings, expect
 from counterpoint.results.transcript import EpisodeRow
 
@@ -209,6 +218,8 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     """Whether cases agree with people's labels."""
     score_means: list[ScoreMeans] = field(default_factory=list)
     """Whether episodes with cases have other scores."""
+    judge: JudgeReport | None = None
+    """What a judge says about mistakes, if one was asked."""
     warning: str | None = None
     """Why findings about single members are not reliable."""
     skipped: list[str]
@@ -218,6 +229,10 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
         expect(bool(self.findings), "findings", "at least one finding")
         for i, finding in enumerate(self.findings):
             expect(finding.verdict in VERDICTS, f"findings[{i}].verdict", " or ".join(VERDICTS))
+        for i, row in enumerate(self.judge.agreements if self.judge else ()):
+            is_verdict = row.verdict in VERDICTS and row.verdict != NOT_COMPUTABLE
+            wanted = f"{FOUND}, {CANNOT_TELL} or {NOT_FOUND}"
+            expect(is_verdict, f"judge.agreements[{i}].verdict", wanted)
 
 
 def earlier_audit(document: Document) -> Document:

@@ -17,6 +17,12 @@ from counterpoint.report.pages.episodes import (
     episode_table,
     member_table,
 )
+from counterpoint.report.pages.judged import (
+    agreement_table,
+    judged_sentences,
+    judged_table,
+    mode_table,
+)
 from counterpoint.report.pages.lanes import Bar, lanes, talk_picture
 from counterpoint.report.pages.talks import talk_table, talk_words, topology_table, topology_words
 from counterpoint.report.toolkit.charts import Dot, interval_panel, interval_rows
@@ -130,6 +136,10 @@ def audit_page(audit: AuditResult) -> Page:
             "topology": topology_table(audit.talk_shape) if audit.talk_shape else None,
             "topology_words": topology_words(audit.talk_shape) if audit.talk_shape else "",
             "cases": case_table(audit.findings, links, CASES_SHOWN),
+            "judged": judged_sentences(audit.judge) if audit.judge else [],
+            "judge_agreements": agreement_table(audit.judge) if audit.judge else None,
+            "judge_modes": mode_table(audit.judge) if audit.judge else None,
+            "judge_episodes": judged_table(audit.judge, links) if audit.judge else None,
             "timelines": [
                 (timeline.episode, _drawn(timeline, i), _messages(timeline, i))
                 for i, timeline in enumerate(drawn)

@@ -17,10 +17,17 @@ from counterpoint.report.pages.audit import (
 )
 from counterpoint.report.pages.episodes import across_lines, cost_words, is_known
 from counterpoint.report.pages.talks import topology_line
+from counterpoint.report.pages.judged import (
+    agreement_table,
+    judged_sentences,
+    mode_trust,
+    mode_words,
+)
 from counterpoint.report.terminal.tables import terminal_table
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut, visible, visible_lines
 from counterpoint.results.audit import AuditResult
+from counterpoint.results.judged import JudgeReport
 
 LOOKED_AT = 5
 """Number of cases to look at first."""
@@ -50,6 +57,8 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     parts += [Text(visible(line)) for line in across_lines(audit)]
     if audit.talk_shape:
         parts.append(Text(visible_lines(topology_line(audit.talk_shape))))
+    if audit.judge:
+        parts += _judged(audit.judge)
     unknown = len(audit.findings) - len(known)
     if unknown:
         parts.append(f"{counted(unknown, 'finding')} could not be computed (--json says why)")
@@ -73,6 +82,28 @@ def _case(worst: Worst) -> RenderableType:
     quoted = f': "{case.quote}"' if case.quote else ""
     body = Text(visible(where + quoted + (f"; cost {cost}" if cost else "")), style="dim")
     return Padding(Text("\n").join([head, body]), (0, 0, 0, 2))
+
+
+def _judged(report: JudgeReport) -> list[RenderableType]:
+    """Returns what a judge says: how far it can be trusted, then the first episodes."""
+    first, *rest = judged_sentences(report)
+    parts: list[RenderableType] = [Text(visible(first), style="bold")]
+    named = [each for each in report.episodes if each.agent is not None]
+    meanings = {row.mode: row for row in report.modes}
+    for each in named[:LOOKED_AT]:
+        at = "" if each.event is None else f", event {each.event}"
+        where = f"{cut(each.episode, 60)}{at}, {each.agent}: {mode_words(each, meanings)}"
+        quoted = f'; "{each.quote}"' if each.quote else ""
+        parts.append(Padding(Text(visible(where + quoted), style="dim"), (0, 0, 0, 2)))
+    if len(named) > LOOKED_AT:
+        parts.append(f"{counted(len(named) - LOOKED_AT, 'more episode')} (--json, --out)")
+    if table := agreement_table(report):
+        parts.append(terminal_table(table))
+    if shown := [
+        f"{row.mode} {row.meaning} {row.episodes}" for row in report.modes if row.episodes
+    ]:
+        parts.append(Text(f"Modes by episodes: {'; '.join(shown)}. {mode_trust(report)}"))
+    return [*parts, *(Text(visible(line)) for line in rest)]
 
 
 def _measured(finding: Finding) -> str:
