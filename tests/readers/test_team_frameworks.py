@@ -309,6 +309,47 @@ def test_states_of_a_run_are_one_episode_in_either_order(tmp_path):
         assert "rename.assistant" in found.doubts[0]
 
 
+def test_states_as_lines_are_one_episode_for_each_run(tmp_path):
+    """`stream_mode="values"`, a line a state: each state has the messages of those before it."""
+
+    def states(run):
+        texts = [{"type": "human", "content": "q", "id": f"{run}-0"},
+                 ai("a", f"{run}-1", name="ann"), ai("b", f"{run}-2", name="bob")]  # fmt: skip
+        return [{"messages": texts[:n]} for n in (1, 2, 2, 3)]
+
+    (tmp_path / "s").mkdir()
+    for name, value in {
+        "values.jsonl": states("x") + states("y"),
+        "values.json": states("x") + states("y"),
+        "subgraphs.jsonl": [[[], state] for state in states("x") + states("y")],
+    }.items():
+        notes = []
+        text = (json.dumps(value) if name.endswith(".json")
+                else "\n".join(map(json.dumps, value)))  # fmt: skip
+        path = tmp_path / "s" / name
+        path.write_text(text)
+        found = list(read_logs(path, note=notes.append))
+        assert [[e.text for e in one.events] for one in found] == [["q", "a", "b"]] * 2, name
+        assert [one.agents for one in found] == [("ann", "bob")] * 2
+        assert notes == [f"{path}: left out 6 snapshots that the next one repeats"]
+
+
+def test_equal_conversations_without_ids_stay_two_episodes(tmp_path):
+    one = {"messages": [{"type": "human", "content": "q"}, {"type": "ai", "content": "a"}]}
+    assert len(read(tmp_path, [one, one], "log.jsonl")) == 2
+
+
+@pytest.mark.parametrize("value", [
+    {"messages": ["content='hi' additional_kwargs={} response_metadata={} id='1'"]},
+    {"planner": {"messages": ["content='I plan' additional_kwargs={}", "content=[]"]}},
+    [{"messages": ["AIMessage(content='hi', id='1')"]}, {"messages": []}],
+    {"messages": ["id='4' source='ann' models_usage=None metadata={} content='hi'"]},
+])  # fmt: skip
+def test_messages_that_python_wrote_as_text_are_refused_with_the_way_to_write_them(tmp_path, value):
+    with pytest.raises(LogError, match=r"default=lambda m: m\.model_dump\(\)"):
+        read(tmp_path, value)
+
+
 # --- CrewAI and CAMEL ----------------------------------------------------------------------------
 
 

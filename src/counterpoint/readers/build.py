@@ -34,6 +34,8 @@ class Format(NamedTuple):
     """Returns whether a JSON value, of any kind, looks like this format."""
     read: Reader
     """Reads a value that fits; raises a LogError that names the place if it is broken."""
+    repeats: Callable[[Any, Any], bool] = lambda before, value: False
+    """Returns whether a value has all of the value before it, which is then not read."""
 
 
 class Line(NamedTuple):

@@ -122,7 +122,7 @@ class _Walk:
         fitting = self._fitting(path, kind, chain(first, lines))
         if isinstance(form, Format):
             name = self._name(path)
-            for line in fitting:
+            for line in self._last(path, form, fitting):
                 yield from form.read(line.value, line.where, _numbered(name, line))
             return
         together = list(fitting)
@@ -135,6 +135,22 @@ class _Walk:
             gathered.setdefault(kind, []).extend(together)
         else:
             yield from form.read(together, self._name(path))
+
+    def _last(self, path: Path, form: Format, lines: Iterable[Line]) -> Iterator[Line]:
+        """Yields the lines that the next one does not repeat; others are counted in a note."""
+        before: Line | None = None
+        repeated = 0
+        for line in lines:
+            if before is not None and form.repeats(before.value, line.value):
+                repeated += 1
+            elif before is not None:
+                yield before
+            before = line
+        if before is not None:
+            yield before
+        if repeated:
+            noun = "snapshot" if repeated == 1 else "snapshots"
+            self._note(f"{path}: left out {repeated} {noun} that the next one repeats")
 
     def _fitting(self, path: Path, kind: str, lines: Iterable[Line]) -> Iterator[Line]:
         """Yields the lines of a format; others are counted in a note."""
