@@ -74,6 +74,11 @@ def read_mapping(path: Path) -> Names:
         names = msgspec.toml.decode(path.read_bytes(), type=Names)
         if names.message is None and (names.call or names.kinds or names.episode != EpisodePaths()):
             raise ValueError("there are tables with paths, and no table message")
+        if names.message is not None and not names.message.agent:
+            raise ValueError(
+                'the table [message] has no agent; uncomment its line agent = "", and write the '
+                "path to the name of the speaker"
+            )
         return names
     except (OSError, ValueError) as error:
         wanted = (

@@ -7,7 +7,7 @@ on; the file that was asked for is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import msgspec
 
 from counterpoint.errors import LogError
 from counterpoint.readers.archive import read_archive
-from counterpoint.readers.build import Format, Line, SessionFormat
+from counterpoint.readers.build import Format, LeftOut, Line, SessionFormat
 from counterpoint.readers.formats.catalogue import FORMATS, format_of
 from counterpoint.readers.formats.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.lines import json_lines, json_value
@@ -102,7 +102,8 @@ class _Walk:
             yield from read_archive(path)
             return
         if self._form is not None:
-            yield from self._form.read(list(_lines(path, head, whole=True)), self._name(path))
+            whole = list(_lines(path, head, whole=True))
+            yield from self._read(self._form, whole, self._name(path), path)
             return
         is_json = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
         if not is_json and _text_format(head) is None:
@@ -134,7 +135,7 @@ class _Walk:
         if form.scope == "folder":
             gathered.setdefault(kind, []).extend(together)
         else:
-            yield from form.read(together, self._name(path))
+            yield from self._read(form, together, self._name(path), path)
 
     def _last(self, path: Path, form: Format, lines: Iterable[Line]) -> Iterator[Line]:
         """Yields the lines that the next one does not repeat; others are counted in a note."""
@@ -168,7 +169,19 @@ class _Walk:
         for kind, lines in gathered.items():
             form = FORMATS[kind]
             if isinstance(form, SessionFormat):
-                yield from form.read(lines, name)
+                paths = dict.fromkeys(line.path for line in lines)
+                place = next(iter(paths)) if len(paths) == 1 else next(iter(paths)).parent
+                yield from self._read(form, lines, name, place)
+
+    def _read(
+        self, form: SessionFormat, lines: Sequence[Line], name: str, place: Path
+    ) -> Iterator[Episode]:
+        """Yields the episodes of lines that belong together; what is in none is noted."""
+        for each in form.read(lines, name):
+            if isinstance(each, LeftOut):
+                self._note(f"{place}: left out: {each.what} ({each.number})")
+            else:
+                yield each
 
 
 def document(path: Path) -> list[Line]:

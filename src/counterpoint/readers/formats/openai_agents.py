@@ -14,6 +14,7 @@ from counterpoint.errors import LogError
 from counterpoint.readers.build import (
     EventFields,
     Format,
+    LeftOut,
     Line,
     SessionFormat,
     count,
@@ -72,7 +73,7 @@ def _objects(value: Any, where: str) -> Iterator[dict[str, Any]]:
         yield each
 
 
-def _read_trace(lines: Sequence[Line], name: str) -> list[Episode]:
+def _read_trace(lines: Sequence[Line], name: str) -> Iterator[Episode | LeftOut]:
     spans: list[Span] = []
     about: dict[str, About] = {}
     for line in lines:
