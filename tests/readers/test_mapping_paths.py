@@ -227,10 +227,12 @@ def test_a_skeleton_that_is_used_as_it_is_names_the_line_to_change(tmp_path):
 
 @pytest.mark.parametrize(("odd", "words"), [(6, "1 more note in"), (9, "4 more notes in")])
 def test_notes_that_are_not_printed_are_counted(tmp_path, capsys, odd, words):
+    logs = tmp_path / "logs"
+    logs.mkdir()
     for number in range(odd):
-        (tmp_path / f"{number}.json").write_text("{}")
-    (tmp_path / "x.json").write_text(json.dumps([{"role": "assistant", "content": "hi"}] * 2))
-    assert main(["import", str(tmp_path), "-o", str(tmp_path / "out" / "runs.jsonl")]) == 0
+        (logs / f"{number}.json").write_text("{}")
+    (logs / "x.json").write_text(json.dumps([{"role": "assistant", "content": "hi"}] * 2))
+    assert main(["import", str(logs), "-o", str(tmp_path / "runs.jsonl")]) == 0
     shown = capsys.readouterr()
     assert words in " ".join(shown.err.split())
     assert "1 episode (openai), 2 events, 1 agent:" in shown.out
