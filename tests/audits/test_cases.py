@@ -123,6 +123,8 @@ def test_a_member_with_hardly_a_turn_among_busy_ones_is_silent(turns, silent):
     result = audit([Episode("e", events, tuple("abc"[: len(turns)]))], only=("idleness",))
     finding = next(f for f in result.findings if f.name == "silent_member")
     assert [each.agent for each in finding.cases] == silent
+    # who is never named is not seen, unless the log lists members who do nothing
+    assert ("team.save_state()" in finding.reason) == (0 not in turns)
 
 
 def test_a_finding_has_the_cost_of_all_its_cases():

@@ -412,6 +412,42 @@ def test_tau(tmp_path):
     assert (two.events[3].agent, two.events[3].error) == ("get", "Error: none")
 
 
+def test_tau2_by_voice_has_ticks(tmp_path):
+    """A tick has what either side says in a moment; overlapping speech is two messages."""
+
+    def tick(second, agent=None, user=None, **more):
+        return {"tick_id": second, "timestamp": Z.format(second), **more,
+                "agent_chunk": {"role": "assistant", "content": agent,
+                                "contains_speech": agent is not None},
+                "user_chunk": {"role": "user", "content": user,
+                               "contains_speech": user is not None}}  # fmt: skip
+
+    ticks = [
+        tick(0, "Hel"), tick(1, "lo"), tick(2), tick(3, None, "Bread"), tick(4, "Yes", ", please"),
+        tick(5, agent_tool_calls=[{"id": "g1", "name": "get", "arguments": {"n": 1}}],
+             agent_tool_results=[{"role": "tool", "id": "g1", "content": "sold out"}]),
+        tick(6, "None left."), tick(7), tick(8, "Sorry."),
+    ]  # fmt: skip
+    run = {"id": "s", "task_id": "9", "termination_reason": "user_stop", "ticks": ticks}
+    (tmp_path / "voice.json").write_text(json.dumps(run))
+    (one,) = read_logs(tmp_path / "voice.json")
+    assert [(e.agent, e.kind, e.text) for e in one.events] == [
+        ("assistant", "message", "Hello"), ("user", "message", "Bread, please"),
+        ("assistant", "message", "Yes"), ("assistant", "action", '{"n": 1}'),
+        ("get", "message", "sold out"), ("assistant", "message", "None left. Sorry."),
+    ]  # fmt: skip
+    assert (one.ending, one.events[0].seconds) == ("user_stop", START)
+    assert "content" not in one.meta
+    for each in ticks:  # the speech is in files of sound
+        each["agent_chunk"] |= {"content": None}
+        each["user_chunk"] |= {"content": None}
+    run["ticks"] = [each for each in ticks if "agent_tool_calls" not in each]
+    (tmp_path / "voice.json").write_text(json.dumps(run))
+    (one,) = read_logs(tmp_path / "voice.json")
+    assert one.meta["content"] == "not captured"
+    assert {e.meta.get("content") for e in one.events} == {"not captured"}
+
+
 def test_rollouts_of_trainers(tmp_path):
     first, second = sample(tmp_path, "art")
     assert (first.agents, second.agents) == (("ann", "bo"), ("ann",))
