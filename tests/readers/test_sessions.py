@@ -448,6 +448,46 @@ def test_tau2_by_voice_has_ticks(tmp_path):
     assert {e.meta.get("content") for e in one.events} == {"not captured"}
 
 
+def test_older_files_of_real_projects_are_read(tmp_path):
+    """Shapes that lie in the histories of public repositories."""
+    row = {"id": 3, "task": "default", "prompt": [{"role": "user", "content": "go"}],
+           "completion": [{"role": "assistant", "content": "up", "tool_calls": [
+               json.dumps({"id": "c", "function": {"name": "lift", "arguments": "{}"}})]}],
+           "generation_ms": 8.0,
+           "scoring_ms": 1.0, "total_ms": 9.0, "reward": 0.5}  # fmt: skip
+    history = [
+        {"action": "message", "content": "Add a licence.", "wait_for_response": False},
+        {"action": "run", "command": "touch L", "thought": "I add it.", "action_risk": None},
+        {"observation": "run", "content": "", "command": "touch L", "exit_code": 0},
+        {"action": "message", "content": "Is MIT fine?", "wait_for_response": True},
+        {"action": "finish", "outputs": {}, "thought": "Done."},
+    ]
+    patch = {
+        "end_time": 2000,
+        "trace_id": "9a",
+        "dotted_order": "20310704T050000000001Z9a",
+        "outputs": {"choices": [{"message": {"role": "assistant", "content": "howdy"}}]},
+    }
+    post = {"id": "9a", "trace_id": "9a", "dotted_order": "20310704T050000000001Z9a",
+            "run_type": "llm", "name": "ChatX", "start_time": 1000,
+            "inputs": {"messages": [{"role": "user", "content": "hi"}]}}  # fmt: skip
+    got = {}
+    for name, value in {"verifiers": row, "openhands": {"instance_id": "i", "history": history},
+                        "langsmith": {"post": [post], "patch": [patch]}}.items():  # fmt: skip
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+        (got[name],) = read_logs(tmp_path / f"{name}.json")
+    rollout = got["verifiers"]
+    assert (rollout.task, rollout.meta["total_time"]) == ("default/3", 0.009)
+    assert rollout.events[2].tool == "lift"
+    run = got["openhands"]
+    assert (run.agents, run.task, run.ending) == (("agent",), "Add a licence.", "finish")
+    assert [(e.agent, e.kind, e.tool) for e in run.events][:4] == [
+        ("user", "message", ""), ("agent", "message", ""), ("agent", "action", "run"),
+        ("run", "message", "run"),
+    ]  # fmt: skip
+    assert [e.text for e in got["langsmith"].events] == ["hi", "howdy"]
+
+
 def test_rollouts_of_trainers(tmp_path):
     first, second = sample(tmp_path, "art")
     assert (first.agents, second.agents) == (("ann", "bo"), ("ann",))

@@ -453,6 +453,9 @@ def test_a_log_of_chatdev(tmp_path):
     assert turn.meta == {"phase": "CodeReview", "turn": 1}
     assert found.task == "A clock."
     assert found.meta["post_info"] == {"cost": "$0.25", "num_utterances": "2"}
+    head = "[2024-25-01 13:27:00 INFO] **[Preprocessing]**\n\n**task_prompt**: A sundial.\n\n"
+    (improved,) = read(tmp_path, head + CHATDEV, "clock.log")
+    assert improved.task == "A sundial."  # a phase may improve the task that was given
     with pytest.raises(LogError, match="no role speaks"):
         read(tmp_path, "[2026-05-01 10:00:00 INFO] **[Start Chat]**\n\nChief: we start.", "bad.log")
 

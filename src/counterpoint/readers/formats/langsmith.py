@@ -70,7 +70,9 @@ def _runs(value: Any, where: str) -> Iterator[tuple[dict[str, Any], str]]:
         inner = run.get("child_runs") or []
         if not isinstance(inner, list):
             raise LogError(f"{at}, child_runs: got {type(inner).__name__}; wanted a list")
-        known = {**run, "id": str(run.get("id") or at)}
+        order = run.get("dotted_order")  # it ends in the run's id, which a patch may not repeat
+        own = order.rpartition("Z")[2] if isinstance(order, str) else ""
+        known = {**run, "id": str(run.get("id") or own or at)}
         known["trace_id"] = str(run.get("trace_id") or known["id"])
         todo += [
             ({**each, "parent_run_id": known["id"], "trace_id": known["trace_id"]}
