@@ -453,6 +453,14 @@ def test_a_log_of_chatdev(tmp_path):
     assert turn.meta == {"phase": "CodeReview", "turn": 1}
     assert found.task == "A clock."
     assert found.meta["post_info"] == {"cost": "$0.25", "num_utterances": "2"}
+    # both sides are asked before either turn is logged, and the last call has no turn
+    call = "[2024-25-01 13:28:0{0} INFO] **[OpenAI_Usage_Info Receive]**\nprompt_tokens: {0}\n" \
+           "completion_tokens: {0}\n\n"  # fmt: skip
+    turn = "[2024-25-01 13:28:05 INFO] {0}: **A<->B on : Test, turn 0**\n\nYes.\n\n"
+    (pair,) = read(tmp_path, CHATDEV + call.format(1) + call.format(2) + turn.format("Ann")
+                   + turn.format("Bob") + call.format(3), "clock.log")  # fmt: skip
+    assert [(e.agent, e.tokens) for e in pair.events[-2:]] == [("Ann", 1), ("Bob", 2)]
+    assert pair.meta["left_out"]["calls of models whose turn is not in the log"] == 1
     head = "[2024-25-01 13:27:00 INFO] **[Preprocessing]**\n\n**task_prompt**: A sundial.\n\n"
     (improved,) = read(tmp_path, head + CHATDEV, "clock.log")
     assert improved.task == "A sundial."  # a phase may improve the task that was given

@@ -104,8 +104,10 @@ def look(episode: Episode) -> Look[IdlenessRow] | None:
     if silent is not None:
         row["silent"] = bool(silent)
     cases: dict[str, list[Case]] = {"silent_member": silent or []}
-    if episode.meta.get("content") == "not captured":  # then a text is empty whatever was in it
-        turns = [e for e in turns if e.work is not None or e.kind != "message"]
+    # a text that was not captured is empty whatever was in it
+    is_blind = episode.meta.get("content") == "not captured"
+    turns = [e for e in turns if e.work is not None or e.kind != "message"
+             or not (is_blind or e.meta.get("content") == "not captured")]  # fmt: skip
     series = {a: [(e.t, idle(e)) for e in turns if e.agent == a] for a in episode.agents}
     long = {a: each for a, each in series.items() if len(each) >= FEWEST}
     if long:

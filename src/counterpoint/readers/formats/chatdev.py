@@ -7,7 +7,7 @@ A block of a member starts with its role and what it is about in two stars, such
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +58,8 @@ def transcript(
     roster: dict[str, None] = {}
     left_out: Counter[str] = Counter()
     facts: dict[str, str] = {}
-    usage: dict[str, str] = {}
+    usages: deque[dict[str, str]] = deque()  # both sides may be asked before either turn is logged
+    has_turned = False
     task, started = "", None
     for stamp, block in _blocks(text):
         seconds = _seconds(stamp)
@@ -77,20 +78,26 @@ def transcript(
         elif match:
             event = _turn(match[1], match[2], rest.strip())
             event["seconds"] = None if seconds is None or started is None else seconds - started
-            if usage and "Start Chat" not in match[2]:
+            if usages and "Start Chat" not in match[2]:
+                usage, has_turned = usages.popleft(), True
                 event["tokens"] = count(usage.get("completion_tokens"))
                 event["tokens_in"] = count(usage.get("prompt_tokens"))
                 event["cost"] = _number(usage.get("cost"))
-                usage = {}
             events.append(event)
         elif first.startswith("**[OpenAI_Usage_Info Receive]**"):
-            usage = dict(_USAGE.findall(block))
+            if has_turned and usages:
+                left_out["calls of models whose turn is not in the log"] += len(usages)
+                usages.clear()
+            has_turned = False
+            usages.append(dict(_USAGE.findall(block)))
         elif first.startswith("**[Test Reports]**"):
             events.append({"agent": TESTS, "kind": "message", "tool": TESTS, "text": rest.strip()})
         elif first.startswith("**[Post Info]**"):
             facts.update(_FACT.findall(block))
         elif first.startswith("**["):
             left_out["reports of the framework"] += 1
+    if usages:
+        left_out["calls of models whose turn is not in the log"] += len(usages)
     speakers = dict.fromkeys(e["agent"] for e in events if e["agent"] != TESTS)
     about = dict(meta or {})
     if facts:

@@ -179,6 +179,8 @@ def read_state(value: Any, where: str, name: str) -> list[Episode]:
         members[current] = None
     step = value.get("current_step")
     ending = step.get("type") if isinstance(step, dict) else ""
+    if ending == "next_step_interruption":
+        ending = "awaits approval"  # of a call of a tool: a person goes on with the run later
     if not ending and count(value.get("current_turn")) == count(value.get("max_turns")):
         ending = "max_turns"
     outside = ["user", *(each for each in tools.values() if each not in members)]

@@ -26,6 +26,8 @@ from counterpoint.readers.messages import Facts, facts_of, outsiders
 from counterpoint.records import Episode, Json
 
 SOURCES = ("agent", "user", "environment")
+RUNNING = -1
+"""The exit code of a command that has not ended when its output is taken, such as a server."""
 _NOISE = ("thought", "translated_ipython_code", "impl_source", "confirmation_state", "hidden",
           "blocking", "is_input")  # fmt: skip
 _QUIET = ("null", "change_agent_state", "agent_state_changed", "recall", "condensation",
@@ -259,7 +261,7 @@ class _Talk:
         code = finite(extras.get("exit_code")) if code is None else code
         if kind == "error":
             facts["error"] = text or "error"
-        elif code:
+        elif code and code != RUNNING:
             facts["error"] = f"exit code {code:g}"
         self._say({"agent": tool, "kind": "message", "text": text, "tool": tool, "call": call},
                   facts)  # fmt: skip
@@ -303,7 +305,7 @@ class _Talk:
             error = error_of(event.get("error"))
             if seen.get("is_error") is True or error:
                 facts["error"] = error or text or "error"
-            if code := finite(seen.get("exit_code")):
+            if (code := finite(seen.get("exit_code"))) and code != RUNNING:
                 facts.setdefault("error", f"exit code {code:g}")
             if tool == "finish":
                 return
