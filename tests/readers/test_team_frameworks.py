@@ -334,6 +334,18 @@ def test_states_as_lines_are_one_episode_for_each_run(tmp_path):
         assert notes == [f"{path}: left out 6 snapshots that the next one repeats"]
 
 
+def test_chunks_of_messages_as_lines_are_one_episode(tmp_path):
+    """`stream_mode="messages"`: a chunk and its metadata, as a list or a line each."""
+    stream = [
+        [{"type": "AIMessageChunk", "content": word, "id": node}, {"langgraph_node": node}]
+        for node, words in (("ann", "I dig"), ("bob", "I carry")) for word in words.split()
+    ]  # fmt: skip
+    for name, value in (("log.json", stream), ("log.jsonl", stream)):
+        (found,) = read(tmp_path, value, name)
+        assert found.agents == ("ann", "bob")
+        assert [e.text for e in found.events] == ["Idig", "Icarry"]
+
+
 def test_equal_conversations_without_ids_stay_two_episodes(tmp_path):
     one = {"messages": [{"type": "human", "content": "q"}, {"type": "ai", "content": "a"}]}
     assert len(read(tmp_path, [one, one], "log.jsonl")) == 2

@@ -54,7 +54,7 @@ def _state(value: Any) -> list[Any]:
 def is_langgraph(value: Any) -> bool:
     """Returns whether a value is LangChain's messages, plain or serialized."""
     messages = _state(value)
-    return bool(messages) and is_message(messages[0])
+    return bool(messages) and is_message(messages[0]) and not is_chunk(value)
 
 
 def langgraph(value: Any, where: str, name: str) -> list[Episode]:
@@ -193,7 +193,14 @@ def updates(value: Any, where: str, name: str) -> list[Episode]:
     return [_stream([(each, f"{where}, update {i}") for i, each in enumerate(value)], name)]
 
 
+def is_element(value: Any) -> bool:
+    """Returns whether a value is an element of a stream: an update, or a chunk of a message."""
+    return is_update(value) or is_chunk(value)
+
+
 def _lines(lines: Sequence[Line], name: str) -> list[Episode]:
+    if all(is_chunk(line.value) for line in lines):
+        return chunks([line.value for line in lines], lines[0].where, name)
     return [_stream([(line.value, line.where) for line in lines], name)]
 
 
@@ -266,4 +273,4 @@ FORMAT = Format(is_langgraph, langgraph, repeats)
 VALUES = Format(is_values, values)
 UPDATES = Format(is_updates, updates)
 CHUNKS = Format(is_chunks, chunks)
-LINES = SessionFormat(is_update, _lines)
+LINES = SessionFormat(is_element, _lines)
