@@ -22,7 +22,7 @@ _PHASE = re.compile(r" on : (\w++), turn (\d++)")
 _FIELD = re.compile(
     r"\| \*\*(assistant_role_name|user_role_name|task_prompt)\*\* \| (.{1,2000}) \|"
 )
-_TASK = re.compile(r"^\*\*task_prompt\*\*: (.{1,2000})$", re.MULTILINE)
+_GIVEN = re.compile(r"^\*\*task_prompt\*\*: (.{1,2000})$", re.MULTILINE)
 """The task in the first block; a phase that improves it has another one."""
 _USAGE = re.compile(r"(prompt_tokens|completion_tokens|cost): \$?([\d.]{1,20})")
 _FACT = re.compile(r"\*\*(\w{1,40})\*\*=([^ \n]{1,40})")
@@ -65,7 +65,7 @@ def transcript(
         seconds = _seconds(stamp)
         started = seconds if started is None else started
         first, _, rest = block.partition("\n")
-        if first.startswith("**[Preprocessing]**") and (wanted := _TASK.search(block)):
+        if first.startswith("**[Preprocessing]**") and (wanted := _GIVEN.search(block)):
             task = task or wanted[1].strip()
         match = _TURN.fullmatch(first.rstrip())
         if match and match[1] == "System":
