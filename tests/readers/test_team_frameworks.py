@@ -454,9 +454,10 @@ it crashes
 
 def test_a_log_of_chatdev(tmp_path):
     (found,) = read(tmp_path, CHATDEV, "clock.log")
-    assert found.agents == ("Programmer", "Code Reviewer")
+    assert found.agents == ("Code Reviewer", "Programmer")
+    assert found.tools == ("chat chain", "tests")
     assert rows(found) == [
-        ("Programmer", "message", (), "Review my clock."),
+        ("chat chain", "message", (), "Review my clock."),
         ("Code Reviewer", "message", ("Programmer",), "The hands\nare late."),
         ("tests", "message", (), "it crashes"),
     ]

@@ -28,6 +28,8 @@ _USAGE = re.compile(r"(prompt_tokens|completion_tokens|cost): \$?([\d.]{1,20})")
 _FACT = re.compile(r"\*\*(\w{1,40})\*\*=([^ \n]{1,40})")
 TESTS = "tests"
 """The speaker of reports of tests, which the framework runs."""
+CHAIN = "chat chain"
+"""The speaker of the prompts that start a phase: the framework writes them in a role's name."""
 
 
 def is_chatdev(value: Any) -> bool:
@@ -78,7 +80,10 @@ def transcript(
         elif match:
             event = _turn(match[1], match[2], rest.strip())
             event["seconds"] = None if seconds is None or started is None else seconds - started
-            if usages and "Start Chat" not in match[2]:
+            if "Start Chat" in match[2]:
+                roster.setdefault(match[1])
+                event["agent"] = CHAIN
+            elif usages:
                 usage, has_turned = usages.popleft(), True
                 event["tokens"] = count(usage.get("completion_tokens"))
                 event["tokens_in"] = count(usage.get("prompt_tokens"))
@@ -98,14 +103,14 @@ def transcript(
             left_out["reports of the framework"] += 1
     if usages:
         left_out["calls of models whose turn is not in the log"] += len(usages)
-    speakers = dict.fromkeys(e["agent"] for e in events if e["agent"] != TESTS)
+    speakers = dict.fromkeys(e["agent"] for e in events if e["agent"] not in (TESTS, CHAIN))
     about = dict(meta or {})
     if facts:
         about["post_info"] = facts
     if left_out:
         about["left_out"] = dict(left_out)
     ending = "finished" if facts else ""
-    return episode(name, events, kind, (TESTS,), members=tuple(speakers | roster), task=task,
+    return episode(name, events, kind, (TESTS, CHAIN), members=tuple(speakers | roster), task=task,
                    meta=about, ending=ending, labels=labels)  # fmt: skip
 
 
