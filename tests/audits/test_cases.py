@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +112,9 @@ def test_texts_that_were_not_captured_are_neither_idle_nor_loops():
         result = audit([Episode("e", events, ("a", "b"), meta=meta)])
         seen = {f.name for f in result.findings if f.cases}
         assert seen == (set() if meta else {"idle_team", "idle_run"})
+    some = tuple(replace(e, meta={"content": "not captured"} if e.t else {}) for e in events)
+    partly = audit([Episode("e", (*some, Event(20, "a", "message", "So.")), ("a", "b"))])
+    assert not any(f.cases for f in partly.findings if f.name in ("idle_team", "idle_run"))
     idle = next(f for f in result.findings if f.name == "idle_run")
     assert idle.cases[0].what == "10 blank turns in a row"
 
@@ -123,6 +128,8 @@ def test_a_member_with_hardly_a_turn_among_busy_ones_is_silent(turns, silent):
     result = audit([Episode("e", events, tuple("abc"[: len(turns)]))], only=("idleness",))
     finding = next(f for f in result.findings if f.name == "silent_member")
     assert [each.agent for each in finding.cases] == silent
+    # who is never named is not seen, unless the log lists members who do nothing
+    assert ("team.save_state()" in finding.reason) == (0 not in turns)
 
 
 def test_a_finding_has_the_cost_of_all_its_cases():

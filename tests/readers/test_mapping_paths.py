@@ -122,7 +122,7 @@ text = "x"
         ("runs[*]", "a..b", "got the path"),
         ('"ignore"', '"skip"', r"got debug = 'skip' in \[kinds\]"),
         ("[message]", "[massage]", "massage"),
-        ('agent = "who.name"', "", "missing required field `agent`"),
+        ('agent = "who.name"', "", "uncomment its line agent"),
     ],
 )
 def test_errors_name_the_path_and_what_stood_there(tmp_path, old, new, words):
@@ -215,6 +215,27 @@ def test_a_skeleton_of_lines_groups_them_and_lists_kinds_and_calls(tmp_path):
     names = tmp_path / "names.toml"
     names.write_text(made, "utf-8")
     assert len(list(read_logs(path, read_mapping(names)))) == 1
+
+
+def test_a_skeleton_that_is_used_as_it_is_names_the_line_to_change(tmp_path):
+    path, names = tmp_path / "odd.jsonl", tmp_path / "names.toml"
+    path.write_text('{"x": "ann", "txt": "I dig"}\n{"x": "bob", "txt": "I carry"}\n')
+    names.write_text(skeleton(document(path)))
+    with pytest.raises(LogError, match=r'uncomment its line agent = ""'):
+        read_mapping(names)
+
+
+@pytest.mark.parametrize(("odd", "words"), [(6, "1 more note in"), (9, "4 more notes in")])
+def test_notes_that_are_not_printed_are_counted(tmp_path, capsys, odd, words):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(odd):
+        (logs / f"{number}.json").write_text("{}")
+    (logs / "x.json").write_text(json.dumps([{"role": "assistant", "content": "hi"}] * 2))
+    assert main(["import", str(logs), "-o", str(tmp_path / "runs.jsonl")]) == 0
+    shown = capsys.readouterr()
+    assert words in " ".join(shown.err.split())
+    assert "1 episode (openai), 2 events, 1 agent:" in shown.out
 
 
 def test_a_folder_without_a_log_is_an_error_and_writes_nothing(tmp_path, capsys):

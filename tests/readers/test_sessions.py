@@ -412,6 +412,82 @@ def test_tau(tmp_path):
     assert (two.events[3].agent, two.events[3].error) == ("get", "Error: none")
 
 
+def test_tau2_by_voice_has_ticks(tmp_path):
+    """A tick has what either side says in a moment; overlapping speech is two messages."""
+
+    def tick(second, agent=None, user=None, **more):
+        return {"tick_id": second, "timestamp": Z.format(second), **more,
+                "agent_chunk": {"role": "assistant", "content": agent,
+                                "contains_speech": agent is not None},
+                "user_chunk": {"role": "user", "content": user,
+                               "contains_speech": user is not None}}  # fmt: skip
+
+    ticks = [
+        tick(0, "Hel"), tick(1, "lo"), tick(2), tick(3, None, "Bread"), tick(4, "Yes", ", please"),
+        tick(5, agent_tool_calls=[{"id": "g1", "name": "get", "arguments": {"n": 1}}],
+             agent_tool_results=[{"role": "tool", "id": "g1", "content": "sold out"}]),
+        tick(6, "None left."), tick(7), tick(8, "Sorry."),
+    ]  # fmt: skip
+    run = {"id": "s", "task_id": "9", "termination_reason": "user_stop", "ticks": ticks}
+    (tmp_path / "voice.json").write_text(json.dumps(run))
+    (one,) = read_logs(tmp_path / "voice.json")
+    assert [(e.agent, e.kind, e.text) for e in one.events] == [
+        ("assistant", "message", "Hello"), ("user", "message", "Bread, please"),
+        ("assistant", "message", "Yes"), ("assistant", "action", '{"n": 1}'),
+        ("get", "message", "sold out"), ("assistant", "message", "None left. Sorry."),
+    ]  # fmt: skip
+    assert (one.ending, one.events[0].seconds) == ("user_stop", START)
+    assert "content" not in one.meta
+    for each in ticks:  # the speech is in files of sound
+        each["agent_chunk"] |= {"content": None}
+        each["user_chunk"] |= {"content": None}
+    run["ticks"] = [each for each in ticks if "agent_tool_calls" not in each]
+    (tmp_path / "voice.json").write_text(json.dumps(run))
+    (one,) = read_logs(tmp_path / "voice.json")
+    assert one.meta["content"] == "not captured"
+    assert {e.meta.get("content") for e in one.events} == {"not captured"}
+
+
+def test_older_files_of_real_projects_are_read(tmp_path):
+    """Shapes that lie in the histories of public repositories."""
+    row = {"id": 3, "task": "default", "prompt": [{"role": "user", "content": "go"}],
+           "completion": [{"role": "assistant", "content": "up", "tool_calls": [
+               json.dumps({"id": "c", "function": {"name": "lift", "arguments": "{}"}})]}],
+           "generation_ms": 8.0,
+           "scoring_ms": 1.0, "total_ms": 9.0, "reward": 0.5}  # fmt: skip
+    history = [
+        {"action": "message", "content": "Add a licence.", "wait_for_response": False},
+        {"action": "run", "command": "touch L", "thought": "I add it.", "action_risk": None},
+        {"observation": "run", "content": "", "command": "touch L", "exit_code": 0},
+        {"action": "message", "content": "Is MIT fine?", "wait_for_response": True},
+        {"action": "finish", "outputs": {}, "thought": "Done."},
+    ]
+    patch = {
+        "end_time": 2000,
+        "trace_id": "9a",
+        "dotted_order": "20310704T050000000001Z9a",
+        "outputs": {"choices": [{"message": {"role": "assistant", "content": "howdy"}}]},
+    }
+    post = {"id": "9a", "trace_id": "9a", "dotted_order": "20310704T050000000001Z9a",
+            "run_type": "llm", "name": "ChatX", "start_time": 1000,
+            "inputs": {"messages": [{"role": "user", "content": "hi"}]}}  # fmt: skip
+    got = {}
+    for name, value in {"verifiers": row, "openhands": {"instance_id": "i", "history": history},
+                        "langsmith": {"post": [post], "patch": [patch]}}.items():  # fmt: skip
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+        (got[name],) = read_logs(tmp_path / f"{name}.json")
+    rollout = got["verifiers"]
+    assert (rollout.task, rollout.meta["total_time"]) == ("default/3", 0.009)
+    assert rollout.events[2].tool == "lift"
+    run = got["openhands"]
+    assert (run.agents, run.task, run.ending) == (("agent",), "Add a licence.", "finish")
+    assert [(e.agent, e.kind, e.tool) for e in run.events][:4] == [
+        ("user", "message", ""), ("agent", "message", ""), ("agent", "action", "run"),
+        ("run", "message", "run"),
+    ]  # fmt: skip
+    assert [e.text for e in got["langsmith"].events] == ["hi", "howdy"]
+
+
 def test_rollouts_of_trainers(tmp_path):
     first, second = sample(tmp_path, "art")
     assert (first.agents, second.agents) == (("ann", "bo"), ("ann",))

@@ -309,6 +309,59 @@ def test_states_of_a_run_are_one_episode_in_either_order(tmp_path):
         assert "rename.assistant" in found.doubts[0]
 
 
+def test_states_as_lines_are_one_episode_for_each_run(tmp_path):
+    """`stream_mode="values"`, a line a state: each state has the messages of those before it."""
+
+    def states(run):
+        texts = [{"type": "human", "content": "q", "id": f"{run}-0"},
+                 ai("a", f"{run}-1", name="ann"), ai("b", f"{run}-2", name="bob")]  # fmt: skip
+        return [{"messages": texts[:n]} for n in (1, 2, 2, 3)]
+
+    (tmp_path / "s").mkdir()
+    for name, value in {
+        "values.jsonl": states("x") + states("y"),
+        "values.json": states("x") + states("y"),
+        "subgraphs.jsonl": [[[], state] for state in states("x") + states("y")],
+    }.items():
+        notes = []
+        text = (json.dumps(value) if name.endswith(".json")
+                else "\n".join(map(json.dumps, value)))  # fmt: skip
+        path = tmp_path / "s" / name
+        path.write_text(text)
+        found = list(read_logs(path, note=notes.append))
+        assert [[e.text for e in one.events] for one in found] == [["q", "a", "b"]] * 2, name
+        assert [one.agents for one in found] == [("ann", "bob")] * 2
+        assert notes == [f"{path}: left out 6 snapshots that the next one repeats"]
+
+
+def test_chunks_of_messages_as_lines_are_one_episode(tmp_path):
+    """`stream_mode="messages"`: a chunk and its metadata, as a list or a line each."""
+    stream = [
+        [{"type": "AIMessageChunk", "content": word, "id": node}, {"langgraph_node": node}]
+        for node, words in (("ann", "I dig"), ("bob", "I carry")) for word in words.split()
+    ]  # fmt: skip
+    for name, value in (("log.json", stream), ("log.jsonl", stream)):
+        (found,) = read(tmp_path, value, name)
+        assert found.agents == ("ann", "bob")
+        assert [e.text for e in found.events] == ["Idig", "Icarry"]
+
+
+def test_equal_conversations_without_ids_stay_two_episodes(tmp_path):
+    one = {"messages": [{"type": "human", "content": "q"}, {"type": "ai", "content": "a"}]}
+    assert len(read(tmp_path, [one, one], "log.jsonl")) == 2
+
+
+@pytest.mark.parametrize("value", [
+    {"messages": ["content='hi' additional_kwargs={} response_metadata={} id='1'"]},
+    {"planner": {"messages": ["content='I plan' additional_kwargs={}", "content=[]"]}},
+    [{"messages": ["AIMessage(content='hi', id='1')"]}, {"messages": []}],
+    {"messages": ["id='4' source='ann' models_usage=None metadata={} content='hi'"]},
+])  # fmt: skip
+def test_messages_that_python_wrote_as_text_are_refused_with_the_way_to_write_them(tmp_path, value):
+    with pytest.raises(LogError, match=r"default=lambda m: m\.model_dump\(\)"):
+        read(tmp_path, value)
+
+
 # --- CrewAI and CAMEL ----------------------------------------------------------------------------
 
 
@@ -401,9 +454,10 @@ it crashes
 
 def test_a_log_of_chatdev(tmp_path):
     (found,) = read(tmp_path, CHATDEV, "clock.log")
-    assert found.agents == ("Programmer", "Code Reviewer")
+    assert found.agents == ("Code Reviewer", "Programmer")
+    assert found.tools == ("chat chain", "tests")
     assert rows(found) == [
-        ("Programmer", "message", (), "Review my clock."),
+        ("chat chain", "message", (), "Review my clock."),
         ("Code Reviewer", "message", ("Programmer",), "The hands\nare late."),
         ("tests", "message", (), "it crashes"),
     ]
@@ -412,6 +466,17 @@ def test_a_log_of_chatdev(tmp_path):
     assert turn.meta == {"phase": "CodeReview", "turn": 1}
     assert found.task == "A clock."
     assert found.meta["post_info"] == {"cost": "$0.25", "num_utterances": "2"}
+    # both sides are asked before either turn is logged, and the last call has no turn
+    call = "[2024-25-01 13:28:0{0} INFO] **[OpenAI_Usage_Info Receive]**\nprompt_tokens: {0}\n" \
+           "completion_tokens: {0}\n\n"  # fmt: skip
+    turn = "[2024-25-01 13:28:05 INFO] {0}: **A<->B on : Test, turn 0**\n\nYes.\n\n"
+    (pair,) = read(tmp_path, CHATDEV + call.format(1) + call.format(2) + turn.format("Ann")
+                   + turn.format("Bob") + call.format(3), "clock.log")  # fmt: skip
+    assert [(e.agent, e.tokens) for e in pair.events[-2:]] == [("Ann", 1), ("Bob", 2)]
+    assert pair.meta["left_out"]["calls of models whose turn is not in the log"] == 1
+    head = "[2024-25-01 13:27:00 INFO] **[Preprocessing]**\n\n**task_prompt**: A sundial.\n\n"
+    (improved,) = read(tmp_path, head + CHATDEV, "clock.log")
+    assert improved.task == "A sundial."  # a phase may improve the task that was given
     with pytest.raises(LogError, match="no role speaks"):
         read(tmp_path, "[2026-05-01 10:00:00 INFO] **[Start Chat]**\n\nChief: we start.", "bad.log")
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -52,6 +53,10 @@ RARE = 4
 """A silent member takes at most one turn for this many of every other member."""
 TOLERATED = 0.05
 """The share of episodes in which a sound team may mostly idle."""
+UNNAMED = (
+    "a member that a log never names is not seen: list all in the field agents of the records, or "
+    "log team.save_state() of AutoGen"
+)
 NAMES = (
     "idle_team", "idle_run", "idle_member", "contagion", "concentration", "partner_hazard",
 )  # fmt: skip
@@ -74,6 +79,8 @@ class IdlenessRow(TypedDict):
     contagion: float | None
     mostly: bool | None
     silent: bool | None
+    quiet: bool
+    """Whether the log names a member that does nothing, so it lists all members."""
     concentration: float | None
     tables: PartnerSums | None
 
@@ -91,14 +98,16 @@ def look(episode: Episode) -> Look[IdlenessRow] | None:
     turns = [e for e in episode.events if e.agent in members and e.kind not in ("reward", "end")]
     row: IdlenessRow = {
         "run": None, "gap": None, "contagion": None, "mostly": None, "silent": None,
-        "concentration": None, "tables": None,
+        "quiet": not {e.agent for e in turns} >= members, "concentration": None, "tables": None,
     }  # fmt: skip
     silent = silent_members(episode, Counter(e.agent for e in turns))
     if silent is not None:
         row["silent"] = bool(silent)
     cases: dict[str, list[Case]] = {"silent_member": silent or []}
-    if episode.meta.get("content") == "not captured":  # then a text is empty whatever was in it
-        turns = [e for e in turns if e.work is not None or e.kind != "message"]
+    # a text that was not captured is empty whatever was in it
+    is_blind = episode.meta.get("content") == "not captured"
+    turns = [e for e in turns if e.work is not None or e.kind != "message"
+             or not (is_blind or e.meta.get("content") == "not captured")]  # fmt: skip
     series = {a: [(e.t, idle(e)) for e in turns if e.agent == a] for a in episode.agents}
     long = {a: each for a, each in series.items() if len(each) >= FEWEST}
     if long:
@@ -192,6 +201,8 @@ def conclude(rows: Sequence[IdlenessRow], outcomes: Sequence[Outcome]) -> list[F
     silence = share(NAME, "silent_member", sum(silent), len(silent), HALF,
                     f"a member takes at most one turn in {RARE} of every other member's",
                     none="no episode has enough turns of two members", seen=len(rows))  # fmt: skip
+    if silent and not any(row["quiet"] for row in rows):
+        silence = replace(silence, reason=f"{silence.reason}; {UNNAMED}")
     if not ran:
         why = f"no member has {FEWEST} turns with a text or a logged work in any episode"
         findings = [unknown(NAME, name, why, len(rows)) for name in NAMES]

@@ -21,6 +21,7 @@ from counterpoint.readers.episodes import encode
 from counterpoint.readers.logs import Notes, noted_episodes, read_mapping
 from counterpoint.readers.skeleton import skeleton
 from counterpoint.readers.walk import document
+from counterpoint.report.toolkit.numerals import counted
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class Import:
         if notes.warning:
             say(f"counterpoint: {notes.warning}")
         sentence = Text(
-            f"{formats.total()} episodes ({names_of_formats}), {events} events, "
-            f"{len(agents)} agents: {self.output}"
+            f"{counted(formats.total(), 'episode')} ({names_of_formats}), "
+            f"{counted(events, 'event')}, {counted(len(agents), 'agent')}: {self.output}"
         )
         then = command_line("audit", self.output)
         finish(document, lambda _: [sentence], None, self.json, then)
@@ -149,4 +150,5 @@ class NotePrinter:
     def finish(self) -> None:
         """Prints how many notes were not printed."""
         if self.count > SHOWN:
-            say(f"counterpoint: {self.count - SHOWN} more notes are in --json")
+            rest = counted(self.count - SHOWN, "more note")
+            say(f"counterpoint: {rest} in the output of --json")

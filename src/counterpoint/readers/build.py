@@ -34,6 +34,8 @@ class Format(NamedTuple):
     """Returns whether a JSON value, of any kind, looks like this format."""
     read: Reader
     """Reads a value that fits; raises a LogError that names the place if it is broken."""
+    repeats: Callable[[Any, Any], bool] = lambda before, value: False
+    """Returns whether a value has all of the value before it, which is then not read."""
 
 
 class Line(NamedTuple):
@@ -53,14 +55,22 @@ class Line(NamedTuple):
     """Its place in the log, for the result of an audit."""
 
 
+class LeftOut(NamedTuple):
+    """Parts of a log that are in no episode, such as scores of a trace that is not there."""
+
+    what: str
+    """The parts in the plural."""
+    number: int
+
+
 class SessionFormat(NamedTuple):
     """A format in which several values make an episode."""
 
     fits: Callable[[Any], bool]
     """Returns whether a JSON value looks like a line of this format."""
-    read: Callable[[Sequence[Line], str], Iterable[Episode]]
+    read: Callable[[Sequence[Line], str], Iterable[Episode | LeftOut]]
     """Makes episodes of the lines that belong together, each of which fits, and of an id for the
-    episodes; raises a LogError that names the place of a line."""
+    episodes, and counts what is in none; raises a LogError that names the place of a line."""
     scope: Literal["file", "folder"] = "file"
     """Lines of one file, or of all files of one folder, belong together."""
     companions: Callable[[Path], Iterable[Path]] = lambda path: ()

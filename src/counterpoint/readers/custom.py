@@ -62,7 +62,8 @@ class EpisodePaths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MessagePaths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The table `[message]`: paths in a message."""
 
-    agent: Places
+    agent: Places = ()
+    """The name of the speaker; a mapping without it is refused."""
     text: Places = ()
     to: Places = ()
     kind: Places = ()

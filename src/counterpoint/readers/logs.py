@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -74,6 +74,11 @@ def read_mapping(path: Path) -> Names:
         names = msgspec.toml.decode(path.read_bytes(), type=Names)
         if names.message is None and (names.call or names.kinds or names.episode != EpisodePaths()):
             raise ValueError("there are tables with paths, and no table message")
+        if names.message is not None and not names.message.agent:
+            raise ValueError(
+                'the table [message] has no agent; uncomment its line agent = "", and write the '
+                "path to the name of the speaker"
+            )
         return names
     except (OSError, ValueError, RecursionError) as error:
         wanted = (
@@ -187,14 +192,20 @@ def noted_episodes(
     """
     count = 0
     doubts: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     with warnings.catch_warnings(record=True) as torn:
         warnings.simplefilter("always", TornLogWarning)
         for count, episode in enumerate(read_logs(path, names, notes.add), 1):
             doubts.update(episode.doubts)
+            parts = episode.meta.get("left_out")
+            for part, number in parts.items() if isinstance(parts, Mapping) else ():
+                left_out[part] += number if isinstance(number, int) else 1
             yield episode
             on_episode(count)
     for warning in torn:
         notes.add(str(warning.message))
+    for part, times in left_out.items():
+        notes.add(f"left out: {part} ({times})")
     if doubts:
         notes.warning = " ".join(
             f"In {times} of {count} episodes: {sentence}" if count > 1 else sentence

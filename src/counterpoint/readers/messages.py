@@ -27,6 +27,7 @@ from counterpoint.readers.content import (
     text_of,
     usage_of,
 )
+from counterpoint.readers.lines import json_value
 from counterpoint.readers.names import excerpt
 from counterpoint.records import Episode, Event, Json, Location
 
@@ -210,6 +211,8 @@ def facts_of(value: Mapping[str, Any]) -> Facts:
 
 
 def _tool_call(call: Any, where: str) -> ToolCall:
+    if isinstance(call, str) and call.startswith("{"):  # verifiers writes each call as a text
+        call = json_value(call.encode(errors="replace"), f"{where}, tool_calls")
     function = call.get("function", call) if isinstance(call, dict) else None
     if isinstance(function, str):  # inspect_ai and LangChain have the name and arguments here
         function = {"name": function, "arguments": call.get("arguments", "")}

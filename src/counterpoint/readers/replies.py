@@ -207,7 +207,10 @@ def _read_by_model(value: Any) -> list[Any] | str:
     value = decoded(value)
     if isinstance(value, dict):
         inner = first_of(value, ("messages", "contents", "new_message"))
-        value = decoded(first_of(value, _QUESTIONS) if inner is None else inner)
+        values = list(value.values())
+        alone = values[0] if len(values) == 1 and isinstance(values[0], str) else None
+        question = first_of(value, _QUESTIONS)
+        value = decoded((alone if question is None else question) if inner is None else inner)
         value = [value] if isinstance(value, dict) else value
     if not isinstance(value, list):
         return value if isinstance(value, str) else []

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -54,6 +55,8 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "otel": ("attributes", "traceId"),
 }
 """Format to the keys that each of its messages has."""
+_OBJECT = re.compile(r"(?:[A-Z]\w*+\()?[a-z_]++=(?:['\"\[{]|None|\d)")
+"""The start of a message that Python wrote as a text: its class may come first."""
 DEEPEST = 6
 """The most keys of a path to the messages."""
 
@@ -68,6 +71,11 @@ class Site(NamedTuple):
 
 def refusal(line: Line) -> str:
     """Returns what a value of no known format holds, which format is nearest, and what to do."""
+    if example := _as_text(line.value, DEEPEST):
+        return (
+            f"got messages that were written as text, such as {example[:60]!r}, so their parts are "
+            "lost; write them with json.dumps(..., default=lambda m: m.model_dump())"
+        )
     site = _best(line.value)
     keys = {str(key) for key in site.samples[0]} if site else set()
     near, lacks = _nearest(keys)
@@ -80,6 +88,18 @@ def refusal(line: Line) -> str:
         f"got JSON of no known format: {what}. The nearest format is {near}, whose messages have "
         f"{lacks} too. Write a mapping: counterpoint import FILE --skeleton -o mapping.toml"
     )
+
+
+def _as_text(value: Any, deepest: int) -> str:
+    """Returns the first message that is a text of Python, as `default=str` writes objects."""
+    if isinstance(value, dict):
+        inner = value.get("messages")
+        for each in inner[:3] if isinstance(inner, list) else ():
+            if isinstance(each, str) and _OBJECT.match(each):
+                return each
+    values = value.values() if isinstance(value, dict) else value
+    nested = list(values)[:50] if deepest and isinstance(value, dict | list) else []
+    return next(filter(None, (_as_text(each, deepest - 1) for each in nested)), "")
 
 
 def _nearest(keys: set[str]) -> tuple[str, str]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from counterpoint.readers.build import EventFields, episode
+from counterpoint.readers.build import EventFields, LeftOut, episode
 from counterpoint.readers.content import ToolCall
 from counterpoint.readers.replies import (
     Reply,
@@ -26,6 +26,7 @@ from counterpoint.readers.replies import (
     result_text,
     results_of,
 )
+from counterpoint.readers.scores import Score, Verdicts, verdicts
 from counterpoint.readers.spans import Node, Span, Step, conversations
 from counterpoint.records import Episode, Json
 
@@ -66,30 +67,46 @@ class About:
     name: str = ""
     run: str = ""
     task: str = ""
-    success: float | None = None
-    scores: Mapping[str, float] | None = None
-    labels: Mapping[str, Json] | None = None
     meta: Mapping[str, Json] | None = None
     ending: str = ""
 
 
 def episodes_of(
-    spans: Sequence[Span], kind: str, about: Mapping[str, About] | None = None
-) -> list[Episode]:
-    """Returns an episode for each conversation in which an agent, a model or a tool took part.
+    spans: Sequence[Span],
+    kind: str,
+    about: Mapping[str, About] | None = None,
+    scores: Sequence[Score] = (),
+) -> Iterator[Episode | LeftOut]:
+    """Yields an episode for each conversation in which an agent, a model or a tool took part.
 
     Args:
         spans: all spans of the log, in any order.
         kind: the name of the log's format.
         about: trace, or conversation, to what the log says about it.
+        scores: the scores of traces, spans and sessions.
     """
-    episodes = []
+    left: dict[str, list[Score]] = {}
+    for score in {each.id or i: each for i, each in enumerate(scores)}.values():
+        left.setdefault(score.place, []).append(score)
+    matched: set[str] = set()
+    silent = 0
     for name, steps in conversations(spans).items():
         talk = _Talk(steps)
-        if talk.has_members:
-            facts = (about or {}).get(name) or (about or {}).get(steps[0][2].span.trace) or About()
-            episodes.append(talk.episode(name, kind, facts))
-    return episodes
+        if not talk.has_members:
+            silent += 1
+            continue
+        facts = (about or {}).get(name) or (about or {}).get(steps[0][2].span.trace) or About()
+        inside = [node.span for *_, node in steps]
+        places = dict.fromkeys([name, *(x for span in inside for x in (span.trace, span.id,
+                                                                       span.run))])  # fmt: skip
+        own = [place for place in places if place in left]
+        matched.update(own)
+        given = verdicts(score for place in own for score in left[place])
+        yield talk.episode(name, kind, facts, given)
+    if silent:
+        yield LeftOut("traces in which no span is of an agent, a model or a tool", silent)
+    if lost := sum(len(each) for place, each in left.items() if place not in matched):
+        yield LeftOut("scores whose trace is in no episode", lost)
 
 
 @dataclass
@@ -142,7 +159,7 @@ class _Talk:
         """Returns whether anybody took part."""
         return bool(self._own or self.silent)
 
-    def episode(self, name: str, kind: str, about: About) -> Episode:
+    def episode(self, name: str, kind: str, about: About, given: Verdicts) -> Episode:
         """Returns the episode of the events."""
         members = dict.fromkeys([*self._own, *self.silent])
         spellings = {_letters(member): member for member in members}
@@ -159,8 +176,8 @@ class _Talk:
         return episode(
             name, self.events, kind, sorted(outside), members=list(members),
             run=about.run or next((n.span.run for *_, n in self._steps if n.span.run), ""),
-            task=about.task or self._task, success=about.success, scores=about.scores,
-            labels=about.labels, meta=meta, doubts=self._doubts,
+            task=about.task or self._task, success=given.success, scores=given.numbers,
+            labels=given.labels, meta=meta, doubts=self._doubts,
             ending=about.ending or self._ending or (finishes[-1] if finishes else ""),
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ on; the file that was asked for is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -16,7 +16,7 @@ import msgspec
 
 from counterpoint.errors import LogError
 from counterpoint.readers.archive import read_archive
-from counterpoint.readers.build import Format, Line, SessionFormat
+from counterpoint.readers.build import Format, LeftOut, Line, SessionFormat
 from counterpoint.readers.formats.catalogue import FORMATS, format_of
 from counterpoint.readers.formats.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.lines import json_lines, json_value
@@ -101,11 +101,6 @@ class _Walk:
     def _below(self, path: Path) -> str:
         return path.relative_to(self._root.parent).as_posix()
 
-    def _of_file(self, path: Path, episodes: Iterable[Episode]) -> Iterator[Episode]:
-        """Yields episodes that many lines of a file make."""
-        for episode in episodes:
-            yield replace(episode, location=Location(self._below(path)))
-
     def _file(self, path: Path, gathered: dict[str, list[Line]]) -> Iterator[Episode]:
         """Yields the episodes of a file; lines that belong to those of other files are gathered."""
         if path in self._done:
@@ -115,8 +110,8 @@ class _Walk:
             yield from read_archive(path)
             return
         if self._form is not None:
-            values = [self._located(line) for line in _lines(path, head, whole=True)]
-            yield from self._of_file(path, self._form.read(values, self._name(path)))
+            whole = [self._located(line) for line in _lines(path, head, whole=True)]
+            yield from self._read(self._form, whole, self._name(path), path)
             return
         is_json = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
         if not is_json and _text_format(head) is None:
@@ -136,7 +131,7 @@ class _Walk:
         fitting = self._fitting(path, kind, chain(first, lines))
         if isinstance(form, Format):
             name = self._name(path)
-            for line in fitting:
+            for line in self._last(path, form, fitting):
                 for episode in form.read(line.value, line.where, _numbered(name, line)):
                     yield replace(episode, location=line.location)
             return
@@ -149,7 +144,23 @@ class _Walk:
         if form.scope == "folder":
             gathered.setdefault(kind, []).extend(together)
         else:
-            yield from self._of_file(path, form.read(together, self._name(path)))
+            yield from self._read(form, together, self._name(path), path)
+
+    def _last(self, path: Path, form: Format, lines: Iterable[Line]) -> Iterator[Line]:
+        """Yields the lines that the next one does not repeat; others are counted in a note."""
+        before: Line | None = None
+        repeated = 0
+        for line in lines:
+            if before is not None and form.repeats(before.value, line.value):
+                repeated += 1
+            elif before is not None:
+                yield before
+            before = line
+        if before is not None:
+            yield before
+        if repeated:
+            noun = "snapshot" if repeated == 1 else "snapshots"
+            self._note(f"{path}: left out {repeated} {noun} that the next one repeats")
 
     def _fitting(self, path: Path, kind: str, lines: Iterable[Line]) -> Iterator[Line]:
         """Yields the lines of a format; others are counted in a note."""
@@ -167,9 +178,20 @@ class _Walk:
         for kind, lines in gathered.items():
             form = FORMATS[kind]
             if isinstance(form, SessionFormat):
-                files = {line.path for line in lines}
-                episodes = form.read(lines, name)
-                yield from self._of_file(files.pop(), episodes) if len(files) == 1 else episodes
+                paths = dict.fromkeys(line.path for line in lines)
+                place = next(iter(paths)) if len(paths) == 1 else next(iter(paths)).parent
+                yield from self._read(form, lines, name, place)
+
+    def _read(
+        self, form: SessionFormat, lines: Sequence[Line], name: str, place: Path
+    ) -> Iterator[Episode]:
+        """Yields the episodes of lines that belong together; what is in none is noted."""
+        location = None if place.is_dir() else Location(self._below(place))
+        for each in form.read(lines, name):
+            if isinstance(each, LeftOut):
+                self._note(f"{place}: left out: {each.what} ({each.number})")
+            else:
+                yield replace(each, location=location)
 
 
 def document(path: Path) -> list[Line]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from counterpoint.errors import LogError
-from counterpoint.readers.build import Format, Line, SessionFormat
+from counterpoint.readers.build import Format, LeftOut, Line, SessionFormat
 from counterpoint.readers.episodes import decode, encode
 from counterpoint.readers.formats.catalogue import FORMATS, format_of
 from counterpoint.records import Episode
@@ -131,7 +131,8 @@ def _read(kind: Format | SessionFormat, value: Any, what: str = "a sample") -> l
             values = value if isinstance(value, list) else [value]
             values = [each for each in values if kind.fits(each)]
             lines = [Line(each, WHERE, Path("log.json"), str(i)) for i, each in enumerate(values)]
-            episodes = list(kind.read(lines, "log-3"))
+            read = kind.read(lines, "log-3")
+            episodes = [each for each in read if not isinstance(each, LeftOut)]
         else:
             episodes = kind.read(value, WHERE, "log-3")
     demand(isinstance(episodes, list), f"{type(episodes).__name__} from {what}", "a list")

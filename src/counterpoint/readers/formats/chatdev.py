@@ -7,7 +7,7 @@ A block of a member starts with its role and what it is about in two stars, such
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -22,10 +22,14 @@ _PHASE = re.compile(r" on : (\w++), turn (\d++)")
 _FIELD = re.compile(
     r"\| \*\*(assistant_role_name|user_role_name|task_prompt)\*\* \| (.{1,2000}) \|"
 )
+_GIVEN = re.compile(r"^\*\*task_prompt\*\*: (.{1,2000})$", re.MULTILINE)
+"""The task in the first block; a phase that improves it has another one."""
 _USAGE = re.compile(r"(prompt_tokens|completion_tokens|cost): \$?([\d.]{1,20})")
 _FACT = re.compile(r"\*\*(\w{1,40})\*\*=([^ \n]{1,40})")
 TESTS = "tests"
 """The speaker of reports of tests, which the framework runs."""
+CHAIN = "chat chain"
+"""The speaker of the prompts that start a phase: the framework writes them in a role's name."""
 
 
 def is_chatdev(value: Any) -> bool:
@@ -56,12 +60,15 @@ def transcript(
     roster: dict[str, None] = {}
     left_out: Counter[str] = Counter()
     facts: dict[str, str] = {}
-    usage: dict[str, str] = {}
+    usages: deque[dict[str, str]] = deque()  # both sides may be asked before either turn is logged
+    has_turned = False
     task, started = "", None
     for stamp, block in _blocks(text):
         seconds = _seconds(stamp)
         started = seconds if started is None else started
         first, _, rest = block.partition("\n")
+        if first.startswith("**[Preprocessing]**") and (wanted := _GIVEN.search(block)):
+            task = task or wanted[1].strip()
         match = _TURN.fullmatch(first.rstrip())
         if match and match[1] == "System":
             left_out["settings of the framework"] += 1
@@ -73,28 +80,37 @@ def transcript(
         elif match:
             event = _turn(match[1], match[2], rest.strip())
             event["seconds"] = None if seconds is None or started is None else seconds - started
-            if usage and "Start Chat" not in match[2]:
+            if "Start Chat" in match[2]:
+                roster.setdefault(match[1])
+                event["agent"] = CHAIN
+            elif usages:
+                usage, has_turned = usages.popleft(), True
                 event["tokens"] = count(usage.get("completion_tokens"))
                 event["tokens_in"] = count(usage.get("prompt_tokens"))
                 event["cost"] = _number(usage.get("cost"))
-                usage = {}
             events.append(event)
         elif first.startswith("**[OpenAI_Usage_Info Receive]**"):
-            usage = dict(_USAGE.findall(block))
+            if has_turned and usages:
+                left_out["calls of models whose turn is not in the log"] += len(usages)
+                usages.clear()
+            has_turned = False
+            usages.append(dict(_USAGE.findall(block)))
         elif first.startswith("**[Test Reports]**"):
             events.append({"agent": TESTS, "kind": "message", "tool": TESTS, "text": rest.strip()})
         elif first.startswith("**[Post Info]**"):
             facts.update(_FACT.findall(block))
         elif first.startswith("**["):
             left_out["reports of the framework"] += 1
-    speakers = dict.fromkeys(e["agent"] for e in events if e["agent"] != TESTS)
+    if usages:
+        left_out["calls of models whose turn is not in the log"] += len(usages)
+    speakers = dict.fromkeys(e["agent"] for e in events if e["agent"] not in (TESTS, CHAIN))
     about = dict(meta or {})
     if facts:
         about["post_info"] = facts
     if left_out:
         about["left_out"] = dict(left_out)
     ending = "finished" if facts else ""
-    return episode(name, events, kind, (TESTS,), members=tuple(speakers | roster), task=task,
+    return episode(name, events, kind, (TESTS, CHAIN), members=tuple(speakers | roster), task=task,
                    meta=about, ending=ending, labels=labels)  # fmt: skip
 
 

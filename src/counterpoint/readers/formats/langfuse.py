@@ -1,13 +1,14 @@
 """Langfuse: traces with their observations, or observations a line.
 
 A value is `{"trace", "observations"}`, a trace of the API, which has its observations inside, a
-list of either, or one observation. Observations of the type AGENT are members; in older traces,
-and in those of OpenTelemetry, the attributes in `metadata` say who is one.
+list of either, one observation, or scores of traces. Observations of the type AGENT are members; in
+older traces, and in those of OpenTelemetry, the attributes in `metadata` say who is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from counterpoint.errors import LogError
@@ -24,11 +25,12 @@ from counterpoint.readers.attributes import (
     role_in,
     step_kind,
 )
-from counterpoint.readers.build import Line, SessionFormat, count, finite, seconds_of
+from counterpoint.readers.build import LeftOut, Line, SessionFormat, count, seconds_of
 from counterpoint.readers.replies import decoded, first_of, json_text, reply_of, role_of
+from counterpoint.readers.scores import Score, check_traces, is_langfuse_score, scores_in
 from counterpoint.readers.spans import Kind, Span
 from counterpoint.readers.traces import About, episodes_of
-from counterpoint.records import Episode, Json
+from counterpoint.records import Episode
 
 KINDS: Mapping[str, Kind] = {
     "AGENT": "agent", "GENERATION": "model", "TOOL": "tool", "RETRIEVER": "tool", "SPAN": "chain",
@@ -51,6 +53,8 @@ def _is_part(value: Any) -> bool:
     inside = value.get("observations")
     if isinstance(inside, list):
         return inside != [] and all(map(_is_observation, inside[:20]))
+    if is_langfuse_score(value):
+        return True
     return _is_observation(value) and bool(value.keys() & {"traceId", "trace_id"})
 
 
@@ -60,20 +64,27 @@ def _is_observation(value: Any) -> bool:
         value.keys() & {"startTime", "start_time"})  # fmt: skip
 
 
-def _read(lines: Sequence[Line], name: str) -> list[Episode]:
+def _read(lines: Sequence[Line], name: str) -> Iterator[Episode | LeftOut]:
     spans: list[Span] = []
     about: dict[str, About] = {}
+    scores: list[Score] = []
     for line in lines:
         values = line.value if isinstance(line.value, list) else [line.value]
         for i, value in enumerate(values):
             where = f"{line.where}, {i}" if isinstance(line.value, list) else line.where
             if not isinstance(value, dict):
                 raise LogError(f"{where}: got {type(value).__name__}; wanted an object")
-            spans += _trace(value, where, about)
-    return episodes_of(spans, "langfuse", about)
+            if is_langfuse_score(value):
+                scores += scores_in(value)
+            else:
+                spans += _trace(value, where, about, scores)
+    check_traces(lines, spans, scores)
+    yield from episodes_of(spans, "langfuse", about, scores)
 
 
-def _trace(value: dict[str, Any], where: str, about: dict[str, About]) -> Iterator[Span]:
+def _trace(
+    value: dict[str, Any], where: str, about: dict[str, About], scores: list[Score]
+) -> Iterator[Span]:
     """Yields the spans of a trace, or of one observation; adds what is known about the trace."""
     observations = value.get("observations")
     if observations is None:
@@ -82,7 +93,6 @@ def _trace(value: dict[str, Any], where: str, about: dict[str, About]) -> Iterat
     trace = value["trace"] if isinstance(value.get("trace"), dict) else value
     if not isinstance(observations, list):
         raise LogError(f"{where}, observations: got something else than a list")
-    scores = first_of(trace, ("scores",)) or first_of(value, ("scores",)) or []
     known = trace.get("id")
     trace_id = known if isinstance(known, str) else ""
     for i, each in enumerate(observations):
@@ -90,37 +100,19 @@ def _trace(value: dict[str, Any], where: str, about: dict[str, About]) -> Iterat
         if not isinstance(each, dict):
             raise LogError(f"{at}: got {type(each).__name__}; wanted an object")
         span = _span(each, trace_id)
-        about.setdefault(span.trace, _about(trace, scores, where))
+        trace_id = trace_id or span.trace
+        about.setdefault(span.trace, _about(trace))
         yield span
+    given = first_of(trace, ("scores",)) or first_of(value, ("scores",)) or []
+    if not isinstance(given, list):
+        raise LogError(f"{where}, scores: got {type(given).__name__}; wanted a list")
+    scores += [replace(score, place=trace_id) for row in given for score in scores_in(row)]
 
 
-def _about(trace: Mapping[str, Any], scores: Any, where: str) -> About:
-    if not isinstance(scores, list):
-        raise LogError(f"{where}, scores: got {type(scores).__name__}; wanted a list")
-    numbers: dict[str, float] = {}
-    labels: dict[str, Json] = {}
-    for score in scores:
-        if not isinstance(score, dict) or not isinstance(score.get("name"), str):
-            continue
-        value = finite(score.get("value"))
-        if value is not None:
-            numbers[score["name"]] = value
-        words = first_of(score, ("stringValue", "string_value"))
-        comment = score.get("comment")
-        if isinstance(comment, str) and comment:
-            labels[score["name"]] = {"value": words or score.get("value"), "comment": comment}
-        elif isinstance(words, str):
-            labels[score["name"]] = words
-    success = numbers.get("success")
+def _about(trace: Mapping[str, Any]) -> About:
     session = first_of(trace, ("sessionId", "session_id"))
     facts = {key: trace[key] for key in ("name", "tags", "release", "version") if trace.get(key)}
-    return About(
-        run=session if isinstance(session, str) else "",
-        success=success if success is not None and 0 <= success <= 1 else None,
-        scores={name: value for name, value in numbers.items() if name != "success"},
-        labels=labels,
-        meta=facts,
-    )
+    return About(run=session if isinstance(session, str) else "", meta=facts)
 
 
 def _span(value: dict[str, Any], trace: str) -> Span:

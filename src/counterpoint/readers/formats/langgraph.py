@@ -1,8 +1,8 @@
 """LangGraph: the messages of a state, the states of a stream, or its updates, which name the nodes.
 
-An element of a stream is an update `{node: state}`, or a list of a namespace, a mode and an update,
-as `stream` yields it with subgraphs or several modes. A message of the mode `messages` is a list
-of a chunk and its metadata.
+An element of a stream is an update `{node: state}` or a state, or a list of a namespace, a mode and
+one of them, as `stream` yields it with subgraphs or several modes. Each state of a run has the
+messages of those before it. A message of the mode `messages` is a list of a chunk and its metadata.
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ STATES = ("values", "state", "output", "channel_values")
 
 
 def _state(value: Any) -> list[Any]:
-    """Returns the messages of a state, or of the state in a snapshot."""
+    """Returns the messages of a state, or of the state in a snapshot.
+
+    In a stream with subgraphs, the states of the graph itself stand behind an empty namespace.
+    """
+    if isinstance(value, list) and len(value) == 2 and value[0] == []:
+        return _state(value[1])
     if parts := messages_in(value):
         return parts
     if isinstance(value, dict):
@@ -49,7 +54,7 @@ def _state(value: Any) -> list[Any]:
 def is_langgraph(value: Any) -> bool:
     """Returns whether a value is LangChain's messages, plain or serialized."""
     messages = _state(value)
-    return bool(messages) and is_message(messages[0])
+    return bool(messages) and is_message(messages[0]) and not is_chunk(value)
 
 
 def langgraph(value: Any, where: str, name: str) -> list[Episode]:
@@ -73,6 +78,13 @@ def _episode(log: Messages, name: str, kind: str) -> Episode:
     return episode(name, log.events, kind, tuple(log.outside - log.members.keys()),
                    members=tuple(log.members), task=next(people, ""),
                    meta={"left_out": left_out} if left_out else None, doubts=doubts)  # fmt: skip
+
+
+def repeats(before: Any, value: Any) -> bool:
+    """Returns whether a state is a later one of the same run."""
+    one, other = _state(before), _state(value)
+    has_id = bool(one) and isinstance(unwrapped(one[-1]).get("id"), str)
+    return same(one, other) and (has_id or len(one) < len(other))
 
 
 def _in_order(value: Sequence[Any]) -> list[Any]:
@@ -181,7 +193,14 @@ def updates(value: Any, where: str, name: str) -> list[Episode]:
     return [_stream([(each, f"{where}, update {i}") for i, each in enumerate(value)], name)]
 
 
+def is_element(value: Any) -> bool:
+    """Returns whether a value is an element of a stream: an update, or a chunk of a message."""
+    return is_update(value) or is_chunk(value)
+
+
 def _lines(lines: Sequence[Line], name: str) -> list[Episode]:
+    if all(is_chunk(line.value) for line in lines):
+        return chunks([line.value for line in lines], lines[0].where, name)
     return [_stream([(line.value, line.where) for line in lines], name)]
 
 
@@ -250,8 +269,8 @@ def chunks(value: Any, where: str, name: str) -> list[Episode]:
     return [_episode(log, name, "langgraph messages")]
 
 
-FORMAT = Format(is_langgraph, langgraph)
+FORMAT = Format(is_langgraph, langgraph, repeats)
 VALUES = Format(is_values, values)
 UPDATES = Format(is_updates, updates)
 CHUNKS = Format(is_chunks, chunks)
-LINES = SessionFormat(is_update, _lines)
+LINES = SessionFormat(is_element, _lines)

@@ -12,8 +12,9 @@ from typing import Any
 
 from counterpoint.errors import LogError
 from counterpoint.readers.attributes import Facts, node_of, number_of, step_kind
-from counterpoint.readers.build import Line, SessionFormat, count, finite, seconds_of
+from counterpoint.readers.build import LeftOut, Line, SessionFormat, count, finite, seconds_of
 from counterpoint.readers.replies import decoded, first_of, reply_of
+from counterpoint.readers.scores import Score
 from counterpoint.readers.spans import Kind, Span
 from counterpoint.readers.traces import About, episodes_of
 from counterpoint.records import Episode
@@ -69,7 +70,9 @@ def _runs(value: Any, where: str) -> Iterator[tuple[dict[str, Any], str]]:
         inner = run.get("child_runs") or []
         if not isinstance(inner, list):
             raise LogError(f"{at}, child_runs: got {type(inner).__name__}; wanted a list")
-        known = {**run, "id": str(run.get("id") or at)}
+        order = run.get("dotted_order")  # it ends in the run's id, which a patch may not repeat
+        own = order.rpartition("Z")[2] if isinstance(order, str) else ""
+        known = {**run, "id": str(run.get("id") or own or at)}
         known["trace_id"] = str(run.get("trace_id") or known["id"])
         todo += [
             ({**each, "parent_run_id": known["id"], "trace_id": known["trace_id"]}
@@ -79,7 +82,7 @@ def _runs(value: Any, where: str) -> Iterator[tuple[dict[str, Any], str]]:
         yield known, at
 
 
-def _read(lines: Sequence[Line], name: str) -> list[Episode]:
+def _read(lines: Sequence[Line], name: str) -> Iterator[Episode | LeftOut]:
     runs: dict[str, dict[str, Any]] = {}
     for line in lines:
         for run, _ in _runs(line.value, line.where):
@@ -87,7 +90,8 @@ def _read(lines: Sequence[Line], name: str) -> list[Episode]:
             runs[run["id"]] = {**earlier, **{key: each for key, each in run.items()
                                              if each is not None and each != {}}}  # fmt: skip
     about = {run["trace_id"]: _about(run) for run in runs.values() if not run.get("parent_run_id")}
-    return episodes_of([_span(run) for run in runs.values()], "langsmith", about)
+    scores = [score for run in runs.values() for score in _feedback(run)]
+    return episodes_of([_span(run) for run in runs.values()], "langsmith", about, scores)
 
 
 def _metadata(run: Mapping[str, Any]) -> Facts:
@@ -99,17 +103,19 @@ def _metadata(run: Mapping[str, Any]) -> Facts:
 
 
 def _about(run: Mapping[str, Any]) -> About:
-    """Returns what the topmost run says about its trace: feedback, its project and its thread."""
-    feedback = run.get("feedback_stats")
-    scores = {
-        name: value
-        for name, each in (feedback.items() if isinstance(feedback, dict) else ())
-        if isinstance(each, dict) and (value := finite(each.get("avg"))) is not None
-    }
+    """Returns what the topmost run says about its trace: its project and its thread."""
     facts = _metadata(run)
     meta = {key: run[key] for key in ("session_name", "tags") if run.get(key)}
-    return About(scores=scores, run=facts.text(("thread_id", "session_id", "conversation_id")),
+    return About(run=facts.text(("thread_id", "session_id", "conversation_id")),
                  meta={**meta, "name": run.get("name")} if run.get("name") else meta)  # fmt: skip
+
+
+def _feedback(run: Mapping[str, Any]) -> Iterator[Score]:
+    """Yields the mean of each kind of feedback on a run."""
+    feedback = run.get("feedback_stats")
+    for name, each in feedback.items() if isinstance(feedback, dict) else ():
+        if isinstance(each, dict) and (value := finite(each.get("avg"))) is not None:
+            yield Score(str(run["id"]), name, value)
 
 
 def _span(run: Mapping[str, Any]) -> Span:

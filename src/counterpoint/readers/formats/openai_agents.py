@@ -14,6 +14,7 @@ from counterpoint.errors import LogError
 from counterpoint.readers.build import (
     EventFields,
     Format,
+    LeftOut,
     Line,
     SessionFormat,
     count,
@@ -72,7 +73,7 @@ def _objects(value: Any, where: str) -> Iterator[dict[str, Any]]:
         yield each
 
 
-def _read_trace(lines: Sequence[Line], name: str) -> list[Episode]:
+def _read_trace(lines: Sequence[Line], name: str) -> Iterator[Episode | LeftOut]:
     spans: list[Span] = []
     about: dict[str, About] = {}
     for line in lines:
@@ -178,6 +179,8 @@ def read_state(value: Any, where: str, name: str) -> list[Episode]:
         members[current] = None
     step = value.get("current_step")
     ending = step.get("type") if isinstance(step, dict) else ""
+    if ending == "next_step_interruption":
+        ending = "awaits approval"  # of a call of a tool: a person goes on with the run later
     if not ending and count(value.get("current_turn")) == count(value.get("max_turns")):
         ending = "max_turns"
     outside = ["user", *(each for each in tools.values() if each not in members)]

@@ -26,6 +26,8 @@ from counterpoint.readers.messages import Facts, facts_of, outsiders
 from counterpoint.records import Episode, Json
 
 SOURCES = ("agent", "user", "environment")
+RUNNING = -1
+"""The exit code of a command that has not ended when its output is taken, such as a server."""
 _NOISE = ("thought", "translated_ipython_code", "impl_source", "confirmation_state", "hidden",
           "blocking", "is_input")  # fmt: skip
 _QUIET = ("null", "change_agent_state", "agent_state_changed", "recall", "condensation",
@@ -47,10 +49,37 @@ def _is_new(value: Mapping[str, Any]) -> bool:
     return isinstance(kind, str) and kind.endswith("Event")
 
 
+def _is_flat(value: Any) -> bool:
+    """Returns whether a value is an event of 2024, which has no source, and arguments beside it."""
+    if not isinstance(value, dict) or "source" in value:
+        return False
+    is_action = bool(value.keys() & {"thought", "wait_for_response", "action_risk"})
+    return (isinstance(value.get("action"), str) and is_action) or (
+        isinstance(value.get("observation"), str) and "content" in value
+    )
+
+
+def _nested(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns an event of 2024 as later versions write it; a person's message awaits no reply."""
+    if not _is_flat(event):
+        return event
+    rest = {key: each for key, each in event.items()
+            if key not in ("action", "observation", "content")}  # fmt: skip
+    if "observation" in event:
+        return {"source": "agent", "observation": event["observation"],
+                "content": event["content"], "extras": rest}  # fmt: skip
+    content = {"content": event["content"]} if "content" in event else {}
+    is_person = event["action"] == "message" and not event.get("wait_for_response")
+    return {"source": "user" if is_person else "agent", "action": event["action"],
+            "args": {**content, **rest}}  # fmt: skip
+
+
 def is_openhands(value: Any) -> bool:
     """Returns whether a value is an event, a list of events, or a run with a history of events."""
     if isinstance(value, dict) and isinstance(value.get("history"), list):
         value = value["history"]
+        if value and all(map(_is_flat, value[:3])):
+            return True
     if isinstance(value, list):
         first = value[:3]
         return first != [] and all(map(is_event, first))
@@ -92,7 +121,7 @@ class _Talk:
         self._cost = 0.0
         self._ending = ""
         for value, where in events:
-            event = object_of(value, where)
+            event = _nested(object_of(value, where))
             if event.get("action") == "system":
                 args = event.get("args")
                 named = args.get("agent_class") if isinstance(args, dict) else None
@@ -232,7 +261,7 @@ class _Talk:
         code = finite(extras.get("exit_code")) if code is None else code
         if kind == "error":
             facts["error"] = text or "error"
-        elif code:
+        elif code and code != RUNNING:
             facts["error"] = f"exit code {code:g}"
         self._say({"agent": tool, "kind": "message", "text": text, "tool": tool, "call": call},
                   facts)  # fmt: skip
@@ -276,7 +305,7 @@ class _Talk:
             error = error_of(event.get("error"))
             if seen.get("is_error") is True or error:
                 facts["error"] = error or text or "error"
-            if code := finite(seen.get("exit_code")):
+            if (code := finite(seen.get("exit_code"))) and code != RUNNING:
                 facts.setdefault("error", f"exit code {code:g}")
             if tool == "finish":
                 return

@@ -31,8 +31,9 @@ from counterpoint.readers.attributes import (
     name_of,
     role_in,
 )
-from counterpoint.readers.build import Line, SessionFormat, count, seconds_of
-from counterpoint.readers.replies import decoded, first_of, json_text
+from counterpoint.readers.build import LeftOut, Line, SessionFormat, count, seconds_of
+from counterpoint.readers.replies import decoded, first_of, json_text, unquoted
+from counterpoint.readers.scores import Score, check_traces, is_annotation, scores_in
 from counterpoint.readers.spans import Span
 from counterpoint.readers.traces import About, episodes_of
 from counterpoint.records import Episode, Json
@@ -51,7 +52,7 @@ DEEPEST = 30
 
 
 def is_span(value: Any) -> bool:
-    """Returns whether a value is a span with attributes, or a document of such spans."""
+    """Returns whether a value is a span with attributes, a document of such spans, or of scores."""
     if isinstance(value, list):
         return _are_all(value, _is_document)
     return _is_document(value)
@@ -68,6 +69,8 @@ def _is_document(value: Any) -> bool:
         return True
     if isinstance(value.get("resourceLogs"), list):
         return any(event["name"].startswith("gen_ai.") for *_, event in _logged(value))
+    if is_annotation(value):
+        return True
     inner = _inner(value)
     return _is_one(value) if inner is None else _are_all(inner, _is_one)
 
@@ -120,11 +123,6 @@ Logs = Mapping[tuple[str, str], list[Any]]
 
 def spans_of(value: Any, where: str, logs: Logs) -> Iterator[Span]:
     """Yields the spans of a value; a part of another type is a LogError that names it."""
-    if isinstance(value, list):
-        for i, each in enumerate(value):
-            at = f"{where}, {i}"
-            yield from spans_of(_object(each, at), at, logs)
-        return
     if "resourceLogs" in value:
         return
     groups = value.get("resourceSpans") or value.get("resource_spans")
@@ -224,7 +222,7 @@ def _span(value: dict[str, Any], where: str, owner: str, logs: Logs) -> Span:
     calls = facts.get(("ai.response.toolCalls",))
     return Span(
         id=own,
-        trace=trace,
+        trace=unquoted(facts.text(("mlflow.traceRequestId",))) or trace,
         parent=_id(value, PARENTS) or _id(parent if isinstance(parent, dict) else {}, IDS),
         kind=kind,
         name=name if agent or kind not in ("agent", "declared") else name_of(name),
@@ -356,7 +354,7 @@ def _error(value: Mapping[str, Any], facts: Facts, events: Mapping[str, Any]) ->
     return json_text(message) or str(events.get("error", "")) or kind or "error"
 
 
-def _read(lines: Sequence[Line], name: str) -> list[Episode]:
+def _read(lines: Sequence[Line], name: str) -> Iterator[Episode | LeftOut]:
     logs: dict[tuple[str, str], list[Any]] = {}
     for line in lines:
         if isinstance(line.value, dict) and isinstance(line.value.get("resourceLogs"), list):
@@ -364,13 +362,24 @@ def _read(lines: Sequence[Line], name: str) -> list[Episode]:
                 logs.setdefault((trace, span), []).append(event)
     spans: list[Span] = []
     about: dict[str, About] = {}
+    scores: list[Score] = []
     for line in lines:
-        own = list(spans_of(line.value, line.where, logs))
-        spans += own
-        final = line.value.get("final_output") if isinstance(line.value, dict) else None
-        if final is not None and own:  # any-agent writes the answer beside the spans
-            about[own[0].trace] = About(meta={"answer": final})
-    return episodes_of(spans, "otel", about)
+        for i, value in enumerate(line.value if isinstance(line.value, list) else [line.value]):
+            where = f"{line.where}, {i}" if isinstance(line.value, list) else line.where
+            if is_annotation(value):
+                scores += scores_in(value)
+                continue
+            own = list(spans_of(_object(value, where), where, logs))
+            spans += own
+            final = value.get("final_output")
+            if final is not None and own:  # any-agent writes the answer beside the spans
+                about[own[0].trace] = About(meta={"answer": final})
+            info = value.get("info")
+            given = info.get("assessments") if isinstance(info, dict) else None
+            for each in given if isinstance(given, list) and own else ():
+                scores += scores_in(each, own[0].trace)
+    check_traces(lines, spans, scores)
+    yield from episodes_of(spans, "otel", about, scores)
 
 
 FORMAT = SessionFormat(is_span, _read, scope="folder")

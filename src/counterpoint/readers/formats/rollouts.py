@@ -70,9 +70,11 @@ def art(value: Any, where: str, name: str) -> list[Episode]:
 
 
 def is_results(value: Any) -> bool:
-    """Returns whether a value is a row of the results of verifiers."""
-    return isinstance(value, dict) and {"prompt", "completion", "reward", "example_id"} <= set(
-        value
+    """Returns whether a value is a row of the results of verifiers; older ones have an `id`."""
+    return (
+        isinstance(value, dict)
+        and {"prompt", "completion", "reward"} <= value.keys()
+        and ("example_id" in value or {"id", "generation_ms"} <= value.keys())
     )
 
 
@@ -92,12 +94,13 @@ def results(value: Any, where: str, name: str) -> list[Episode]:
         if key in usage:
             meta[key] = usage[key]  # type: ignore[literal-required]
     timing = value.get("timing")
-    if isinstance(timing, dict) and (took := finite(timing.get("total_ms"))) is not None:
+    timing = timing if isinstance(timing, dict) else value
+    if (took := finite(timing.get("total_ms"))) is not None:
         meta["total_time"] = took / 1000
     ending = error_of(value.get("error")) or as_text(value.get("stop_condition"))
     if not ending and value.get("is_truncated") is True:
         ending = "truncated"
-    task = f"{as_text(value.get('task'))}/{as_text(value.get('example_id'))}"
+    task = f"{as_text(value.get('task'))}/{as_text(value.get('example_id', value.get('id')))}"
     return [_episode(name, fields, "verifiers", [ALONE], task=task, meta=meta, ending=ending,
                      scores=_scores(value.get("metrics"), ""))]  # fmt: skip
 

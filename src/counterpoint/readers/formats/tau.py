@@ -1,18 +1,19 @@
 """tau-bench and tau2-bench: simulations of an agent and a simulated user.
 
 A file of tau-bench is a list of runs, `{"task_id", "reward", "info", "traj", "trial"}`. A file of
-tau2 is an object with `simulations`, or one simulation. The simulated user is not counted as a
-team member.
+tau2 is an object with `simulations`, or one simulation. A conversation by voice has `ticks`, and no
+messages. The simulated user is not counted as a team member.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from counterpoint.readers.build import Format, finite, list_of, object_of
 from counterpoint.readers.content import as_text
 from counterpoint.readers.messages import LoggedMessage, chat, parse_messages
+from counterpoint.readers.traces import MISSING
 from counterpoint.records import Episode, Json
 
 
@@ -51,7 +52,10 @@ def is_tau2(value: Any) -> bool:
     return isinstance(value, dict) and (
         (isinstance(value.get("simulations"), list) and ("tasks" in value or "info" in value))
         or ("tasks" in value and isinstance(info, dict) and "environment_info" in info)
-        or {"task_id", "messages", "termination_reason"} <= set(value)
+        or (
+            {"task_id", "termination_reason"} <= set(value)
+            and ("messages" in value or "ticks" in value)
+        )
     )
 
 
@@ -79,7 +83,13 @@ def tau2(value: Any, where: str, name: str) -> list[Episode]:
 def _simulation(
     run: Mapping[str, Any], at: str, name: str, tasks: Mapping[str, Any], info: Mapping[str, Any]
 ) -> Episode:
-    messages = _messages(run.get("messages"), f"{at}, messages")
+    values = run.get("messages")
+    if values is None:
+        values = _spoken(list_of(run.get("ticks"), f"{at}, ticks"), f"{at}, ticks")
+    messages = _messages(values, f"{at}, messages")
+    if is_unwritten := run.get("messages") is None and not any(m.text for m in messages):
+        for message in messages:
+            message.facts = {**(message.facts or {}), "meta": MISSING}
     rewards = run.get("reward_info")
     rewards = rewards if isinstance(rewards, dict) else {}
     reward, task = finite(rewards.get("reward")), as_text(run.get("task_id"))
@@ -87,6 +97,8 @@ def _simulation(
     for key in ("agent_cost", "user_cost", "duration", "trial", "seed"):
         if (number := finite(run.get(key))) is not None:
             meta[key] = number
+    if is_unwritten:
+        meta.update(MISSING)
     place = info.get("environment_info")
     if isinstance(place, dict) and isinstance(place.get("domain_name"), str):
         meta["domain"] = place["domain_name"]
@@ -97,6 +109,42 @@ def _simulation(
         messages, name, "tau2-bench", task=task, success=_success(reward), meta=meta,
         ending=as_text(run.get("termination_reason")), scores=_scores(reward, rewards),
     )  # fmt: skip
+
+
+SIDES = {"agent": "assistant", "user": "user"}
+"""Whose chunk a part of a tick is, to the role of the speaker."""
+
+
+def _spoken(ticks: Sequence[Any], at: str) -> list[Any]:
+    """Returns the messages of a conversation by voice, in the order in which they begin.
+
+    A tick has what either side said in a fraction of a second. A message ends if its speaker is
+    silent and something else comes before the speaker goes on.
+    """
+    messages: list[Any] = []
+    current: dict[str, dict[str, Any]] = {}
+    speaking: dict[str, bool] = {}
+    for i, value in enumerate(ticks):
+        tick = object_of(value, f"{at} {i}")
+        for side, role in SIDES.items():
+            chunk = object_of(tick.get(f"{side}_chunk") or {}, f"{at} {i}, {side}_chunk")
+            text = as_text(chunk.get("content"))
+            is_on = text != "" or chunk.get("contains_speech") is True
+            if is_on:
+                own = current.get(role)
+                if own is None or (not speaking.get(role) and messages[-1] is not own):
+                    own = {"role": role, "content": "", "timestamp": tick.get("timestamp")}
+                    current[role] = own
+                    messages.append(own)
+                goes_on = speaking.get(role) or not (text and own["content"])
+                own["content"] += text if goes_on else f" {text}"
+            speaking[role] = is_on
+            if calls := tick.get(f"{side}_tool_calls"):
+                messages.append({"role": role, "content": None, "tool_calls": calls,
+                                 "timestamp": tick.get("timestamp")})  # fmt: skip
+            results = tick.get(f"{side}_tool_results") or []
+            messages += list_of(results, f"{at} {i}, {side}_tool_results")
+    return messages
 
 
 def _messages(values: Any, at: str) -> list[LoggedMessage]:
