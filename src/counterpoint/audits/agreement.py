@@ -10,7 +10,6 @@ Source: Friedman and Dieng, arXiv 2210.02410, for the diversity of words (Vendi 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypedDict
@@ -28,6 +27,7 @@ from counterpoint.audits.base import (
     share,
     unknown,
 )
+from counterpoint.audits.overlap import Words, hashed, runs, shared, words_of
 from counterpoint.records import Case, Episode, Finding, Json, Outcome
 from counterpoint.stats import Estimate
 
@@ -46,7 +46,6 @@ ECHOES = 3
 """This many messages that mostly echo the partner are a case."""
 NEW_WORDS = 5
 """The number of new words from which on a message has new evidence."""
-WORD = re.compile(r"\w+")
 TOLERATED = 0.1
 """The share of answers that a sound team may spoil."""
 NAMES = (
@@ -79,48 +78,44 @@ class AgreementRow(TypedDict):
     gold: Json
 
 
-def grams(words: Sequence[str]) -> set[int]:
-    """Returns runs of `GRAM` words as hashes, since they are compared many times."""
-    return set(map(hash, zip(*(words[i:] for i in range(GRAM)), strict=False)))
-
-
 def look(episode: Episode) -> Look[AgreementRow]:
     """Returns echo, repetition, drift and diversity of messages, concessions and answers."""
     members = set(episode.agents)
-    messages: list[tuple[int, str, set[int]]] = []
-    spoken: list[tuple[str, set[str]]] = []
-    vocabulary: dict[str, set[str]] = {}
+    places, speakers, texts = list[int](), list[str](), list[list[str]]()
     for event in episode.events:
         if event.kind == "message" and event.agent in members:
-            words = WORD.findall(event.text.lower())
+            words = words_of(event.text)
             if len(words) >= SHORTEST:
-                messages.append((event.t, event.agent, grams(words)))
-                spoken.append((event.agent, set(words)))
-                vocabulary.setdefault(event.agent, set()).update(words)
+                places.append(event.t)
+                speakers.append(event.agent)
+                texts.append(words)
+    words = hashed(texts)
+    both = shared(runs(words, GRAM), len(texts), LOOKED_BACK)
+    parts = (both[1:] / np.maximum(1, both[0])).T.tolist()
     gaps, near, echoes = [], list[float](), list[tuple[int, float]]()
-    for i, (t, agent, mine) in enumerate(messages):
+    for i, (t, agent) in enumerate(zip(places, speakers, strict=True)):
         first = max(0, i - LOOKED_BACK)
-        shares = [  # most pairs share nothing, which is seen without a new set
-            0.0 if mine.isdisjoint(each) else len(mine & each) / len(mine)
-            for _, _, each in messages[first:i]
-        ]
+        shares = parts[i][: i - first][::-1]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
-        near_by = list(zip(shares, messages[first:i], strict=True))
-        others = [part for part, (_, who, _) in near_by if who != agent]
-        mine_again = max((part for part, (_, who, _) in near_by if who == agent), default=0.0)
+        near_by = list(zip(shares, speakers[first:i], strict=True))
+        others = [part for part, who in near_by if who != agent]
+        mine_again = max((part for part, who in near_by if who == agent), default=0.0)
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
             if others[-1] > 0.5 > mine_again:  # else it repeats itself, which is for `stuck`
                 echoes.append((t, others[-1]))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
-    known = list(vocabulary.values())
+    known = {name: i for i, name in enumerate(dict.fromkeys(speakers))}
+    owners = np.array([known[who] for who in speakers], dtype=int)
     taken = concessions(episode)
     row: AgreementRow = {
         "echo": sum(gaps) / len(gaps) if gaps else None,
-        "repetition": rise(near) if len(messages) >= FEWEST else None,
-        "drift": drift(spoken),
-        "vendi": vendi(known) / len(known) if len(known) > 1 else None,
+        "repetition": rise(near) if len(texts) >= FEWEST else None,
+        "drift": drift(speakers, words),
+        "vendi": vendi(Words(words.keys, owners[words.texts]), len(known)) / len(known)
+        if len(known) > 1
+        else None,
         "conceded": None if taken is None else bool(taken),
         "task": (episode.task or episode.id) if answers else "",
         "answers": answers,
@@ -145,29 +140,34 @@ def rise(values: Sequence[float]) -> float:
     return sum(values[half:]) / (len(values) - half) - sum(values[:half]) / half
 
 
-def drift(spoken: Sequence[tuple[str, set[str]]]) -> float | None:
+def drift(speakers: Sequence[str], words: Words) -> float | None:
     """Returns how much more words a message shares with the partner's last one, late than early."""
-    if len(spoken) < FEWEST:
+    if len(speakers) < FEWEST:
         return None
-    half = len(spoken) // 2
+    half = len(speakers) // 2
+    sizes, both = shared(words, len(speakers), 1).tolist()
     shares: tuple[list[float], list[float]] = ([], [])
-    for i, ((who, mine), (other, last)) in enumerate(zip(spoken[1:], spoken, strict=False), 1):
-        if who != other:
-            both = len(mine & last)
-            shares[i >= half].append(both / (len(mine) + len(last) - both))
+    for i in range(1, len(speakers)):
+        if speakers[i] != speakers[i - 1]:
+            shares[i >= half].append(both[i] / (sizes[i] + sizes[i - 1] - both[i]))
     return float(np.mean(shares[1]) - np.mean(shares[0])) if all(shares) else None
 
 
-def vendi(known: Sequence[set[str]]) -> float:
+def vendi(words: Words, members: int) -> float:
     """Returns the effective number of different members by their words: 1 if all use the same.
 
     It is the exponential of the entropy of the eigenvalues of (cosine similarities / members).
+
+    Args:
+        words: the words of each member, as one text.
+        members: the number of members.
     """
-    alike = np.eye(len(known))
-    for i, one in enumerate(known):
-        for j, other in enumerate(known[:i]):
-            alike[i, j] = alike[j, i] = len(one & other) / math.sqrt(len(one) * len(other))
-    values = np.linalg.eigvalsh(alike / len(known))
+    sizes, *both = shared(words, members, members - 1)
+    alike = np.eye(members)
+    for i in range(members):
+        for j in range(i):
+            alike[i, j] = alike[j, i] = both[i - j - 1][i] / math.sqrt(sizes[i] * sizes[j])
+    values = np.linalg.eigvalsh(alike / members)
     values = values[values > 1e-12]
     return float(np.exp(-(values * np.log(values)).sum()))
 
@@ -188,7 +188,7 @@ def concessions(episode: Episode) -> list[Case] | None:
     taken, differed = list[Case](), False
     answered: dict[str, int] = {}
     for event in episode.events:
-        words = set(WORD.findall(event.text.lower()))
+        words = set(words_of(event.text))
         is_message = event.kind != "action" and event.agent in members
         is_new = not is_message or len(words - known) >= NEW_WORDS
         known |= words
