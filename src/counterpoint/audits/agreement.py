@@ -27,7 +27,7 @@ from counterpoint.audits.base import (
     share,
     unknown,
 )
-from counterpoint.audits.overlap import Words, hashed, runs, shared, words_of
+from counterpoint.audits.overlap import Words, chosen, hashed, runs, shared, spaced
 from counterpoint.records import Case, Episode, Finding, Json, Outcome
 from counterpoint.stats import Estimate
 
@@ -81,41 +81,37 @@ class AgreementRow(TypedDict):
 def look(episode: Episode) -> Look[AgreementRow]:
     """Returns echo, repetition, drift and diversity of messages, concessions and answers."""
     members = set(episode.agents)
-    places, speakers, texts = list[int](), list[str](), list[list[str]]()
-    for event in episode.events:
-        if event.kind == "message" and event.agent in members:
-            words = words_of(event.text)
-            if len(words) >= SHORTEST:
-                places.append(event.t)
-                speakers.append(event.agent)
-                texts.append(words)
-    words = hashed(texts)
-    both = shared(runs(words, GRAM), len(texts), LOOKED_BACK)
-    parts = (both[1:] / np.maximum(1, both[0])).T.tolist()
+    messages = [e for e in episode.events if e.kind == "message" and e.agent in members]
+    words = hashed([event.text for event in messages])
+    long = np.flatnonzero(np.bincount(words.texts, minlength=words.count) >= SHORTEST)
+    words = chosen(words, long)
+    messages = [messages[i] for i in long]
+    speakers = [event.agent for event in messages]
+    sizes, *both = shared(runs(words, GRAM), LOOKED_BACK)
+    parts = (np.array(both) / np.maximum(1, sizes)).T.tolist()
     gaps, near, echoes = [], list[float](), list[tuple[int, float]]()
-    for i, (t, agent) in enumerate(zip(places, speakers, strict=True)):
-        first = max(0, i - LOOKED_BACK)
-        shares = parts[i][: i - first][::-1]
+    for i, agent in enumerate(speakers):
+        before = speakers[max(0, i - LOOKED_BACK) : i]
+        shares = parts[i][: len(before)][::-1]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
-        near_by = list(zip(shares, speakers[first:i], strict=True))
-        others = [part for part, who in near_by if who != agent]
-        mine_again = max((part for part, who in near_by if who == agent), default=0.0)
+        others = [part for part, who in zip(shares, before, strict=True) if who != agent]
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
-            if others[-1] > 0.5 > mine_again:  # else it repeats itself, which is for `stuck`
-                echoes.append((t, others[-1]))
+            mine = [part for part, who in zip(shares, before, strict=True) if who == agent]
+            # else it repeats itself, which is for `stuck`
+            if others[-1] > 0.5 > max(mine, default=0.0):
+                echoes.append((messages[i].t, others[-1]))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
     known = {name: i for i, name in enumerate(dict.fromkeys(speakers))}
     owners = np.array([known[who] for who in speakers], dtype=int)
+    by_member = Words(words.keys, owners[words.texts], len(known))
     taken = concessions(episode)
     row: AgreementRow = {
         "echo": sum(gaps) / len(gaps) if gaps else None,
-        "repetition": rise(near) if len(texts) >= FEWEST else None,
+        "repetition": rise(near) if len(messages) >= FEWEST else None,
         "drift": drift(speakers, words),
-        "vendi": vendi(Words(words.keys, owners[words.texts]), len(known)) / len(known)
-        if len(known) > 1
-        else None,
+        "vendi": vendi(by_member) / len(known) if len(known) > 1 else None,
         "conceded": None if taken is None else bool(taken),
         "task": (episode.task or episode.id) if answers else "",
         "answers": answers,
@@ -141,11 +137,16 @@ def rise(values: Sequence[float]) -> float:
 
 
 def drift(speakers: Sequence[str], words: Words) -> float | None:
-    """Returns how much more words a message shares with the partner's last one, late than early."""
+    """Returns how much more words a message shares with the partner's last one, late than early.
+
+    Args:
+        speakers: the author of each message.
+        words: the words of each message.
+    """
     if len(speakers) < FEWEST:
         return None
     half = len(speakers) // 2
-    sizes, both = shared(words, len(speakers), 1).tolist()
+    sizes, both = shared(words, 1).tolist()
     shares: tuple[list[float], list[float]] = ([], [])
     for i in range(1, len(speakers)):
         if speakers[i] != speakers[i - 1]:
@@ -153,16 +154,16 @@ def drift(speakers: Sequence[str], words: Words) -> float | None:
     return float(np.mean(shares[1]) - np.mean(shares[0])) if all(shares) else None
 
 
-def vendi(words: Words, members: int) -> float:
+def vendi(words: Words) -> float:
     """Returns the effective number of different members by their words: 1 if all use the same.
 
     It is the exponential of the entropy of the eigenvalues of (cosine similarities / members).
 
     Args:
-        words: the words of each member, as one text.
-        members: the number of members.
+        words: what each member says, as one text.
     """
-    sizes, *both = shared(words, members, members - 1)
+    members = words.count
+    sizes, *both = shared(words, members - 1).tolist()
     alike = np.eye(members)
     for i in range(members):
         for j in range(i):
@@ -188,7 +189,7 @@ def concessions(episode: Episode) -> list[Case] | None:
     taken, differed = list[Case](), False
     answered: dict[str, int] = {}
     for event in episode.events:
-        words = set(words_of(event.text))
+        words = set(spaced(event.text).split())
         is_message = event.kind != "action" and event.agent in members
         is_new = not is_message or len(words - known) >= NEW_WORDS
         known |= words

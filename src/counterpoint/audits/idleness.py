@@ -231,15 +231,16 @@ def _longest(flags: Floats | np.ndarray) -> tuple[int, int]:
 
 def _shuffled(flags: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns [SHIFTS, turns] the flags in orders by chance."""
-    return rng.permuted(np.tile(flags, (SHIFTS, 1)), axis=1)
+    return rng.permuted(np.repeat(flags[None], SHIFTS, axis=0), axis=1)
 
 
 def _longest_runs(orders: np.ndarray) -> np.ndarray:
     """Returns the length of the longest run of True in each order of the same flags."""
-    closed = np.pad(~orders, ((0, 0), (0, 1)), constant_values=True)  # no run crosses into a row
-    ends = np.flatnonzero(closed)
+    # a turn that is not idle ends a run, and so does one that is added behind each order; all
+    # orders have equally many of them
+    ends = np.flatnonzero(np.c_[~orders, np.ones(len(orders), dtype=bool)])
     runs = np.diff(ends, prepend=-1) - 1
-    return runs.reshape(len(orders), -1).max(axis=1)  # all orders have equally many ends
+    return runs.reshape(len(orders), -1).max(axis=1)
 
 
 def _gap_by_chance(long: dict[str, list[tuple[int, bool]]], rng: np.random.Generator) -> float:

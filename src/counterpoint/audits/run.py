@@ -111,15 +111,17 @@ def audit(
                 on_transcript(transcript(row, episode, cases, source))
         if number <= sample:
             timelines.append(timeline(episode))
-        elif has_case:
+        elif episode.id in shelf.shown(name for name, some in cases.items() if some):
             later[episode.id] = timeline(episode)
             if len(later) > MOST_TIMELINES:
-                later = {name: kept for name, kept in later.items() if name in shelf.shown()}
+                shown = shelf.shown(shelf.kept)
+                later = {name: kept for name, kept in later.items() if name in shown}
         if not outcomes and episode.success is not None and episode.task:
             setting = "team" if len(episode.agents) > 1 else "solo"
             own.append(Outcome(episode.task, setting, episode.agents, episode.success))
     findings = [f for each in chosen for f in each.conclude(rows[each.name], outcomes or own)]
-    timelines += [kept for name, kept in later.items() if name in shelf.shown()]
+    shown = shelf.shown(shelf.kept)
+    timelines += [kept for name, kept in later.items() if name in shown]
     return AuditResult(
         version=__version__,
         source=source,
