@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,14 +26,14 @@ from common import ONE_THREAD, PROJECT, write_json
 
 MEMBERS = ("planner", "coder", "reviewer", "tester", "researcher")
 TOOLS = ("read_file", "run_command", "search_code", "edit_file", "fetch_page")
-COMMON = (
-    "the a of to and in is that it for on with as this be are was from we you will can have not "
-    "should file line test value function result error change list module agent plan step next "
-    "then first check run read write call return data table user request response server client "
-    "config default number name path type field empty missing wrong right because however before "
-    "after between again instead still already only also more less same other new old failed "
-    "passes works expects returns raises handles keeps moves adds removes reports"
-).split()
+COMMON = """
+the a of to and in is that it for on with as this be are was from we you will can have not should
+file line test value function result error change list module agent plan step next then first check
+run read write call return data table user request response server client config default number name
+path type field empty missing wrong right because however before after between again instead still
+already only also more less same other new old failed passes works expects returns raises handles
+keeps moves adds removes reports
+"""
 SYLLABLES = ("ba", "ke", "lo", "mu", "ni", "pa", "re", "so", "ti", "vu", "xo", "za", "der", "fil")
 IDLE = ("Ok, thanks!", "I'm waiting for the others.", "Let's take a break, I think.", "Great work!")
 SENTENCES = 20_000
@@ -44,7 +43,7 @@ SENTENCES = 20_000
 def vocabulary(rng: random.Random) -> list[str]:
     """Returns common words often, and thousands of rarer ones."""
     rare = ["".join(rng.choices(SYLLABLES, k=rng.randint(2, 4))) for _ in range(6000)]
-    return [*COMMON * 100, *rare]
+    return [*COMMON.split() * 100, *rare]
 
 
 def pools(rng: random.Random) -> tuple[list[str], list[str]]:
@@ -57,7 +56,7 @@ def pools(rng: random.Random) -> tuple[list[str], list[str]]:
         a, b, c = rng.choices(words, k=3)
         lines.append(rng.choice((
             f"src/{a}/{b}.py:{rng.randint(1, 900)}:    {c} = self.{a}({b}, {rng.randint(0, 99)})\n",
-            f"2026-03-{rng.randint(10, 28)}T10:{rng.randint(10, 59)}:07 INFO {a} {b}: {text[:80]}\n",
+            f"2026-03-{rng.randint(10, 28)}T10:{rng.randint(10, 59)}:07 INFO {a}: {text[:80]}\n",
             f'  "{a}_{b}": {{"{c}": {rng.random():.6f}, "count": {rng.randint(0, 9999)}}},\n',
             f"    def {a}_{b}(self, {c}: int) -> str:  # {text[:50]}\n",
         )))  # fmt: skip
@@ -106,13 +105,14 @@ def conversations(seed: int = 0) -> Iterator[dict[str, Any]]:
 
 def write_log(path: Path, megabytes: float) -> int:
     """Writes conversations until the log has its size; returns their number."""
-    size = count = 0
+    lines, size = 0, 0
     with path.open("wb") as file:
-        for count, each in enumerate(conversations(), 1):
+        for each in conversations():
             size += file.write(json.dumps(each).encode() + b"\n")
+            lines += 1
             if size >= megabytes * 1e6:
                 break
-    return count
+    return lines
 
 
 class Used(NamedTuple):

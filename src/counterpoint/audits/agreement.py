@@ -83,7 +83,7 @@ def look(episode: Episode) -> Look[AgreementRow]:
     members = set(episode.agents)
     messages = [e for e in episode.events if e.kind == "message" and e.agent in members]
     words = hashed([event.text for event in messages])
-    long = np.flatnonzero(np.bincount(words.texts, minlength=words.count) >= SHORTEST)
+    long = np.flatnonzero(np.bincount(words.texts, minlength=words.total) >= SHORTEST)
     words = chosen(words, long)
     messages = [messages[i] for i in long]
     speakers = [event.agent for event in messages]
@@ -162,7 +162,7 @@ def vendi(words: Words) -> float:
     Args:
         words: what each member says, as one text.
     """
-    members = words.count
+    members = words.total
     sizes, *both = shared(words, members - 1).tolist()
     alike = np.eye(members)
     for i in range(members):

@@ -45,9 +45,7 @@ class CaseShelf:
     def shown(self, names: Iterable[tuple[str, str]]) -> set[str]:
         """Returns the ids of the episodes of the `SHOWN` worst cases of some findings."""
         return {
-            case.episode
-            for name in names
-            for _, _, case in heapq.nlargest(SHOWN, self.kept[name])
+            case.episode for name in names for _, _, case in heapq.nlargest(SHOWN, self.kept[name])
         }
 
     def joined(self, finding: Finding) -> Finding:

@@ -286,11 +286,13 @@ def _idle_soon(turns: Sequence[tuple[int, bool]], length: int) -> Floats:
     first = np.searchsorted([t for t, _ in turns], np.arange(length), side="right")
     last = np.minimum(first + SOON, len(turns))
     total = np.cumsum([0.0, *(flag for _, flag in turns)])
-    return np.where(last > first, (total[last] - total[first]) / np.maximum(1, last - first), np.nan)
+    return np.where(
+        last > first, (total[last] - total[first]) / np.maximum(1, last - first), np.nan
+    )
 
 
 def _means(rates: Floats) -> Floats:
-    """Returns the mean of what is known in each row; rows in which nothing is known are left out."""
+    """Returns the mean of what is known in each row, without rows in which nothing is."""
     known = ~np.isnan(rates)
     count = known.sum(axis=1)
     return np.where(known, rates, 0.0).sum(axis=1)[count > 0] / count[count > 0]

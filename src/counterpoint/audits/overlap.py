@@ -29,7 +29,7 @@ class Words(NamedTuple):
     """[N] the hash of each."""
     texts: Ints
     """[N] the number of its text."""
-    count: int
+    total: int
     """The number of texts."""
 
 
@@ -60,7 +60,7 @@ def hashed(texts: Sequence[str]) -> Words:
 
 def chosen(words: Words, texts: Ints) -> Words:
     """Returns the words of some texts, given by their numbers in order, and numbers them anew."""
-    number = np.full(words.count, -1)
+    number = np.full(words.total, -1)
     number[texts] = np.arange(len(texts))
     new = number[words.texts]
     return Words(words.keys[new >= 0], new[new >= 0], len(texts))
@@ -73,7 +73,7 @@ def runs(words: Words, length: int) -> Words:
     for i in range(1, length):
         keys = keys * _MIX + words.keys[i : count + i]
     first, last = words.texts[:count], words.texts[length - 1 :]
-    return Words(keys[first == last], first[first == last], words.count)
+    return Words(keys[first == last], first[first == last], words.total)
 
 
 def shared(words: Words, back: int) -> Ints:
@@ -83,12 +83,12 @@ def shared(words: Words, back: int) -> Ints:
     """
     # the number of the text takes the place of the lowest bits of a hash: one sort brings equal
     # words together, in the order of their texts
-    low = np.uint64(2 ** words.count.bit_length() - 1)
-    both = np.sort((words.keys & ~low) | words.texts.astype(np.uint64))
-    both = both[np.diff(both, prepend=~both[:1]) != 0]
-    keys, texts = both & ~low, (both & low).astype(np.int64)
-    counts = np.zeros((back + 1, words.count), dtype=np.int64)
-    counts[0] = np.bincount(texts, minlength=words.count)
+    low = np.uint64(2 ** words.total.bit_length() - 1)
+    each = np.sort((words.keys & ~low) | words.texts.astype(np.uint64))
+    each = np.concatenate((each[:1], each[1:][each[1:] != each[:-1]]))
+    keys, texts = each & ~low, (each & low).astype(np.int64)
+    counts = np.zeros((back + 1, words.total), dtype=np.int64)
+    counts[0] = np.bincount(texts, minlength=words.total)
     for step in range(1, back + 1):
         at = np.flatnonzero(keys[step:] == keys[: len(keys) - step])
         if not len(at):
@@ -96,6 +96,6 @@ def shared(words: Words, back: int) -> Ints:
         later = texts[at + step]
         apart = later - texts[at]
         near = apart <= back
-        pairs = apart[near] * words.count + later[near]
+        pairs = apart[near] * words.total + later[near]
         counts += np.bincount(pairs, minlength=counts.size).reshape(counts.shape)
     return counts

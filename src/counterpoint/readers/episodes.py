@@ -34,11 +34,12 @@ def encode(episode: Episode) -> bytes:
     """Returns the episode as a line, with its line end."""
     events = []
     for event in episode.events:
-        each = {"agent": event.agent, "kind": event.kind}
-        for name, value in zip(_FIELDS, _values(event), strict=True):
-            if value or (value is not None and name in _KEPT_IF_EMPTY):
-                each[name] = value
-        events.append(each)
+        each = {
+            name: value
+            for name, value in zip(_FIELDS, _values(event), strict=True)
+            if value or (value is not None and name in _KEPT_IF_EMPTY)
+        }
+        events.append({"agent": event.agent, "kind": event.kind, **each})
     whole: dict[str, Any] = {
         "schema": SCHEMA,
         "id": episode.id,
