@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from counterpoint.audits import audit, hacking, idleness, worth
-from counterpoint.audits.agreement import grams
 from counterpoint.audits.base import sign_flip
 from counterpoint.audits.coordination import success_area
 from counterpoint.audits.cues import proposes_rest, says_nothing, waits
@@ -49,13 +48,6 @@ def test_cues():
                     "Done in main.py", "Right shoulder first", "Good question"):  # fmt: skip
         assert not says_nothing(content), content
     assert not says_nothing("I'm waiting for it. " + "But this is long. " * 20)
-
-
-def test_four_words_in_a_row():
-    assert grams(["a", "b", "c", "d", "e"]) == set(
-        map(hash, (("a", "b", "c", "d"), ("b", "c", "d", "e")))
-    )
-    assert grams(["too", "short", "text"]) == set()
 
 
 def test_the_best_member_is_chosen_on_other_tasks():

@@ -13,6 +13,7 @@ from counterpoint.audits.agreement import concessions, drift, look, vendi
 from counterpoint.audits.base import mean_interval
 from counterpoint.audits.coordination import churn, pace, serial_share
 from counterpoint.audits.idleness import concentration, partner_tables
+from counterpoint.audits.overlap import hashed
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_COMPUTABLE, Episode, Event, Outcome
 
 
@@ -26,11 +27,10 @@ def one(name, *args, **more):
 
 
 def test_members_who_say_the_same_are_one_and_who_share_no_word_are_two():
-    same, other = {"a", "b"}, {"c", "d"}
-    assert vendi([same, same]) == pytest.approx(1)
-    assert vendi([same, other]) == pytest.approx(2)
+    assert vendi(hashed(["a b", "b a a"])) == pytest.approx(1)
+    assert vendi(hashed(["a b", "c d"])) == pytest.approx(2)
     # cosine 1/2: eigenvalues 3/4 and 1/4
-    half = vendi([{"a", "b"}, {"a", "c"}])
+    half = vendi(hashed(["a b", "a c"]))
     assert half == pytest.approx(math.exp(-0.75 * math.log(0.75) - 0.25 * math.log(0.25)))
 
 
@@ -48,11 +48,10 @@ def test_repetition_is_late_less_early():
 
 
 def test_drift_is_late_less_early_with_the_partners_last():
-    early = [("a", {"x"}), ("b", {"y"}), ("a", {"z"}), ("b", {"u"})]
-    late = [("a", {"p"}), ("b", {"p"}), ("a", {"p"}), ("b", {"p", "q"})]
+    early, late = ["x", "y", "z", "u"], ["p", "p p", "p", "p q"]
     # early: three pairs share nothing; late: u with p, then 1, 1, 1/2
-    assert drift([*early, *late]) == pytest.approx((0 + 1 + 1 + 0.5) / 4)
-    assert drift([("a", {"x"})] * 8) is None  # nobody answers anybody
+    assert drift("abababab", hashed([*early, *late])) == pytest.approx((0 + 1 + 1 + 0.5) / 4)
+    assert drift("aaaaaaaa", hashed(["x"] * 8)) is None  # nobody answers anybody
 
 
 def answer(who, what, text=""):

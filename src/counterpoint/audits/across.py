@@ -67,8 +67,8 @@ class Tally:
             by_agent[event.agent].append(event)
         for agent, mine in by_agent.items():
             if agent in self.costs or len(self.costs) < 20 * MOST:
-                calls = Cost(calls=sum(event.kind == "action" for event in mine))
-                self.costs[agent] = added(self.costs.get(agent), cost_of(mine) or calls)
+                cost = cost_of(mine) or Cost(calls=sum(e.kind == "action" for e in mine))
+                self.costs[agent] = added(self.costs.get(agent), cost)
                 self.episodes_of[agent] += 1
                 self.turns_of[agent] += len(mine)
                 self.errors_of[agent] += sum(bool(event.error) for event in mine)

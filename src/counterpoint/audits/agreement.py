@@ -10,7 +10,6 @@ Source: Friedman and Dieng, arXiv 2210.02410, for the diversity of words (Vendi 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypedDict
@@ -28,6 +27,7 @@ from counterpoint.audits.base import (
     share,
     unknown,
 )
+from counterpoint.audits.overlap import Words, chosen, hashed, runs, shared, spaced
 from counterpoint.records import Case, Episode, Finding, Json, Outcome
 from counterpoint.stats import Estimate
 
@@ -46,7 +46,6 @@ ECHOES = 3
 """This many messages that mostly echo the partner are a case."""
 NEW_WORDS = 5
 """The number of new words from which on a message has new evidence."""
-WORD = re.compile(r"\w+")
 TOLERATED = 0.1
 """The share of answers that a sound team may spoil."""
 NAMES = (
@@ -79,48 +78,40 @@ class AgreementRow(TypedDict):
     gold: Json
 
 
-def grams(words: Sequence[str]) -> set[int]:
-    """Returns runs of `GRAM` words as hashes, since they are compared many times."""
-    return set(map(hash, zip(*(words[i:] for i in range(GRAM)), strict=False)))
-
-
 def look(episode: Episode) -> Look[AgreementRow]:
     """Returns echo, repetition, drift and diversity of messages, concessions and answers."""
     members = set(episode.agents)
-    messages: list[tuple[int, str, set[int]]] = []
-    spoken: list[tuple[str, set[str]]] = []
-    vocabulary: dict[str, set[str]] = {}
-    for event in episode.events:
-        if event.kind == "message" and event.agent in members:
-            words = WORD.findall(event.text.lower())
-            if len(words) >= SHORTEST:
-                messages.append((event.t, event.agent, grams(words)))
-                spoken.append((event.agent, set(words)))
-                vocabulary.setdefault(event.agent, set()).update(words)
+    messages = [e for e in episode.events if e.kind == "message" and e.agent in members]
+    words = hashed([event.text for event in messages])
+    long = np.flatnonzero(np.bincount(words.texts, minlength=words.total) >= SHORTEST)
+    words = chosen(words, long)
+    messages = [messages[i] for i in long]
+    speakers = [event.agent for event in messages]
+    sizes, *both = shared(runs(words, GRAM), LOOKED_BACK)
+    parts = (np.array(both) / np.maximum(1, sizes)).T.tolist()
     gaps, near, echoes = [], list[float](), list[tuple[int, float]]()
-    for i, (t, agent, mine) in enumerate(messages):
-        first = max(0, i - LOOKED_BACK)
-        shares = [  # most pairs share nothing, which is seen without a new set
-            0.0 if mine.isdisjoint(each) else len(mine & each) / len(mine)
-            for _, _, each in messages[first:i]
-        ]
+    for i, agent in enumerate(speakers):
+        before = speakers[max(0, i - LOOKED_BACK) : i]
+        shares = parts[i][: len(before)][::-1]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
-        near_by = list(zip(shares, messages[first:i], strict=True))
-        others = [part for part, (_, who, _) in near_by if who != agent]
-        mine_again = max((part for part, (_, who, _) in near_by if who == agent), default=0.0)
+        others = [part for part, who in zip(shares, before, strict=True) if who != agent]
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
-            if others[-1] > 0.5 > mine_again:  # else it repeats itself, which is for `stuck`
-                echoes.append((t, others[-1]))
+            mine = [part for part, who in zip(shares, before, strict=True) if who == agent]
+            # else it repeats itself, which is for `stuck`
+            if others[-1] > 0.5 > max(mine, default=0.0):
+                echoes.append((messages[i].t, others[-1]))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
-    known = list(vocabulary.values())
+    known = {name: i for i, name in enumerate(dict.fromkeys(speakers))}
+    owners = np.array([known[who] for who in speakers], dtype=int)
+    by_member = Words(words.keys, owners[words.texts], len(known))
     taken = concessions(episode)
     row: AgreementRow = {
         "echo": sum(gaps) / len(gaps) if gaps else None,
         "repetition": rise(near) if len(messages) >= FEWEST else None,
-        "drift": drift(spoken),
-        "vendi": vendi(known) / len(known) if len(known) > 1 else None,
+        "drift": drift(speakers, words),
+        "vendi": vendi(by_member) / len(known) if len(known) > 1 else None,
         "conceded": None if taken is None else bool(taken),
         "task": (episode.task or episode.id) if answers else "",
         "answers": answers,
@@ -145,29 +136,39 @@ def rise(values: Sequence[float]) -> float:
     return sum(values[half:]) / (len(values) - half) - sum(values[:half]) / half
 
 
-def drift(spoken: Sequence[tuple[str, set[str]]]) -> float | None:
-    """Returns how much more words a message shares with the partner's last one, late than early."""
-    if len(spoken) < FEWEST:
+def drift(speakers: Sequence[str], words: Words) -> float | None:
+    """Returns how much more words a message shares with the partner's last one, late than early.
+
+    Args:
+        speakers: the author of each message.
+        words: the words of each message.
+    """
+    if len(speakers) < FEWEST:
         return None
-    half = len(spoken) // 2
+    half = len(speakers) // 2
+    sizes, both = shared(words, 1).tolist()
     shares: tuple[list[float], list[float]] = ([], [])
-    for i, ((who, mine), (other, last)) in enumerate(zip(spoken[1:], spoken, strict=False), 1):
-        if who != other:
-            both = len(mine & last)
-            shares[i >= half].append(both / (len(mine) + len(last) - both))
+    for i in range(1, len(speakers)):
+        if speakers[i] != speakers[i - 1]:
+            shares[i >= half].append(both[i] / (sizes[i] + sizes[i - 1] - both[i]))
     return float(np.mean(shares[1]) - np.mean(shares[0])) if all(shares) else None
 
 
-def vendi(known: Sequence[set[str]]) -> float:
+def vendi(words: Words) -> float:
     """Returns the effective number of different members by their words: 1 if all use the same.
 
     It is the exponential of the entropy of the eigenvalues of (cosine similarities / members).
+
+    Args:
+        words: what each member says, as one text.
     """
-    alike = np.eye(len(known))
-    for i, one in enumerate(known):
-        for j, other in enumerate(known[:i]):
-            alike[i, j] = alike[j, i] = len(one & other) / math.sqrt(len(one) * len(other))
-    values = np.linalg.eigvalsh(alike / len(known))
+    members = words.total
+    sizes, *both = shared(words, members - 1).tolist()
+    alike = np.eye(members)
+    for i in range(members):
+        for j in range(i):
+            alike[i, j] = alike[j, i] = both[i - j - 1][i] / math.sqrt(sizes[i] * sizes[j])
+    values = np.linalg.eigvalsh(alike / members)
     values = values[values > 1e-12]
     return float(np.exp(-(values * np.log(values)).sum()))
 
@@ -188,7 +189,7 @@ def concessions(episode: Episode) -> list[Case] | None:
     taken, differed = list[Case](), False
     answered: dict[str, int] = {}
     for event in episode.events:
-        words = set(WORD.findall(event.text.lower()))
+        words = set(spaced(event.text).split())
         is_message = event.kind != "action" and event.agent in members
         is_new = not is_message or len(words - known) >= NEW_WORDS
         known |= words

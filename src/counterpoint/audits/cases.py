@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from counterpoint.audits.base import MOST_CASES, added
@@ -42,12 +42,10 @@ class CaseShelf:
         """Returns the cases that are kept of a finding, worst first; equals in the log's order."""
         return [case for _, _, case in sorted(self.kept.get((audit, name), ()), reverse=True)]
 
-    def shown(self) -> set[str]:
-        """Returns the ids of the episodes of the `SHOWN` worst cases of each finding."""
+    def shown(self, names: Iterable[tuple[str, str]]) -> set[str]:
+        """Returns the ids of the episodes of the `SHOWN` worst cases of some findings."""
         return {
-            case.episode
-            for kept in self.kept.values()
-            for _, _, case in heapq.nlargest(SHOWN, kept)
+            case.episode for name in names for _, _, case in heapq.nlargest(SHOWN, self.kept[name])
         }
 
     def joined(self, finding: Finding) -> Finding:

@@ -123,6 +123,8 @@ def churn(episode: Episode) -> float | None:
         if event.kind != "action":
             continue
         gone, new = _lines(event)
+        if not (gone or new):
+            continue
         moved = gone & new  # a line that goes and comes in one action is neither written nor lost
         for line, times in (gone - moved).items():
             back = min(times, standing[line])

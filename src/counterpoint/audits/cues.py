@@ -38,8 +38,16 @@ EMPTY = re.compile(
     re.IGNORECASE,
 )
 """An empty message, or a message of courtesies alone."""
-_REST = re.compile(r"\b(" + "|".join(REST) + r")\b", re.IGNORECASE)
-_WAITING = re.compile(r"\b(" + "|".join(WAITING) + r")\b", re.IGNORECASE)
+
+
+def _phrases(*lists: tuple[str, ...]) -> re.Pattern[str]:
+    """Returns a pattern that finds any phrase of lists; each phrase starts with a letter."""
+    phrases = [phrase for each in lists for phrase in each]
+    first = "".join({phrase[0] for phrase in phrases})  # most words start with another letter
+    return re.compile(rf"\b(?=[{first}])(?:{'|'.join(phrases)})\b", re.IGNORECASE)
+
+
+_REST, _WAITING, _REST_OR_WAITING = _phrases(REST), _phrases(WAITING), _phrases(REST, WAITING)
 LONGEST_IDLE = 200
 """The most characters of an idle message: a longer one has content, whatever cue is in it."""
 
@@ -80,5 +88,6 @@ def waits(text: str) -> bool:
 
 def says_nothing(text: str) -> bool:
     """Returns whether a message is empty, a courtesy, a rest or a wait."""
-    short = len(text) <= LONGEST_IDLE
-    return short and (EMPTY.match(text) is not None or proposes_rest(text) or waits(text))
+    return len(text) <= LONGEST_IDLE and (
+        EMPTY.match(text) is not None or _REST_OR_WAITING.search(text) is not None
+    )

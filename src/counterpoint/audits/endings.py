@@ -16,12 +16,12 @@ TOLERATED = 0.05
 """The share of episodes in which a sound team may end so."""
 CUT = {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit"}
 """Why a model stopped, in lower case, if its text is cut off."""
-REACTS = re.compile(
-    r"error|fail|unable|cannot|can't|could not|couldn't|sorry|retry|try|again|instead|issue"
-    r"|problem|wrong|missing|not found|fix|exception|invalid|denied|unavailable",
-    re.IGNORECASE,
-)
-"""A message that speaks of an error."""
+REACTS = (
+    "error", "fail", "unable", "cannot", "can't", "could not", "couldn't", "sorry", "retry", "try",
+    "again", "instead", "issue", "problem", "wrong", "missing", "not found", "fix", "exception",
+    "invalid", "denied", "unavailable",
+)  # fmt: skip
+"""Words of a message that speaks of an error, in lower case."""
 WORD = re.compile(r"\w{5,40}")
 LONGEST = 2000
 """The most characters of an error and of the answer to it that are compared."""
@@ -107,8 +107,10 @@ def ignored(episode: Episode, mine: Sequence[Event], returned: Mapping[int, Even
         if then is not None and then.kind == "action":
             continue
         error, text = f"{result.error} {result.text}"[:LONGEST], after.text[:LONGEST]
+        if any(word in text.lower() for word in REACTS):
+            continue
         words = {word.casefold() for word in WORD.findall(error)}
-        if REACTS.search(text) or any(w.casefold() in words for w in WORD.findall(text)):
+        if any(word.casefold() in words for word in WORD.findall(text)):
             continue
         what = f"{event.tool or 'a call'} failed ({' '.join(error.split())[:60]}), no reaction"
         cases.append(case_of(episode, [event.t, after.t], 1.0, what))

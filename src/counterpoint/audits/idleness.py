@@ -108,15 +108,17 @@ def look(episode: Episode) -> Look[IdlenessRow] | None:
     is_blind = episode.meta.get("content") == "not captured"
     turns = [e for e in turns if e.work is not None or e.kind != "message"
              or not (is_blind or e.meta.get("content") == "not captured")]  # fmt: skip
-    series = {a: [(e.t, idle(e)) for e in turns if e.agent == a] for a in episode.agents}
+    flags = [(e.agent, e.t, idle(e)) for e in turns]
+    series = {a: [(t, flag) for who, t, flag in flags if who == a] for a in episode.agents}
     long = {a: each for a, each in series.items() if len(each) >= FEWEST}
     if long:
-        _look_at_turns(episode, turns, series, long, row, cases)
+        _look_at_turns(episode, flags, series, long, row, cases)
     return Look(row, cases) if long or silent is not None else None
 
 
 def _look_at_turns(
-    episode: Episode, turns: Sequence[Event], series: dict[str, list[tuple[int, bool]]],
+    episode: Episode, turns: Sequence[tuple[str, int, bool]],
+    series: dict[str, list[tuple[int, bool]]],
     long: dict[str, list[tuple[int, bool]]], row: IdlenessRow, cases: dict[str, list[Case]],
 ) -> None:  # fmt: skip
     """Fills in the row and the cases of an episode in which somebody has `FEWEST` turns."""
@@ -126,7 +128,7 @@ def _look_at_turns(
     row["concentration"] = concentration([len(e) - sum(f for _, f in e) for e in long.values()])
     if not any(every):
         return
-    row["tables"] = partner_tables([(e.agent, idle(e)) for e in turns])
+    row["tables"] = partner_tables([(who, flag) for who, _, flag in turns])
     idlers = {a: [t for t, flag in each if flag] for a, each in long.items()}
     if row["mostly"]:
         at = sorted(t for each in idlers.values() for t in each)
@@ -137,7 +139,7 @@ def _look_at_turns(
     for each in long.values():
         flags = np.array([flag for _, flag in each], dtype=bool)
         length, end = _longest(flags)
-        null = np.mean([_longest(rng.permutation(flags))[0] for _ in range(SHIFTS)])
+        null = _longest_runs(_shuffled(flags, rng)).mean()
         runs.append((length - null) / len(flags))
         if length >= LONG_RUN:
             at = [t for t, _ in each[end - length + 1 : end + 1]]
@@ -238,17 +240,30 @@ def _longest(flags: Floats | np.ndarray) -> tuple[int, int]:
     return best, end
 
 
+def _shuffled(flags: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns [SHIFTS, turns] the flags in orders by chance."""
+    return rng.permuted(np.repeat(flags[None], SHIFTS, axis=0), axis=1)
+
+
+def _longest_runs(orders: np.ndarray) -> np.ndarray:
+    """Returns the length of the longest run of True in each order of the same flags."""
+    # a turn that is not idle ends a run, and so does one that is added behind each order; all
+    # orders have equally many of them
+    ends = np.flatnonzero(np.c_[~orders, np.ones(len(orders), dtype=bool)])
+    runs = np.diff(ends, prepend=-1) - 1
+    return runs.reshape(len(orders), -1).max(axis=1)
+
+
 def _gap_by_chance(long: dict[str, list[tuple[int, bool]]], rng: np.random.Generator) -> float:
     """Returns the mean gap if the idle turns are distributed over all turns at random."""
     # the idlest of several members is above the others by chance too: how far, shuffling tells
     flags = np.array([flag for each in long.values() for _, flag in each], dtype=float)
-    ends = np.cumsum([len(each) for each in long.values()])[:-1]
-    gaps = []
-    for _ in range(SHIFTS):
-        shares = [part.mean() for part in np.split(rng.permutation(flags), ends)]
-        top = int(np.argmax(shares))
-        gaps.append(shares[top] - np.mean(shares[:top] + shares[top + 1 :]))
-    return float(np.mean(gaps))
+    sizes = np.array([len(each) for each in long.values()])
+    starts = np.cumsum(sizes) - sizes
+    shares = np.add.reduceat(_shuffled(flags, rng), starts, axis=1) / sizes
+    is_top = np.arange(len(sizes)) == shares.argmax(axis=1)[:, None]
+    others = shares[~is_top].reshape(SHIFTS, -1)
+    return float((shares[is_top] - others.mean(axis=1)).mean())
 
 
 def _contagion(
@@ -260,30 +275,38 @@ def _contagion(
     """
     length = len(episode.events)
     gaps = []
+    after = {other: _idle_soon(turns, length) for other, turns in series.items()
+             if len(turns) >= FEWEST}  # fmt: skip
     for agent in episode.agents:
         proposals = np.array(
             [e.t for e in episode.events if e.agent == agent and proposes_rest(e.text)]
         )
-        for other, turns in series.items():
-            if other == agent or len(turns) < FEWEST or not len(proposals):
+        for other, soon in after.items():
+            if other == agent or not len(proposals):
                 continue
-            times = np.array([t for t, _ in turns])
-            flags = np.array([flag for _, flag in turns], dtype=float)
-            rate = _soon(proposals, times, flags)
-            shifted = [
-                _soon((proposals + rng.integers(1, max(length, 2))) % length, times, flags)
-                for _ in range(SHIFTS)
-            ]
-            known = [x for x in shifted if x is not None]
-            if rate is not None and known:
-                gaps.append(rate - float(np.mean(known)))
+            shifts = rng.integers(1, max(length, 2), SHIFTS)[:, None]
+            rate = _means(soon[proposals[None]])
+            shifted = _means(soon[(proposals + shifts) % length])
+            if len(rate) and len(shifted):
+                gaps.append(float(rate[0] - shifted.mean()))
     return float(np.mean(gaps)) if gaps else None
 
 
-def _soon(proposals: np.ndarray, times: np.ndarray, flags: Floats) -> float | None:
-    """Returns the mean idleness in the next turns after each proposal."""
-    rates = [flags[times > t][:SOON].mean() for t in proposals if (times > t).any()]
-    return float(np.mean(rates)) if rates else None
+def _idle_soon(turns: Sequence[tuple[int, bool]], length: int) -> Floats:
+    """Returns [length] the mean idleness in the next turns after each event; NaN after the last."""
+    first = np.searchsorted([t for t, _ in turns], np.arange(length), side="right")
+    last = np.minimum(first + SOON, len(turns))
+    total = np.cumsum([0.0, *(flag for _, flag in turns)])
+    return np.where(
+        last > first, (total[last] - total[first]) / np.maximum(1, last - first), np.nan
+    )
+
+
+def _means(rates: Floats) -> Floats:
+    """Returns the mean of what is known in each row, without rows in which nothing is."""
+    known = ~np.isnan(rates)
+    count = known.sum(axis=1)
+    return np.where(known, rates, 0.0).sum(axis=1)[count > 0] / count[count > 0]
 
 
 def concentration(worked: Sequence[int]) -> float | None:
@@ -337,9 +360,12 @@ def _hazard(tables: Sequence[PartnerSums]) -> Finding:
     if not cross.sum():
         return unknown(NAME, name, "idle turns follow nothing but idle turns", len(tables))
     value = float(both.sum() / cross.sum())
-    drawn = np.random.default_rng(0).integers(len(tables), size=(DRAWS, len(tables)))
-    below = cross[drawn].sum(axis=1)
-    ratios = both[drawn].sum(axis=1)[below > 0] / below[below > 0]
+    rng = np.random.default_rng(0)
+    above, below = np.empty(DRAWS), np.empty(DRAWS)
+    for i in range(DRAWS):  # all at once would be 2,000 numbers for each episode
+        drawn = rng.integers(len(tables), size=len(tables))
+        above[i], below[i] = both[drawn].sum(), cross[drawn].sum()
+    ratios = above[below > 0] / below[below > 0]
     low, high = np.quantile(ratios, [0.025, 0.975])
     p = 0.5 * math.erfc(float(over.sum()) / math.sqrt(float(variance.sum())) / math.sqrt(2))
     interval = Estimate(value, float(low), float(high), len(tables))

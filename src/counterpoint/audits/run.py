@@ -121,16 +121,18 @@ def audit(
                 on_transcript(transcript(row, episode, {**cases, **opinion}, source))
         if number <= sample:
             timelines.append(timeline(episode))
-        elif has_case:
+        elif episode.id in shelf.shown(name for name, some in cases.items() if some):
             later[episode.id] = timeline(episode)
             if len(later) > MOST_TIMELINES:
-                later = {name: kept for name, kept in later.items() if name in shelf.shown()}
+                shown = shelf.shown(shelf.kept)
+                later = {name: kept for name, kept in later.items() if name in shown}
         outcome = None if outcomes else outcome_of(episode)
         if outcome is not None:
             own.append(outcome)
         outside += episode.success is not None and not 0 <= episode.success <= 1
     findings = [f for each in chosen for f in each.conclude(rows[each.name], outcomes or own)]
-    timelines += [kept for name, kept in later.items() if name in shelf.shown()]
+    shown = shelf.shown(shelf.kept)
+    timelines += [kept for name, kept in later.items() if name in shown]
     return AuditResult(
         version=__version__,
         source=source,

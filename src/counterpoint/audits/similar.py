@@ -62,8 +62,9 @@ def sketch(text: str) -> Sketch:
     hashes ^= hashes >> _HALF
     if count <= SKETCH:
         return Sketch(frozenset(hashes.tolist()), ALL)
-    smallest = np.partition(hashes, SKETCH)[:SKETCH]
-    return Sketch(frozenset(smallest.tolist()), int(smallest.max()))
+    hashes.partition(SKETCH - 1)
+    smallest = hashes[:SKETCH].tolist()
+    return Sketch(frozenset(smallest), smallest[-1])
 
 
 def similarity(one: Sketch, other: Sketch) -> float:

@@ -71,6 +71,15 @@ class Turn(NamedTuple):
     length: int
 
 
+class Call(NamedTuple):
+    """What is compared of a call."""
+
+    agent: str
+    same: tuple[str, str]
+    """The tool and the arguments."""
+    result: str
+
+
 def look(episode: Episode) -> Look[StuckRow] | None:
     """Returns the cases in an episode, and whether it ends."""
     if len(episode.events) < TIMES:
@@ -79,15 +88,16 @@ def look(episode: Episode) -> Look[StuckRow] | None:
     events = episode.events[: doubled[0] if doubled else None]
     members = set(episode.agents)
     mine = [event for event in events if event.agent in members]
-    returned = results(episode)
-    handed = ping_pong(episode, mine)
-    repeated = repetitions(episode, mine, returned)
+    calls = compared_calls(mine, results(episode))
+    hands = any(handed_to(event) for event in mine)
+    handed = ping_pong(episode, mine) if hands else []
+    repeated = repetitions(episode, mine, calls)
     loops = [case for case in repeated["loop"] if not any(covers(each, case) for each in handed)]
     blocked = [case for case in deadlock(episode, mine) if not any(covers(x, case) for x in loops)]
     cases = {
         "loop": loops,
         "starting_over": repeated["starting_over"],
-        "repeated_call": repeated_calls(episode, mine, returned),
+        "repeated_call": repeated_calls(episode, calls),
         "handoff_ping_pong": handed,
         "waiting": waiting(episode, mine),
         "deadlock": blocked,
@@ -96,7 +106,7 @@ def look(episode: Episode) -> Look[StuckRow] | None:
     row: StuckRow = {
         "cases": frozenset(name for name, some in cases.items() if some),
         "acts": any(event.kind == "action" for event in mine),
-        "hands": any(handed_to(event) for event in mine),
+        "hands": hands,
         "ends": bool(episode.ending)
         or any(e.kind in ("end", "answer") or "TERMINATE" in e.text for e in events),
     }
@@ -126,8 +136,21 @@ def conclude(rows: Sequence[StuckRow], outcomes: Sequence[Outcome]) -> list[Find
     return [*findings, end]
 
 
+def compared_calls(mine: Sequence[Event], returned: Mapping[int, Event]) -> Mapping[int, Call]:
+    """Returns the place of each action to its call.
+
+    The result of a call that its member makes only once is "": it is compared with no other.
+    """
+    acts = [(event.t, event.agent, same_call(event)) for event in mine if event.kind == "action"]
+    times = Counter((agent, call) for _, agent, call in acts)
+    return {
+        t: Call(agent, call, same_result(returned.get(t)) if times[agent, call] > 1 else "")
+        for t, agent, call in acts
+    }
+
+
 def repetitions(
-    episode: Episode, mine: Sequence[Event], returned: Mapping[int, Event]
+    episode: Episode, mine: Sequence[Event], calls: Mapping[int, Call]
 ) -> dict[str, list[Case]]:
     """Returns the loops, and the messages with which members start over.
 
@@ -136,7 +159,7 @@ def repetitions(
     not counted again there.
     """
     known: dict[str, Duplicates] = {}
-    done: set[tuple[str, tuple[str, str], str]] = set()
+    done: set[Call] = set()
     runs: dict[str, list[Turn]] = {}
     loops, again = list[list[int]](), list[int]()
     for event in mine:
@@ -149,9 +172,9 @@ def repetitions(
             if not is_new and length >= SHORTEST:
                 again.append(event.t)
         elif event.kind == "action":
-            key = (event.agent, same_call(event), same_result(returned.get(event.t)))
-            is_new, length = key not in done or is_wait(event), SHORTEST
-            done.add(key)
+            call = calls[event.t]
+            is_new, length = call not in done or is_wait(event), SHORTEST
+            done.add(call)
         elif event.kind == "handoff":
             continue
         else:
@@ -219,39 +242,33 @@ def _span(case: Case) -> tuple[int, int]:
     return (end if case.first is None else case.first), end
 
 
-def repeated_calls(
-    episode: Episode, mine: Sequence[Event], returned: Mapping[int, Event]
-) -> list[Case]:
+def repeated_calls(episode: Episode, calls: Mapping[int, Call]) -> list[Case]:
     """Returns where a member makes the same call, with the same result, and nothing in between.
 
     A call whose result changes later was polling for that change, and is none.
     """
-    since: dict[tuple[str, tuple[str, str], str], list[int]] = {}
-    seen: set[tuple[str, tuple[str, str], str]] = set()
+    since: dict[Call, list[int]] = {}
+    seen: set[Call] = set()
     latest: dict[tuple[str, tuple[str, str]], str] = {}
-    repeated: list[tuple[tuple[str, tuple[str, str]], str, list[int]]] = []
+    repeated: list[tuple[Call, list[int]]] = []
 
     def close() -> None:
-        repeated.extend((k[:2], k[2], at) for k, at in since.items() if len(at) >= TIMES)
+        repeated.extend((call, at) for call, at in since.items() if len(at) >= TIMES)
         since.clear()
 
-    for event in mine:
-        if event.kind != "action":
-            continue
-        call, result = same_call(event), same_result(returned.get(event.t))
-        key = (event.agent, call, result)
-        latest[event.agent, call] = result
-        if key not in seen or is_wait(event):
+    for t, call in calls.items():
+        latest[call.agent, call.same] = call.result
+        if call not in seen or is_wait(episode.events[t]):
             close()  # something is done
-        seen.add(key)
-        since.setdefault(key, []).append(event.t)
+        seen.add(call)
+        since.setdefault(call, []).append(t)
     close()
     cases = []
-    for who, result, at in repeated:
+    for call, at in repeated:
         first = episode.events[at[0]]
-        if latest[who] == result and not handed_to(first):
+        if latest[call.agent, call.same] == call.result and not handed_to(first):
             what = f"{first.tool or 'the same call'} {len(at)} times"
-            what += f", each time: {result[:60]}" if result else ""
+            what += f", each time: {call.result[:60]}" if call.result else ""
             cases.append(case_of(episode, at, len(at), what, times=len(at)))
     return cases
 

@@ -11,6 +11,7 @@ a value.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from counterpoint.errors import LogError
@@ -23,15 +24,19 @@ _TEXTS = ("tool", "call", "error", "finish")
 _NUMBERS = ("work", "seconds", "duration", "cost")
 _COUNTS = ("tokens", "tokens_in")
 _FIELDS = ("text", "to", "answer", "reward", "meta", *_TEXTS, *_NUMBERS, *_COUNTS)
-_KEPT_IF_EMPTY = ("answer", *_NUMBERS, *_COUNTS)
+_KEPT_IF_EMPTY = frozenset(("answer", *_NUMBERS, *_COUNTS))
+_values = attrgetter(*_FIELDS)
 
 
 def encode(episode: Episode) -> bytes:
     """Returns the episode as a line, with its line end."""
     events = []
     for event in episode.events:
-        each = {name: getattr(event, name) for name in _FIELDS}
-        each = {k: v for k, v in each.items() if v or (v is not None and k in _KEPT_IF_EMPTY)}
+        each = {
+            name: value
+            for name, value in zip(_FIELDS, _values(event), strict=True)
+            if value or (value is not None and name in _KEPT_IF_EMPTY)
+        }
         events.append({"agent": event.agent, "kind": event.kind, **each})
     whole: dict[str, Any] = {
         "schema": SCHEMA,
