@@ -157,7 +157,7 @@ def judged_table(
     caption = "What the judge says about each episode: its opinion, and no finding."
     if len(rows) > most:
         caption += f" The first {most} are shown; the file has {len(rows)}."
-    return Table("judge-episodes", caption, columns, rows, most) if rows else None
+    return Table("judge-episodes", caption, columns, rows[:most], sortable=True) if rows else None
 
 
 def _judged(

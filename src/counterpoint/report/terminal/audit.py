@@ -16,13 +16,13 @@ from counterpoint.report.pages.audit import (
     look_first,
 )
 from counterpoint.report.pages.episodes import across_lines, cost_words, is_known
-from counterpoint.report.pages.talks import topology_line
 from counterpoint.report.pages.judged import (
     agreement_table,
     judged_sentences,
     mode_trust,
     mode_words,
 )
+from counterpoint.report.pages.talks import topology_line
 from counterpoint.report.terminal.tables import terminal_table
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut, visible, visible_lines
