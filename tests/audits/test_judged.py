@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from counterpoint.audits import audit
-from counterpoint.audits.judged import group_of, labelled_modes
+from counterpoint.audits.judged import _at_least, group_of, labelled_modes
 from counterpoint.judge.mistake_sheet import MODES, Mistake
 from counterpoint.judge.mistakes import Judgement, Judging, MistakeSettings
 from counterpoint.readers import episode
@@ -75,6 +75,17 @@ def test_the_verdict_is_about_the_best_guess():
     assert better.verdict == FOUND
     few = row(report([(label, cy), (label, ada)]), "labels", "member")
     assert few.verdict == CANNOT_TELL
+
+
+def test_few_episodes_are_not_better_although_their_interval_is_above():
+    """One of 1 has the interval [0.21, 1], and 3 of 5 at a guess of 1 in 4: p is 0.10."""
+    cy, label = judgement((None, 2, None)), {"mistake_step": 2}
+    for pairs in ([(label, cy)], [(label, cy)] * 4):
+        event = row(report(pairs), "labels", "event")
+        assert event.share == 1
+        assert event.verdict == CANNOT_TELL
+    assert row(report([(label, cy)] * 30), "labels", "event").low > 0.8
+    assert _at_least(3, 5, 0.25) == pytest.approx(106 / 1024)
 
 
 def test_who_cannot_tell_is_counted_apart():

@@ -51,7 +51,7 @@ def test_a_judge_is_asked_once_and_its_opinion_is_everywhere(tmp_path, capsys):
             "member", "event", "mode"
         ]  # fmt: skip
     assert f"judge: m at {server.url} reads 3 episodes: 6 questions, about " in err
-    assert "judge: 6 replies, 6 of them now; 720 tokens" in err
+    assert "judge: 6 replies, 6 of them now; together 720 tokens" in err
     assert "judging: 6 of 6 (100%)" in err
     assert "tokens, about $0.0" in later
     assert "judge: 6 replies, 0 of them now" in later

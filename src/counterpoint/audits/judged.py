@@ -7,6 +7,7 @@ people more often than what needs no reading: a random member, the first, the la
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +16,7 @@ import numpy as np
 
 from counterpoint.audits.across import AGENT, STEP, place, truth
 from counterpoint.audits.attribution import candidates
-from counterpoint.audits.base import quote
+from counterpoint.audits.base import FEWEST, MANY, quote
 from counterpoint.judge.mistake_sheet import GROUPS, MODES
 from counterpoint.judge.mistakes import Judgement, Judging
 from counterpoint.records import CANNOT_TELL, FOUND, NOT_FOUND, Case, Episode, Json
@@ -24,6 +25,8 @@ from counterpoint.stats import wilson_interval
 
 LABELS, RANKING, ITSELF = "labels", "ranking", "itself"
 """With whom a judge is compared: people's labels, `attribution.candidates`, another order."""
+LEVEL = 0.025
+"""The probability by which chance alone may be above a guess: half of that outside an interval."""
 MEMBER, EVENT, MODE, GROUP = "member", "event", "mode", "group"
 
 
@@ -191,7 +194,15 @@ def _agreement(reference: str, what: str, pairs: list[_Pair]) -> JudgeAgreement:
         chance = sum(answers[each] * times for each, times in right.items()) / n**2
         kappa = (share.value - chance) / (1 - chance) if chance < 1 else None
     best = max(baselines.values())
-    verdict = FOUND if share.low > best else NOT_FOUND if share.high <= best else CANNOT_TELL
+    is_better = share.low > best and (n > MANY or _at_least(agree, n, best) <= LEVEL)
+    verdict = FOUND if is_better else NOT_FOUND if share.high <= best else CANNOT_TELL
+    verdict = CANNOT_TELL if n < FEWEST else verdict
     return JudgeAgreement(reference=reference, what=what, judged=len(pairs), n=n, agree=agree,
                           share=share.value, low=share.low, high=share.high, baselines=baselines,
                           kappa=kappa, verdict=verdict)  # fmt: skip
+
+
+def _at_least(hits: int, n: int, p: float) -> float:
+    """Returns the binomial probability of so many hits or more: Wilson's interval is too narrow for
+    few episodes."""
+    return math.fsum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(hits, n + 1))

@@ -223,7 +223,7 @@ class Audit:
         paid = "tokens not counted" if judging.tokens is None else f"{judging.tokens:,} tokens"
         dollars = f", ${judging.cost_dollars:.2g}" if judging.cost_dollars else ""
         say(f"judge: {counted(judging.calls, 'reply')}, {judging.asked_now} of them now; "
-            f"{paid}{dollars}")  # fmt: skip
+            f"together {paid}{dollars}")  # fmt: skip
         if judging.stopped:
             say(f"judge: stopped, {counted(judging.unasked, 'episode')} not asked about: "
                 f"{judging.stopped}")  # fmt: skip

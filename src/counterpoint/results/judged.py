@@ -70,7 +70,8 @@ class JudgeAgreement(Part, frozen=True, kw_only=True):
     """(agreement - chance) / (1 - chance) for modes and groups: Cohen's kappa, in which a label
     with several modes agrees with each of them."""
     verdict: str = CANNOT_TELL
-    """`found` if the whole interval is above the best baseline, `not found` if it is not above."""
+    """`found` if the whole interval is above the best baseline and chance does not explain it,
+    `not found` if no part is above it, `cannot tell` otherwise and below 5 episodes."""
 
 
 class JudgeReport(Part, frozen=True, kw_only=True):

@@ -91,7 +91,8 @@ def agreement_table(report: JudgeReport) -> Table | None:
     caption = (
         "How often the judge agrees, with 95% intervals over the episodes for which it has an "
         "answer. Guesses need no reading: a random one, always the first, last, busiest or "
-        "commonest one, or our ranking. Better: the whole interval is above the best guess. Kappa "
+        "commonest one, or our ranking. Better: the whole interval is above the best guess, "
+        "and chance does not explain it; below 5 episodes nobody can tell. Kappa "
         "is Cohen's; a label with several modes agrees with each of them."
     )
     return Table("judge-agreements", caption, columns, rows) if rows else None
