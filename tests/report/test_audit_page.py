@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import time
 from dataclasses import replace
@@ -20,6 +22,7 @@ from counterpoint.audits.transcript import MOST_LINES, MOST_ROWS, MOST_TEXT
 from counterpoint.errors import OutputError
 from counterpoint.records import FOUND, NOT_FOUND, Case, Episode, Event, Finding
 from counterpoint.report import render, write_report
+from counterpoint.report.page import sort_script
 from counterpoint.report.pages.audit import among_words, finding_table, look_first
 from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.report.transcripts import TranscriptWriter
@@ -177,6 +180,19 @@ def test_a_verdict_that_is_not_found_says_that_cases_are_listed_all_the_same() -
     cell = finding_table([finding]).rows[0].cells[1]
     assert (cell.shown, cell.below) == ("not found", "1 single case is listed all the same")
     assert finding_table([replace(finding, verdict=FOUND)]).rows[0].cells[1].below == ""
+
+
+def test_the_policy_of_a_file_allows_the_script_that_sorts_and_no_other(tmp_path: Path) -> None:
+    written(tmp_path, [sound("fine")])
+    script = sort_script().decode()
+    page = (tmp_path / "report.html").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(iter(re.findall(r'Security-Policy" content="([^"]*)"', page)))
+    assert re.findall(r"script-src [^;]*", unescape(policy)) == [f"script-src 'sha256-{digest}'"]
+    assert f"<script>{script}</script>" in page
+    assert "<" not in script  # what a page shows is read by its brackets
+    assert len(script.splitlines()) < 60
+    assert "script-src" not in (tmp_path / "episodes" / "1.html").read_text("utf-8")
 
 
 def test_what_a_transcript_leaves_out_is_counted(tmp_path: Path) -> None:
