@@ -65,6 +65,7 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/judge.py --out counterpoint-out/bench/judge.json
 	$(BIN)/python bench/ruler.py --out counterpoint-out/bench/ruler.json
 	$(BIN)/python bench/audits.py --out counterpoint-out/bench/audits.json
+	$(BIN)/python bench/long_logs.py --out counterpoint-out/bench/long_logs.json
 	$(BIN)/python bench/grown.py --out counterpoint-out/bench/grown.json
 	$(BIN)/python bench/published.py --out counterpoint-out/bench/published.json
 	$(BIN)/python bench/topologies.py --out counterpoint-out/bench/topologies.json

@@ -251,7 +251,7 @@ def _longest_runs(orders: np.ndarray) -> np.ndarray:
     # orders have equally many of them
     ends = np.flatnonzero(np.c_[~orders, np.ones(len(orders), dtype=bool)])
     runs = np.diff(ends, prepend=-1) - 1
-    return runs.reshape(len(orders), -1).max(axis=1)
+    return np.asarray(runs.reshape(len(orders), -1).max(axis=1))
 
 
 def _gap_by_chance(long: dict[str, list[tuple[int, bool]]], rng: np.random.Generator) -> float:
@@ -306,7 +306,8 @@ def _means(rates: Floats) -> Floats:
     """Returns the mean of what is known in each row, without rows in which nothing is."""
     known = ~np.isnan(rates)
     count = known.sum(axis=1)
-    return np.where(known, rates, 0.0).sum(axis=1)[count > 0] / count[count > 0]
+    total = np.where(known, rates, 0.0).sum(axis=1)
+    return np.asarray(total[count > 0] / count[count > 0])
 
 
 def concentration(worked: Sequence[int]) -> float | None:
