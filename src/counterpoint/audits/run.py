@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from counterpoint.audits import (
     worth,
 )
 from counterpoint.audits.across import Tally
-from counterpoint.audits.base import Audit, Row, outcome_of, quote_of
+from counterpoint.audits.base import Audit, Look, Row, outcome_of, quote_of
 from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
 from counterpoint.audits.judged import JudgedTally
@@ -35,6 +36,7 @@ from counterpoint.readers.logs import Names, Notes, noted_episodes
 from counterpoint.records import CANNOT_TELL, FOUND, Case, Episode, Finding, Outcome
 from counterpoint.results.audit import AuditResult, Mark, MessageCount, Timeline
 from counterpoint.results.transcript import EpisodeRow, Transcript
+from counterpoint.runs.stream import stream
 
 AUDITS = Registry[Audit[Any]](
     "counterpoint.audits",
@@ -74,6 +76,7 @@ def audit(
     source: str = "",
     on_transcript: Callable[[Transcript], object] | None = None,
     judging: Judging | None = None,
+    workers: int = 1,
 ) -> AuditResult:
     """Returns what the audits find after they have looked at every episode once.
 
@@ -86,9 +89,11 @@ def audit(
         source: the name of the log or table.
         on_transcript: called with the transcript of each episode that is listed, as it is read.
         judging: what a judge says about the mistakes of these episodes, if one was asked.
+        workers: the number of processes that look at a long log; the result is the same.
 
     Raises:
         UnknownNameError: There is no audit of that name.
+        WorkerError: A process was killed.
     """
     chosen = [AUDITS.named(name) for name in only] if only else list(AUDITS.values())
     rows: dict[str, list[Row]] = {each.name: [] for each in chosen}
@@ -98,13 +103,14 @@ def audit(
     listed, late = list[EpisodeRow](), 0
     shelf, tally, later, outside = CaseShelf(), Tally(), dict[str, Timeline](), 0
     judged = JudgedTally(judging) if judging else None
-    for episode in episodes:
+    looks = partial(_looks, tuple(each.name for each in chosen))
+    for episode, seen_by in stream(looks, episodes, workers):
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
         events += len(episode.events)
         cases: dict[tuple[str, str], Sequence[Case]] = {}
-        for each in chosen:
-            if (look := each.look(episode)) is not None:
+        for each, look in zip(chosen, seen_by, strict=True):
+            if look is not None:
                 rows[each.name].append(look.row)
                 seen = {name: located(some, episode) for name, some in look.cases.items()}
                 shelf.add(each.name, seen)
@@ -157,6 +163,11 @@ def audit(
     )
 
 
+def _looks(audits: Sequence[str], episode: Episode) -> list[Look[Any] | None]:
+    """Returns what each audit keeps of an episode; called in processes of `stream`, too."""
+    return [AUDITS.named(name).look(episode) for name in audits]
+
+
 def _outside(count: int, episodes: int) -> list[str]:
     if not count:
         return []
@@ -180,6 +191,7 @@ def audit_logs(
     on_episode: Callable[[int], object] = lambda count: None,
     on_transcript: Callable[[Transcript], object] | None = None,
     judging: Judging | None = None,
+    workers: int = 1,
 ) -> AuditResult:
     """Returns what the audits find in a log or a folder of logs, and notes on what was left out.
 
@@ -189,17 +201,18 @@ def audit_logs(
         names: the user's mapping of names and members.
         on_note: called with a line for each part of the log that is left out.
         on_episode: called with the number of episodes that have been read.
-        on_transcript, judging: as for `audit`.
+        on_transcript, judging, workers: as for `audit`.
 
     Raises:
         UnknownNameError: There is no audit of that name.
         LogError: There is no log, or one is broken; the message names file, line and field.
         SettingError: There is no episode in it.
+        WorkerError: A process was killed.
     """
     notes = Notes(on_note)
     episodes = noted_episodes(path, names, notes, on_episode)
     result = audit(episodes, outcomes, only, source=path.name,
-                   on_transcript=on_transcript, judging=judging)  # fmt: skip
+                   on_transcript=on_transcript, judging=judging, workers=workers)  # fmt: skip
     if result.episodes == 0:
         raise SettingError(f"got no episode in {path}; wanted a log of a team")
     for line in result.skipped:

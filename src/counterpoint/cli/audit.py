@@ -35,6 +35,7 @@ from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.transcripts import TranscriptWriter
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.transcript import Transcript
+from counterpoint.runs.executor import available_workers, require_executor
 from counterpoint.settings import split_pairs
 from counterpoint.speakers.cache import Replies
 from counterpoint.viewer import AuditPages, serve
@@ -142,6 +143,8 @@ class Audit:
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     store: Path = STORE
     """Where the replies of --judge are kept."""
+    workers: int | None = None
+    """Number of processes for a log of more than 500 episodes; default: one for each processor."""
     json: bool = False
     """Print the findings as JSON alone."""
 
@@ -155,6 +158,8 @@ class Audit:
             raise SettingError("got --watch without --serve; wanted both, or none")
         if self.serve and (self.out or self.fail_on):
             raise SettingError("got --serve with --out or --fail-on; wanted one of them at a time")
+        require_executor("processes", self.workers)
+        workers = self.workers or available_workers()
         chosen = self._judge()
         watched = [Watch.of(name) for name in self.fail_on]
         if self.only and (idle := [one.audit for one in watched if one.audit not in self.only]):
@@ -173,8 +178,9 @@ class Audit:
             printer = NotePrinter()
             with ReadingDisplay() as counter:
                 result = audit_logs(
-                    path, outcomes, self.only, names, printer, counter, on_transcript, judging
-                )
+                    path, outcomes, self.only, names, printer, counter, on_transcript, judging,
+                    workers,
+                )  # fmt: skip
             printer.finish()
             return result
 

@@ -129,7 +129,7 @@ def processes(
     """
     waiting, results = deque(range(len(tasks))), dict[int, Result]()
     alive: list[_Worker] = []
-    with _one_thread_each():
+    with one_thread_each():
         try:
             while len(results) < len(tasks):
                 busy = [worker for worker in alive if worker.task is not None]
@@ -231,7 +231,8 @@ def _end(alive: Sequence[_Worker], *, at_once: bool) -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
+    """Gives processes that are started meanwhile one thread each for linear algebra."""
     saved = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
