@@ -112,6 +112,7 @@ def test_what_the_judge_does_not_read_is_said(tmp_path, capsys):
         status, shown, _ = ask(capsys, tmp_path, server.url, REAL, "--set", "longest=2000",
                                "--set", "most=4", "--set", "orders=1")  # fmt: skip
     assert status == 0
+    shown = " ".join(shown.split())
     assert "of 4 episodes (setting longest)" in shown
     assert "Not asked about: 8 later episodes (setting most)." in shown
     assert all(len(asked["messages"][-1]["content"]) < 8_000 for asked in server.asked)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from counterpoint.report import render
 
 OTHERS = (None, "x", 7, -1.5, True, [], {}, [None], {"a": 1})
 """What a value is replaced with."""
+EVERY = 1 if int(os.environ.get("COUNTERPOINT_EXAMPLES", "100")) >= 1000 else 7
+"""`make test-all` tries every mutation, `make test` each seventh: all kinds and all places."""
 Where = tuple[str | int, ...]
 SAVED = Path(__file__).parents[1] / "data" / "saved"
 
@@ -50,12 +54,16 @@ def inner(document: Any, at: Where) -> Any:
     return document
 
 
-def mutations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yields the document without each part, and with each part replaced by each of `OTHERS`."""
-    for at in [where for where in places(document) if where[0] != "schema"]:
-        yield without(document, at)
-        for value in OTHERS:
-            yield with_value(document, at, value)
+def mutations(document: dict[str, Any], every: int = EVERY) -> Iterator[dict[str, Any]]:
+    """Yields the document without each part, and with each part replaced by each of `OTHERS`;
+    only each `every`-th of these."""
+    parts = [where for where in places(document) if where[0] != "schema"]
+    changes = ((at, number) for at in parts for number in range(len(OTHERS) + 1))
+    for at, number in islice(changes, 0, None, every):
+        if number == len(OTHERS):
+            yield without(document, at)
+        else:
+            yield with_value(document, at, OTHERS[number])
 
 
 def is_shown(document: dict[str, Any], show: Callable[[dict[str, Any]], object] = render) -> bool:

@@ -40,14 +40,16 @@ EMPTY = re.compile(
 """An empty message, or a message of courtesies alone."""
 
 
-def _phrases(*lists: tuple[str, ...]) -> re.Pattern[str]:
-    """Returns a pattern that finds any phrase of lists; each phrase starts with a letter."""
+def _phrases(*lists: tuple[str, ...]) -> str:
+    """Returns an expression for any phrase of lists; each phrase starts with a letter."""
     phrases = [phrase for each in lists for phrase in each]
-    first = "".join({phrase[0] for phrase in phrases})  # most words start with another letter
-    return re.compile(rf"\b(?=[{first}])(?:{'|'.join(phrases)})\b", re.IGNORECASE)
+    first = "".join(sorted({phrase[0] for phrase in phrases}))  # most words start differently
+    return rf"\b(?=[{first}])(?:{'|'.join(phrases)})\b"
 
 
-_REST, _WAITING, _REST_OR_WAITING = _phrases(REST), _phrases(WAITING), _phrases(REST, WAITING)
+_REST = re.compile(_phrases(REST), re.IGNORECASE)
+_WAITING = re.compile(_phrases(WAITING), re.IGNORECASE)
+_REST_OR_WAITING = re.compile(_phrases(REST, WAITING), re.IGNORECASE)
 LONGEST_IDLE = 200
 """The most characters of an idle message: a longer one has content, whatever cue is in it."""
 
