@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 import traceback
@@ -99,6 +100,18 @@ def is_import_path(name: str) -> bool:
     return is_foreign(name) and name.partition(":")[0] not in PACKAGES
 
 
+def search_current_folder(name: str) -> None:
+    """Makes modules of the current folder importable, after all others, if `name` is an import
+    path.
+
+    It is for names that the user has typed. A name in a file may be that of a stranger, whose
+    folder may be the current one.
+    """
+    here = os.getcwd()
+    if is_import_path(name) and here not in sys.path:
+        sys.path.append(here)  # processes that are started later get the same path
+
+
 def import_object(name: str) -> Any:
     """Returns the object called `package.module:Class`.
 
@@ -178,7 +191,8 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
     if missing == top:
         here = Path(f"{top}.py").is_file() or Path(top).is_dir()
         hint = (
-            f"{top} stands in the current folder: put PYTHONPATH=. before the command"
+            f"{top} stands in the current folder: put PYTHONPATH=. before the command if it is "
+            "yours"
             if here
             else "is it installed, or in PYTHONPATH?"
         )
