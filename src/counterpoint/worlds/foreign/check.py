@@ -161,7 +161,7 @@ class _Player:
             limit = f" (it has {team.horizon} as its limit)" if team.horizon else ""
             doubts.add(
                 "endless",
-                f"no episode ended within {self.longest} steps{limit}: if none ends in the training, "
+                f"no episode ended within {self.longest} steps{limit}: if none ends in training, "
                 "it has no return and no result; let step return truncations that are True for "
                 "every agent after a number of steps, and call that number max_cycles",
             )
