@@ -208,8 +208,11 @@ def _one_hot(row: Singles, counts: Any, starts: Any, leaf: Leaf, agent: str) -> 
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])
 
     def choices(seen: Any) -> None:
-        chosen = np.ravel(seen) - starts
-        if chosen.shape != counts.shape or (chosen < 0).any() or (chosen >= counts).any():
+        given = np.ravel(seen)
+        whole = given.astype(np.int64)
+        chosen = whole - starts
+        known = given.shape == counts.shape and (whole == given).all()
+        if not known or (chosen < 0).any() or (chosen >= counts).any():
             raise _wrong(leaf, agent, str(seen), str(leaf.space))
         row[:] = 0.0
         row[first + chosen] = 1.0
