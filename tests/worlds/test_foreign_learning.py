@@ -1,4 +1,4 @@
-"""Each trait of an environment learns as well as its plain twin: the same game without the trait."""
+"""Each trait of an environment is learned as well as the same game without the trait."""
 
 from __future__ import annotations
 

@@ -81,10 +81,10 @@ class Compare:
 
     def run(self) -> int:
         """Compares, saves and prints."""
-        plan = self.plan()
-        require_executor(self.executor, self.workers)
         if self.world:  # a name in a file may be that of a stranger
             search_current_folder(self.world)
+        plan = self.plan()
+        require_executor(self.executor, self.workers)
         backend = backend_of(plan)
         if self.check:
             say_doubts(plan.world, backend.check())
