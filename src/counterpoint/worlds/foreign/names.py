@@ -71,6 +71,8 @@ def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
         UnknownNameError: the package has no such module or attribute.
         WorldError: the object cannot be called.
         SettingError (from the function): the constructor does not take the arguments.
+        MissingPackageError, WorldError (from the function): the constructor needs a package that
+            is not installed, or fails.
     """
     where, _, what = name.partition(":")
     if where in ("lbforaging", "rware"):
@@ -79,13 +81,19 @@ def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
         maker = _attribute(*(("mpe2." + what, "") if where == "mpe2" else (where, what)), name)
 
     def make() -> Any:
-        try:
-            return maker(**arguments)
-        except (TypeError, ValueError, AssertionError) as error:
-            shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "none"
-            raise SettingError(
-                f"got settings {shown} for '{name}', which refuses them: {error}"
-            ) from error
+        with foreign_code(name, "its constructor", "an environment that can be made"):
+            try:
+                return maker(**arguments)
+            except ModuleNotFoundError as error:
+                package = error.name or "a package"
+                raise missing_package(
+                    f"world '{name}'", package, f"pip install {package}"
+                ) from error
+            except (TypeError, ValueError, AssertionError) as error:
+                shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "none"
+                raise SettingError(
+                    f"got settings {shown} for '{name}', which refuses them: {error}"
+                ) from error
 
     return make
 
@@ -147,8 +155,9 @@ def foreign_code(
 def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
     """Returns the constructor at `module:path`; of a module, its `parallel_env` or `env`."""
     target = _resolved(module, path, name)
-    if isinstance(target, ModuleType):
-        target = getattr(target, "parallel_env", None) or getattr(target, "env", None)
+    if isinstance(target, ModuleType) or not callable(target):  # PettingZoo's old versions say so
+        with foreign_code(name, "its import", "a name that its package still has"):
+            target = getattr(target, "parallel_env", None) or getattr(target, "env", None) or target
     if not callable(target):
         raise WorldError(
             f"got world '{name}', which is of type {type(target).__name__}; "
@@ -173,7 +182,9 @@ def _resolved(module: str, path: str, name: str) -> Any:
         else:
             target = None
         if target is None:
-            known = [key for key in vars(importlib.import_module(module)) if key[0] != "_"]
+            there = importlib.import_module(module)
+            inner = [m.name for m in pkgutil.iter_modules(getattr(there, "__path__", []))]
+            known = [key for key in (*vars(there), *inner) if key[0] != "_"]
             raise UnknownNameError(
                 f"got world '{name}', but {module} has no {path}{choices(part, known)}"
             )

@@ -75,6 +75,11 @@ class SeenPart(NamedTuple):
     image: bool = False
     """Whether it is a picture, [height, width, channels] or [channels, height, width]."""
 
+    @property
+    def described(self) -> str:
+        """Returns name and shape in words, such as `camera.depth 64x64x1`."""
+        return f"{self.name or 'numbers'} {'x'.join(map(str, self.shape))}".strip()
+
 
 @dataclass(frozen=True)
 class View:
@@ -343,6 +348,8 @@ class SequentialFacts(WorldFacts, frozen=True, kw_only=True):
     actions: list[int]
     """[A] numbers of actions, or of dimensions."""
     continuous: bool
+    features: dict[str, list[str]]
+    """Role to the names and shapes of the parts of its observations, where they are known."""
     components: list[str]
     random: float | None
     reference: float | None
@@ -388,6 +395,10 @@ class SequentialEntry(WorldEntry[StepWorld]):
             observations=world.seen_sizes,
             actions=[a.size for a in world.actions],
             continuous=world.actions[0].continuous,
+            features={
+                role: [part.described for part in parts]
+                for role, parts in zip(world.roles, world.seen_parts or (), strict=False)
+            },
             random=world.references.random,
             reference=world.references.reference,
             scale=world.references.scale,
