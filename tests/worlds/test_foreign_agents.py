@@ -16,7 +16,7 @@ from counterpoint.errors import WorldError
 from counterpoint.testing import check_step_world
 from counterpoint.worlds import find_world
 from counterpoint.worlds.foreign.world import ForeignWorld
-from counterpoint.worlds.sequential.world import uniform_actions
+from counterpoint.worlds.sequential.world import PermutedStepWorld, SeenPart, uniform_actions
 
 
 def course(settings, name="lamp_envs:Lamps"):
@@ -107,6 +107,17 @@ def test_a_return_is_resumed_bit_for_bit():
         view, there = one.view, two.view
 
 
+def test_a_world_knows_the_parts_of_its_observations():
+    world = find_world("lamp_envs:Lamps").make({"shows": "dict"})
+    parts = (SeenPart("lit", (2,), 0), SeenPart("photo", (2, 3, 1), 2, image=True))
+    assert world.seen_parts == (parts, parts)
+    assert PermutedStepWorld(world, [1, 0]).seen_parts == (parts, parts)
+    assert [part.described for part in parts] == ["lit 2", "photo 2x3x1"]
+    features = find_world("lamp_envs:Lamps").describe().features
+    assert features == {"ann": ["numbers 2"], "bob": ["numbers 2"]}
+    assert find_world("spread").describe().features == {}
+
+
 def test_masks_that_come_after_the_reset_hold_from_then_on():
     world = find_world("lamp_envs:Lamps").make({"takes": "four", "masks": "late"}, 2, seed=4)
     view = world.reset()
@@ -137,7 +148,7 @@ def test_a_mask_of_zeros_allows_everything_and_is_counted():
     [
         ("nothing", "got reward None of ann in step 1 of an episode; wanted one finite number"),
         ("no_number", "got reward nan of ann in step 1"),
-        ("list", r"got reward \[1.0, 2.0\] of ann in step 1"),
+        ("list", r"reward \[1.0, 2.0\] of ann in step 1 .*add its parts up"),
     ],
 )
 def test_what_is_no_reward_is_refused_by_name(pays, complaint):

@@ -192,9 +192,10 @@ class EnvironmentDriver(ABC):
             except (TypeError, ValueError):
                 number = np.nan
             if not np.isfinite(number):
+                cure = "add its parts up, with a weight each" if np.size(reward) > 1 else "see step"
                 raise WorldError(
                     f"got reward {_short(reward)} of {agent} in step {self.time} of an episode; "
-                    "wanted one finite number: look at what step returns for it"
+                    f"wanted one finite number: {cure}"
                 )
             row.append(number)
         return row
