@@ -93,9 +93,14 @@ class TrainPlan(TrainConfig):
         seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
         entry = find_world(self.world, Kind.SEQUENTIAL)
         world = by_name(entry.make(self.world_settings, copies, seed))
-        if self.policy.critic != "central" and self.scheme != COUNTERFACTUAL:
+        if not self.reads_state:
             world.omit_state()
         return world
+
+    @property
+    def reads_state(self) -> bool:
+        """Whether anything reads the state of the world; if not, the world need not compute it."""
+        return self.policy.critic == "central" or self.scheme == COUNTERFACTUAL
 
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""

@@ -192,7 +192,9 @@ class EnvironmentDriver(ABC):
             except (TypeError, ValueError):
                 number = np.nan
             if not np.isfinite(number):
-                cure = "add its parts up, with a weight each" if np.size(reward) > 1 else "see step"
+                cure = "look at what step returns for it"
+                if np.size(reward) > 1:
+                    cure = "add its parts up, with a weight each"
                 raise WorldError(
                     f"got reward {_short(reward)} of {agent} in step {self.time} of an episode; "
                     f"wanted one finite number: {cure}"
