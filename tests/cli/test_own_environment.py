@@ -56,9 +56,9 @@ def test_compare_and_worlds_check_it_too(capsys):
     assert main([*command, "--no-check"]) == 0
     assert "warning" not in capsys.readouterr().err
     assert main(["worlds", "my_lamps:LampsInTurns", "--json"]) == 0
-    told = capsys.readouterr()
-    assert json.loads(told.out)["agents"] == ["ann", "bob"]
-    assert told.err == ""
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["agents"] == ["ann", "bob"]
+    assert printed.err == ""
 
 
 def test_workers_find_it_too(capsys):

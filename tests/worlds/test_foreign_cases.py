@@ -45,8 +45,8 @@ def names():
     if FOLDER is None:
         return []
     lines = (FOLDER / "own.py").read_text(encoding="utf-8").splitlines()
-    found = [line[6:].partition("(")[0] for line in lines if line.startswith("class ")]
-    return [name.rstrip(":") for name in found if name != "Base"]
+    classes = [line[6:].partition("(")[0] for line in lines if line.startswith("class ")]
+    return [name.rstrip(":") for name in classes if name != "Base"]
 
 
 @pytest.mark.slow
