@@ -184,3 +184,13 @@ def test_a_number_beyond_64_bits_keeps_no_other_run_out(tmp_path, index):
     make_run(tmp_path / "small", index=index, seed=1)
     assert index.rebuild([tmp_path / "large", tmp_path / "small"]) == 2
     assert {row.seed for row in index.rows()} == {10**30, 1}
+
+
+def test_the_index_knows_a_run_by_its_folder(tmp_path, index):
+    assert not index.knows(tmp_path / "run")  # there is no file yet
+    make_run(tmp_path / "run", index)
+    assert index.knows(tmp_path / "run")
+    assert index.knows(tmp_path / "other" / ".." / "run")
+    assert not index.knows(tmp_path / "copy")
+    index.path.write_bytes(b"no database")
+    assert not index.knows(tmp_path / "run")

@@ -119,6 +119,32 @@ class OutlivesEverybody(Spread):
         return replace(step, terminated=np.ones_like(step.terminated))
 
 
+class KillsAgentsThatPlayOn(Spread):
+    def step(self, actions):
+        step = super().step(actions)
+        step.terminated[:, 0] = True
+        return step
+
+
+class ForgetsItsDead(Spread):
+    """The first agent never decides, and is terminated in every other step."""
+
+    def reset(self, seed=None):
+        self.steps = 0
+        return self.alone(super().reset(seed))
+
+    def step(self, actions):
+        step = super().step(actions)
+        self.steps += 1
+        step.terminated[:, 0] = self.steps % 2
+        return replace(step, view=self.alone(step.view), last=self.alone(step.last))
+
+    def alone(self, view):
+        active = view.active.copy()
+        active[:, 0] = False
+        return replace(view, active=active)
+
+
 class GlobalChance(Spread):
     def begin(self, copies):
         self.rng = np.random.default_rng()
@@ -209,6 +235,8 @@ class HasNoScale(Spread):
         (HidesWhatItSawLast, "shows the new episode"),
         (NeverEnds, "an episode of 26 steps"),
         (OutlivesEverybody, "continues without any agent"),
+        (KillsAgentsThatPlayOn, "terminated and decides next"),
+        (ForgetsItsDead, "neither terminated nor back"),
         (GlobalChance, "starts from one seed"),
         (LosesItsGenerator, "another course"),
         (CapturesReferences, "captured arrays that steps change"),

@@ -99,6 +99,7 @@ def random_tape(
     components: int = 1,
     turns: bool = False,
     leaving: bool = False,
+    returning: bool = False,
     legal: int = 0,
 ) -> dict[str, NDArray[Any]]:
     """A tape of chance: episodes of random length, some cut off, some over for good.
@@ -112,6 +113,7 @@ def random_tape(
         components: K.
         turns: whether agents take turns.
         leaving: whether an agent may end for good, or be cut off, before the others.
+        returning: whether an agent that left may be back later.
         legal: M, of which a random part is legal; 0 where all always are.
     """
     shape = (steps, copies, agents)
@@ -121,6 +123,10 @@ def random_tape(
     terminated = np.repeat((ended & for_good)[..., None], agents, axis=2)
     gone, over = np.zeros((2, copies, agents), dtype=bool)
     for i in range(steps):
+        if returning:
+            back = gone & (rng.random((copies, agents)) < 0.3)
+            gone, over = gone & ~back, over & ~back
+            terminated[i - 1] &= ended[i - 1][:, None] | ~back
         if turns:
             active[i] = np.arange(agents) == i % agents
         active[i] &= ~gone

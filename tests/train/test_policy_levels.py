@@ -25,7 +25,7 @@ def learner(scheme, *, seed=0, tape=None, **changes):
 def raw_estimates(batch, values, left, reward=None, gamma=0.95, gae=0.95):
     """Advantages [A, T, E, K] before any scheme, of `reward` or of the batch's own."""
     own = batch.reward[..., None] if reward is None else reward
-    paid, after = rewards_by_decision(own, batch.active, batch.terminated, batch.ended)
+    paid, after = rewards_by_decision(own, batch.active, batch.terminated, batch.ended, gamma)
     return generalized_advantages(paid, values, left, after, batch.active, gamma, gae)
 
 
@@ -116,13 +116,13 @@ def test_running_schemes_normalize_rewards_with_what_they_remember():
     for i, batch in enumerate(batches):
         estimate = team.estimate(batch)
         paid, _ = rewards_by_decision(
-            batch.reward[..., None], batch.active, batch.terminated, batch.ended
+            batch.reward[..., None], batch.active, batch.terminated, batch.ended, 0.9
         )
         acts = batch.active[:, :12]
         for k in range(2):
             own, first = paid[k, acts[k], 0], batches[0]
             before, _ = rewards_by_decision(
-                first.reward[..., None], first.active, first.terminated, first.ended
+                first.reward[..., None], first.active, first.terminated, first.ended, 0.9
             )
             known = before[k, first.active[k, :12], 0]
             np.testing.assert_allclose(
@@ -137,7 +137,7 @@ def test_running_schemes_normalize_rewards_with_what_they_remember():
     values = team.critics.values(batch)
     estimate = team.estimate(batch)
     paid = estimate.credited.values[..., None]
-    _, after = rewards_by_decision(paid, batch.active, batch.terminated, batch.ended)
+    _, after = rewards_by_decision(paid, batch.active, batch.terminated, batch.ended, 0.95)
     wanted = generalized_advantages(paid, *values, after, batch.active, 0.95, 0.95)
     np.testing.assert_allclose(estimate.advantage, wanted[..., 0])
 

@@ -77,7 +77,7 @@ def test_permuted_agents_have_permuted_advantages(name):
         world, settings = SaysWhatIsOnTape(one, (2, 2, 2)), small(steps=12)
         batch = played(world, Learner(world, "none", settings, 0).team, settings)
         paid, after = rewards_by_decision(
-            batch.reward[..., None], batch.active, batch.terminated, batch.ended
+            batch.reward[..., None], batch.active, batch.terminated, batch.ended, 0.9
         )
         value = np.cos(batch.seen.sum(axis=-1, keepdims=True, dtype=float))
         left = np.zeros_like(paid)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 from rich.console import RenderableType
 
+from counterpoint.cli.messages import say_doubts
 from counterpoint.cli.results import command_line, finish
 from counterpoint.credit import (
     AnyScheme,
@@ -26,6 +27,7 @@ from counterpoint.results import document_of
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds import FAMILIES, Kind, WorldEntry, find_world, worlds
 from counterpoint.worlds.exact.world import ExactFacts
+from counterpoint.worlds.foreign.names import search_current_folder
 from counterpoint.worlds.kind import WorldFacts, settings_facts
 from counterpoint.worlds.message.task_file import MessageFacts
 from counterpoint.worlds.registry import WORLDS
@@ -110,6 +112,8 @@ class Schemes:
 class Worlds:
     """List the worlds, or show one of them with all of its settings.
 
+    An environment of your own or of another package is also checked: see `counterpoint train`.
+
     Examples:
       counterpoint worlds
       counterpoint worlds regions
@@ -125,7 +129,9 @@ class Worlds:
     def run(self) -> int:
         """Lists them, or shows one."""
         if self.name is not None:
+            search_current_folder(self.name)
             entry = find_world(self.name)
+            say_doubts(self.name, entry.check())
             then = command_line(entry.command, entry.name)
             finish(_document(entry, entry.describe()), _facts_parts, None, self.json, then)
             return 0

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from counterpoint.cli.messages import say, say_batch
+from counterpoint.cli.messages import say, say_batch, say_doubts, say_limits
 from counterpoint.cli.progress import Bar, ComparisonDisplay
 from counterpoint.cli.results import finish, prepare
 from counterpoint.cli.train import SETTABLE
@@ -23,6 +23,7 @@ from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import split_pairs
+from counterpoint.worlds.foreign.names import search_current_folder
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,20 @@ class Compare:
     """Number of processes; default: one for each processor."""
     control: bool = True
     """Leave out the control: the same world with all agents present, if the world has one."""
+    check: bool = True
+    """Do not check an environment of your own or of another package before the start."""
     json: bool = False
     """Print the results as JSON alone."""
 
     def run(self) -> int:
         """Compares, saves and prints."""
+        if self.world:  # a name in a file may be that of a stranger
+            search_current_folder(self.world)
         plan = self.plan()
         require_executor(self.executor, self.workers)
         backend = backend_of(plan)
+        if self.check:
+            say_doubts(plan.world, backend.check())
         if self.out:
             prepare(self.out)
         result = watched(plan, backend, self.workers, self.out, self.executor)
@@ -117,6 +124,7 @@ def watched(
                 plan, workers=workers, on_progress=report, executor=executor, backend=backend
             )
     say_batch(backend.budget, backend.batch_steps, backend.axis)
+    say_limits(plan.seconds, plan.budget, backend.budget, backend.axis)
     seeds = len(backend.seeds)
     shown = ComparisonDisplay(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
     try:

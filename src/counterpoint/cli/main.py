@@ -22,7 +22,16 @@ from counterpoint.errors import CounterpointError, SettingError, UnknownNameErro
 from counterpoint.plugins import PluginWarning, failure
 
 SWITCHES = (
-    *("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again"),
+    *(
+        "--json",
+        "--trust",
+        "--follow",
+        "--no-control",
+        "--no-check",
+        "--learn",
+        "--prune",
+        "--again",
+    ),
     *("--open", "--skeleton", "--serve", "--watch"),
 )
 """Flags that take no value: the word after them may be a setting."""

@@ -40,3 +40,21 @@ def say_batch(budget: int, batch: int, axis: str = "step") -> None:
     """
     if budget < batch:
         say(f"counterpoint: got budget={budget}, less than a batch: one update of {batch} {axis}s")
+
+
+def say_doubts(world: str, doubts: tuple[str, ...]) -> None:
+    """Prints what looks like a mistake in a world of somebody else, and how much of it there is."""
+    for doubt in doubts:
+        say(f"counterpoint: warning: {world}: {doubt}")
+    if doubts:
+        warnings = "1 warning" if len(doubts) == 1 else f"{len(doubts)} warnings"
+        say(f"counterpoint: {warnings} about {world}; --no-check plays without this check")
+
+
+def say_limits(seconds: float | None, budget: int | None, default: int, axis: str = "step") -> None:
+    """Prints that the default budget may end a training before its seconds are over."""
+    if seconds is not None and budget is None:
+        say(
+            f"counterpoint: ends after {seconds:g} seconds, or after the default budget of "
+            f"{default:,} {axis}s if that is earlier; --budget changes it"
+        )

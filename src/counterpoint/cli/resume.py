@@ -12,9 +12,11 @@ from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.team import work_on
 from counterpoint.cli.train import end_session, resumable
 from counterpoint.optional import require_torch
+from counterpoint.runs.index import Index
 from counterpoint.runs.status import axis_of, read_run
 from counterpoint.train.session import resume_run
 from counterpoint.workers.state import TEAM
+from counterpoint.worlds.foreign.names import search_current_folder
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,11 @@ class Resume:
         if (self.run_directory / TEAM).is_file():
             return work_on(self.run_directory, self.json, self.trust)
         config = read_run(self.run_directory).config
-        axis = axis_of(config)
+        axis, world = axis_of(config), str(config.get("world"))
+        if Index().knows(self.run_directory):  # it was trained here, and not by a stranger
+            search_current_folder(world)
         require_torch()
-        title = f"{config.get('scheme')} on {config.get('world')}"
+        title = f"{config.get('scheme')} on {world}"
         shown = TrainingDisplay(title, config.get("budget") or 1, axis)
         with resumable(self.run_directory), shown:
             session = resume_run(self.run_directory, shown.add)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from counterpoint.cli.messages import say, say_batch
+from counterpoint.cli.messages import say, say_batch, say_doubts, say_limits
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.results import command_line, finish
 from counterpoint.report.terminal.parts import training_parts
@@ -21,6 +21,8 @@ from counterpoint.train.lora.settings import LANGUAGE
 from counterpoint.train.ppo.settings import POLICY
 from counterpoint.train.result import training_result, training_summary
 from counterpoint.train.session import Session, begin_run, plan_of
+from counterpoint.worlds.foreign.names import search_current_folder
+from counterpoint.worlds.registry import find_world
 
 DEFAULT = Path("counterpoint-out") / "train"
 SETTABLE = (
@@ -67,11 +69,14 @@ class Train:
     export: str | None = None
     """Also write the series for `tensorboard`, or by the exporter of that name of an installed
     package, to a folder in the run directory; `resume` continues it."""
+    check: bool = True
+    """Do not check an environment of your own or of another package before the start."""
     json: bool = False
     """Print the summary as JSON alone."""
 
     def run(self) -> int:
         """Trains, saves and prints."""
+        search_current_folder(self.world)
         plan = plan_of(
             self.world,
             self.scheme,
@@ -81,7 +86,10 @@ class Train:
             given=split_pairs(self.set, "--set"),
             model=self.policy,
         )
+        if self.check:
+            say_doubts(self.world, find_world(self.world).check(plan.world_settings))
         say_batch(plan.budget, plan.batch_steps, plan.axis)
+        say_limits(self.seconds, self.budget, plan.budget, plan.axis)
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = TrainingDisplay(f"{self.scheme} on {self.world}", plan.budget, plan.axis)
         with resumable(out), shown:

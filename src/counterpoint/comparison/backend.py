@@ -57,6 +57,10 @@ class Backend(ABC):
         """The seeds of every scheme."""
         return range(self.plan.seeds or self.default_seeds)
 
+    def check(self) -> tuple[str, ...]:
+        """Returns what looks like a mistake in a world of somebody else: see `WorldEntry.check`."""
+        return ()
+
     @abstractmethod
     def train(
         self, pair: Pair, options: ExecutionOptions

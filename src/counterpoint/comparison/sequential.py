@@ -70,6 +70,9 @@ class SequentialComparison(TrainedComparison):
         arguments = own.pop("arguments", {})  # those of a foreign world's constructor
         self.settings = {**own, **arguments, **asdict(first.policy)}
 
+    def check(self) -> tuple[str, ...]:
+        return find_world(self.plan.world, Kind.SEQUENTIAL).check(self.first.world_settings)
+
     def training(self, scheme: str, seed: int) -> TrainPlan:
         return replace(self.first, scheme=scheme, seed=seed)
 

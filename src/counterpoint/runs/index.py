@@ -98,6 +98,17 @@ class Index:
                 runs.append(replace(known, status="missing"))
         return newest_first(runs)
 
+    def knows(self, run: Path) -> bool:
+        """Returns whether a run directory is written down here; false if it cannot be read."""
+        if not self.path.exists():
+            return False
+        query = "SELECT 1 FROM runs WHERE path = ?"
+        try:
+            with closing(self._open()) as database:
+                return database.execute(query, (str(run.resolve()),)).fetchone() is not None
+        except sqlite3.Error:
+            return False
+
     def prune(self) -> int:
         """Forgets the runs whose directory is gone, and returns how many.
 

@@ -84,6 +84,7 @@ def check_play(make: Make, steps: int) -> None:
     view, rng = world.reset(), np.random.default_rng(0)
     check_view(world, view)
     first, time = view, np.zeros(4, dtype=np.int64)
+    gone = np.zeros(view.active.shape, dtype=bool)
     ended = varied = renewed = False
     for _ in range(steps):
         actions = uniform_actions(world, view, rng)
@@ -94,6 +95,10 @@ def check_play(make: Make, steps: int) -> None:
             got = f"step failed with actions that it may not write to ({error})"
             raise ConformanceError(f"{got}; wanted a step") from error
         check_step(world, step)
+        kept = step.terminated | step.view.active | ~gone
+        got = "a terminated agent that is neither terminated nor back one step later"
+        demand(bool(kept.all()), got, "terminated until the episode ends or the agent is active")
+        gone = step.terminated & ~step.ended[:, None]
         time += 1
         if world.horizon is not None:
             over = bool((time > world.horizon).any())
@@ -282,6 +287,9 @@ def check_step(world: StepWorld, step: Step) -> None:
         demand(near, "components that add up to something else", "the reward")
     through = step.terminated.all(axis=1) & ~step.ended
     demand(not through.any(), "an episode that continues without any agent", "its end")
+    both = step.terminated & step.view.active & ~step.ended[:, None]
+    got = "an agent that is terminated and decides next"
+    demand(not both.any(), got, "terminated to be false with the step that brings it back")
     on = ~step.ended
     same = np.array_equal(step.view.seen[on], step.last.seen[on])
     demand(same, "another last view of an episode that goes on", "the same as `view`")

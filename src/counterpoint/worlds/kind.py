@@ -93,6 +93,20 @@ class WorldEntry(ABC, Generic[W_co]):
             SettingError: a value has a wrong type or is out of range.
         """
 
+    def check(self, settings: GivenSettings | None = None) -> tuple[str, ...]:
+        """Plays a world of somebody else for a moment; ours need no check.
+
+        Args:
+            settings: as for `make`.
+
+        Returns:
+            Sentences about what looks like a mistake in it, each with the line to change.
+
+        Raises:
+            WorldError: nothing can be learned in it as it is.
+        """
+        return ()
+
     @abstractmethod
     def describe(self) -> WorldFacts:
         """Returns the facts of the world with default settings.

@@ -11,14 +11,14 @@ Critics with memory resume where the last batch ended.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterpoint.arrays import Bools, Floats
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.train.ppo.networks import TeamNetworks, folded, memory_of, unfolded
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.train.ppo.settings import PolicySettings
@@ -28,47 +28,77 @@ LEAST_VARIANCE = 1e-8
 """Returns that vary less, relative to their size, differ only by rounding."""
 
 
-def rewards_by_decision(
-    reward: Floats, active: Bools, terminated: Bools, ended: Bools
-) -> tuple[Floats, NDArray[np.int64]]:
-    """Returns the reward of each decision until the agent's next one, and where its episode ended.
+class After(NamedTuple):
+    """What comes after each decision."""
 
-    A reward before an agent's first decision of a batch belongs to no decision in it.
+    step: Ints
+    """[A, T, E] the step whose view comes after it: the agent's next decision, T, or -1 - t where
+    the agent's stretch was left at step t (whether for good, `terminated` tells)."""
+    faded: Floats | None
+    """[A, T, E] the discount of the time that the agent then spent terminated; None: none did."""
+
+
+def rewards_by_decision(
+    reward: Floats,
+    active: Bools,
+    terminated: Bools,
+    ended: Bools,
+    gamma: float,
+    *,
+    common: bool = False,
+) -> tuple[Floats, After]:
+    """Returns the reward of each decision until the agent's next one, and what comes after it.
+
+    A reward before an agent's first decision of a batch belongs to no decision in it. What an
+    agent is paid after it terminated belongs to its last decision. It is discounted by gamma for
+    each decision that the others take meanwhile (where they take turns, by gamma^(1/n) for each
+    turn of n living agents), so that it is worth what it would be worth to an agent that lives.
 
     Args:
         reward: [A, T, E, K] the rewards of agents at each step.
         active: [A, T+1, E] whether the agent decided.
-        terminated: [A, T, E] whether the agent's episode ended for good at this step.
+        terminated: [A, T, E] whether the agent was terminated at this step or before.
         ended: [T, E] whether the episode ended at this step, for good or not.
+        gamma: discount of one decision.
+        common: whether one reward is paid to all: an agent that terminated is paid on, so that its
+            stretch lasts until the episode ends. Else it ends where the agent terminates, also
+            if it returns later.
 
     Returns:
         [A, T, E, K] the sum over the steps from a decision to the next one, 0 where there is no
-        decision. The second is [A, T+1, E]: at a decision, the step whose view comes after it,
-        negative where nothing comes after it: the agent's next decision, T, or -1 - t where the
-        episode was left at step t (whether for good, `terminated` tells).
+        decision; and `After`.
     """
     a, t, e, _ = reward.shape
     if active[:, :t].all():
         next_step = np.broadcast_to(np.arange(1, t + 1)[:, None], (a, t, e))
-        return reward, np.where(terminated | ended, -next_step, next_step)
+        left = np.broadcast_to(ended, (a, t, e)) if common else terminated | ended
+        return reward, After(np.where(left, -next_step, next_step), None)
+    # an agent is gone at a view if it terminated before, and has not returned
+    gone = terminated & ~ended & ~active[:, 1:]
+    living = np.maximum((~gone).sum(axis=0), 1)
+    fade = np.where(gone, gamma ** (active[:, 1:].sum(axis=0) / living), 1.0)
     out, paid = np.zeros(reward.shape), np.zeros(reward[:, 0].shape)
     next_at, after = np.full((a, e), t), np.zeros((a, t, e), dtype=np.int64)
+    discount, faded = np.ones((a, e)), np.ones((a, t, e))
     # Backwards in time: a reward is carried until the decision before it takes it.
     for i in range(t - 1, -1, -1):
-        left = terminated[:, i] | ended[i]
-        paid = np.where(left[..., None], 0.0, paid) + reward[:, i]
+        paid = np.where(ended[i][:, None], 0.0, paid * fade[:, i, :, None]) + reward[:, i]
+        left = ended[i] if common else terminated[:, i] | ended[i]
         next_at = np.where(left, -1 - i, next_at)
+        # the way to the view that comes after is discounted once more, as after every decision
+        discount = np.where(left | (next_at == i + 1), 1.0, discount * fade[:, i])
         acts = active[:, i]
         out[:, i], after[:, i] = np.where(acts[..., None], paid, 0.0), next_at
+        faded[:, i] = discount
         paid, next_at = np.where(acts[..., None], 0.0, paid), np.where(acts, i, next_at)
-    return out, after
+    return out, After(after, faded if gone.any() else None)
 
 
 def generalized_advantages(
     paid: Floats,
     value: Floats,
     left_value: Floats,
-    after: NDArray[np.int64],
+    after: After,
     active: Bools,
     gamma: float,
     gae: float,
@@ -80,9 +110,9 @@ def generalized_advantages(
     agent active at every step it is the usual estimate.
 
     Args:
-        paid: [A, T, E, K] and `after` [A, T, E] from `rewards_by_decision`.
+        paid: [A, T, E, K] and `after` from `rewards_by_decision`.
         value: [A, T+1, E, K] the predicted return of agents before each step.
-        left_value: [A, T, E, K] the predicted return of an agent whose episode was left at that
+        left_value: [A, T, E, K] the predicted return of an agent whose stretch was left at that
             step: 0 if for good; read only there.
         after: see `paid`.
         active: [A, T+1, E] whether the agent decided.
@@ -96,14 +126,15 @@ def generalized_advantages(
         estimation, equation 16.
     """
     a, t, e, k = paid.shape
-    left = after < 0
-    at = np.where(left, -1 - after, after)
+    left = after.step < 0
+    at = np.where(left, -1 - after.step, after.step)
     agent, copy = np.arange(a)[:, None, None], np.arange(e)
     expected = np.where(
         left[..., None], left_value[agent, np.minimum(at, t - 1), copy], value[agent, at, copy]
     )
-    delta = paid + gamma * expected - value[:, :t]
-    goes_on = np.where(left, 0.0, gamma * gae)[..., None]
+    discount = gamma if after.faded is None else gamma * after.faded[..., None]
+    delta = paid + discount * expected - value[:, :t]
+    goes_on = np.where(left[..., None], 0.0, discount * gae)
     out, carried = np.zeros((a, t, e, k)), np.zeros((a, e, k))
     always = bool(active[:, :t].all())  # the usual case costs no masks
     # A step without a decision keeps what is carried for the agent's decision before it.
@@ -113,6 +144,39 @@ def generalized_advantages(
         carried = advantage if always else np.where(acts, advantage, carried)
         out[:, i] = advantage if always else np.where(acts, advantage, 0.0)
     return out
+
+
+def team_values(
+    value: Floats, left_value: Floats, batch: Batch, stakes: Floats
+) -> tuple[Floats, Floats]:
+    """Returns the values for one common reward: what an agent that terminated expects is what its
+    team expects.
+
+    Its critic never learned from a state without it. The others are paid the same reward, so that
+    the mean of their values, in units of the stakes, stands for its own.
+
+    Args:
+        value: [A, T+1, E, K] the predicted return of agents before each step.
+        left_value: [A, T, E, K] the predicted return of agents after the last step of an episode.
+        batch: what was played.
+        stakes: [A] factors of the agents' rewards.
+    """
+    unit = stakes[:, None, None]
+    gone = batch.terminated[:, -1] & ~batch.ended[-1] & ~batch.active[:, -1]
+    value, left_value = value.copy(), left_value.copy()
+    value[:, -1] = _for_others(value[:, -1] / unit, batch.active[:, -1], gone) * unit
+    for t in batch.last:
+        done = batch.terminated[:, t]
+        left_value[:, t] = _for_others(left_value[:, t] / unit, ~done, done) * unit
+    return value, left_value
+
+
+def _for_others(value: Floats, known: Bools, wanted: Bools) -> Floats:
+    """Returns `value` [A, E, K], with its mean over the agents `known` [A, E] for those `wanted`;
+    0 where there are none."""
+    count = np.maximum(known.sum(axis=0), 1)[:, None]
+    mean = np.where(known[..., None], value, 0.0).sum(axis=0) / count
+    return np.where(wanted[..., None], mean, value)
 
 
 class ValueScale:

@@ -36,12 +36,17 @@ from counterpoint.errors import SchemeError, SettingError, StateError
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
-from counterpoint.train.ppo.critics import TeamCritics, generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.critics import (
+    TeamCritics,
+    generalized_advantages,
+    rewards_by_decision,
+    team_values,
+)
 from counterpoint.train.ppo.improve import Losses, SetBatch, improve, split_by_set
 from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector, below
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.worlds.sequential.world import StepWorld
+from counterpoint.worlds.sequential.world import StepWorld, stakes_of
 
 Level = Literal["reward", "component", "advantage"]
 COUNTERFACTUAL = "counterfactual"
@@ -260,13 +265,19 @@ class Learner:
         """Returns the advantages and returns of a batch under the scheme."""
         level, settings = self.crediting.level, self.settings
         reward = batch.reward[..., None] if batch.components is None else batch.components
-        paid, after = rewards_by_decision(reward, batch.active, batch.terminated, batch.ended)
+        world, common = self.world, self.world.settings.reward == "common"
+        paid, after = rewards_by_decision(
+            reward, batch.active, batch.terminated, batch.ended, settings.gamma, common=common
+        )
         if level == "reward":
             credited = self._credit(paid, batch)
             paid = credited.values[..., None]
         elif level == "advantage":
             paid = paid.sum(axis=-1, keepdims=True)
         value, left = self.critics.values(batch)
+        if common:
+            stakes = stakes_of(world.settings.stakes, world.agents, world.roles)
+            value, left = team_values(value, left, batch, stakes)
         advantage = generalized_advantages(
             paid, value, left, after, batch.active, settings.gamma, settings.gae
         )

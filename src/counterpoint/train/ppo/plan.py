@@ -16,7 +16,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner
+from counterpoint.train.ppo.learner import COUNTERFACTUAL, BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.settings import (
@@ -92,7 +92,15 @@ class TrainPlan(TrainConfig):
         """Returns copies of the world, agents by name, with another seed for each `stream`."""
         seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
         entry = find_world(self.world, Kind.SEQUENTIAL)
-        return by_name(entry.make(self.world_settings, copies, seed))
+        world = by_name(entry.make(self.world_settings, copies, seed))
+        if not self.reads_state:
+            world.omit_state()
+        return world
+
+    @property
+    def reads_state(self) -> bool:
+        """Whether anything reads the state of the world; if not, the world need not compute it."""
+        return self.policy.critic == "central" or self.scheme == COUNTERFACTUAL
 
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""
@@ -180,6 +188,9 @@ class PolicyTrainer(Trainer):
         kept = [values for several in by_copy for values in several[:each]]
         by_agent = np.array(kept).reshape(len(kept), len(world.agents))
         return by_agent.sum(axis=-1), by_agent
+
+    def notes(self) -> tuple[str, ...]:
+        return self.learner.world.notes()
 
     def close(self) -> None:
         """Closes the worlds."""

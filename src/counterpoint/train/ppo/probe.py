@@ -293,7 +293,7 @@ def credit_audit(batch: Batch, advantage: Floats, gamma: float) -> list[float | 
 def own_returns(batch: Batch, gamma: float) -> Floats:
     """Returns [A, T, E], the discounted sum of the agent's own rewards from each decision on."""
     own, after = rewards_by_decision(
-        batch.own[..., None], batch.active, batch.terminated, batch.ended
+        batch.own[..., None], batch.active, batch.terminated, batch.ended, gamma
     )
     nothing = np.zeros((*batch.active.shape, 1))
     returns = generalized_advantages(own, nothing, nothing[:, 1:], after, batch.active, gamma, 1.0)

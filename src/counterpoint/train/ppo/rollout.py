@@ -32,7 +32,7 @@ class Batch:
     active: Bools
     """[A, T+1, E] whether the agent decided."""
     legal: Bools | None
-    """[A, T, E, M] legal actions, or None where they never change."""
+    """[A, T, E, M] legal actions, or None where all always were."""
     action: NDArray[Any]
     """[A, T, E] actions taken, or [A, T, E, U] before they were put within bounds."""
     log_prob: Singles
@@ -177,6 +177,8 @@ class RolloutCollector:
         batch.starts[i] = self.first
         if i < len(batch.ended):
             batch.episode[i], batch.clock[i] = self.episode, self.clock
+            if batch.legal is None and view.legal is not None:  # so far, all always were
+                batch.legal = np.ones((*batch.reward.shape, view.legal.shape[-1]), dtype=bool)
             if batch.legal is not None and view.legal is not None:
                 batch.legal[:, i] = view.legal.swapaxes(0, 1)
 

@@ -1,24 +1,35 @@
-"""One copy of a foreign environment: parallel, turn-based, or of tuples; and its spaces.
+"""One copy of a foreign environment: parallel, turn-based, or of tuples.
 
 Start with `EnvironmentDriver`. Each dialect drives one environment and writes what happens into
-rows of the arrays of `ForeignWorld`. All lookups are made beforehand, since stepping takes most of
-the time. Spaces are distinguished by the names of their classes, so that gymnasium need not be
-imported and spaces of its forks and predecessors work as well.
+rows of the arrays of `ForeignWorld`. Agents are tracked by name: they may leave, join, return and
+swap places in one step. All lookups are made beforehand, since stepping takes most of the time.
 """
 
 from __future__ import annotations
 
+import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Set
-from itertools import product
-from math import prod
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Collection, Hashable, Mapping
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
 from counterpoint.arrays import Bools
 from counterpoint.errors import WorldError
+from counterpoint.worlds.foreign.spaces import (
+    MASK,
+    Converter,
+    Observations,
+    Writer,
+    choices_or_numbers,
+    note_mask,
+)
 from counterpoint.worlds.sequential.world import Actions, Singles
+
+RESET = "def reset(self, seed=None, options=None), which returns (observations, infos)"
+STEP = "step(actions), which returns (observations, rewards, terminations, truncations, infos)"
+LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
+"""The names under which environments have their maximum number of steps of an episode."""
 
 
 class CopyArrays(NamedTuple):
@@ -39,16 +50,27 @@ class TeamSpec(NamedTuple):
 
     agents: tuple[str, ...]
     """[A] names."""
-    spaces: tuple[Any, ...]
-    """[A] observation spaces."""
-    sizes: tuple[int, ...]
-    """[A] the number of values in each agent's observation."""
+    keys: tuple[Hashable, ...]
+    """[A] the environment's own names, which need not be text."""
+    observations: tuple[Observations, ...]
+    """[A] how observations become numbers."""
     actions: tuple[Actions, ...]
     """[A] the actions of each agent."""
-    converters: tuple[Callable[[Any], Any] | None, ...]
+    converters: tuple[Converter | None, ...]
     """[A] the conversion of our actions to those of the environment; None: they are the same."""
     horizon: int | None
     """Maximum number of steps of an episode, if the environment states it."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """[A] the number of values in each agent's observation."""
+        return tuple(one.size for one in self.observations)
+
+    def all_legal(self) -> Bools:
+        """Returns [A, M], the actions that each agent has."""
+        sizes = np.array([can.size for can in self.actions])
+        legal: Bools = np.arange(sizes.max()) < sizes[:, None]
+        return legal
 
 
 class EnvironmentDriver(ABC):
@@ -59,30 +81,31 @@ class EnvironmentDriver(ABC):
     time: int
     """Steps of the episode so far."""
     informs = False
-    """Whether masks of legal actions come with the infos."""
+    """Whether masks of legal actions have come with the infos."""
     timed: ClassVar[bool] = True
     """Whether our steps are the environment's steps, so that its limit is our horizon."""
 
     def __init__(self, env: Any, team: TeamSpec, rows: CopyArrays) -> None:
-        self.env, self.agents, self.rows, self.horizon = env, team.agents, rows, team.horizon
-        self.nothing = (0.0,) * len(team.agents)
-        self.index = {name: k for k, name in enumerate(team.agents)}
+        self.env, self.team, self.rows = env, team, rows
+        self.nothing = (0.0,) * len(team.keys)
+        self.index = {key: k for k, key in enumerate(team.keys)}
         self.converters = team.converters if any(team.converters) else None
-        self.writers: dict[str, Writer] = {}
-        for k, (name, space) in enumerate(zip(team.agents, team.spaces, strict=True)):
-            legal = rows.legal[k, : team.actions[k].size]
-            self.writers[name] = writer(space, rows.seen[k, : team.sizes[k]], legal)
-        self.masks = any(masked(space) for space in team.spaces)
-        self.sizes = tuple(a.size for a in team.actions)
-        self.has_all = rows.legal.copy()
+        self.writers: dict[Hashable, Writer] = {
+            key: one.writer(rows.seen[k, : one.size], rows.legal[k, : team.actions[k].size])
+            for k, (key, one) in enumerate(zip(team.keys, team.observations, strict=True))
+        }
+        self.masks = any(one.mask is not None for one in team.observations)
+        self.has_all = team.all_legal()
+        self.cut = np.zeros(len(team.keys), dtype=bool)
+        """[A] whether the agent was cut off before it was back, if it is."""
 
     def start(self, seed: int) -> None:
         """Begins an episode."""
         self.rows.seen[...] = 0.0
         self.rows.terminated[...] = False
         self.rows.active[...] = True
-        if self.masks or self.informs:
-            self.rows.legal[...] = self.has_all
+        self.rows.legal[...] = self.has_all
+        self.cut[...] = False
         self.over, self.time = False, 0
         self.begin(seed)
 
@@ -94,71 +117,157 @@ class EnvironmentDriver(ABC):
     def act(self, actions: list[Any]) -> Any:
         """Plays one step with our `actions` [A]; returns the reward of each agent [A]."""
 
+    def reset(self, seed: int) -> Any:
+        """Returns what the environment's `reset` returns.
+
+        Raises:
+            WorldError: it takes no seed.
+        """
+        try:
+            return self.env.reset(seed=seed)
+        except TypeError as error:
+            if "'seed'" not in str(error):
+                raise
+            raise WorldError(f"got a reset that takes no seed; wanted {RESET}") from error
+
     def converted(self, actions: list[Any]) -> list[Any]:
         """Returns the actions [A] as the environment takes them."""
         if self.converters is None:
             return actions
         return [a if to is None else to(a) for to, a in zip(self.converters, actions, strict=True)]
 
-    def note_masks(self, infos: Any) -> bool:
-        """Writes the masks of legal actions in `infos`; returns whether there are any."""
-        masked_any = False
-        for name, info in infos.items():
-            if name in self.index and "action_mask" in info:
-                k = self.index[name]
-                self.rows.legal[k, : self.sizes[k]] = info["action_mask"]
-                masked_any = True
-        return masked_any
+    def note_masks(self, infos: Any) -> None:
+        """Writes the masks of legal actions in `infos`; without one, all actions are legal."""
+        for key, info in (infos or {}).items():
+            if info and MASK in info and key in self.index:
+                k, self.informs = self.index[key], True
+                legal = self.rows.legal[k, : self.team.actions[k].size]
+                note_mask(legal, info[MASK], self.team.agents[k])
+            elif self.informs and key in self.index:
+                self.rows.legal[self.index[key]] = self.has_all[self.index[key]]
 
-    def refuse_unpaid(self, names: Set[str]) -> None:
-        """Raises WorldError: these agents took part in a step, and have no reward for it."""
+    def write(self, seen: Any, present: Collection[Hashable]) -> None:
+        """Writes the observations of agents by name.
+
+        Raises:
+            WorldError: an agent that is present has none, or one is of an unknown agent.
+        """
+        for key in present:
+            if key not in seen:
+                self.refuse("no observation", {key}, "one of every agent in agents")
+        for key, what in seen.items():
+            if key not in self.writers:
+                self.refuse("an observation", {key}, "names out of possible_agents")
+            self.writers[key](what)
+
+    def refuse(self, what: str, keys: Collection[Hashable], wanted: str) -> NoReturn:
+        """Raises WorldError: `what` the environment gave for these agents, and what is wanted."""
+        names = ", ".join(sorted(map(str, keys)))
         raise WorldError(
-            f"got no reward for {', '.join(sorted(names))} in step {self.time} of an episode; "
-            "wanted a number for every agent that was there (0 for nothing)"
+            f"got {what} for {names} in step {self.time} of an episode; wanted {wanted}"
         )
 
-    def finish(self, terminated: Any, truncated: Any, agents: Any) -> None:
-        """Writes which agents have ended: `terminated` and `truncated` by name, `agents` go on."""
-        active, done = self.rows.active, self.rows.terminated
-        for k, name in enumerate(self.agents):
-            done[k] |= bool(terminated.get(name, False))
-            out = done[k] or bool(truncated.get(name, False)) or name not in agents
-            active[k] = not out
-        self.over = not active.any()
+    def refuse_unpaid(self, keys: Collection[Hashable]) -> NoReturn:
+        """Raises WorldError: these agents took part in a step, and have no reward for it."""
+        wanted = "a number for every agent that was there (0 for nothing)"
+        if not set(keys) & set(self.env.agents):
+            wanted += ", and in its last step terminations or truncations that are True for it"
+        self.refuse("no reward", keys, wanted)
+
+    def numbers(self, rewards: Any) -> list[float]:
+        """Returns rewards [A] as numbers.
+
+        Raises:
+            WorldError: one is not a finite number, or some are missing.
+        """
+        agents, row = self.team.agents, []
+        if np.ndim(rewards) == 0 or len(rewards) != len(agents):
+            raise WorldError(
+                f"got rewards {_short(rewards)} in step {self.time} of an episode; wanted "
+                f"{len(agents)}, one for each agent"
+            )
+        for agent, reward in zip(agents, rewards, strict=True):
+            try:
+                number = float(np.asarray(reward, dtype=np.float64).reshape(()))
+            except (TypeError, ValueError):
+                number = np.nan
+            if not np.isfinite(number):
+                cure = "look at what step returns for it"
+                if np.size(reward) > 1:
+                    cure = "add its parts up, with a weight each"
+                raise WorldError(
+                    f"got reward {_short(reward)} of {agent} in step {self.time} of an episode; "
+                    f"wanted one finite number: {cure}"
+                )
+            row.append(number)
+        return row
+
+    def mark(
+        self, terminated: Mapping[Any, Any], truncated: Mapping[Any, Any], present: Any
+    ) -> None:
+        """Writes which agents are active and terminated.
+
+        Args:
+            terminated, truncated: the flags of this step, by name.
+            present: the environment's `agents` after it.
+        """
+        active, done, cut = self.rows.active, self.rows.terminated, self.cut
+        for k, key in enumerate(self.team.keys):
+            here = key in present
+            if terminated.get(key, False):
+                done[k] = True
+            elif here:
+                done[k] = False  # also if it was terminated before: it has returned
+            if truncated.get(key, False):
+                cut[k] = True
+            elif here:
+                cut[k] = False
+            active[k] = here and not done[k] and not cut[k]
+
+    def mark_missing(self, there: Bools) -> None:
+        """Terminates the agents that were not there [A] when the episode ended, if nobody cut them
+        off: nothing more is expected of them."""
+        self.rows.terminated[...] |= ~there & ~self.cut
 
 
 class Parallel(EnvironmentDriver):
     """PettingZoo's parallel environments: all agents act at once."""
 
     def begin(self, seed: int) -> None:
-        seen, infos = self.env.reset(seed=seed)
-        self.living = len(self.agents)
-        for name, what in seen.items():
-            self.writers[name](what)
-        self.informs = self.note_masks(infos)
-        if len(self.env.agents) != self.living:
-            self._leave({}, {})
+        answer = self.reset(seed)
+        if not isinstance(answer, tuple) or len(answer) != 2 or not hasattr(answer[0], "items"):
+            raise WorldError(f"got a reset that returns {_shown(answer)}; wanted {RESET}")
+        seen, infos = answer
+        self.present: list[Hashable] = list(self.env.agents)
+        self.write(seen, self.present)
+        self.note_masks(infos)
+        if self.present != list(self.team.keys):
+            self.mark({}, {}, self.present)
+        self.all_present = len(self.present) == len(self.team.keys)
 
     def act(self, actions: list[Any]) -> Any:
-        env, writers = self.env, self.writers
-        given = dict(zip(self.agents, self.converted(actions), strict=True))
-        if self.living != len(given):
-            given = {name: given[name] for name in env.agents}
+        env = self.env
+        given = dict(zip(self.team.keys, self.converted(actions), strict=True))
+        if not self.all_present:
+            given = {key: given[key] for key in self.present}
         self.time += 1
-        seen, rewards, terminated, truncated, infos = env.step(given)
+        answer = env.step(given)
+        if not isinstance(answer, tuple) or len(answer) != 5:
+            raise WorldError(f"got a step that returns {_shown(answer)}; wanted {STEP}")
+        seen, rewards, terminated, truncated, infos = answer
         if not given.keys() <= rewards.keys():
             self.refuse_unpaid(given.keys() - rewards.keys())
-        for name, what in seen.items():
-            writers[name](what)
-        if self.informs:
-            self.note_masks(infos)
-        if any(terminated.values()) or any(truncated.values()) or len(env.agents) != self.living:
-            self._leave(terminated, truncated)
-        return tuple(map(rewards.get, self.agents, self.nothing))
-
-    def _leave(self, terminated: Any, truncated: Any) -> None:
-        self.finish(terminated, truncated, self.env.agents)
-        self.living = len(self.env.agents)
+        self.write(seen, env.agents)
+        self.note_masks(infos)
+        if any(terminated.values()) or any(truncated.values()) or env.agents != self.present:
+            there = self.rows.active.copy()
+            self.present = list(env.agents)
+            self.mark(terminated, truncated, self.present)
+            self.all_present = len(self.present) == len(self.team.keys)
+            self.over = not self.rows.active.any()
+            if self.over:
+                self.mark_missing(there)
+        return tuple(map(rewards.get, self.team.keys, self.nothing))
 
 
 class Turns(EnvironmentDriver):
@@ -170,44 +279,58 @@ class Turns(EnvironmentDriver):
     timed = False
 
     def begin(self, seed: int) -> None:
-        self.env.reset(seed=seed)
-        self.informs = self.note_masks(self.env.infos)
+        self.reset(seed)
+        self.note_masks(self.env.infos)
         self.rows.active[...] = False
-        self.turn = 0
+        self.turn, self.present = 0, list(self.env.agents)
         self._look()
 
     def act(self, actions: list[Any]) -> Any:
-        env = self.env
+        env, keys = self.env, self.team.keys
         self.time += 1
         env.step(self.converted(actions)[self.turn])
-        if not env.rewards.keys() >= {self.agents[self.turn], *env.agents}:
-            self.refuse_unpaid({self.agents[self.turn], *env.agents} - env.rewards.keys())
-        rewards = tuple(map(env.rewards.get, self.agents, self.nothing))
-        if any(env.terminations.values()) or any(env.truncations.values()):
-            for name in env.agents:
-                self.writers[name](env.observe(name))
-            self.finish(env.terminations, env.truncations, env.agents)
-            while env.agents and self._through(env.agent_selection):
-                env.step(None)
-            self.rows.active[...] = False
-            self.over = not env.agents
+        if not env.rewards.keys() >= {keys[self.turn], *env.agents}:
+            self.refuse_unpaid({keys[self.turn], *env.agents} - env.rewards.keys())
+        rewards = tuple(map(env.rewards.get, keys, self.nothing))
+        ending = any(env.terminations.values()) or any(env.truncations.values())
+        if ending or env.agents != self.present:
+            self._update()
         if not self.over:
             self._look()
         return rewards
 
-    def _through(self, name: str) -> bool:
-        return bool(self.env.terminations[name] or self.env.truncations[name])
+    def _update(self) -> None:
+        """Writes which agents are left, and takes those that ended through their last turns."""
+        env = self.env
+        there = np.array([key in self.present for key in self.team.keys])
+        self.write({key: env.observe(key) for key in env.agents}, ())
+        self.mark(env.terminations, env.truncations, env.agents)
+        turns = 0
+        while env.agents and self._ended(env.agent_selection):
+            if turns > 2 * len(self.team.keys):
+                wanted = "it to leave agents: call self._was_dead_step(action) in step"
+                self.refuse("step(None) without effect", {env.agent_selection}, wanted)
+            env.step(None)
+            turns += 1
+        self.rows.active[...] = False
+        self.over, self.present = not env.agents, list(env.agents)
+        if self.over:
+            self.mark_missing(there)
+
+    def _ended(self, key: Hashable) -> bool:
+        return bool(self.env.terminations[key] or self.env.truncations[key])
 
     def _look(self) -> None:
         """Writes the observation of the agent whose turn it is."""
         env = self.env
-        name = env.agent_selection
+        key = env.agent_selection
+        if key not in self.index:
+            self.refuse("a turn", {key}, "agent_selection to be out of possible_agents")
         self.rows.active[self.turn] = False
-        self.turn = self.index[name]
+        self.turn = self.index[key]
         self.rows.active[self.turn] = True
-        self.writers[name](env.observe(name))
-        if self.informs:
-            self.note_masks(env.infos)
+        self.writers[key](env.observe(key))
+        self.note_masks(env.infos)
 
 
 class Tuples(EnvironmentDriver):
@@ -219,7 +342,7 @@ class Tuples(EnvironmentDriver):
     def begin(self, seed: int) -> None:
         for player in getattr(self.env.unwrapped, "players", ()):
             player.position = None  # lbforaging keeps clear of where agents stood an episode ago
-        seen, _ = self.env.reset(seed=seed)
+        seen, _ = self.reset(seed)
         for write, what in zip(self.writers.values(), seen, strict=True):
             write(what)
 
@@ -228,15 +351,38 @@ class Tuples(EnvironmentDriver):
         seen, rewards, terminated, truncated, _ = self.env.step(self.converted(actions))
         for write, what in zip(self.writers.values(), seen, strict=True):
             write(what)
-        if _all(terminated) or _all(truncated):
-            self.over = True
-            self.rows.active[...] = False
-            self.rows.terminated[...] = _all(terminated) and self.time != self.horizon
+        count = len(self.team.keys)
+        over, cut = _each(terminated, count), _each(truncated, count)
+        timed_out = all(over) and self.time == self.team.horizon
+        if any(over) or any(cut) or not self.rows.active.all():
+            self.rows.active[...] = ~over & ~cut
+            self.rows.terminated[...] = over & (not timed_out)
+            self.over = not self.rows.active.any()
         return rewards
 
 
-def _all(flag: Any) -> bool:
-    return all(flag) if isinstance(flag, list | tuple) else bool(flag)
+def state_of(env: Any) -> Singles | None:
+    """Returns the state of an environment, flattened; None if it has none that works."""
+    try:
+        state = env.state()
+        return None if state is None else np.ravel(state).astype(np.float32)
+    except Exception:  # whatever foreign code raises: there is none that works
+        return None
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(repr(value), 60, placeholder="...")
+
+
+def _each(flag: Any, count: int) -> Bools:
+    """Returns [A], the flag of each agent; one flag is that of all."""
+    return np.broadcast_to(np.asarray(flag, dtype=bool), (count,))
+
+
+def _shown(answer: Any) -> str:
+    if isinstance(answer, tuple):
+        return f"{len(answer)} values"
+    return f"a value of type {type(answer).__name__}"
 
 
 def dialect(env: Any, name: str) -> type[EnvironmentDriver]:
@@ -259,109 +405,36 @@ def dialect(env: Any, name: str) -> type[EnvironmentDriver]:
     )
 
 
-MOST_CHOICES = 256
-"""An action of several choices is one of their product, up to this many."""
-
-Writer = Callable[[Any], None]
-"""Puts an observation into the row that it belongs to."""
-
-
-def kind(space: Any) -> str:
-    """Returns the name of the class of a space, or of the known one that it derives from."""
-    known = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple")
-    names = [cls.__name__ for cls in type(space).__mro__]
-    return next((name for name in names if name in known), names[0])
-
-
-def masked(space: Any) -> bool:
-    """Returns whether observations come as a dict that says which actions are legal."""
-    return kind(space) == "Dict" and "action_mask" in space.spaces
-
-
-def seen_size(space: Any, agent: str) -> int:
-    """Returns the number of values of an observation: flattened, choices as one-hot vectors.
+def team_of(env: Any, name: str, speaks: type[EnvironmentDriver]) -> TeamSpec:
+    """Returns the description that all copies of `env` share.
 
     Raises:
-        WorldError: a space that is not numbers, nor a dict of `observation` and `action_mask`.
+        WorldError: an environment without names, or with spaces that cannot be taken.
     """
-    what = kind(space)
-    if what == "Dict" and "observation" in space.spaces:
-        return seen_size(space.spaces["observation"], agent)
-    if what == "Box":
-        return prod(space.shape)
-    if what == "Discrete":
-        return int(space.n)
-    if what == "MultiDiscrete":
-        return int(np.sum(space.nvec))
-    if what == "MultiBinary":
-        return int(np.prod(space.n))
-    raise WorldError(
-        f"got observations of {agent} in {space}; wanted a Box, choices, or a Dict with "
-        "'observation' and 'action_mask': flatten them with a wrapper"
-    )
-
-
-def writer(space: Any, row: Singles, legal: Bools | None) -> Writer:
-    """Returns a function that writes observations in `space` into `row` [size], and masks into
-    `legal` [M]."""
-    what = kind(space)
-    if what == "Dict":
-        inner = writer(space.spaces["observation"], row, None)
-        if legal is None or not masked(space):
-            return lambda seen: inner(seen["observation"])
-
-        def both(seen: Any) -> None:
-            inner(seen["observation"])
-            legal[:] = seen["action_mask"]
-
-        return both
-    if what == "Discrete":
-        return _one_hot(row, np.array([0]) - int(getattr(space, "start", 0)))
-    if what == "MultiDiscrete":
-        ends = np.cumsum(np.ravel(space.nvec))
-        return _one_hot(row, np.concatenate([[0], ends[:-1]]))
-    into = row.reshape(space.shape)
-
-    def numbers(seen: Any) -> None:
-        into[...] = seen
-
-    return numbers
-
-
-def _one_hot(row: Singles, starts: Any) -> Writer:
-    def choices(seen: Any) -> None:
-        row[:] = 0.0
-        row[starts + np.ravel(seen)] = 1.0
-
-    return choices
-
-
-def actions(space: Any, agent: str) -> tuple[Actions, Callable[[Any], Any] | None]:
-    """Returns the actions of an agent, and the conversion of our actions; None: they are the same.
-
-    Raises:
-        WorldError: a space of neither choices nor bounded numbers, or of too many choices.
-    """
-    what = kind(space)
-    if what == "Discrete":
-        start, size = int(getattr(space, "start", 0)), int(space.n)
-        return Actions(size), None if start == 0 else range(start, start + size).__getitem__
-    if what in ("MultiDiscrete", "MultiBinary"):
-        nvec = space.nvec if what == "MultiDiscrete" else np.full(space.shape, 2)
-        size = int(np.prod(nvec))
-        if size > MOST_CHOICES:
-            raise WorldError(
-                f"got actions of {agent} in {space}: {size} combinations; wanted at most "
-                f"{MOST_CHOICES}: split the agent, or leave choices out with a wrapper"
-            )
-        ways = product(*(range(n) for n in np.ravel(nvec).tolist()))
-        table = [np.array(way, dtype=space.dtype).reshape(nvec.shape) for way in ways]
-        return Actions(size), table.__getitem__
-    if what == "Box" and np.isfinite(space.low).all() and np.isfinite(space.high).all():
-        low, high = (tuple(bound.ravel().tolist()) for bound in (space.low, space.high))
-        size, shape, dtype = prod(space.shape), space.shape, space.dtype
-        return Actions(size, low, high), lambda row: row[:size].astype(dtype).reshape(shape)
-    raise WorldError(
-        f"got actions of {agent} in {space}; wanted choices (Discrete, MultiDiscrete, "
-        "MultiBinary) or a Box with finite bounds: wrap the environment"
-    )
+    if speaks is Tuples:
+        spaces, choices = env.observation_space.spaces, env.action_space.spaces
+        keys: tuple[Hashable, ...] = tuple(f"agent_{k}" for k in range(len(choices)))
+    else:
+        keys = tuple(getattr(env, "possible_agents", None) or ())
+        if not keys:
+            raise WorldError(f"got world '{name}' without possible_agents; wanted all their names")
+        spaces = tuple(env.observation_space(key) for key in keys)
+        choices = tuple(env.action_space(key) for key in keys)
+    agents = tuple(map(str, keys))
+    if len(set(agents)) < len(agents):
+        raise WorldError(f"got possible_agents {list(keys)}; wanted different names")
+    observations = tuple(Observations(*pair) for pair in zip(spaces, agents, strict=True))
+    can = [choices_or_numbers(*pair) for pair in zip(choices, agents, strict=True)]
+    numbers = [agent for agent, (does, _) in zip(agents, can, strict=True) if does.continuous]
+    if 0 < len(numbers) < len(agents):
+        others = ", ".join(agent for agent in agents if agent not in numbers)
+        raise WorldError(
+            f"got world '{name}' where {others} choose and {', '.join(numbers)} give numbers; "
+            "wanted all discrete, or all continuous: give the latter a Discrete(n) of n values, or "
+            "the former a Box(-1, 1, ...) whose largest number is the choice, with a wrapper"
+        )
+    inner = getattr(env, "unwrapped", env)
+    limits = [getattr(inner, limit, None) for limit in LIMITS] if speaks.timed else []
+    horizon = next((n for n in limits if isinstance(n, int) and n > 0), None)
+    does, converters = zip(*can, strict=True)
+    return TeamSpec(agents, keys, observations, does, converters, horizon)

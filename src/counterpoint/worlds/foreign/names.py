@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 import traceback
@@ -75,6 +76,8 @@ def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
         UnknownNameError: the package has no such module or attribute.
         WorldError: the object cannot be called.
         SettingError (from the function): the constructor does not take the arguments.
+        MissingPackageError, WorldError (from the function): the constructor needs a package that
+            is not installed, or fails.
     """
     where, _, what = name.partition(":")
     if where in ("lbforaging", "rware"):
@@ -83,13 +86,19 @@ def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
         maker = _attribute(*(("mpe2." + what, "") if where == "mpe2" else (where, what)), name)
 
     def make() -> Any:
-        try:
-            return maker(**arguments)
-        except (TypeError, ValueError, AssertionError) as error:
-            shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "none"
-            raise SettingError(
-                f"got settings {shown} for '{name}', which refuses them: {error}"
-            ) from error
+        with foreign_code(name, "its constructor", "an environment that can be made"):
+            try:
+                return maker(**arguments)
+            except ModuleNotFoundError as error:
+                package = error.name or "a package"
+                raise missing_package(
+                    f"world '{name}'", package, f"pip install {package}"
+                ) from error
+            except (TypeError, ValueError, AssertionError) as error:
+                shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "none"
+                raise SettingError(
+                    f"got settings {shown} for '{name}', which refuses them: {error}"
+                ) from error
 
     return make
 
@@ -102,6 +111,18 @@ def is_foreign(name: str) -> bool:
 def is_import_path(name: str) -> bool:
     """Returns whether a name is that of an object to import, `package.module:Class`."""
     return is_foreign(name) and name.partition(":")[0] not in PACKAGES
+
+
+def search_current_folder(name: str) -> None:
+    """Makes modules of the current folder importable, after all others, if `name` is an import
+    path.
+
+    It is for names that the user has typed. A name in a file may be that of a stranger, whose
+    folder may be the current one.
+    """
+    here = os.getcwd()
+    if is_import_path(name) and here not in sys.path:
+        sys.path.append(here)  # processes that are started later get the same path
 
 
 def import_object(name: str) -> Any:
@@ -139,8 +160,9 @@ def foreign_code(
 def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
     """Returns the constructor at `module:path`; of a module, its `parallel_env` or `env`."""
     target = _resolved(module, path, name)
-    if isinstance(target, ModuleType):
-        target = getattr(target, "parallel_env", None) or getattr(target, "env", None)
+    if isinstance(target, ModuleType) or not callable(target):  # PettingZoo's old versions say so
+        with foreign_code(name, "its import", "a name that its package still has"):
+            target = getattr(target, "parallel_env", None) or getattr(target, "env", None) or target
     if not callable(target):
         raise WorldError(
             f"got world '{name}', which is of type {type(target).__name__}; "
@@ -165,7 +187,9 @@ def _resolved(module: str, path: str, name: str) -> Any:
         else:
             target = None
         if target is None:
-            known = [key for key in vars(importlib.import_module(module)) if key[0] != "_"]
+            there = importlib.import_module(module)
+            inner = [m.name for m in pkgutil.iter_modules(getattr(there, "__path__", []))]
+            known = [key for key in (*vars(there), *inner) if key[0] != "_"]
             raise UnknownNameError(
                 f"got world '{name}', but {module} has no {path}{choices(part, known)}"
             )
@@ -188,7 +212,8 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
     if missing == top:
         here = Path(f"{top}.py").is_file() or Path(top).is_dir()
         hint = (
-            f"{top} stands in the current folder: put PYTHONPATH=. before the command"
+            f"{top} stands in the current folder: put PYTHONPATH=. before the command if it is "
+            "yours"
             if here
             else "is it installed, or in PYTHONPATH?"
         )

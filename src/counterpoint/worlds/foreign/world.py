@@ -16,17 +16,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Ints, NamedArrays, generator_state
+from counterpoint.arrays import Floats, Ints, NamedArrays, generator_state
 from counterpoint.errors import SettingError, StateError, WorldError
 from counterpoint.settings import GivenSettings, from_text
+from counterpoint.worlds.foreign.check import check_environment
 from counterpoint.worlds.foreign.dialects import (
+    LIMITS,
     CopyArrays,
-    EnvironmentDriver,
-    TeamSpec,
-    Tuples,
-    actions,
     dialect,
-    seen_size,
+    state_of,
+    team_of,
 )
 from counterpoint.worlds.foreign.names import construct, foreign_code
 from counterpoint.worlds.sequential.foraging import Foraging
@@ -66,10 +65,6 @@ def known_references(name: str, arguments: GivenSettings) -> References:
     if arguments or name not in _KNOWN:
         return References(None, None, f"{SUM}; random and reference are not known")
     return _KNOWN[name]
-
-
-LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
-"""The names under which environments have their maximum number of steps of an episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +109,9 @@ class ForeignWorld(StepWorld):
         self.rng = np.random.default_rng(seed)
         envs = [make() for _ in range(copies)]
         speaks = dialect(envs[0], name)
-        team = _team(envs[0], name, speaks)
+        team = team_of(envs[0], name, speaks)
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
+        self.seen_parts = tuple(one.parts for one in team.observations)
         self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
         self.roles = tuple(re.sub(r"_?(?<!\d)\d++$", "", agent) or agent for agent in self.agents)
         self.horizon = team.horizon
@@ -126,9 +122,8 @@ class ForeignWorld(StepWorld):
         shape = (copies, len(self.agents))
         self._seen = np.zeros((*shape, max(self.seen_sizes)), dtype=np.float32)
         self._active, self._terminated = np.zeros((2, *shape), dtype=bool)
-        self._legal = np.zeros((*shape, max(a.size for a in self.actions)), dtype=bool)
-        for k, a in enumerate(self.actions):
-            self._legal[:, k, : a.size] = True
+        self._all_legal = team.all_legal()
+        self._legal = np.repeat(self._all_legal[None], copies, axis=0)
         self._players = [
             speaks(env, team, CopyArrays(*rows))
             for env, *rows in zip(
@@ -138,11 +133,13 @@ class ForeignWorld(StepWorld):
         self._continuous = self.actions[0].continuous
         self._log: list[NDArray[Any]] = []
         self._seeds, self._started = np.zeros((2, copies), dtype=np.int64)
-        self._masks = self._stateful = False
-        self.reset()
-        self._masks = any(player.masks or player.informs for player in self._players)
-        self._stateful = self._has_state()
-        self.state_size = self.reset(seed).state.shape[1]
+        self._nothing_legal = np.zeros(len(self.agents), dtype=np.int64)
+        self._masks = any(player.masks for player in self._players)
+        self.state_size, self._state = sum(self.seen_sizes), _JOINED
+        with foreign_code(name, "its first steps"):
+            self._probe_state()
+        self.reset(seed)
+        self._nothing_legal[:] = 0
 
     def reset(self, seed: int | None = None) -> View:
         if seed is not None:
@@ -158,7 +155,7 @@ class ForeignWorld(StepWorld):
         rows = given if self._continuous else given.tolist()
         with foreign_code(self.name, "step"):
             rewards = [player.act(row) for player, row in zip(self._players, rows, strict=True)]
-            own = np.array(rewards, dtype=np.float64).reshape(self._active.shape)
+            own = self._numbers(rewards)
             ended = np.array([player.over for player in self._players])
             last = view = self._view()
             terminated = self._terminated.copy()
@@ -230,56 +227,88 @@ class ForeignWorld(StepWorld):
         for e in copies:
             self._players[e].start(int(self._seeds[e]))
 
+    def omit_state(self) -> None:
+        self.state_size, self._state = 0, _OMITTED
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(
+            f"a mask of {agent} allowed nothing in {count} of its decisions: all its actions were "
+            "taken as legal there"
+            for agent, count in zip(self.agents, self._nothing_legal.tolist(), strict=True)
+            if count
+        )
+
+    def _numbers(self, rewards: list[Any]) -> Floats:
+        """Returns the rewards [E, A] of a step.
+
+        Raises:
+            WorldError: one is not a finite number.
+        """
+        try:
+            own = np.array(rewards, dtype=np.float64)
+        except (TypeError, ValueError):
+            own = np.zeros(0)
+        if own.shape == self._active.shape and np.isfinite(own).all():
+            return own
+        pairs = zip(self._players, rewards, strict=True)
+        return np.array([player.numbers(row) for player, row in pairs])
+
     def _view(self) -> View:
-        seen = self._seen.copy()
-        legal = self._legal.copy() if self._masks else None
-        if self._stateful:
-            state = np.stack([np.ravel(player.env.state()) for player in self._players])
-            return View(seen, state.astype(np.float32), self._active.copy(), legal)
-        return View(seen, self._joined(seen, self._order), self._active.copy(), legal)
+        seen, legal = self._seen.copy(), None
+        self._masks = self._masks or any(player.informs for player in self._players)
+        if self._masks:
+            empty = self._active & ~self._legal.any(axis=-1)
+            if empty.any():
+                self._nothing_legal += empty.sum(axis=0)
+                self._legal[empty] = np.broadcast_to(self._all_legal, self._legal.shape)[empty]
+            legal = self._legal.copy()
+        return View(seen, self._states(seen), self._active.copy(), legal)
+
+    def _states(self, seen: Singles) -> Singles:
+        """Returns [E, Z]."""
+        if self._state == _OMITTED:
+            return np.zeros((self.copies, 0), dtype=np.float32)
+        if self._state == _JOINED:
+            return self._joined(seen, self._order)
+        states = [state_of(player.env) for player in self._players]
+        for state in states:
+            if state is None or state.size != self.state_size:
+                what = "None" if state is None else f"{state.size} numbers"
+                raise WorldError(
+                    f"got a state() of {what} from world '{self.name}', which had "
+                    f"{self.state_size} before; wanted as many in every step, or no state() at "
+                    "all: critic=central then sees all observations"
+                )
+        return np.stack([state for state in states if state is not None])
 
     def _joined(self, seen: Singles, order: Sequence[int]) -> Singles:
         """Returns the observations of agents in this order, one behind the other, [E, Z]."""
         parts = [seen[:, k, : self.seen_sizes[k]] for k in order]
         return np.concatenate(parts, axis=1)
 
-    def _has_state(self) -> bool:
-        """Returns whether environments have a state that is more than all observations together."""
-        rng, view, as_listed = np.random.default_rng(0), self._view(), range(len(self.agents))
-        for _ in range(4):
-            try:
-                state = np.ravel(self._players[0].env.state()).astype(np.float32)
-            except Exception:  # whatever foreign code raises: there is none that works
-                return False
-            if not np.array_equal(state, self._joined(view.seen, as_listed)[0]):
-                return True
-            view = self.step(uniform_actions(self, view, rng)).view
-        return False
+    def _probe_state(self) -> None:
+        """Finds out in a few steps of one copy whether environments have a state that is more than
+        all observations together, and always has the same size."""
+        rng, player, as_listed = np.random.default_rng(0), self._players[0], range(len(self.agents))
+        more, sizes = False, set()
+        player.start(0)
+        for _ in range(5):
+            state = state_of(player.env)
+            if state is None:
+                return
+            sizes.add(state.size)
+            more |= not np.array_equal(state, self._joined(self._seen, as_listed)[0])
+            view = View(self._seen, self._seen[:, 0], self._active, self._legal)
+            given = uniform_actions(self, view, rng)[0]
+            player.act(given if self._continuous else given.tolist())
+            if player.over:
+                break
+        if more and len(sizes) == 1:
+            self.state_size, self._state = sizes.pop(), _STATE
 
 
-def _team(env: Any, name: str, speaks: type[EnvironmentDriver]) -> TeamSpec:
-    """Returns the description that all copies of `env` share."""
-    if speaks is Tuples:
-        spaces, choices = env.observation_space.spaces, env.action_space.spaces
-        agents = tuple(f"agent_{k}" for k in range(len(choices)))
-    else:
-        if not getattr(env, "possible_agents", None):
-            raise WorldError(f"got world '{name}' without possible_agents; wanted all their names")
-        agents = tuple(map(str, env.possible_agents))
-        spaces = tuple(env.observation_space(agent) for agent in env.possible_agents)
-        choices = tuple(env.action_space(agent) for agent in env.possible_agents)
-    sizes = tuple(seen_size(space, agent) for space, agent in zip(spaces, agents, strict=True))
-    can = [actions(space, agent) for space, agent in zip(choices, agents, strict=True)]
-    if len({does.continuous for does, _ in can}) > 1:
-        raise WorldError(
-            f"got world '{name}' where some agents choose and others give numbers; "
-            "wanted all discrete, or all continuous: wrap the environment"
-        )
-    inner = getattr(env, "unwrapped", env)
-    limits = [getattr(inner, limit, None) for limit in LIMITS] if speaks.timed else []
-    horizon = next((n for n in limits if isinstance(n, int) and n > 0), None)
-    whats, converters = zip(*can, strict=True)
-    return TeamSpec(agents, tuple(spaces), sizes, whats, converters, horizon)
+_JOINED, _STATE, _OMITTED = "joined observations", "state()", "omitted"
+"""The sources of `View.state`."""
 
 
 class ForeignEntry(SequentialEntry):
@@ -296,8 +325,15 @@ class ForeignEntry(SequentialEntry):
         super().__init__(name, StepSettings, summary, ForeignWorld.source)
 
     def construct(self, settings: GivenSettings | None, copies: int, seed: int) -> StepWorld:
+        full = self._full(settings)
+        make = construct(self.name, full.arguments)
+        return ForeignWorld(make, name=self.name, settings=full, copies=copies, seed=seed)
+
+    def check(self, settings: GivenSettings | None = None) -> tuple[str, ...]:
+        make = construct(self.name, self._full(settings).arguments)
+        return check_environment(make, self.name)
+
+    def _full(self, settings: GivenSettings | None) -> ForeignSettings:
         given = {key: from_text(value) for key, value in (settings or {}).items()}
         ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
-        full = ForeignSettings(**ours, arguments=given)
-        make = construct(self.name, given)
-        return ForeignWorld(make, name=self.name, settings=full, copies=copies, seed=seed)
+        return ForeignSettings(**ours, arguments=given)

@@ -63,6 +63,24 @@ class Actions(NamedTuple):
         return bool(self.low)
 
 
+class SeenPart(NamedTuple):
+    """A part of an agent's observation: an array, flattened."""
+
+    name: str
+    """Its name, such as `camera.depth`; empty if the observation has one part without a name."""
+    shape: tuple[int, ...]
+    """The shape that it had."""
+    start: int
+    """The place of its first number in the observation."""
+    image: bool = False
+    """Whether it is a picture, [height, width, channels] or [channels, height, width]."""
+
+    @property
+    def described(self) -> str:
+        """Returns name and shape in words, such as `camera.depth 64x64x1`."""
+        return f"{self.name or 'numbers'} {'x'.join(map(str, self.shape))}".strip()
+
+
 @dataclass(frozen=True)
 class View:
     """The observations of the teams before they act. Arrays are the reader's to keep: no step
@@ -73,9 +91,10 @@ class View:
     state: Singles
     """[E, Z] the observation of a centralized critic: the whole state."""
     active: Bools
-    """[E, A] whether the agent decides in this step; actions of the others are ignored."""
+    """[E, A] whether the agent decides in this step; actions of the others are ignored. An agent
+    may leave, join and return while the others play on."""
     legal: Bools | None = None
-    """[E, A, M] whether an action is legal now; None if that never changes. An active agent
+    """[E, A, M] whether an action is legal now; None as long as all always were. An active agent
     has at least one."""
 
 
@@ -90,9 +109,11 @@ class Step:
     own: Floats
     """[E, A] the world's own reward for each agent, in the world's own unit."""
     terminated: Bools
-    """[E, A] whether the agent's episode ended, here or before, for good: nothing it could still be
-    paid. An agent that is cut off while others go on keeps its last observation in `view`, and is
-    inactive and not terminated until the episode ends."""
+    """[E, A] whether the agent's stretch ended, here or before, for good: no decision of its could
+    follow. The flag holds until the episode ends or the agent returns: with the step whose `view`
+    has it active again it is false, and a new stretch begins. What an agent is paid while it is
+    terminated belongs to its last decision. An agent that is cut off while others go on keeps its
+    last observation in `view`, and is inactive and not terminated until the episode ends."""
     ended: Bools
     """[E] whether the episode ended with this step, for good or because its time is over."""
     last: View
@@ -161,6 +182,8 @@ class StepWorld(ABC):
     """[A] role of each agent: agents of one role have the same kind of observations and actions."""
     seen_sizes: tuple[int, ...]
     """[A] the number of values that each agent sees; D is the largest."""
+    seen_parts: tuple[tuple[SeenPart, ...], ...] = ()
+    """[A] the parts of each agent's observation, in order; empty where they are not known."""
     actions: tuple[Actions, ...]
     """[A] the actions of each agent: all discrete, or all continuous."""
     state_size: int
@@ -196,6 +219,14 @@ class StepWorld(ABC):
     @abstractmethod
     def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
         """Continues where `capture` was called, and returns the view there."""
+
+    def omit_state(self) -> None:  # noqa: B027  (most worlds have it at hand)
+        """Leaves `View.state` empty from now on, with Z = 0, if that saves work; it is for callers
+        that do not read it, and called before the first reset."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns sentences about what the world gave that was not as it should be, with counts."""
+        return ()
 
     def close(self) -> None:  # noqa: B027  (most worlds hold nothing)
         """Closes windows, files and processes, if there are any."""
@@ -317,6 +348,8 @@ class SequentialFacts(WorldFacts, frozen=True, kw_only=True):
     actions: list[int]
     """[A] numbers of actions, or of dimensions."""
     continuous: bool
+    features: dict[str, list[str]]
+    """Role to the names and shapes of the parts of its observations, where they are known."""
     components: list[str]
     random: float | None
     reference: float | None
@@ -362,6 +395,10 @@ class SequentialEntry(WorldEntry[StepWorld]):
             observations=world.seen_sizes,
             actions=[a.size for a in world.actions],
             continuous=world.actions[0].continuous,
+            features={
+                role: [part.described for part in parts]
+                for role, parts in zip(world.roles, world.seen_parts or (), strict=False)
+            },
             random=world.references.random,
             reference=world.references.reference,
             scale=world.references.scale,
@@ -390,6 +427,7 @@ class PermutedStepWorld(StepWorld):
         self.agents = tuple(world.agents[k] for k in order)
         self.roles = tuple(world.roles[k] for k in order)
         self.seen_sizes = tuple(world.seen_sizes[k] for k in order)
+        self.seen_parts = tuple(world.seen_parts[k] for k in order) if world.seen_parts else ()
         self.actions = tuple(world.actions[k] for k in order)
         self.python = world.python  # type: ignore[misc]  # as the world that is inside
 
@@ -420,6 +458,13 @@ class PermutedStepWorld(StepWorld):
 
     def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
         return self._view(self.world.restore(arrays, facts))
+
+    def omit_state(self) -> None:
+        self.world.omit_state()
+        self.state_size = self.world.state_size
+
+    def notes(self) -> tuple[str, ...]:
+        return self.world.notes()
 
     def close(self) -> None:
         self.world.close()

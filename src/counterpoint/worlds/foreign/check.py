@@ -1,0 +1,376 @@
+"""`check_environment`: plays a foreign environment for a moment, before a team is trained in it.
+
+Two episodes are played twice, in two environments that are made anew, with the same seeds and
+actions; the second time in the other order, and with NumPy's and Python's global generators
+disturbed. What cannot be learned from is an error. What looks like a mistake, and can be learned
+from, is a doubt: a sentence with the line to change.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Bools
+from counterpoint.worlds.foreign.dialects import (
+    CopyArrays,
+    EnvironmentDriver,
+    Parallel,
+    TeamSpec,
+    Tuples,
+    Turns,
+    dialect,
+    state_of,
+    team_of,
+)
+from counterpoint.worlds.foreign.names import foreign_code
+from counterpoint.worlds.foreign.spaces import MASK, Leaf, kind
+
+SEEDS = (1, 2)
+"""The seeds of the two episodes."""
+MOST_STEPS = 1000
+"""The most steps of an episode here."""
+MOST_SECONDS = 0.25
+"""The time of the processor after which an episode is not played on, the first time."""
+LONG = 100
+"""Steps from which on an episode that did not end is a doubt."""
+MASK_LIKE = ("avail_actions", "available_actions", "legal_actions", "valid_actions", "legal_moves")
+"""Keys of masks in other libraries."""
+
+
+class Doubts:
+    """Sentences about what looks like a mistake, each once, with the number of times."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self.steps = 0
+        """Steps played so far."""
+
+    def add(self, topic: str, text: str) -> None:
+        """Notes a doubt; of one topic the first text is kept."""
+        self._texts.setdefault(topic, text)
+        self._counts[topic] = self._counts.get(topic, 0) + 1
+
+    def sentences(self) -> tuple[str, ...]:
+        """Returns the sentences in the order in which they came."""
+        return tuple(
+            f"{text} ({count} times in {self.steps} steps)" if (count := self._counts[topic]) > 1
+            else text
+            for topic, text in self._texts.items()
+        )  # fmt: skip
+
+
+class Moment(NamedTuple):
+    """What a step of an episode came to: arrays that are the same with the same seed."""
+
+    observations: NDArray[np.float32]
+    rewards: NDArray[np.float64]
+    present: Bools
+    terminated: Bools
+    legal: Bools
+
+
+def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
+    """Returns the doubts about an environment; none if it is as it should be.
+
+    Args:
+        make: makes the environment anew.
+        name: the name of the world, for messages.
+
+    Raises:
+        WorldError: nothing can be learned in it as it is.
+    """
+    doubts = Doubts()
+    with foreign_code(name, "the check before the start (--no-check skips it)"), _chance_kept():
+        first = _Player(make(), name, doubts)
+        courses = {seed: first.episode(seed) for seed in SEEDS}
+        first.conclude()
+        first.env.close()
+        again = _Player(make(), name, Doubts())
+        for seed in reversed(SEEDS):
+            np.random.random()  # noqa: NPY002  (an environment with its own generator does not mind)
+            random.random()
+            course = again.episode(seed, len(courses[seed]) - 1)
+            text = _difference(courses[seed], course, first.team)
+            if text:
+                doubts.add("seed", text)
+                break
+        again.env.close()
+    return doubts.sentences()
+
+
+@contextmanager
+def _chance_kept() -> Iterator[None]:
+    """Leaves the global generators as they were."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+
+
+class _Player:
+    """Plays one environment, and looks at what it gives."""
+
+    def __init__(self, env: Any, name: str, doubts: Doubts) -> None:
+        self.env, self.doubts = env, doubts
+        speaks = dialect(env, name)
+        self.team = team = team_of(env, name, speaks)
+        legal = team.all_legal()
+        a = len(team.agents)
+        seen = np.zeros((a, max(team.sizes)), dtype=np.float32)
+        self.rows = CopyArrays(seen, np.zeros(a, bool), np.zeros(a, bool), legal)
+        self.driver = speaks(_Witness(env, speaks, team, doubts), team, self.rows)
+        self.acted, self.ended, self.longest = np.zeros(a, bool), 0, 0
+        self.sizes: list[int | None] = []
+
+    def episode(self, seed: int, steps: int | None = None) -> list[Moment]:
+        """Returns the course of an episode, as far as it is played.
+
+        Args:
+            seed: of the episode and of the actions.
+            steps: how many to play; None plays until time is up.
+        """
+        rng, driver, begun = np.random.default_rng(seed), self.driver, time.process_time()
+        driver.start(seed)
+        course = [self._moment(np.zeros(len(self.team.agents)))]
+        while not driver.over and driver.time < (MOST_STEPS if steps is None else steps):
+            if steps is None and time.process_time() - begun > MOST_SECONDS:
+                break
+            self.sizes.append(None if (state := state_of(self.env)) is None else state.size)
+            active = self.rows.active.copy()
+            self.acted |= active
+            rewards = np.array(driver.numbers(driver.act(self._actions(rng))))
+            self.doubts.steps += 1
+            course.append(self._moment(rewards))
+            self._look_at_flags(active)
+        self.ended += driver.over
+        self.longest = max(self.longest, driver.time)
+        return course
+
+    def conclude(self) -> None:
+        """Notes the doubts that all episodes together give."""
+        doubts, team = self.doubts, self.team
+        long = self.longest >= LONG and (team.horizon is None or team.horizon < self.longest)
+        if long and not self.ended:
+            limit = f" (it has {team.horizon} as its limit)" if team.horizon else ""
+            doubts.add(
+                "endless",
+                f"no episode ended within {self.longest} steps{limit}: if none ends in training, "
+                "it has no return and no result; let step return truncations that are True for "
+                "every agent after a number of steps, and call that number max_cycles",
+            )
+        self._look_at_mask_keys()
+        never = [agent for agent, did in zip(team.agents, self.acted, strict=True) if not did]
+        if never:
+            doubts.add(
+                "never",
+                f"{', '.join(never)} never decided in {doubts.steps} steps, so that nothing can be "
+                "learned for them; is agents right after reset?",
+            )
+        known = {size for size in self.sizes if size is not None}
+        if len(known) > 1 or (known and None in self.sizes):
+            doubts.add(
+                "state",
+                f"state() gives {' or '.join(map(str, sorted(known)))} numbers"
+                f"{', or none,' if None in self.sizes else ''} in one episode: critic=central sees "
+                "all observations instead; let it return as many in every step",
+            )
+        for key, one in zip(team.keys, team.observations, strict=True):
+            if not isinstance(self.driver, Tuples) and self.env.observation_space(key) != one.space:
+                doubts.add(
+                    "space",
+                    f"observation_space({one.agent!r}) is another than before the first episode: "
+                    "the first is used; make the spaces in __init__",
+                )
+
+    def _look_at_mask_keys(self) -> None:
+        """Notes keys that look like masks, and masks of several choices."""
+        given = self.driver.masks or self.driver.informs
+        for k, (one, can) in enumerate(zip(self.team.observations, self.team.actions, strict=True)):
+            for leaf in one.leaves:
+                if leaf.keys and leaf.keys[-1] in MASK_LIKE and leaf.size == can.size:
+                    self.doubts.add(
+                        f"like {leaf.name}",
+                        f"'{leaf.name}' looks like a mask of legal actions, and is read as "
+                        f"numbers; call it '{MASK}' if it is one",
+                    )
+            if given and not isinstance(self.driver, Tuples):
+                space = self.env.action_space(self.team.keys[k])
+                if kind(space) not in ("Discrete", "Box"):
+                    self.doubts.add(
+                        "combinations",
+                        f"a mask of actions in {space} is read as one entry for each of "
+                        f"{can.size} combinations, of which the last choice changes first",
+                    )
+
+    def _actions(self, rng: np.random.Generator) -> Any:
+        """Returns random legal actions, as a driver takes them."""
+        can = self.team.actions
+        if can[0].continuous:
+            size = max(one.size for one in can)
+            return np.array(
+                [np.resize(rng.uniform(one.low, one.high), size) for one in can], dtype=np.float64
+            )
+        legal = self.rows.legal
+        return [
+            int(rng.choice(np.flatnonzero(legal[k] if legal[k].any() else self.driver.has_all[k])))
+            for k in range(len(can))
+        ]
+
+    def _moment(self, rewards: NDArray[np.float64]) -> Moment:
+        seen, active, terminated, legal = self.rows
+        agents, empty = self.team.agents, active & ~legal.any(axis=-1)
+        for k in np.flatnonzero(empty):
+            self.doubts.add(
+                f"empty {agents[k]}",
+                f"the mask of {agents[k]} allows nothing in step {self.driver.time}, where it is "
+                "to act: all its actions are taken as legal there; allow at least one",
+            )
+        finite = np.isfinite(seen).all(axis=-1)
+        for k in np.flatnonzero(~finite):
+            self.driver.refuse("numbers that are not finite", {agents[k]}, "finite observations")
+        return Moment(seen.copy(), rewards, active.copy(), terminated.copy(), legal.copy())
+
+    def _look_at_flags(self, active: Bools) -> None:
+        """Notes agents that left a parallel environment without a flag."""
+        if not isinstance(self.driver, Parallel):
+            return
+        left = active & ~self.rows.active & ~self.rows.terminated & ~self.driver.cut
+        if self.driver.over:
+            then = "its episode counts as cut off"
+        else:
+            then = "it counts as one that waits until it is back"
+        for k in np.flatnonzero(left):
+            agent = self.team.agents[k]
+            self.doubts.add(
+                f"left {agent}",
+                f"{agent} left agents in step {self.driver.time} with neither terminations nor "
+                f"truncations: {then}; if it has died, set terminations[{agent!r}] = True in its "
+                "last step",
+            )
+
+
+class _Witness:
+    """An environment, with a look at the raw observations and actions that pass."""
+
+    def __init__(
+        self, env: Any, speaks: type[EnvironmentDriver], team: TeamSpec, doubts: Doubts
+    ) -> None:
+        self._env, self._team, self._doubts = env, team, doubts
+        self._speaks, self._informed = speaks, set[Any]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def reset(self, seed: int) -> Any:
+        self._informed.clear()
+        answer = self._env.reset(seed=seed)
+        if self._speaks is not Turns and isinstance(answer, tuple):
+            self._look(answer[0], answer[-1])
+        return answer
+
+    def step(self, actions: Any) -> Any:
+        answer = self._env.step(actions)
+        if self._speaks is not Turns and isinstance(answer, tuple):
+            self._look(answer[0], answer[-1])
+        return answer
+
+    def observe(self, key: Any) -> Any:
+        seen = self._env.observe(key)
+        self._look({key: seen}, {})
+        return seen
+
+    def _look(self, seen: Any, infos: Any) -> None:
+        if self._speaks is Tuples:
+            seen = dict(zip(self._team.keys, seen, strict=False))
+            if isinstance(infos, Mapping) and MASK in infos:
+                self._doubts.add(
+                    "tuples", f"infos have an {MASK}, which is not read in environments of tuples"
+                )
+        if not isinstance(seen, Mapping):
+            return
+        for key, one in zip(self._team.keys, self._team.observations, strict=True):
+            if key not in seen:
+                continue
+            for leaf in one.leaves:
+                self._look_at_part(leaf, seen[key], one.agent)
+        if self._speaks is not Tuples and isinstance(infos, Mapping):
+            self._look_at_masks(infos)
+
+    def _look_at_part(self, leaf: Leaf, seen: Any, agent: str) -> None:
+        """Notes numbers of another shape or kind than the space says, or outside of it."""
+        try:
+            given = np.asarray(leaf.of(seen))
+        except (KeyError, IndexError, TypeError):
+            return  # the driver refuses it
+        where = f"{agent}'s observation" + (f" '{leaf.name}'" if leaf.keys else "")
+        if kind(leaf.space) != "Box" or given.size != leaf.size or given.dtype.kind not in "biuf":
+            return
+        space, topic = leaf.space, f"{leaf.name} of {agent}"
+        if given.shape != tuple(space.shape):
+            self._doubts.add(
+                f"shape {topic}",
+                f"{where} has shape {given.shape}, its space {tuple(space.shape)}: it is read row "
+                "by row; give both the same shape",
+            )
+            given = given.reshape(space.shape)
+        if given.dtype.kind == "f" and np.dtype(space.dtype).kind in "iu":
+            self._doubts.add(
+                f"dtype {topic}",
+                f"{where} is {given.dtype}, its space {space.dtype}: integers are scaled by their "
+                "bounds, and so are these; give both the same dtype",
+            )
+        outside = (given < space.low) | (given > space.high)
+        if outside.any():
+            at = np.unravel_index(int(outside.argmax()), given.shape)
+            number, low, high = (float(x[at]) for x in (given, space.low, space.high))
+            self._doubts.add(
+                f"bounds {topic}",
+                f"{where} leaves its space: {number:.6g} is not within {low:.6g} and "
+                f"{high:.6g}; nothing is clipped: widen the bounds in observation_space",
+            )
+
+    def _look_at_masks(self, infos: Mapping[Any, Any]) -> None:
+        """Notes agents whose infos had a mask before, and have none now."""
+        for key, info in infos.items():
+            if info and MASK in info:
+                self._informed.add(key)
+            elif key in self._informed and key in self._env.agents:
+                self._doubts.add(
+                    f"mask {key}",
+                    f"the infos of {key} have no {MASK}, which they had before: all its actions "
+                    "are taken as legal; give one in every step",
+                )
+
+
+def _difference(one: list[Moment], two: list[Moment], team: TeamSpec) -> str:
+    """Returns a sentence about the first difference of two courses, empty if there is none."""
+    cure = (
+        "runs can be neither repeated nor resumed; in reset(self, seed=None, options=None) set "
+        "self.rng = np.random.default_rng(seed), and draw all chance from it, never from "
+        "np.random.* or random.*"
+    )
+    for step, (a, b) in enumerate(zip(one, two, strict=False)):
+        for field in Moment._fields:
+            x, y = getattr(a, field), getattr(b, field)
+            if not np.array_equal(x, y):
+                k = int(np.argwhere(x != y)[0][0])
+                what = {"present": "taking part", "legal": "legal actions"}.get(field, field)
+                when = f"in step {step}" if step else "after reset"
+                return (
+                    f"with the same seed and the same actions, {what} of {team.agents[k]} differed "
+                    f"{when}: {cure}"
+                )
+    if len(one) != len(two):
+        lengths = f"{len(one) - 1} and {len(two) - 1}"
+        return f"with the same seed and actions, episodes had {lengths} steps: {cure}"
+    return ""
