@@ -24,8 +24,13 @@ UPDATES = 12
 
 PLANS = {
     "plain": ("spread", "happo_per_agent", {}, {}),
-    "gru": ("foraging", "mappo_pooled", {}, {"memory": "gru", "critic": "central"}),
-    "counterfactual": ("speaker_listener", "counterfactual", {}, {}),
+    "gru": (
+        "foraging",
+        "mappo_pooled",
+        {},
+        {"memory": "gru", "critic": "central", "observations": "normalized"},
+    ),
+    "counterfactual": ("speaker_listener", "counterfactual", {}, {"observations": "normalized"}),
     "running": ("foraging", "group_reward_decoupled", {"size": 5}, {"parameters": "per_role"}),
     "separate": ("spread", "agent_mean", {"stakes": "agent_0:9"}, {"parameters": "separate"}),
     "continuous": ("speaker_listener", "marshal_style", {"continuous": True}, {"anneal": True}),

@@ -159,6 +159,10 @@ class Trainer(ABC):
         """Writes the artifacts of a trained team that other tools can use into its run directory,
         if it has any."""
 
+    def notes(self) -> tuple[str, ...]:
+        """Returns sentences about what a user of the trained team should know."""
+        return ()
+
     def close(self) -> None:  # noqa: B027
         """Releases what the team holds, if anything."""
 
@@ -265,6 +269,7 @@ def train_to_end(
     )
     if run is not None and trained.finished:
         team.save_artifacts(run)
+        run.notes = (*run.notes, *team.notes())
     team.close()
     if run is not None and trained.finished:
         if mean is None:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from counterpoint.train.ppo.scaling import InputScale, scales_of
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import StepWorld
 
@@ -92,10 +93,11 @@ class Actor(nn.Module):
         group: ParameterSet,
         settings: PolicySettings,
         generator: torch.Generator,
+        scale: InputScale | None = None,
     ) -> None:
         super().__init__()
         kinds = [world.actions[k] for k in group.members]
-        self.inputs = Inputs(len(kinds), settings.identity)
+        self.inputs = Inputs(group, settings.identity, scale)
         self.continuous = world.actions[0].continuous
         most = max(kind.size for kind in world.actions)
         size = max(world.seen_sizes) + self.inputs.extra
@@ -162,14 +164,21 @@ class Actor(nn.Module):
 
 
 class Inputs:
-    """The inputs of a set's networks: observations, and which agent of the set it is."""
+    """The inputs of a set's networks: observations, perhaps normalized, and which agent of the set
+    it is."""
 
-    def __init__(self, members: int, identity: bool) -> None:
+    def __init__(
+        self, group: ParameterSet, identity: bool, scale: InputScale | None = None
+    ) -> None:
+        members = len(group.members)
+        self.rows, self.scale = group.rows, scale
         self.extra = members if identity and members > 1 else 0
         self.eye = torch.eye(members) if self.extra else None
 
     def __call__(self, seen: Tensor) -> Tensor:
         """Returns [A, N, L, D + extra] of `seen` [A, N, L, D]."""
+        if self.scale is not None:
+            seen = self.scale.apply(seen, self.rows)
         if self.eye is None:
             return seen
         who = self.eye[:, None, None].expand(*seen.shape[:-1], -1)
@@ -199,6 +208,9 @@ class TeamNetworks(nn.Module):
         super().__init__()
         self.sets = sets_of(world, settings)
         self.actors, self.critics, self.answers = (nn.ModuleList() for _ in range(3))
+        central = settings.critic == "central"
+        self.scales = scales_of(world, settings, state=central or options)
+        seen, state = self.scales.seen, self.scales.state
         sizes = {"own": max(world.seen_sizes), "central": world.state_size}
         most = max(kind.size for kind in world.actions)
         action_inputs = world.state_size + len(world.agents) * most
@@ -206,10 +218,12 @@ class TeamNetworks(nn.Module):
             entropy = np.random.SeedSequence([seed, *group.name.encode()])
             number = int(entropy.generate_state(1, np.uint64)[0] >> 1)
             chance = torch.Generator().manual_seed(number)
-            self.actors.append(Actor(world, group, settings, chance))
-            self.critics.append(Critic(group, settings, sizes[settings.critic], outputs, chance))
+            self.actors.append(Actor(world, group, settings, chance, seen))
+            valued = sizes[settings.critic], state if central else seen
+            self.critics.append(Critic(group, settings, *valued, outputs, chance))
             if options:  # all 0 at first: differences of chance would be scaled up and followed
-                self.answers.append(Critic(group, settings, action_inputs, most, chance, gain=0.0))
+                asked = action_inputs, state
+                self.answers.append(Critic(group, settings, *asked, most, chance, gain=0.0))
 
     def networks(self) -> Sequence[nn.Module]:
         """Returns each network whose gradient is clipped on its own."""
@@ -306,6 +320,7 @@ class Critic(Network):
         group: the set.
         settings: how networks are built.
         inputs: D, how many numbers a critic sees.
+        scale: how they are normalized; None: they are not.
         outputs: how many it predicts.
         generator: chance of the initial weights.
         gain: scale of the head's initial weights.
@@ -316,11 +331,12 @@ class Critic(Network):
         group: ParameterSet,
         settings: PolicySettings,
         inputs: int,
+        scale: InputScale | None,
         outputs: int,
         generator: torch.Generator,
         gain: float = 1.0,
     ) -> None:
-        of_set = Inputs(len(group.members), settings.identity)
+        of_set = Inputs(group, settings.identity, scale)
         super().__init__(inputs + of_set.extra, outputs, settings, gain, generator)
         self.inputs = of_set
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
+from counterpoint.train.ppo.scaling import BOUND, normalized_numbers
 from counterpoint.train.ppo.settings import (
+    BEFORE,
     BUDGET,
     MEASUREMENTS,
     PYTHON_BUDGET,
@@ -62,6 +65,12 @@ class TrainPlan(TrainConfig):
         object.__setattr__(self, "policy", filled)
         super().__post_init__()
 
+    @classmethod
+    def from_config(cls, config: Settings) -> Self:
+        if isinstance(policy := config.get("policy"), dict):
+            config = {**config, "policy": {**BEFORE, **policy}}
+        return super().from_config(config)
+
     @property
     def batch_steps(self) -> int:
         """Steps of one batch, all copies together."""
@@ -77,6 +86,8 @@ class TrainPlan(TrainConfig):
         made = make_with_hints(entry, own)
         made.close()
         policy = policy.filled(python=made.python)
+        if not normalized_numbers(made, policy.observations).any():
+            policy = replace(policy, observations="raw")
         if budget is None:
             budget = PYTHON_BUDGET if made.python else BUDGET
         if budget < 1:
@@ -180,6 +191,12 @@ class PolicyTrainer(Trainer):
         kept = [values for several in by_copy for values in several[:each]]
         by_agent = np.array(kept).reshape(len(kept), len(world.agents))
         return by_agent.sum(axis=-1), by_agent
+
+    def notes(self) -> tuple[str, ...]:
+        clipped = self.learner.team.scales.clipped
+        if not clipped:
+            return ()
+        return (f"{clipped:,} numbers that agents saw were clipped at {BOUND:g} deviations",)
 
     def close(self) -> None:
         """Closes the worlds."""

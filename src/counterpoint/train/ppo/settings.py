@@ -53,6 +53,9 @@ class PolicySettings:
     memory: Literal["none", "gru"] = "none"
     """Whether policies and critics have memory: `gru` adds a recurrent cell after the last
     layer."""
+    observations: Literal["auto", "normalized", "raw"] = "auto"
+    """Whether networks see numbers in units of their running mean and deviation: those without
+    bounds within [-10, 10] (`auto`), all but choices (`normalized`), or none (`raw`)."""
     hidden: int = 64
     """Units of each hidden layer."""
     layers: int = 2
@@ -133,6 +136,8 @@ class PolicySettings:
         return self.copies if self.memory == "gru" else self.copies * self.steps
 
 
+BEFORE: Settings = {"observations": "raw"}
+"""The values of settings in runs that began before there was such a setting."""
 POLICY = tuple(spec.name for spec in fields(PolicySettings))
 
 

@@ -28,6 +28,7 @@ from counterpoint.worlds.foreign.dialects import (
     dialect,
     seen_size,
 )
+from counterpoint.worlds.foreign.extents import extents
 from counterpoint.worlds.foreign.names import construct, foreign_code
 from counterpoint.worlds.sequential.foraging import Foraging
 from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
@@ -116,6 +117,9 @@ class ForeignWorld(StepWorld):
         speaks = dialect(envs[0], name)
         team = _team(envs[0], name, speaks)
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
+        self.extents = np.zeros((len(self.agents), max(team.sizes)), dtype=np.int8)
+        for k, (space, size) in enumerate(zip(team.spaces, team.sizes, strict=True)):
+            self.extents[k, :size] = extents(space, size)
         self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
         self.roles = tuple(re.sub(r"_?(?<!\d)\d++$", "", agent) or agent for agent in self.agents)
         self.horizon = team.horizon

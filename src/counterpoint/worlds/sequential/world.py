@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 
@@ -61,6 +62,17 @@ class Actions(NamedTuple):
     def continuous(self) -> bool:
         """Returns whether an action is numbers rather than a choice."""
         return bool(self.low)
+
+
+class Extent(IntEnum):
+    """How large a number that an agent sees can be."""
+
+    CHOICE = 0
+    """0 or 1: a part of a one-hot vector or of a mask."""
+    NARROW = 1
+    """Within [-10, 10]."""
+    WIDE = 2
+    """Without bounds, or with wider ones."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +173,8 @@ class StepWorld(ABC):
     """[A] role of each agent: agents of one role have the same kind of observations and actions."""
     seen_sizes: tuple[int, ...]
     """[A] the number of values that each agent sees; D is the largest."""
+    extents: NDArray[np.int8] | None = None
+    """[A, D] the `Extent` of each number that agents see; None: all are narrow."""
     actions: tuple[Actions, ...]
     """[A] the actions of each agent: all discrete, or all continuous."""
     state_size: int
@@ -390,6 +404,7 @@ class PermutedStepWorld(StepWorld):
         self.agents = tuple(world.agents[k] for k in order)
         self.roles = tuple(world.roles[k] for k in order)
         self.seen_sizes = tuple(world.seen_sizes[k] for k in order)
+        self.extents = None if world.extents is None else world.extents[self.order]
         self.actions = tuple(world.actions[k] for k in order)
         self.python = world.python  # type: ignore[misc]  # as the world that is inside
 
