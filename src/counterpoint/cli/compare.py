@@ -116,6 +116,8 @@ def watched(
             return compare(
                 plan, workers=workers, on_progress=report, executor=executor, backend=backend
             )
+    for note in backend.notes:
+        say(f"counterpoint: {note}")
     say_batch(backend.budget, backend.batch_steps, backend.axis)
     seeds = len(backend.seeds)
     shown = ComparisonDisplay(plan.world, backend.schemes, seeds, backend.budget, backend.axis)

@@ -81,6 +81,8 @@ class Train:
             given=split_pairs(self.set, "--set"),
             model=self.policy,
         )
+        for note in plan.notes:
+            say(f"counterpoint: {note}")
         say_batch(plan.budget, plan.batch_steps, plan.axis)
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = TrainingDisplay(f"{self.scheme} on {self.world}", plan.budget, plan.axis)

@@ -57,6 +57,8 @@ class TrainConfig(ABC):
     """Settings of the world, by name."""
     episodes: int = field(default=100, kw_only=True)
     """Fresh episodes in which the trained team is evaluated."""
+    notes: tuple[str, ...] = field(default=(), kw_only=True, compare=False)
+    """Sentences about defaults that were changed to fit; run.json has the changed values alone."""
 
     def __post_init__(self) -> None:
         for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):

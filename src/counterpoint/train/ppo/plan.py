@@ -15,9 +15,11 @@ from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.memory import available_memory
 from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner
+from counterpoint.train.ppo.memory import fitted, require_memory
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.scaling import BOUND, normalized_numbers
@@ -96,8 +98,8 @@ class TrainPlan(TrainConfig):
             # A small budget is measured more often: the first verdict comes with the tenth time.
             often = max(1, -(-budget // (policy.copies * policy.steps)) // MEASUREMENTS)
             policy = replace(policy, diagnose_every=min(policy.diagnose_every, often))
-        Crediting.of(scheme, made, policy)
-        return cls(world, scheme, budget=budget, world_settings=own, policy=policy)
+        policy, notes = fitted(made, policy, Crediting.of(scheme, made, policy), given)
+        return cls(world, scheme, budget=budget, world_settings=own, policy=policy, notes=notes)
 
     def make_world(self, stream: int, copies: int) -> StepWorld:
         """Returns copies of the world, agents by name, with another seed for each `stream`."""
@@ -108,6 +110,8 @@ class TrainPlan(TrainConfig):
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""
         world = self.make_world(0, self.policy.copies)
+        crediting = Crediting.of(self.scheme, world, self.policy)
+        require_memory(world, self.policy, crediting, available_memory())
         return Learner(world, self.scheme, self.policy, self.seed, self.budget)
 
     def trainer(self) -> PolicyTrainer:

@@ -56,7 +56,7 @@ class InputScale:
             each[own][:, None, None] for each in (self.offset, self.factor, self.limit)
         )
         size = offset.shape[-1]
-        scaled = torch.clamp((x[..., :size] - offset) * factor, -limit, limit)
+        scaled = (x[..., :size] - offset).mul_(factor).clamp_(-limit, limit)
         return scaled if size == x.shape[-1] else torch.cat([scaled, x[..., size:]], dim=-1)
 
     def update(self, values: Singles, counted: Bools) -> None:
