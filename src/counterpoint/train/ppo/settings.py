@@ -99,6 +99,9 @@ class PolicySettings:
     components for schemes that normalize them first, the advantage estimate for all others."""
     diagnose_every: int = 5
     """Updates between measurements of each agent's gradient; 0 never measures."""
+    evaluate_every: int = 0
+    """Updates between evaluations with greedy actions; 0 never evaluates. A plan that is made by
+    name takes as many as make evaluations cost 3% of the time at most."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -106,6 +109,7 @@ class PolicySettings:
             ("epochs", 0, 1000), ("minibatches", 0, 4096), ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0),
             ("gae", 0.0, 1.0), ("clip", 0.0, 1e6), ("entropy", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
+            ("evaluate_every", 0, 1_000_000),
         ):  # fmt: skip
             require(name, getattr(self, name), low, high)
         if self.max_norm == 0:
