@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from math import prod
 
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.memory import available_memory
+from counterpoint.train.ppo.images import image_of, sizes_of
 from counterpoint.train.ppo.learner import Crediting
 from counterpoint.train.ppo.probe import MICRO_BATCHES
 from counterpoint.train.ppo.settings import PolicySettings
@@ -65,9 +67,16 @@ def memory_need(world: StepWorld, settings: PolicySettings, crediting: Crediting
     if crediting.counterfactual:
         learned += 3 * SINGLE * rows * (z + a * m)
     wide = (settings.layers + (7 if settings.memory == "gru" else 1)) * settings.hidden
+    patches = 0
+    if image := image_of(world, range(a), settings):
+        layers = sizes_of(image)
+        patches = sum((9 * before + 2 * after) * h * v for before, after, h, v in layers)
+        _, out, height, width = layers[-1]
+        more = out * height * width - prod(image.shape)
+        inputs, critic = inputs + more, critic + (0 if settings.critic == "central" else more)
     # The critics value all steps at once; a minibatch keeps activations for two networks.
-    valued = SINGLE * rows * (critic + 2 * settings.hidden)
-    part = SINGLE * rows * (inputs + critic + 6 * wide) // settings.minibatches
+    valued = SINGLE * rows * (critic + 2 * settings.hidden + patches)
+    part = SINGLE * rows * (inputs + critic + 6 * wide + 3 * patches) // settings.minibatches
     sizes = [settings.hidden] * settings.layers
     actor, valuer = (
         sum((x + 1) * y for x, y in pairwise([first, *sizes, last]))
@@ -79,7 +88,7 @@ def memory_need(world: StepWorld, settings: PolicySettings, crediting: Crediting
         # [2, M, A, D] of all sets together, and of one set while it is taken.
         gradients = 2 * MICRO_BATCHES * a * actor
         gradients = gradients * sets * DOUBLE + gradients // sets * (DOUBLE + SINGLE)
-        kept = SINGLE * rows * (3 * inputs + 5 * wide)
+        kept = SINGLE * rows * (3 * inputs + 5 * wide + 3 * patches)
         # They are taken before the first minibatch, which then has their memory.
         measurements = max(0, gradients + kept - max(valued, part))
     batch = played + learned + max(valued, part)

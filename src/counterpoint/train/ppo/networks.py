@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from counterpoint.train.ppo.images import ImageLayers, image_of
 from counterpoint.train.ppo.scaling import InputScale, scales_of
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.worlds.sequential.world import StepWorld
+from counterpoint.worlds.sequential.world import SeenPart, StepWorld
 
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
@@ -101,7 +102,8 @@ class Actor(nn.Module):
         self.continuous = world.actions[0].continuous
         most = max(kind.size for kind in world.actions)
         size = max(world.seen_sizes) + self.inputs.extra
-        self.network = Network(size, most, settings, 0.01, generator)
+        image = image_of(world, group.members, settings)
+        self.network = Network(size, most, settings, 0.01, generator, image)
         own = torch.arange(most) < torch.tensor([kind.size for kind in kinds])[:, None]
         self.register_buffer("own", own)
         self.differ = not bool(own.all())
@@ -219,10 +221,11 @@ class TeamNetworks(nn.Module):
             number = int(entropy.generate_state(1, np.uint64)[0] >> 1)
             chance = torch.Generator().manual_seed(number)
             self.actors.append(Actor(world, group, settings, chance, seen))
-            valued = sizes[settings.critic], state if central else seen
+            image = None if central else image_of(world, group.members, settings)
+            valued = sizes[settings.critic], state if central else seen, image
             self.critics.append(Critic(group, settings, *valued, outputs, chance))
             if options:  # all 0 at first: differences of chance would be scaled up and followed
-                asked = action_inputs, state
+                asked = action_inputs, state, None
                 self.answers.append(Critic(group, settings, *asked, most, chance, gain=0.0))
 
     def networks(self) -> Sequence[nn.Module]:
@@ -267,6 +270,7 @@ class Network(nn.Module):
         settings: width, depth, activation, memory.
         gain: scale of the head's initial weights.
         generator: chance of the initial weights (orthogonal).
+        image: the picture among the inputs, which convolutions see first; None: there is none.
     """
 
     def __init__(
@@ -276,10 +280,19 @@ class Network(nn.Module):
         settings: PolicySettings,
         gain: float,
         generator: torch.Generator,
+        image: SeenPart | None = None,
     ) -> None:
         super().__init__()
-        sizes = [inputs] + [settings.hidden] * settings.layers
         self.activation = settings.activation
+        self.image: ImageLayers | None = None
+        if image is not None:
+            self.image = ImageLayers(
+                image,
+                lambda size, after: _linear(size, after, math.sqrt(2), generator),
+                lambda x: activated(x, settings.activation),
+            )
+            inputs += self.image.more
+        sizes = [inputs] + [settings.hidden] * settings.layers
         self.layers = nn.ModuleList(
             _linear(size, after, math.sqrt(2), generator) for size, after in pairwise(sizes)
         )
@@ -300,7 +313,7 @@ class Network(nn.Module):
         Returns:
             [A, N, L, outputs], and [A, N, L, H] or None.
         """
-        z = x
+        z = x if self.image is None else self.image(x)
         for layer in self.layers:
             z = activated(layer(z), self.activation)
         if self.cell is None or hidden is None or keep is None:
@@ -321,6 +334,7 @@ class Critic(Network):
         settings: how networks are built.
         inputs: D, how many numbers a critic sees.
         scale: how they are normalized; None: they are not.
+        image: the picture among them; None: there is none.
         outputs: how many it predicts.
         generator: chance of the initial weights.
         gain: scale of the head's initial weights.
@@ -332,12 +346,13 @@ class Critic(Network):
         settings: PolicySettings,
         inputs: int,
         scale: InputScale | None,
+        image: SeenPart | None,
         outputs: int,
         generator: torch.Generator,
         gain: float = 1.0,
     ) -> None:
         of_set = Inputs(group, settings.identity, scale)
-        super().__init__(inputs + of_set.extra, outputs, settings, gain, generator)
+        super().__init__(inputs + of_set.extra, outputs, settings, gain, generator, image)
         self.inputs = of_set
 
 

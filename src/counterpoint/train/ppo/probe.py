@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 
 import numpy as np
 import torch
@@ -241,11 +242,11 @@ def _of_set(policy: Actor, batch: SetBatch, copies: int) -> tuple[Floats, Floats
 
 
 def _split(x: Tensor, each: int, copies: int) -> Tensor:
-    """Returns [A, N, (L,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, then the
-    next ones; the rest is left out."""
+    """Returns [A, N, (L, P,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, then
+    the next ones; the rest is left out. P are the patches of a picture."""
     a, n, *length, size = x.shape
     by_copy = x.detach().reshape(a, n // copies, copies, -1, size).transpose(1, 2).flatten(1, 2)
-    rows = each * (length[0] if length else 1)
+    rows = each * prod(length)
     return by_copy[:, : each * MICRO_BATCHES].reshape(a, MICRO_BATCHES, rows, size)
 
 

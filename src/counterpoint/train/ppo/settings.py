@@ -56,6 +56,9 @@ class PolicySettings:
     observations: Literal["auto", "normalized", "raw"] = "auto"
     """Whether networks see numbers in units of their running mean and deviation: those without
     bounds within [-10, 10] (`auto`), all but choices (`normalized`), or none (`raw`)."""
+    images: Literal["auto", "flat"] = "auto"
+    """Whether convolutions see a picture first that is a part of the observation (`auto`), or
+    layers see its plain numbers (`flat`)."""
     hidden: int = 64
     """Units of each hidden layer."""
     layers: int = 2
@@ -140,7 +143,7 @@ class PolicySettings:
         return self.copies if self.memory == "gru" else self.copies * self.steps
 
 
-BEFORE: Settings = {"observations": "raw"}
+BEFORE: Settings = {"observations": "raw", "images": "flat"}
 """The values of settings in runs that began before there was such a setting."""
 POLICY = tuple(spec.name for spec in fields(PolicySettings))
 

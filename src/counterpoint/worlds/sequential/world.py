@@ -64,6 +64,19 @@ class Actions(NamedTuple):
         return bool(self.low)
 
 
+class SeenPart(NamedTuple):
+    """A part of an agent's observation: an array, flattened."""
+
+    name: str
+    """Its name, such as `camera.depth`; empty if the observation has one part without a name."""
+    shape: tuple[int, ...]
+    """The shape that it had."""
+    start: int
+    """The place of its first number in the observation."""
+    image: bool = False
+    """Whether it is a picture, [height, width, channels] or [channels, height, width]."""
+
+
 class Extent(IntEnum):
     """How large a number that an agent sees can be."""
 
@@ -173,6 +186,8 @@ class StepWorld(ABC):
     """[A] role of each agent: agents of one role have the same kind of observations and actions."""
     seen_sizes: tuple[int, ...]
     """[A] the number of values that each agent sees; D is the largest."""
+    seen_parts: tuple[tuple[SeenPart, ...], ...] = ()
+    """[A] the parts of each agent's observation, in order; empty where they are not known."""
     extents: NDArray[np.int8] | None = None
     """[A, D] the `Extent` of each number that agents see; None: all are narrow."""
     actions: tuple[Actions, ...]
@@ -404,6 +419,7 @@ class PermutedStepWorld(StepWorld):
         self.agents = tuple(world.agents[k] for k in order)
         self.roles = tuple(world.roles[k] for k in order)
         self.seen_sizes = tuple(world.seen_sizes[k] for k in order)
+        self.seen_parts = tuple(world.seen_parts[k] for k in order) if world.seen_parts else ()
         self.extents = None if world.extents is None else world.extents[self.order]
         self.actions = tuple(world.actions[k] for k in order)
         self.python = world.python  # type: ignore[misc]  # as the world that is inside
