@@ -8,12 +8,15 @@ import torch
 from bit_worlds import NamesTheShape, NamesTheSmallBit
 from step_worlds import small
 
-from counterpoint.train.ppo.images import ImageLayers, channels_first, image_of, layout, sizes_of
+from counterpoint.errors import SettingError
+from counterpoint.train.ppo.images import ImageLayers, image_of, layout, sizes_of
 from counterpoint.train.ppo.improve import split_by_set
 from counterpoint.train.ppo.learner import Learner
 from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
 from counterpoint.train.ppo.probe import both_gradients
+from counterpoint.train.ppo.settings import prepared
+from counterpoint.worlds.sequential.pictures import channels_first
 from counterpoint.worlds.sequential.world import PermutedStepWorld, SeenPart
 
 CAMERA = SeenPart("camera", (8, 8, 3), 0, image=True)
@@ -109,6 +112,13 @@ def test_old_configurations_mean_plain_numbers():
     assert config["policy"]["images"] == "auto"
     del config["policy"]["images"]
     assert TrainPlan.from_config(config).policy.images == "flat"
+
+
+@pytest.mark.parametrize("given", [{"frames": 4}, {"grayscale": True}])
+def test_pictures_are_prepared_only_where_there_are_some(given):
+    with pytest.raises(SettingError, match="see no picture"):
+        TrainPlan.of("spread", "none", 100, given, None)
+    assert prepared(NamesTheShape(), small(**given)).seen_sizes != NamesTheShape().seen_sizes
 
 
 def correct(images, steps, seed=0):

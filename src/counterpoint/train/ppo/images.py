@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.pictures import channels_first
 from counterpoint.worlds.sequential.world import SeenPart, StepWorld
 
 LinearMaker = Callable[[int, int], nn.Linear]
@@ -26,8 +27,6 @@ LAST = 4
 """Layers halve the picture until no side is longer."""
 CHANNELS = (16, 32)
 """Channels of the first layer, and of all others."""
-COLOURS = (1, 3, 4)
-"""Numbers of channels by which the axis of channels is known; the last axis, if both fit."""
 
 
 def image_of(world: StepWorld, members: Sequence[int], settings: PolicySettings) -> SeenPart | None:
@@ -45,11 +44,6 @@ def layout(image: SeenPart) -> tuple[int, int, int]:
     """Returns height, width and channels of a picture."""
     one, two, three = image.shape
     return (two, three, one) if channels_first(image) else (one, two, three)
-
-
-def channels_first(image: SeenPart) -> bool:
-    """Returns whether its first axis is that of the channels."""
-    return image.shape[2] not in COLOURS and image.shape[0] in COLOURS
 
 
 def sizes_of(image: SeenPart) -> list[tuple[int, int, int, int]]:

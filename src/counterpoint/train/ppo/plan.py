@@ -31,6 +31,7 @@ from counterpoint.train.ppo.settings import (
     PYTHON_BUDGET,
     PolicySettings,
     make_with_hints,
+    prepared,
     refuse_model,
     split_settings,
 )
@@ -108,6 +109,7 @@ class TrainPlan(TrainConfig):
         own, policy = split_settings(entry, given)
         made = make_with_hints(entry, own)
         made.close()
+        made = prepared(made, policy)
         policy = policy.filled(python=made.python)
         if not normalized_numbers(made, policy.observations).any():
             policy = replace(policy, observations="raw")
@@ -128,7 +130,8 @@ class TrainPlan(TrainConfig):
         """Returns copies of the world, agents by name, with another seed for each `stream`."""
         seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
         entry = find_world(self.world, Kind.SEQUENTIAL)
-        return by_name(entry.make(self.world_settings, copies, seed))
+        world = by_name(entry.make(self.world_settings, copies, seed))
+        return prepared(world, self.policy)
 
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""

@@ -15,6 +15,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.settings import require, require_choices, settings_from
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import worlds
+from counterpoint.worlds.sequential.pictures import PreparedPictures
 from counterpoint.worlds.sequential.world import SequentialEntry, StepSettings, StepWorld
 
 
@@ -59,6 +60,10 @@ class PolicySettings:
     images: Literal["auto", "flat"] = "auto"
     """Whether convolutions see a picture first that is a part of the observation (`auto`), or
     layers see its plain numbers (`flat`)."""
+    grayscale: bool = False
+    """Whether pictures in colour become grey."""
+    frames: int = 1
+    """Number of pictures, that of now and those of the steps before, that agents see together."""
     hidden: int = 64
     """Units of each hidden layer."""
     layers: int = 2
@@ -108,9 +113,9 @@ class PolicySettings:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536), ("steps", 0, 65536),
-            ("epochs", 0, 1000), ("minibatches", 0, 4096), ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0),
-            ("gae", 0.0, 1.0), ("clip", 0.0, 1e6), ("entropy", 0.0, 1e6),
+            ("frames", 1, 64), ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536),
+            ("steps", 0, 65536), ("epochs", 0, 1000), ("minibatches", 0, 4096),
+            ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0), ("gae", 0.0, 1.0), ("clip", 0.0, 1e6), ("entropy", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
             ("evaluate_every", 0, 1_000_000),
         ):  # fmt: skip
@@ -187,6 +192,17 @@ def make_with_hints(entry: SequentialEntry, own: Settings) -> StepWorld:
         near = [one for name in own if name not in ours for one in nearest(name, POLICY)]
         hint = f"; did you mean {near[0]}, a setting of the policies?" if near else ""
         raise SettingError(f"{error}{hint}") from error
+
+
+def prepared(world: StepWorld, settings: PolicySettings) -> StepWorld:
+    """Returns the environment with its pictures as the policies see them.
+
+    Raises:
+        SettingError: agents see no picture that could be changed.
+    """
+    if settings.frames == 1 and not settings.grayscale:
+        return world
+    return PreparedPictures(world, settings.grayscale, settings.frames)
 
 
 def refuse_model(world: str, model: str | None) -> None:
