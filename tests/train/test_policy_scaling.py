@@ -8,11 +8,14 @@ import torch
 from bit_worlds import NamesTheBit, NamesTheSmallBit
 from step_worlds import small
 
+from counterpoint.population.neural import copy
 from counterpoint.train.ppo.learner import Learner
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
 from counterpoint.train.ppo.scaling import BOUND, InputScale, normalized_numbers, scales_of
 from counterpoint.worlds import find_world
 from counterpoint.worlds.sequential.world import Extent, PermutedStepWorld
+
+CPU = torch.device("cpu")
 
 
 def scaled(scale, x, rows=slice(None)):
@@ -78,11 +81,11 @@ def test_which_numbers_are_normalized():
 
 def test_agents_share_a_scale_by_role_or_have_one_each():
     for parameters, groups in (("shared", [0, 0]), ("per_role", [0, 0]), ("separate", [0, 1])):
-        scales = scales_of(NamesTheBit(), small(parameters=parameters), state=False)
+        scales = scales_of(NamesTheBit(), small(parameters=parameters), CPU, state=False)
         np.testing.assert_array_equal(scales.seen.groups, groups)
         assert scales.state is None
-    assert scales_of(NamesTheBit(), small(), state=True).state.on.shape == (1, 4)
-    assert scales_of(NamesTheBit(), small(observations="raw"), state=True).capture() == {}
+    assert scales_of(NamesTheBit(), small(), CPU, state=True).state.on.shape == (1, 4)
+    assert scales_of(NamesTheBit(), small(observations="raw"), CPU, state=True).capture() == {}
 
 
 def correct(world, **given):
@@ -121,6 +124,19 @@ def test_old_configurations_mean_raw_and_a_plan_names_what_auto_is():
     assert TrainPlan.from_config(config) == wanted
     del config["policy"]["observations"]
     assert TrainPlan.from_config(config).policy.observations == "raw"
+
+
+def test_a_copied_team_sees_on_the_scale_it_learned_with():
+    good, bad = (
+        PolicyTrainer(None, Learner(NamesTheBit(copies=8, seed=seed), "none", small(), seed))
+        for seed in range(2)
+    )
+    good.update(None)
+    copy(good, bad, 1.0)
+    one, two = (team.learner.team.scales.capture() for team in (good, bad))
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name])
 
 
 def test_how_many_numbers_were_clipped_is_said():

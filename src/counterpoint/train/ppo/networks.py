@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from counterpoint.errors import SettingError
 from counterpoint.train.ppo.images import ImageLayers, image_of
 from counterpoint.train.ppo.scaling import InputScale, scales_of
 from counterpoint.train.ppo.settings import PolicySettings
@@ -36,9 +37,31 @@ def folded(x: Tensor, memory: str) -> Tensor:
     return x.reshape(x.shape[0], -1, 1, *x.shape[3:])
 
 
-def memory_of(hidden: NDArray[np.float32], group: ParameterSet) -> Tensor | None:
+def memory_of(
+    hidden: NDArray[np.float32], group: ParameterSet, device: torch.device
+) -> Tensor | None:
     """Returns the memory of one set, of `hidden` [A, E, H]; None if there is no memory."""
-    return torch.from_numpy(hidden[group.rows]) if hidden.shape[-1] else None
+    return torch.from_numpy(hidden[group.rows]).to(device) if hidden.shape[-1] else None
+
+
+def device_of(settings: PolicySettings) -> torch.device:
+    """Returns where networks are.
+
+    Raises:
+        SettingError: torch has no such device here.
+    """
+    here = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    name = settings.device
+    if name == "auto":
+        name = next(name for name in ("cuda", "mps", "cpu") if here[name])
+    if not here[name]:
+        known = ", ".join(other for other in here if here[other])
+        raise SettingError(f"got device={name}, which torch does not have here; wanted {known}")
+    return torch.device(name)
 
 
 def unfolded(x: Tensor, memory: str, steps: int) -> Tensor:
@@ -98,7 +121,7 @@ class Actor(nn.Module):
     ) -> None:
         super().__init__()
         kinds = [world.actions[k] for k in group.members]
-        self.inputs = Inputs(group, settings.identity, scale)
+        self.inputs = Inputs(group, settings, scale)
         self.continuous = world.actions[0].continuous
         most = max(kind.size for kind in world.actions)
         size = max(world.seen_sizes) + self.inputs.extra
@@ -170,12 +193,12 @@ class Inputs:
     it is."""
 
     def __init__(
-        self, group: ParameterSet, identity: bool, scale: InputScale | None = None
+        self, group: ParameterSet, settings: PolicySettings, scale: InputScale | None = None
     ) -> None:
         members = len(group.members)
         self.rows, self.scale = group.rows, scale
-        self.extra = members if identity and members > 1 else 0
-        self.eye = torch.eye(members) if self.extra else None
+        self.extra = members if settings.identity and members > 1 else 0
+        self.eye = torch.eye(members, device=device_of(settings)) if self.extra else None
 
     def __call__(self, seen: Tensor) -> Tensor:
         """Returns [A, N, L, D + extra] of `seen` [A, N, L, D]."""
@@ -211,7 +234,8 @@ class TeamNetworks(nn.Module):
         self.sets = sets_of(world, settings)
         self.actors, self.critics, self.answers = (nn.ModuleList() for _ in range(3))
         central = settings.critic == "central"
-        self.scales = scales_of(world, settings, state=central or options)
+        self.device = device_of(settings)
+        self.scales = scales_of(world, settings, self.device, state=central or options)
         seen, state = self.scales.seen, self.scales.state
         sizes = {"own": max(world.seen_sizes), "central": world.state_size}
         most = max(kind.size for kind in world.actions)
@@ -227,6 +251,7 @@ class TeamNetworks(nn.Module):
             if options:  # all 0 at first: differences of chance would be scaled up and followed
                 asked = action_inputs, state, None
                 self.answers.append(Critic(group, settings, *asked, most, chance, gain=0.0))
+        self.to(self.device)  # initial weights are drawn on the processor: the same everywhere
 
     def networks(self) -> Sequence[nn.Module]:
         """Returns each network whose gradient is clipped on its own."""
@@ -252,6 +277,8 @@ class FastTanh(torch.autograd.Function):
 
 def activated(x: Tensor, name: str) -> Tensor:
     """Returns tanh or relu of `x`, a temporary: without gradients it is overwritten."""
+    if x.device.type != "cpu":
+        return torch.tanh(x) if name == "tanh" else torch.relu(x)
     if x.requires_grad:
         y: Tensor = FastTanh.apply(x) if name == "tanh" else torch.relu(x)
         return y
@@ -351,7 +378,7 @@ class Critic(Network):
         generator: torch.Generator,
         gain: float = 1.0,
     ) -> None:
-        of_set = Inputs(group, settings.identity, scale)
+        of_set = Inputs(group, settings, scale)
         super().__init__(inputs + of_set.extra, outputs, settings, gain, generator, image)
         self.inputs = of_set
 

@@ -21,6 +21,7 @@ from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.memory import fitted, require_memory
+from counterpoint.train.ppo.networks import device_of
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.scaling import BOUND, normalized_numbers
@@ -110,7 +111,7 @@ class TrainPlan(TrainConfig):
         made = make_with_hints(entry, own)
         made.close()
         made = prepared(made, policy)
-        policy = policy.filled(python=made.python)
+        policy = replace(policy.filled(python=made.python), device=device_of(policy).type)
         if not normalized_numbers(made, policy.observations).any():
             policy = replace(policy, observations="raw")
         if budget is None:

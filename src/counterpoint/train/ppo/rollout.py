@@ -207,23 +207,23 @@ class RolloutCollector:
         if not self.greedy:
             draw = self.rng.standard_normal if numbers else self.rng.random
             chance = draw((a, e, *numbers), dtype=np.float32)  # normals, or uniforms for choices
-        keep = torch.from_numpy(~self.first).float()
+        keep, device = torch.from_numpy(~self.first).float().to(team.device), team.device
         with torch.inference_mode():
             for policy, group in zip(team.actors, team.sets, strict=True):
                 m = group.rows
-                seen = torch.from_numpy(batch.seen[m, i, :, None])
+                seen = torch.from_numpy(batch.seen[m, i, :, None]).to(device)
                 legal = None
                 if batch.legal is not None:
-                    legal = torch.from_numpy(batch.legal[m, i, :, None])
-                hidden = memory_of(self.hidden, group)
+                    legal = torch.from_numpy(batch.legal[m, i, :, None]).to(device)
+                hidden = memory_of(self.hidden, group, device)
                 out, remembered = policy.respond(
                     policy.inputs(seen), hidden, keep.expand(len(seen), -1)[..., None], legal
                 )
                 if remembered is not None:
-                    self.hidden[m] = remembered[:, :, 0].numpy()
+                    self.hidden[m] = remembered[:, :, 0].cpu().numpy()
                 if chance is None:
                     best = out[:, :, 0] if numbers else out[:, :, 0].argmax(dim=-1)
-                    batch.action[m, i] = best.numpy()
+                    batch.action[m, i] = best.cpu().numpy()
                 else:
                     draw_actions(policy, out[:, :, 0], chance[m], batch, m, i)
         if not world.actions[0].continuous:
@@ -254,13 +254,13 @@ def draw_actions(
 ) -> None:
     """Draws the actions of one set's agents at step `i` from its network's outputs [A, E, M]."""
     if policy.continuous:
-        action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance)
-        batch.action[m, i] = action.numpy()
+        action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance).to(out.device)
+        batch.action[m, i] = action.cpu().numpy()
         density, _ = policy.log_density(out[:, :, None], action[:, :, None])
-        batch.log_prob[m, i] = density[:, :, 0].numpy()
+        batch.log_prob[m, i] = density[:, :, 0].cpu().numpy()
         return
     # Inverse-CDF sampling on unnormalized weights saves a softmax; it overwrites the logits.
-    weights: Singles = out.numpy()
+    weights: Singles = out.cpu().numpy()
     weights -= weights.max(axis=-1, keepdims=True)
     np.exp(weights, out=weights)
     total = weights.cumsum(axis=-1)

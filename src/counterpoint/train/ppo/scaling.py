@@ -35,17 +35,18 @@ class InputScale:
     Args:
         groups: [A] the group of each row.
         on: [A, D] which numbers are normalized; the others are passed on as they are.
+        device: where the networks are; None: on the processor.
 
     Source: Chan, Golub & LeVeque 1979, Updating formulae and a pairwise algorithm for computing
         sample variances, equation 2.1.
     """
 
-    def __init__(self, groups: Ints, on: Bools) -> None:
+    def __init__(self, groups: Ints, on: Bools, device: torch.device | None = None) -> None:
         self.groups, self.on = groups, on
         self.count, self.mean, self.square = np.zeros((3, int(groups.max()) + 1, on.shape[1]))
         self.clipped = 0
         """How many numbers lay beyond `BOUND` so far."""
-        self.offset, self.factor, self.limit = torch.zeros(3, *on.shape)
+        self.offset, self.factor, self.limit = torch.zeros(3, *on.shape, device=device)
         self._publish()
 
     def apply(self, x: Tensor, rows: Any) -> Tensor:
@@ -148,7 +149,9 @@ class TeamScales:
                 scale.restore({part: arrays[f"{name}_{part}"] for part in (*MOMENTS, "clipped")})
 
 
-def scales_of(world: StepWorld, settings: PolicySettings, *, state: bool) -> TeamScales:
+def scales_of(
+    world: StepWorld, settings: PolicySettings, device: torch.device, *, state: bool
+) -> TeamScales:
     """Returns the scales of a team's inputs, without statistics yet.
 
     Agents that share a network have one scale for each role; agents with networks of their own have
@@ -157,6 +160,7 @@ def scales_of(world: StepWorld, settings: PolicySettings, *, state: bool) -> Tea
     Args:
         world: which numbers there are, and how wide they are.
         settings: `observations`, `parameters`.
+        device: where the networks are.
         state: whether a critic sees the state.
     """
     on = normalized_numbers(world, settings.observations)
@@ -164,8 +168,8 @@ def scales_of(world: StepWorld, settings: PolicySettings, *, state: bool) -> Tea
         return TeamScales()
     names = world.agents if settings.parameters == "separate" else world.roles
     groups = np.unique(np.array(names), return_inverse=True)[1]
-    whole = InputScale(np.zeros(1, int), np.ones((1, world.state_size), dtype=bool))
-    return TeamScales(InputScale(groups, on), whole if state else None)
+    whole = InputScale(np.zeros(1, int), np.ones((1, world.state_size), dtype=bool), device)
+    return TeamScales(InputScale(groups, on, device), whole if state else None)
 
 
 def normalized_numbers(world: StepWorld, observations: str) -> Bools:

@@ -105,6 +105,9 @@ class PolicySettings:
     """The quantity that the credit scheme normalizes: rewards, the advantage estimate of each
     reward component, or the advantage estimate. `auto`: rewards for schemes with running memory,
     components for schemes that normalize them first, the advantage estimate for all others."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"
+    """Where networks are: `auto` takes a GPU if there is one. Worlds and credit stay on the
+    processor."""
     diagnose_every: int = 5
     """Updates between measurements of each agent's gradient; 0 never measures."""
     evaluate_every: int = 0
@@ -115,7 +118,8 @@ class PolicySettings:
         for name, low, high in (
             ("frames", 1, 64), ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536),
             ("steps", 0, 65536), ("epochs", 0, 1000), ("minibatches", 0, 4096),
-            ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0), ("gae", 0.0, 1.0), ("clip", 0.0, 1e6), ("entropy", 0.0, 1e6),
+            ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0), ("gae", 0.0, 1.0), ("clip", 0.0, 1e6),
+            ("entropy", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
             ("evaluate_every", 0, 1_000_000),
         ):  # fmt: skip
