@@ -86,7 +86,8 @@ class PolicySettings:
     anneal: bool = False
     """Whether the learning rate falls to zero along the budget."""
     gamma: float = 0.95
-    """Discount of rewards for each decision of the agent."""
+    """Discount of rewards for each decision of the agent. A plan that is made by name takes 1 -
+    1.25 / H in episodes of at most H steps, within [0.95, 0.995]."""
     gae: float = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
     clip: float = 0.2
