@@ -90,7 +90,7 @@ def test_agents_share_a_scale_by_role_or_have_one_each():
 
 def correct(world, **given):
     """The share of right names in the last batch of 12,000 steps."""
-    settings = small(**{"copies": 16, "steps": 15, "hidden": 16, "lr": 3e-3, **given})
+    settings = small(**{"copies": 16, "steps": 15, "hidden": 16, "lr": 1e-2, "epochs": 2, **given})
     learner = Learner(world(copies=16, seed=1), "mappo_pooled", settings, 0)
     while learner.steps < 12_000:
         batch, losses = learner.update()
