@@ -8,7 +8,7 @@ import pytest
 
 from counterpoint import optional
 from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
-from counterpoint.train.ppo.plan import TrainPlan
+from counterpoint.train.ppo.plan import TrainPlan, discount_of
 from counterpoint.train.ppo.settings import (
     POLICY,
     PolicySettings,
@@ -116,3 +116,19 @@ def test_a_missing_package_is_named_with_what_installs_it(ask, package, extra, m
         import_module("nowhere_to_be")
     with pytest.raises(ImportError), optional.needs("it", line):
         raise ImportError("ours", name="counterpoint.nowhere")
+
+
+@pytest.mark.parametrize(
+    ("horizon", "wanted"), [(10, 0.95), (25, 0.95), (50, 0.975), (100, 0.9875), (1000, 0.995)]
+)
+def test_the_default_discount_follows_the_horizon(horizon, wanted):
+    plan = TrainPlan.of("spread", "none", 100, {"horizon": horizon}, None)
+    assert plan.policy.gamma == pytest.approx(wanted)
+    given = TrainPlan.of("spread", "none", 100, {"horizon": horizon, "gamma": "0.9"}, None)
+    assert given.policy.gamma == 0.9
+
+
+def test_without_a_horizon_the_discount_stays():
+    world = SPREAD.make()
+    world.horizon = None
+    assert discount_of(world) == 0.95

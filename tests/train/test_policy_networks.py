@@ -49,12 +49,17 @@ def test_a_team_is_one_set_or_one_for_each_role_or_one_for_each_agent():
 
 
 def test_agents_of_a_set_see_which_of_them_they_are():
-    seen = torch.zeros(3, 5, 1, 2)
-    from_input = Inputs(3, True)(seen)
+    seen, three = torch.zeros(3, 5, 1, 2), ParameterSet("team", (0, 1, 2))
+    from_input = Inputs(three, small())(seen)
     assert from_input.shape == (3, 5, 1, 5)
     np.testing.assert_array_equal(from_input[:, 0, 0, 2:], np.eye(3))
-    assert Inputs(3, False)(seen) is seen
-    assert Inputs(1, True)(seen[:1]).shape == (1, 5, 1, 2)  # alone, there is nothing to tell
+    assert Inputs(three, small(identity=False))(seen) is seen
+    assert Inputs(ParameterSet("a", (1,)), small())(seen[:1]).shape == (
+        1,
+        5,
+        1,
+        2,
+    )  # alone, there is nothing to tell
 
 
 def test_without_identity_agents_that_see_the_same_do_the_same():

@@ -20,8 +20,14 @@ from counterpoint.worlds.sequential.world import by_name
 
 TEAMS = [
     ("happo_per_agent", {}),
-    ("mappo_pooled", {"parameters": "separate", "critic": "central"}),
-    ("group_reward_decoupled", {"parameters": "per_role", "memory": "gru"}),
+    (
+        "mappo_pooled",
+        {"parameters": "separate", "critic": "central", "observations": "normalized"},
+    ),
+    (
+        "group_reward_decoupled",
+        {"parameters": "per_role", "memory": "gru", "observations": "normalized"},
+    ),
 ]
 
 

@@ -23,13 +23,23 @@ from forked_process import start
 UPDATES = 12
 
 PLANS = {
-    "plain": ("spread", "happo_per_agent", {}, {}),
-    "gru": ("foraging", "mappo_pooled", {}, {"memory": "gru", "critic": "central"}),
-    "counterfactual": ("speaker_listener", "counterfactual", {}, {}),
+    "plain": ("spread", "happo_per_agent", {}, {"evaluate_every": 2}),
+    "gru": (
+        "foraging",
+        "mappo_pooled",
+        {},
+        {"memory": "gru", "critic": "central", "observations": "normalized"},
+    ),
+    "counterfactual": ("speaker_listener", "counterfactual", {}, {"observations": "normalized"}),
     "running": ("foraging", "group_reward_decoupled", {"size": 5}, {"parameters": "per_role"}),
     "separate": ("spread", "agent_mean", {"stakes": "agent_0:9"}, {"parameters": "separate"}),
     "continuous": ("speaker_listener", "marshal_style", {"continuous": True}, {"anneal": True}),
-    "python": ("mpe2:simple_spread_v3", "spiral_rae", {"N": 2}, {"copies": 2, "steps": 9}),
+    "python": (
+        "mpe2:simple_spread_v3",
+        "spiral_rae",
+        {"N": 2},
+        {"copies": 2, "steps": 9, "evaluate_every": 4},
+    ),
 }
 
 

@@ -123,6 +123,8 @@ def watched(
             return compare(
                 plan, workers=workers, on_progress=report, executor=executor, backend=backend
             )
+    for note in backend.notes:
+        say(f"counterpoint: {note}")
     say_batch(backend.budget, backend.batch_steps, backend.axis)
     say_limits(plan.seconds, plan.budget, backend.budget, backend.axis)
     seeds = len(backend.seeds)

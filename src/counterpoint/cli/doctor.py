@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from rich.text import Text
 
@@ -23,6 +22,7 @@ from counterpoint.readers.formats.catalogue import FORMATS
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.runs.executor import available_workers
 from counterpoint.runs.exporters import EXPORTERS
+from counterpoint.runs.memory import available_memory
 from counterpoint.speakers.named import SPEAKERS
 from counterpoint.workers.sandbox.cgroups import not_enforced
 from counterpoint.workers.sandbox.sandbox import why_no_sandbox
@@ -71,7 +71,8 @@ class Doctor:
         """Looks and prints; returns 2 if the core is incomplete."""
         packages = {name: _version(name) for name in (*CORE, *EXTRAS)}
         ready = all(packages[name] for name in CORE)
-        added, memory, loose = plugin_facts(), memory_gb(), not_enforced()
+        added, room, loose = plugin_facts(), available_memory(), not_enforced()
+        memory = None if room is None else room / 1e9
         chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
         why_not = why_no_sandbox()
         problems = {name: model_problem(name) for name in SOURCES}
@@ -126,15 +127,6 @@ def plugin_facts() -> list[dict[str, str]]:
         for registry in (entries(), AUDITS, FORMATS, JUDGES, SPEAKERS, EXPORTERS, WORLDS)
         for plugin in plugins(registry.group).values()
     ]
-
-
-def memory_gb() -> float | None:
-    """Returns the memory that programs can have now; None if the system does not say."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-        return int(text.split("MemAvailable:")[1].split()[0]) / 1e6
-    except (OSError, ValueError, LookupError):
-        return None
 
 
 def words(packages: Mapping[str, str | None]) -> list[str]:

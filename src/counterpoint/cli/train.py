@@ -88,6 +88,8 @@ class Train:
         )
         if self.check:
             say_doubts(self.world, find_world(self.world).check(plan.world_settings))
+        for note in plan.notes:
+            say(f"counterpoint: {note}")
         say_batch(plan.budget, plan.batch_steps, plan.axis)
         say_limits(self.seconds, self.budget, plan.budget, plan.axis)
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)

@@ -52,6 +52,9 @@ class Backend(ABC):
     batch_steps: int = 1
     """The part of the budget that one update spends."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences about defaults that were changed to fit."""
+
     @property
     def seeds(self) -> range:
         """The seeds of every scheme."""

@@ -57,7 +57,7 @@ class SequentialComparison(TrainedComparison):
         self.plan = plan
         self.schemes = plan.schemes or DEFAULT_SCHEMES
         first = TrainPlan.of(plan.world, self.schemes[0], plan.budget, plan.settings, plan.model)
-        self.first = replace(first, seconds=plan.seconds)
+        self.first, self.notes = replace(first, seconds=plan.seconds), first.notes
         world = find_world(plan.world, Kind.SEQUENTIAL).make(first.world_settings)
         world.close()
         self.agents, self.budget = world.agents, first.budget

@@ -186,5 +186,6 @@ def copy(good: PolicyTrainer, bad: PolicyTrainer, factor: float) -> None:
     bad.learner.crediting = good.learner.crediting
     bad.learner.adam.restore(good.learner.adam.capture())
     bad.learner.critics.restore(good.learner.critics.capture())
+    bad.learner.team.scales.restore(good.learner.team.scales.capture())
     bad.learner.state = good.learner.state
     bad.learner.settings = replace(bad.learner.settings, lr=good.learner.settings.lr * factor)

@@ -126,7 +126,8 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     damaged_rows: int = 0
     """Lines of the series that could not be read."""
     curve: dict[str, Series]
-    """[U] each by name, one value an update: `step`, `return`, and losses or gradient lengths."""
+    """[U] each by name, one value an update: `step`, `return`, losses or gradient lengths, and
+    `greedy_return` at the updates after which greedy actions were evaluated."""
     agents: dict[str, AgentSeries] = field(default_factory=dict)
     talk: Talk | None = None
     """None if the agents do not speak."""

@@ -41,8 +41,9 @@ class Adam:
         self.max_norm = max_norm
         tensors = [[*network.parameters()] for network in networks]
         sizes = [sum(x.numel() for x in inside) for inside in tensors]
-        self.weights = torch.empty(sum(sizes))
-        self.gradient = torch.zeros(sum(sizes))
+        device = next((x.device for inside in tensors for x in inside), None)
+        self.weights = torch.empty(sum(sizes), device=device)
+        self.gradient = torch.zeros(sum(sizes), device=device)
         at = 0
         for x in (x for inside in tensors for x in inside):
             place = slice(at, at + x.numel())
@@ -50,7 +51,7 @@ class Adam:
             x.data, x.grad = self.weights[place].view_as(x), self.gradient[place].view_as(x)
             at += x.numel()
         self.parts: tuple[Tensor, ...] = self.gradient.split(sizes)
-        self.mean, self.square = torch.zeros(2, sum(sizes))
+        self.mean, self.square = torch.zeros(2, sum(sizes), device=device)
         self.steps = 0
 
     def zero(self) -> None:
@@ -71,7 +72,7 @@ class Adam:
 
     def capture(self) -> dict[str, NDArray[Any]]:
         """Returns the parameters and the optimizer's memory, by name."""
-        arrays = {name: getattr(self, name).numpy().copy() for name in NAMES}
+        arrays = {name: getattr(self, name).cpu().numpy().copy() for name in NAMES}
         return {**arrays, "steps": np.array(self.steps)}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -57,6 +57,8 @@ class TrainConfig(ABC):
     """Settings of the world, by name."""
     episodes: int = field(default=100, kw_only=True)
     """Fresh episodes in which the trained team is evaluated."""
+    notes: tuple[str, ...] = field(default=(), kw_only=True, compare=False)
+    """Sentences about defaults that were changed to fit; run.json has the changed values alone."""
 
     def __post_init__(self) -> None:
         for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
@@ -160,7 +162,7 @@ class Trainer(ABC):
         if it has any."""
 
     def notes(self) -> tuple[str, ...]:
-        """Returns sentences about what was not as it should be in the worlds of the training."""
+        """Returns sentences about what a user of the trained team should know."""
         return ()
 
     def close(self) -> None:  # noqa: B027

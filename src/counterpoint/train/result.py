@@ -36,6 +36,8 @@ from counterpoint.worlds.text.world import Statement, TextWorld
 
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
 """The measures of each update by `train.ppo.improve`."""
+SOMETIMES = ("greedy_return", "clipped_inputs")
+"""Measures that a series may have besides: see `train.ppo.plan` and `train.ppo.scaling`."""
 SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
 """The same for language models, and the prefix of the names of gradient lengths."""
 VERDICTS = ("collapsed", "cause", "expected")
@@ -112,6 +114,7 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
             steps.close()
     lengths = sorted({name for row in rows for name in row.metrics if name.startswith(LENGTH)})
     names = (*SPOKEN, *lengths) if spoken else LOSSES
+    names += tuple(name for name in SOMETIMES if any(name in row.metrics for row in rows))
     return TrainingResult(
         version=run.version,
         axis="update" if spoken else "step",

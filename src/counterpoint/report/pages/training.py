@@ -58,11 +58,12 @@ PANELS = {
     "paid": ("Paid", "mean of the decisions’ rewards"),
     "kl": ("Change of the policy", "KL of an update (nats)"),
     "clipped": ("Clipped", "share of decisions"),
+    "clipped_inputs": ("Clipped inputs", "numbers beyond 10 deviations"),
     "value_loss": ("Error of the critics", "in units of the returns' variance"),
 }
 LENGTH = "gradient."
 """The prefix of the names of adapters' gradient lengths."""
-UNDRAWN = ("step", "return", "policy_loss")
+UNDRAWN = ("step", "return", "policy_loss", "greedy_return")
 """Curves without a panel of losses."""
 FIRST_VERDICT = 10
 """Measurements that together give the first verdict on collapse."""
@@ -188,6 +189,11 @@ def curve_figure(run: TrainingResult) -> Figure:
     if window > 1:
         title = f"mean of {window} updates"
         lines.append(Line(title, steps, mean, style_of(0), strong=True))
+    greedy = column(run, "greedy_return")
+    at = [i for i, value in enumerate(greedy) if value is not None]
+    if at:
+        points = [steps[i] for i in at], [greedy[i] for i in at]
+        lines.append(Line("greedy actions", *points, style_of(2)))
     named = (("reference team", run.references.reference), ("random", run.references.random))
     chart = Chart(
         key="curve",
@@ -198,11 +204,17 @@ def curve_figure(run: TrainingResult) -> Figure:
         lines=tuple(lines),
         references=tuple((name, value) for name, value in named if value is not None),
     )
-    rows: list[Sequence[Exact]] = list(zip(steps, returned, mean, strict=True))
+    columns: list[Series] = [steps, returned, mean]
+    header: tuple[str, ...] = (run.axis, "return", "smoothed")
+    caption = "Mean team return of the episodes that ended in each batch, while it learned."
+    if at:
+        columns, header = [*columns, greedy], (*header, "greedy")
+        caption += " Greedy actions are evaluated in the same few episodes each time."
+    rows: list[Sequence[Exact]] = list(zip(*columns, strict=True))
     return Figure(
         key="curve",
-        caption="Mean team return of the episodes that ended in each batch, while it learned.",
-        header=(run.axis, "return", "smoothed"),
+        caption=caption,
+        header=header,
         rows=rows,
         wide=wide_chart(chart),
         narrow=narrow_chart(chart),

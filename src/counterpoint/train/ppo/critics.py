@@ -249,27 +249,29 @@ class TeamCritics:
         a, after, e, _ = seen.shape
         value = np.empty((a, after, e, self.outputs))
         left = np.zeros((a, after - 1, e, self.outputs))
-        keep = torch.from_numpy(~batch.starts).float().expand(a, -1, -1)
+        keep, device = torch.from_numpy(~batch.starts).float().expand(a, -1, -1), self.team.device
         self.before = self.hidden.copy()
         with torch.inference_mode():
             for critic, group in zip(self.team.critics, self.team.sets, strict=True):
                 m = group.rows
-                hidden = memory_of(self.before, group)
+                hidden = memory_of(self.before, group, device)
                 out, remembered = critic(
-                    critic.inputs(folded(seen[m], memory)), hidden, folded(keep[m], memory)
+                    critic.inputs(folded(seen[m], memory).to(device)),
+                    hidden,
+                    folded(keep[m], memory).to(device),
                 )
-                value[m] = unfolded(out, memory, after).numpy()
+                value[m] = unfolded(out, memory, after).cpu().numpy()
                 for t, view in batch.last.items():
                     x = torch.from_numpy(view.state).expand(a, -1, -1)
                     if self.settings.critic == "own":
                         x = torch.from_numpy(np.ascontiguousarray(view.seen.swapaxes(0, 1)))
-                    x = x[m][:, :, None]
+                    x = x[m][:, :, None].to(device)
                     then = None if remembered is None else remembered[:, :, t]
-                    out, _ = critic(critic.inputs(x), then, torch.ones(x.shape[:3]))
-                    left[m, t] = out[:, :, 0].numpy()
+                    out, _ = critic(critic.inputs(x), then, x.new_ones(x.shape[:3]))
+                    left[m, t] = out[:, :, 0].cpu().numpy()
                 if remembered is not None:
                     # The last view is seen again as the first of the next batch.
-                    self.hidden[m] = remembered[:, :, -2].numpy()
+                    self.hidden[m] = remembered[:, :, -2].cpu().numpy()
         mean, std = self.scale.numbers()
         left = np.where(batch.terminated[..., None], 0.0, left * std + mean)
         return value * std + mean, left
@@ -303,9 +305,10 @@ class TeamCritics:
         advantage = np.empty((*batch.action.shape, 1))
         with torch.inference_mode():
             for critic, group in zip(self.team.answers, self.team.sets, strict=True):
-                m, x = group.rows, folded(inputs[group.rows], memory)
+                m, x = group.rows, folded(inputs[group.rows], memory).to(self.team.device)
                 out, _ = critic(critic.inputs(x))
-                q = unfolded(out, memory, len(batch.ended)).numpy() * self.scale.numbers()[1][m]
+                q = unfolded(out, memory, len(batch.ended)).cpu().numpy()
+                q = q * self.scale.numbers()[1][m]
                 taken = np.take_along_axis(q, batch.action[m][..., None], axis=-1)
                 advantage[m] = taken - (batch.probs[m] * q).sum(axis=-1, keepdims=True)
         return advantage

@@ -93,7 +93,10 @@ def split_by_set(
     }
     batches = []
     for i, group in enumerate(team.sets):
-        own = {n: x if x is None else folded(x[group.rows], memory) for n, x in given.items()}
+        own = {
+            n: x if x is None else folded(x[group.rows], memory).to(team.device)
+            for n, x in given.items()
+        }
         inputs: Inputs = team.actors[i].inputs
         for name in ("seen", "valued", "action_inputs"):
             own[name] = None if own[name] is None else inputs(own[name])
@@ -101,7 +104,9 @@ def split_by_set(
             own["valued"] = own["seen"]
         # Memory before the batch, not of its end: the passes play the sequences again.
         hidden = {"hidden": batch.hidden, "critic_hidden": critics.before}
-        batches.append(SetBatch(**own, **{n: memory_of(x, group) for n, x in hidden.items()}))
+        batches.append(
+            SetBatch(**own, **{n: memory_of(x, group, team.device) for n, x in hidden.items()})
+        )
     return batches
 
 
@@ -121,22 +126,22 @@ def improve(
         Means over the passes: policy loss, value loss, entropy (nats), kl (nats, of the policy
         that played against the present one), clipped (share of decisions).
     """
-    settings = critics.settings
+    settings, device = critics.settings, critics.team.device
     sequences = batches[0].seen.shape[1]
     count = min(settings.minibatches, sequences)
     totals: dict[str, Tensor] = {}
     for _ in range(settings.epochs):
-        order = torch.from_numpy(rng.permutation(sequences))
+        order = torch.from_numpy(rng.permutation(sequences)).to(device)
         for which in order.tensor_split(count):
             adam.zero()
-            loss = torch.zeros(())
+            loss = torch.zeros((), device=device)
             for i, batch in enumerate(batches):
                 minibatch = batch.at(which)
                 policy_loss, losses = policy_losses(critics.team.actors[i], minibatch, settings)
                 losses["value_loss"] = value_loss(critics, i, minibatch)
                 loss = loss + policy_loss + settings.value_weight * losses["value_loss"]
                 for name, x in losses.items():
-                    totals[name] = totals.get(name, torch.zeros(())) + x.detach()
+                    totals[name] = totals.get(name, torch.zeros((), device=device)) + x.detach()
             loss.backward()
             adam.step(lr)
     passes = settings.epochs * count * len(batches)

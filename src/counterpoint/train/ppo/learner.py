@@ -219,6 +219,10 @@ class Learner:
         self.adam = Adam(self.team.networks(), settings.max_norm)
         self.collector = RolloutCollector(world, settings, seed, probs=options)
         self.critics = TeamCritics(self.team, settings, outputs, self.collector.hidden)
+        view = self.collector.view  # the first observations are the first statistics
+        self.team.scales.update(
+            view.seen.swapaxes(0, 1)[:, None], view.state[None], view.active.T[:, None]
+        )
         self.shuffles = np.random.default_rng([seed, 3])
         self.roles = np.unique(np.array(world.roles), return_inverse=True)[1]
         self.state: RunningState | None = None
@@ -258,6 +262,11 @@ class Learner:
         if look is not None:
             look(batch, estimate, batches)
         losses = improve(self.critics, self.adam, batches, self.shuffles, self.lr)
+        # Only now: what was played and learned from was seen on one scale.
+        scales, before = self.team.scales, self.team.scales.clipped
+        scales.update(batch.seen[:, :-1], batch.state[:-1], batch.active[:, :-1])
+        if scales.clipped is not None and before is not None:
+            losses["clipped_inputs"] = float(scales.clipped - before)
         self.updates += 1
         return batch, losses
 
@@ -302,6 +311,7 @@ class Learner:
         played, facts = self.collector.capture()
         arrays |= played
         arrays |= {f"values.{name}": x for name, x in self.critics.capture().items()}
+        arrays |= {f"inputs.{name}": x for name, x in self.team.scales.capture().items()}
         return Snapshot(
             arrays,
             {
@@ -331,6 +341,7 @@ class Learner:
         self.adam.restore(below("adam", arrays))
         self.collector.restore(arrays, facts["player"])
         self.critics.restore(below("values", arrays))
+        self.team.scales.restore(below("inputs", arrays))
         self.updates = facts["updates"]
         self.shuffles.bit_generator.state = facts["shuffles"]
         self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])

@@ -18,8 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from counterpoint.errors import SettingError
+from counterpoint.train.ppo.images import ImageLayers, image_of
+from counterpoint.train.ppo.scaling import InputScale, scales_of
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.worlds.sequential.world import StepWorld
+from counterpoint.worlds.sequential.world import SeenPart, StepWorld
 
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
@@ -34,9 +37,31 @@ def folded(x: Tensor, memory: str) -> Tensor:
     return x.reshape(x.shape[0], -1, 1, *x.shape[3:])
 
 
-def memory_of(hidden: NDArray[np.float32], group: ParameterSet) -> Tensor | None:
+def memory_of(
+    hidden: NDArray[np.float32], group: ParameterSet, device: torch.device
+) -> Tensor | None:
     """Returns the memory of one set, of `hidden` [A, E, H]; None if there is no memory."""
-    return torch.from_numpy(hidden[group.rows]) if hidden.shape[-1] else None
+    return torch.from_numpy(hidden[group.rows]).to(device) if hidden.shape[-1] else None
+
+
+def device_of(settings: PolicySettings) -> torch.device:
+    """Returns where networks are.
+
+    Raises:
+        SettingError: torch has no such device here.
+    """
+    here = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    name = settings.device
+    if name == "auto":
+        name = next(name for name in ("cuda", "mps", "cpu") if here[name])
+    if not here[name]:
+        known = ", ".join(other for other in here if here[other])
+        raise SettingError(f"got device={name}, which torch does not have here; wanted {known}")
+    return torch.device(name)
 
 
 def unfolded(x: Tensor, memory: str, steps: int) -> Tensor:
@@ -92,14 +117,16 @@ class Actor(nn.Module):
         group: ParameterSet,
         settings: PolicySettings,
         generator: torch.Generator,
+        scale: InputScale | None = None,
     ) -> None:
         super().__init__()
         kinds = [world.actions[k] for k in group.members]
-        self.inputs = Inputs(len(kinds), settings.identity)
+        self.inputs = Inputs(group, settings, scale)
         self.continuous = world.actions[0].continuous
         most = max(kind.size for kind in world.actions)
         size = max(world.seen_sizes) + self.inputs.extra
-        self.network = Network(size, most, settings, 0.01, generator)
+        image = image_of(world, group.members, settings)
+        self.network = Network(size, most, settings, 0.01, generator, image)
         own = torch.arange(most) < torch.tensor([kind.size for kind in kinds])[:, None]
         self.register_buffer("own", own)
         self.differ = not bool(own.all())
@@ -162,14 +189,21 @@ class Actor(nn.Module):
 
 
 class Inputs:
-    """The inputs of a set's networks: observations, and which agent of the set it is."""
+    """The inputs of a set's networks: observations, perhaps normalized, and which agent of the set
+    it is."""
 
-    def __init__(self, members: int, identity: bool) -> None:
-        self.extra = members if identity and members > 1 else 0
-        self.eye = torch.eye(members) if self.extra else None
+    def __init__(
+        self, group: ParameterSet, settings: PolicySettings, scale: InputScale | None = None
+    ) -> None:
+        members = len(group.members)
+        self.rows, self.scale = group.rows, scale
+        self.extra = members if settings.identity and members > 1 else 0
+        self.eye = torch.eye(members, device=device_of(settings)) if self.extra else None
 
     def __call__(self, seen: Tensor) -> Tensor:
         """Returns [A, N, L, D + extra] of `seen` [A, N, L, D]."""
+        if self.scale is not None:
+            seen = self.scale.apply(seen, self.rows)
         if self.eye is None:
             return seen
         who = self.eye[:, None, None].expand(*seen.shape[:-1], -1)
@@ -199,6 +233,10 @@ class TeamNetworks(nn.Module):
         super().__init__()
         self.sets = sets_of(world, settings)
         self.actors, self.critics, self.answers = (nn.ModuleList() for _ in range(3))
+        central = settings.critic == "central"
+        self.device = device_of(settings)
+        self.scales = scales_of(world, settings, self.device, state=central or options)
+        seen, state = self.scales.seen, self.scales.state
         sizes = {"own": max(world.seen_sizes), "central": world.state_size}
         most = max(kind.size for kind in world.actions)
         action_inputs = world.state_size + len(world.agents) * most
@@ -206,10 +244,14 @@ class TeamNetworks(nn.Module):
             entropy = np.random.SeedSequence([seed, *group.name.encode()])
             number = int(entropy.generate_state(1, np.uint64)[0] >> 1)
             chance = torch.Generator().manual_seed(number)
-            self.actors.append(Actor(world, group, settings, chance))
-            self.critics.append(Critic(group, settings, sizes[settings.critic], outputs, chance))
+            self.actors.append(Actor(world, group, settings, chance, seen))
+            image = None if central else image_of(world, group.members, settings)
+            valued = sizes[settings.critic], state if central else seen, image
+            self.critics.append(Critic(group, settings, *valued, outputs, chance))
             if options:  # all 0 at first: differences of chance would be scaled up and followed
-                self.answers.append(Critic(group, settings, action_inputs, most, chance, gain=0.0))
+                asked = action_inputs, state, None
+                self.answers.append(Critic(group, settings, *asked, most, chance, gain=0.0))
+        self.to(self.device)  # initial weights are drawn on the processor: the same everywhere
 
     def networks(self) -> Sequence[nn.Module]:
         """Returns each network whose gradient is clipped on its own."""
@@ -235,6 +277,8 @@ class FastTanh(torch.autograd.Function):
 
 def activated(x: Tensor, name: str) -> Tensor:
     """Returns tanh or relu of `x`, a temporary: without gradients it is overwritten."""
+    if x.device.type != "cpu":
+        return torch.tanh(x) if name == "tanh" else torch.relu(x)
     if x.requires_grad:
         y: Tensor = FastTanh.apply(x) if name == "tanh" else torch.relu(x)
         return y
@@ -253,6 +297,7 @@ class Network(nn.Module):
         settings: width, depth, activation, memory.
         gain: scale of the head's initial weights.
         generator: chance of the initial weights (orthogonal).
+        image: the picture among the inputs, which convolutions see first; None: there is none.
     """
 
     def __init__(
@@ -262,10 +307,19 @@ class Network(nn.Module):
         settings: PolicySettings,
         gain: float,
         generator: torch.Generator,
+        image: SeenPart | None = None,
     ) -> None:
         super().__init__()
-        sizes = [inputs] + [settings.hidden] * settings.layers
         self.activation = settings.activation
+        self.image: ImageLayers | None = None
+        if image is not None:
+            self.image = ImageLayers(
+                image,
+                lambda size, after: _linear(size, after, math.sqrt(2), generator),
+                lambda x: activated(x, settings.activation),
+            )
+            inputs += self.image.more
+        sizes = [inputs] + [settings.hidden] * settings.layers
         self.layers = nn.ModuleList(
             _linear(size, after, math.sqrt(2), generator) for size, after in pairwise(sizes)
         )
@@ -286,7 +340,7 @@ class Network(nn.Module):
         Returns:
             [A, N, L, outputs], and [A, N, L, H] or None.
         """
-        z = x
+        z = x if self.image is None else self.image(x)
         for layer in self.layers:
             z = activated(layer(z), self.activation)
         if self.cell is None or hidden is None or keep is None:
@@ -306,6 +360,8 @@ class Critic(Network):
         group: the set.
         settings: how networks are built.
         inputs: D, how many numbers a critic sees.
+        scale: how they are normalized; None: they are not.
+        image: the picture among them; None: there is none.
         outputs: how many it predicts.
         generator: chance of the initial weights.
         gain: scale of the head's initial weights.
@@ -316,12 +372,14 @@ class Critic(Network):
         group: ParameterSet,
         settings: PolicySettings,
         inputs: int,
+        scale: InputScale | None,
+        image: SeenPart | None,
         outputs: int,
         generator: torch.Generator,
         gain: float = 1.0,
     ) -> None:
-        of_set = Inputs(len(group.members), settings.identity)
-        super().__init__(inputs + of_set.extra, outputs, settings, gain, generator)
+        of_set = Inputs(group, settings, scale)
+        super().__init__(inputs + of_set.extra, outputs, settings, gain, generator, image)
         self.inputs = of_set
 
 

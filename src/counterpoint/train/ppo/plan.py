@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
@@ -14,17 +16,23 @@ from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.memory import available_memory
 from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.learner import COUNTERFACTUAL, BatchEstimate, Crediting, Learner
+from counterpoint.train.ppo.memory import fitted, require_memory
+from counterpoint.train.ppo.networks import device_of
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
+from counterpoint.train.ppo.scaling import BOUND, normalized_numbers
 from counterpoint.train.ppo.settings import (
+    BEFORE,
     BUDGET,
     MEASUREMENTS,
     PYTHON_BUDGET,
     PolicySettings,
     make_with_hints,
+    prepared,
     refuse_model,
     split_settings,
 )
@@ -39,6 +47,38 @@ LONGEST_EVALUATION = 20_000
 """Steps after which copies whose episode does not end are no longer waited for."""
 PLAYED_TOGETHER = 500
 """Most steps of an evaluation that are in memory at once."""
+
+
+GREEDY_EPISODES = {False: 32, True: 8}
+"""Episodes of a greedy evaluation, one in each copy, by whether the world is stepped in Python."""
+GREEDY_SHARE = 0.03
+"""Largest share of the training time that greedy evaluations take by default."""
+
+
+def affordable_evaluations(world: StepWorld, policy: PolicySettings) -> int:
+    """Returns the updates between greedy evaluations with which they take at most `GREEDY_SHARE`
+    of the time; 0, for none, where nothing limits an episode.
+
+    A step in Python costs the same in training and evaluation. In NumPy it costs about as much as
+    an update spends on 0.15 of its steps, whatever the number of copies (measured: 0.08 to 0.13).
+    """
+    if world.horizon is None:
+        return 0
+    episodes = GREEDY_EPISODES[world.python]
+    share = episodes / policy.copies if world.python else 0.15 * max(1, episodes / policy.copies)
+    return math.ceil(share * world.horizon / policy.steps / GREEDY_SHARE)
+
+
+def discount_of(world: StepWorld) -> float:
+    """Returns the discount for a world's horizon H: 1 - 1.25 / H, within [0.95, 0.995]; 0.95 where
+    nothing limits an episode.
+
+    It is 0.95 up to 25 steps. A longer episode would otherwise hide from its first decisions what
+    they are worth at its end.
+    """
+    if world.horizon is None:
+        return PolicySettings.gamma
+    return min(0.995, max(0.95, 1 - 1.25 / world.horizon))
 
 
 @dataclass(frozen=True)
@@ -62,6 +102,12 @@ class TrainPlan(TrainConfig):
         object.__setattr__(self, "policy", filled)
         super().__post_init__()
 
+    @classmethod
+    def from_config(cls, config: Settings) -> Self:
+        if isinstance(policy := config.get("policy"), dict):
+            config = {**config, "policy": {**BEFORE, **policy}}
+        return super().from_config(config)
+
     @property
     def batch_steps(self) -> int:
         """Steps of one batch, all copies together."""
@@ -76,7 +122,10 @@ class TrainPlan(TrainConfig):
         own, policy = split_settings(entry, given)
         made = make_with_hints(entry, own)
         made.close()
-        policy = policy.filled(python=made.python)
+        made = prepared(made, policy)
+        policy = replace(policy.filled(python=made.python), device=device_of(policy).type)
+        if not normalized_numbers(made, policy.observations).any():
+            policy = replace(policy, observations="raw")
         if budget is None:
             budget = PYTHON_BUDGET if made.python else BUDGET
         if budget < 1:
@@ -85,8 +134,12 @@ class TrainPlan(TrainConfig):
             # A small budget is measured more often: the first verdict comes with the tenth time.
             often = max(1, -(-budget // (policy.copies * policy.steps)) // MEASUREMENTS)
             policy = replace(policy, diagnose_every=min(policy.diagnose_every, often))
-        Crediting.of(scheme, made, policy)
-        return cls(world, scheme, budget=budget, world_settings=own, policy=policy)
+        policy, notes = fitted(made, policy, Crediting.of(scheme, made, policy), given)
+        if "gamma" not in given:
+            policy = replace(policy, gamma=discount_of(made))
+        if "evaluate_every" not in given:
+            policy = replace(policy, evaluate_every=affordable_evaluations(made, policy))
+        return cls(world, scheme, budget=budget, world_settings=own, policy=policy, notes=notes)
 
     def make_world(self, stream: int, copies: int) -> StepWorld:
         """Returns copies of the world, agents by name, with another seed for each `stream`."""
@@ -95,7 +148,7 @@ class TrainPlan(TrainConfig):
         world = by_name(entry.make(self.world_settings, copies, seed))
         if not self.reads_state:
             world.omit_state()
-        return world
+        return prepared(world, self.policy)
 
     @property
     def reads_state(self) -> bool:
@@ -105,6 +158,8 @@ class TrainPlan(TrainConfig):
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""
         world = self.make_world(0, self.policy.copies)
+        crediting = Crediting.of(self.scheme, world, self.policy)
+        require_memory(world, self.policy, crediting, available_memory())
         return Learner(world, self.scheme, self.policy, self.seed, self.budget)
 
     def trainer(self) -> PolicyTrainer:
@@ -139,6 +194,8 @@ class PolicyTrainer(Trainer):
 
     def __init__(self, plan: TrainPlan, learner: Learner) -> None:
         self.plan, self.learner = plan, learner
+        self.greedy: RolloutCollector | None = None
+        """What plays the greedy evaluations, made when the first one is due."""
         world = learner.world
         self.agents, self.references = world.agents, world.references
         self.continuous = world.actions[0].continuous
@@ -162,6 +219,9 @@ class PolicyTrainer(Trainer):
 
         due = every > 0 and learner.updates % every == 0
         batch, losses = learner.update(look if due else None)
+        each = learner.settings.evaluate_every
+        if each > 0 and learner.updates % each == 0:
+            losses |= self.greedy_return()
         returns = batch.returns
         mean = float(returns.mean()) if len(returns) else None
         return Update(len(returns), mean, losses, measured)
@@ -174,24 +234,53 @@ class PolicyTrainer(Trainer):
         each = -(-plan.episodes // copies)
         fresh = plan.make_world(1, copies)
         collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
-        by_copy: list[list[Floats]] = [[] for _ in range(copies)]
-        steps = min(world.horizon or learner.collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
-        played = 0
-        while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
-            batch = collector.play(learner.team, steps)
-            played += steps
-            for copy, values in zip(batch.finished, batch.by_agent, strict=True):
-                by_copy[copy].append(values)
+        kept = self._episodes(collector, each, should_stop)
         fresh.close()
-        if should_stop() and min(map(len, by_copy)) < each:
+        if kept is None:
             return None
-        kept = [values for several in by_copy for values in several[:each]]
         by_agent = np.array(kept).reshape(len(kept), len(world.agents))
         return by_agent.sum(axis=-1), by_agent
 
+    def greedy_return(self) -> dict[str, float]:
+        """Returns the mean return of one episode in each copy of a world of its own, by name.
+
+        Every evaluation plays the same episodes, whatever was played before. The result is empty if
+        an episode does not end.
+        """
+        if self.greedy is None:
+            fresh = self.plan.make_world(2, GREEDY_EPISODES[self.learner.world.python])
+            self.greedy = RolloutCollector(fresh, self.learner.settings, 0, greedy=True)
+        self.greedy.begin(self.plan.seed)
+        kept = self._episodes(self.greedy, 1, lambda: False)
+        return {"greedy_return": float(np.sum(kept) / len(kept))} if kept else {}
+
+    def _episodes(
+        self, collector: RolloutCollector, each: int, should_stop: Callable[[], bool]
+    ) -> list[Floats] | None:
+        """Returns each agent's part [A] in the first `each` episodes of every copy, fewer where
+        they do not end; None if `should_stop` answers true before."""
+        world = collector.world
+        by_copy: list[list[Floats]] = [[] for _ in range(world.copies)]
+        steps = min(world.horizon or collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
+        played = 0
+        while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
+            batch = collector.play(self.learner.team, steps)
+            played += steps
+            for copy, values in zip(batch.finished, batch.by_agent, strict=True):
+                by_copy[copy].append(values)
+        if should_stop() and min(map(len, by_copy)) < each:
+            return None
+        return [values for several in by_copy for values in several[:each]]
+
     def notes(self) -> tuple[str, ...]:
-        return self.learner.world.notes()
+        notes = self.learner.world.notes()
+        if clipped := self.learner.team.scales.clipped:
+            what = f"{clipped:,} numbers that agents saw were clipped at {BOUND:g} deviations"
+            notes = (*notes, what)
+        return notes
 
     def close(self) -> None:
         """Closes the worlds."""
         self.learner.world.close()
+        if self.greedy is not None:
+            self.greedy.world.close()

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 
 import numpy as np
 import torch
@@ -69,13 +70,15 @@ def measure_policies(
             _, entropy = actor(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
         weight = torch.ones_like(entropy) if batch.active is None else batch.active
         members, total = list(group.members), (entropy * weight).sum(dim=(1, 2))
-        measures["entropy"][members] = (total / weight.sum(dim=(1, 2))).double().numpy()
+        measures["entropy"][members] = (total / weight.sum(dim=(1, 2))).cpu().double().numpy()
         if batch.active is not None:
-            measures["participation"][members] = batch.active.mean(dim=(1, 2)).double().numpy()
+            measures["participation"][members] = (
+                batch.active.mean(dim=(1, 2)).cpu().double().numpy()
+            )
         for i, k in enumerate(members):
             values = batch.advantage[i]
             decided_here = values if batch.active is None else values[batch.active[i] > 0]
-            used[k] = decided_here.detach().double().numpy().ravel()
+            used[k] = decided_here.detach().cpu().double().numpy().ravel()
 
     def evidence() -> Evidence:
         agent = credited.columns["agent"]
@@ -223,7 +226,7 @@ def _of_set(policy: Actor, batch: SetBatch, copies: int) -> tuple[Floats, Floats
     with _layers_of(policy) as calls:
         log_prob, _ = policy(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
     came_in = [
-        _split(torch.cat([given, torch.ones(*given.shape[:-1], 1)], dim=-1), each, copies)
+        _split(torch.cat([given, given.new_ones(*given.shape[:-1], 1)], dim=-1), each, copies)
         for _, given, _ in calls
     ]
     batches = []
@@ -235,17 +238,17 @@ def _of_set(policy: Actor, batch: SetBatch, copies: int) -> tuple[Floats, Floats
             products = _split(grad, each, copies).mT @ rows
             by_layer[layer] = products if layer not in by_layer else by_layer[layer] + products
         gradients = torch.cat([x.flatten(2) for x in by_layer.values()], dim=2)
-        batches.append(gradients.transpose(0, 1).double().numpy())
+        batches.append(gradients.transpose(0, 1).cpu().double().numpy())
     share = _split(acts[..., None], each, copies).sum(dim=(2, 3)) / max(per_group, 1)
-    return np.stack(batches), share.T.double().numpy()
+    return np.stack(batches), share.T.cpu().double().numpy()
 
 
 def _split(x: Tensor, each: int, copies: int) -> Tensor:
-    """Returns [A, N, (L,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, then the
-    next ones; the rest is left out."""
+    """Returns [A, N, (L, P,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, then
+    the next ones; the rest is left out. P are the patches of a picture."""
     a, n, *length, size = x.shape
     by_copy = x.detach().reshape(a, n // copies, copies, -1, size).transpose(1, 2).flatten(1, 2)
-    rows = each * (length[0] if length else 1)
+    rows = each * prod(length)
     return by_copy[:, : each * MICRO_BATCHES].reshape(a, MICRO_BATCHES, rows, size)
 
 

@@ -75,15 +75,35 @@ class CollectorFacts(TypedDict):
 
 
 class RolloutCollector:
-    """Collects rollouts; holds the view, memories and running returns between batches."""
+    """Collects rollouts; holds the view, memories and running returns between batches.
+
+    Args:
+        world: where it plays.
+        settings: steps of a batch, and whether policies have memory.
+        seed: of the actions.
+        probs: whether batches have the probabilities of all actions.
+        greedy: whether the most probable action is taken, or the mean if actions are continuous.
+            Nothing is drawn then, and batches have no log-probabilities.
+    """
 
     def __init__(
-        self, world: StepWorld, settings: PolicySettings, seed: int, *, probs: bool = False
+        self,
+        world: StepWorld,
+        settings: PolicySettings,
+        seed: int,
+        *,
+        probs: bool = False,
+        greedy: bool = False,
     ) -> None:
-        self.world, self.settings, self.probs = world, settings, probs
+        self.world, self.settings, self.probs, self.greedy = world, settings, probs, greedy
         self.rng = np.random.default_rng([seed, 2])
         self.steps = settings.steps
-        self.view = world.reset()
+        self.begin(None)
+
+    def begin(self, seed: int | None) -> None:
+        """Starts new episodes in all copies; with a seed, always the same ones."""
+        world, settings = self.world, self.settings
+        self.view = world.reset(seed)
         e, a = world.copies, len(world.agents)
         self.first = np.ones(e, dtype=bool)
         self.running, self.episode, self.clock = np.zeros(e), np.zeros(e, int), np.zeros(e, int)
@@ -185,23 +205,29 @@ class RolloutCollector:
     def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
         """Returns the actions [E, A] or [E, A, U] as the world takes them."""
         world, (a, _, e, *numbers) = self.world, batch.action.shape
-        draw = self.rng.standard_normal if numbers else self.rng.random
-        chance = draw((a, e, *numbers), dtype=np.float32)  # normals, or uniforms for choices
-        keep = torch.from_numpy(~self.first).float()
+        chance = None
+        if not self.greedy:
+            draw = self.rng.standard_normal if numbers else self.rng.random
+            chance = draw((a, e, *numbers), dtype=np.float32)  # normals, or uniforms for choices
+        keep, device = torch.from_numpy(~self.first).float().to(team.device), team.device
         with torch.inference_mode():
             for policy, group in zip(team.actors, team.sets, strict=True):
                 m = group.rows
-                seen = torch.from_numpy(batch.seen[m, i, :, None])
+                seen = torch.from_numpy(batch.seen[m, i, :, None]).to(device)
                 legal = None
                 if batch.legal is not None:
-                    legal = torch.from_numpy(batch.legal[m, i, :, None])
-                hidden = memory_of(self.hidden, group)
+                    legal = torch.from_numpy(batch.legal[m, i, :, None]).to(device)
+                hidden = memory_of(self.hidden, group, device)
                 out, remembered = policy.respond(
                     policy.inputs(seen), hidden, keep.expand(len(seen), -1)[..., None], legal
                 )
                 if remembered is not None:
-                    self.hidden[m] = remembered[:, :, 0].numpy()
-                draw_actions(policy, out[:, :, 0], chance[m], batch, m, i)
+                    self.hidden[m] = remembered[:, :, 0].cpu().numpy()
+                if chance is None:
+                    best = out[:, :, 0] if numbers else out[:, :, 0].argmax(dim=-1)
+                    batch.action[m, i] = best.cpu().numpy()
+                else:
+                    draw_actions(policy, out[:, :, 0], chance[m], batch, m, i)
         if not world.actions[0].continuous:
             return batch.action[:, i].T
         return within_bounds(world, batch.action[:, i].swapaxes(0, 1))
@@ -230,13 +256,13 @@ def draw_actions(
 ) -> None:
     """Draws the actions of one set's agents at step `i` from its network's outputs [A, E, M]."""
     if policy.continuous:
-        action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance)
-        batch.action[m, i] = action.numpy()
+        action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance).to(out.device)
+        batch.action[m, i] = action.cpu().numpy()
         density, _ = policy.log_density(out[:, :, None], action[:, :, None])
-        batch.log_prob[m, i] = density[:, :, 0].numpy()
+        batch.log_prob[m, i] = density[:, :, 0].cpu().numpy()
         return
     # Inverse-CDF sampling on unnormalized weights saves a softmax; it overwrites the logits.
-    weights: Singles = out.numpy()
+    weights: Singles = out.cpu().numpy()
     weights -= weights.max(axis=-1, keepdims=True)
     np.exp(weights, out=weights)
     total = weights.cumsum(axis=-1)

@@ -15,6 +15,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.settings import require, require_choices, settings_from
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import worlds
+from counterpoint.worlds.sequential.pictures import PreparedPictures
 from counterpoint.worlds.sequential.world import SequentialEntry, StepSettings, StepWorld
 
 
@@ -53,6 +54,16 @@ class PolicySettings:
     memory: Literal["none", "gru"] = "none"
     """Whether policies and critics have memory: `gru` adds a recurrent cell after the last
     layer."""
+    observations: Literal["auto", "normalized", "raw"] = "auto"
+    """Whether networks see numbers in units of their running mean and deviation: those without
+    bounds within [-10, 10] (`auto`), all but choices (`normalized`), or none (`raw`)."""
+    images: Literal["auto", "flat"] = "auto"
+    """Whether convolutions see a picture first that is a part of the observation (`auto`), or
+    layers see its plain numbers (`flat`)."""
+    grayscale: bool = False
+    """Whether pictures in colour become grey."""
+    frames: int = 1
+    """Number of pictures, that of now and those of the steps before, that agents see together."""
     hidden: int = 64
     """Units of each hidden layer."""
     layers: int = 2
@@ -75,7 +86,8 @@ class PolicySettings:
     anneal: bool = False
     """Whether the learning rate falls to zero along the budget."""
     gamma: float = 0.95
-    """Discount of rewards for each decision of the agent."""
+    """Discount of rewards for each decision of the agent. A plan that is made by name takes 1 -
+    1.25 / H in episodes of at most H steps, within [0.95, 0.995]."""
     gae: float = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
     clip: float = 0.2
@@ -94,15 +106,23 @@ class PolicySettings:
     """The quantity that the credit scheme normalizes: rewards, the advantage estimate of each
     reward component, or the advantage estimate. `auto`: rewards for schemes with running memory,
     components for schemes that normalize them first, the advantage estimate for all others."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"
+    """Where networks are: `auto` takes a GPU if there is one. Worlds and credit stay on the
+    processor."""
     diagnose_every: int = 5
     """Updates between measurements of each agent's gradient; 0 never measures."""
+    evaluate_every: int = 0
+    """Updates between evaluations with greedy actions; 0 never evaluates. A plan that is made by
+    name takes as many as make evaluations cost 3% of the time at most."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536), ("steps", 0, 65536),
-            ("epochs", 0, 1000), ("minibatches", 0, 4096), ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0),
-            ("gae", 0.0, 1.0), ("clip", 0.0, 1e6), ("entropy", 0.0, 1e6),
+            ("frames", 1, 64), ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536),
+            ("steps", 0, 65536), ("epochs", 0, 1000), ("minibatches", 0, 4096),
+            ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0), ("gae", 0.0, 1.0), ("clip", 0.0, 1e6),
+            ("entropy", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
+            ("evaluate_every", 0, 1_000_000),
         ):  # fmt: skip
             require(name, getattr(self, name), low, high)
         if self.max_norm == 0:
@@ -133,6 +153,8 @@ class PolicySettings:
         return self.copies if self.memory == "gru" else self.copies * self.steps
 
 
+BEFORE: Settings = {"observations": "raw", "images": "flat"}
+"""The values of settings in runs that began before there was such a setting."""
 POLICY = tuple(spec.name for spec in fields(PolicySettings))
 
 
@@ -175,6 +197,17 @@ def make_with_hints(entry: SequentialEntry, own: Settings) -> StepWorld:
         near = [one for name in own if name not in ours for one in nearest(name, POLICY)]
         hint = f"; did you mean {near[0]}, a setting of the policies?" if near else ""
         raise SettingError(f"{error}{hint}") from error
+
+
+def prepared(world: StepWorld, settings: PolicySettings) -> StepWorld:
+    """Returns the environment with its pictures as the policies see them.
+
+    Raises:
+        SettingError: agents see no picture that could be changed.
+    """
+    if settings.frames == 1 and not settings.grayscale:
+        return world
+    return PreparedPictures(world, settings.grayscale, settings.frames)
 
 
 def refuse_model(world: str, model: str | None) -> None:

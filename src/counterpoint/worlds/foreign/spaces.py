@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools
 from counterpoint.errors import WorldError
-from counterpoint.worlds.sequential.world import Actions, SeenPart, Singles
+from counterpoint.worlds.sequential.world import Actions, Extent, SeenPart, Singles
 
 MASK = "action_mask"
 """The key of a mask of legal actions, in observations and in infos."""
+NARROW = 10.0
+"""Numbers within plus and minus this reach networks as they are."""
 MOST_CHOICES = 256
 """An action of several choices is one of their product, up to this many."""
 KNOWN = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple")
@@ -101,6 +103,11 @@ class Observations:
             for leaf in self.leaves
         )  # fmt: skip
 
+    @property
+    def extents(self) -> NDArray[np.int8]:
+        """The `Extent` of each number, [size]."""
+        return np.concatenate([_extents(leaf) for leaf in self.leaves])
+
     def writer(self, row: Singles, legal: Bools) -> Writer:
         """Returns a function that writes observations into `row` [size], and their masks into
         `legal` [M]."""
@@ -178,6 +185,15 @@ def _at(seen: Any, keys: Keys, agent: str) -> Any:
 
 def _shape(leaf: Leaf) -> tuple[int, ...]:
     return tuple(leaf.space.shape) if kind(leaf.space) == "Box" else (leaf.size,)
+
+
+def _extents(leaf: Leaf) -> NDArray[np.int8]:
+    if kind(leaf.space) != "Box":
+        return np.full(leaf.size, Extent.CHOICE, dtype=np.int8)
+    scale, shift = scaling(leaf.space) or (1.0, 0.0)
+    low, high = leaf.space.low * scale + shift, leaf.space.high * scale + shift
+    narrow = np.ravel((low >= -NARROW) & (high <= NARROW))
+    return np.where(narrow, Extent.NARROW, Extent.WIDE).astype(np.int8)
 
 
 def _put(leaf: Leaf, row: Singles, agent: str) -> Writer:

@@ -112,6 +112,9 @@ class ForeignWorld(StepWorld):
         team = team_of(envs[0], name, speaks)
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
         self.seen_parts = tuple(one.parts for one in team.observations)
+        self.extents = np.zeros((len(self.agents), max(team.sizes)), dtype=np.int8)
+        for k, seen in enumerate(team.observations):
+            self.extents[k, : seen.size] = seen.extents
         self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
         self.roles = tuple(re.sub(r"_?(?<!\d)\d++$", "", agent) or agent for agent in self.agents)
         self.horizon = team.horizon

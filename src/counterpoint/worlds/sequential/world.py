@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 
@@ -79,6 +80,17 @@ class SeenPart(NamedTuple):
     def described(self) -> str:
         """Returns name and shape in words, such as `camera.depth 64x64x1`."""
         return f"{self.name or 'numbers'} {'x'.join(map(str, self.shape))}".strip()
+
+
+class Extent(IntEnum):
+    """How large a number that an agent sees can be."""
+
+    CHOICE = 0
+    """0 or 1: a part of a one-hot vector or of a mask."""
+    NARROW = 1
+    """Within [-10, 10]."""
+    WIDE = 2
+    """Without bounds, or with wider ones."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +196,8 @@ class StepWorld(ABC):
     """[A] the number of values that each agent sees; D is the largest."""
     seen_parts: tuple[tuple[SeenPart, ...], ...] = ()
     """[A] the parts of each agent's observation, in order; empty where they are not known."""
+    extents: NDArray[np.int8] | None = None
+    """[A, D] the `Extent` of each number that agents see; None: all are narrow."""
     actions: tuple[Actions, ...]
     """[A] the actions of each agent: all discrete, or all continuous."""
     state_size: int
@@ -428,6 +442,7 @@ class PermutedStepWorld(StepWorld):
         self.roles = tuple(world.roles[k] for k in order)
         self.seen_sizes = tuple(world.seen_sizes[k] for k in order)
         self.seen_parts = tuple(world.seen_parts[k] for k in order) if world.seen_parts else ()
+        self.extents = None if world.extents is None else world.extents[self.order]
         self.actions = tuple(world.actions[k] for k in order)
         self.python = world.python  # type: ignore[misc]  # as the world that is inside
 
