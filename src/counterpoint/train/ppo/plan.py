@@ -122,6 +122,8 @@ class TrainPlan(TrainConfig):
         own, policy = split_settings(entry, given)
         made = make_with_hints(entry, own)
         made.close()
+        if not reads_state(policy, scheme):
+            made.omit_state()
         made = prepared(made, policy)
         policy = replace(policy.filled(python=made.python), device=device_of(policy).type)
         if not normalized_numbers(made, policy.observations).any():
@@ -146,14 +148,9 @@ class TrainPlan(TrainConfig):
         seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
         entry = find_world(self.world, Kind.SEQUENTIAL)
         world = by_name(entry.make(self.world_settings, copies, seed))
-        if not self.reads_state:
+        if not reads_state(self.policy, self.scheme):
             world.omit_state()
         return prepared(world, self.policy)
-
-    @property
-    def reads_state(self) -> bool:
-        """Whether anything reads the state of the world; if not, the world need not compute it."""
-        return self.policy.critic == "central" or self.scheme == COUNTERFACTUAL
 
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""
@@ -184,6 +181,11 @@ class TrainPlan(TrainConfig):
             f"no episode of '{self.world}' ended in {LONGEST_EVALUATION:,} steps of evaluation; "
             f"{endless(world)}"
         )
+
+
+def reads_state(policy: PolicySettings, scheme: str) -> bool:
+    """Returns whether anything reads the state of the world; if not, it need not be computed."""
+    return policy.critic == "central" or scheme == COUNTERFACTUAL
 
 
 class PolicyTrainer(Trainer):
