@@ -25,6 +25,15 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 1 << 28
 
 
+def as_vector(networks: Sequence[nn.Module]) -> Tensor:
+    """Makes the parameters of `networks` views of one vector, and returns it."""
+    tensors = [x for network in networks for x in network.parameters()]
+    weights = torch.cat([x.detach().flatten() for x in tensors])
+    for x, part in zip(tensors, weights.split([x.numel() for x in tensors]), strict=True):
+        x.data = part.view_as(x)
+    return weights
+
+
 class Adam:
     """Moves the parameters of `networks` along their gradients.
 
@@ -39,16 +48,12 @@ class Adam:
 
     def __init__(self, networks: Sequence[nn.Module], max_norm: float) -> None:
         self.max_norm = max_norm
-        tensors = [[*network.parameters()] for network in networks]
-        sizes = [sum(x.numel() for x in inside) for inside in tensors]
-        self.weights = torch.empty(sum(sizes))
-        self.gradient = torch.zeros(sum(sizes))
-        at = 0
-        for x in (x for inside in tensors for x in inside):
-            place = slice(at, at + x.numel())
-            self.weights[place] = x.detach().flatten()
-            x.data, x.grad = self.weights[place].view_as(x), self.gradient[place].view_as(x)
-            at += x.numel()
+        sizes = [sum(x.numel() for x in network.parameters()) for network in networks]
+        self.weights, self.gradient = as_vector(networks), torch.zeros(sum(sizes))
+        tensors = [x for network in networks for x in network.parameters()]
+        parts = self.gradient.split([x.numel() for x in tensors])
+        for x, part in zip(tensors, parts, strict=True):
+            x.grad = part.view_as(x)
         self.parts: tuple[Tensor, ...] = self.gradient.split(sizes)
         self.mean, self.square = torch.zeros(2, sum(sizes))
         self.steps = 0

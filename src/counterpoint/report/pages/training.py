@@ -30,6 +30,7 @@ from counterpoint.report.toolkit.tables import (
     text_columns,
 )
 from counterpoint.results.training import AgentSeries, Series, Talk, TrainingResult
+from counterpoint.runs.status import learns_values
 
 NAMELESS = ("c-none", "", "no cause named")
 UNMEASURED = "not measured, or undefined"
@@ -59,6 +60,9 @@ PANELS = {
     "kl": ("Change of the policy", "KL of an update (nats)"),
     "clipped": ("Clipped", "share of decisions"),
     "value_loss": ("Error of the critics", "in units of the returns' variance"),
+    "td_loss": ("Error of the values", "squared, in units of the returns' variance"),
+    "value": ("Predicted value", "discounted reward, of actions in the replay"),
+    "epsilon": ("Random actions", "share of decisions"),
 }
 LENGTH = "gradient."
 """The prefix of the names of adapters' gradient lengths."""
@@ -129,8 +133,15 @@ def training_verdict(run: TrainingResult) -> Headline:
     return Headline(sentence, "", facts)
 
 
+def without_advantages(run: TrainingResult) -> str:
+    """Returns why nothing is measured of the agents of a team that learns action values."""
+    return f"not measured: {run.scheme} learns values, and has no advantages"
+
+
 def _collapsed_fact(run: TrainingResult) -> Fact:
     title = "Collapsed"
+    if learns_values(run.config):
+        return Fact(title, ABSENT, without_advantages(run))
     now = {name: present_state(agent) for name, agent in run.agents.items()}
     known = [state for state, _ in now.values() if state is not None]
     if not known:

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
 from counterpoint.credit import (
     RunningState,
     Scheme,
@@ -309,14 +309,7 @@ class Learner:
             StateError: the snapshot is that of another plan.
         """
         arrays, facts = snapshot.arrays, snapshot.facts
-        for name, mine in self.capture().arrays.items():
-            shape = arrays[name].shape if name in arrays else None
-            if not name.startswith("world.") and shape != mine.shape:
-                raise StateError(
-                    f"got a checkpoint with {name} of shape {shape}; wanted {mine.shape}, as "
-                    "run.json has it: give world and policies in run.json the settings they were "
-                    "trained with"
-                )
+        require_same_shapes(arrays, self.capture().arrays, ("world.",))
         self.adam.restore(below("adam", arrays))
         self.collector.restore(arrays, facts["player"])
         self.critics.restore(below("values", arrays))
@@ -324,3 +317,21 @@ class Learner:
         self.shuffles.bit_generator.state = facts["shuffles"]
         self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
         self.tally = Tally(**facts["tally"])
+
+
+def require_same_shapes(arrays: NamedArrays, mine: NamedArrays, besides: tuple[str, ...]) -> None:
+    """Raises StateError unless a checkpoint has all arrays of a learner, in their shapes.
+
+    Args:
+        arrays: those of the checkpoint.
+        mine: those of the learner.
+        besides: the beginnings of names whose shapes may differ.
+    """
+    for name, array in mine.items():
+        shape = arrays[name].shape if name in arrays else None
+        if not name.startswith(besides) and shape != array.shape:
+            raise StateError(
+                f"got a checkpoint with {name} of shape {shape}; wanted {array.shape}, as "
+                "run.json has it: give world and policies in run.json the settings they were "
+                "trained with"
+            )

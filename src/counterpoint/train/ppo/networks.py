@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,23 @@ HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 NEVER = -1e9
 """Logit of an action that an agent does not have: probability 0 without infinities."""
+
+
+class NetworkSettings(Protocol):
+    """How networks are built and shared: see `PolicySettings`."""
+
+    @property
+    def parameters(self) -> Literal["shared", "per_role", "separate"]: ...
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def activation(self) -> Literal["tanh", "relu"]: ...
+    @property
+    def memory(self) -> str: ...
+    @property
+    def identity(self) -> bool: ...
 
 
 def folded(x: Tensor, memory: str) -> Tensor:
@@ -64,7 +81,7 @@ class ParameterSet:
         return list(self.members)
 
 
-def sets_of(world: StepWorld, settings: PolicySettings) -> tuple[ParameterSet, ...]:
+def sets_of(world: StepWorld, settings: NetworkSettings) -> tuple[ParameterSet, ...]:
     """Returns the parameter sets of a team, sorted by name."""
     names = {
         "shared": ["team"] * len(world.agents),
@@ -90,7 +107,7 @@ class Actor(nn.Module):
         self,
         world: StepWorld,
         group: ParameterSet,
-        settings: PolicySettings,
+        settings: NetworkSettings,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -176,6 +193,12 @@ class Inputs:
         return torch.cat([seen, who], dim=-1)
 
 
+def generator_of(seed: int, name: str) -> torch.Generator:
+    """Returns the chance of the initial weights of what is called `name`."""
+    entropy = np.random.SeedSequence([seed, *name.encode()])
+    return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> 1))
+
+
 class TeamNetworks(nn.Module):
     """Every actor and critic of a team.
 
@@ -203,9 +226,7 @@ class TeamNetworks(nn.Module):
         most = max(kind.size for kind in world.actions)
         action_inputs = world.state_size + len(world.agents) * most
         for group in self.sets:
-            entropy = np.random.SeedSequence([seed, *group.name.encode()])
-            number = int(entropy.generate_state(1, np.uint64)[0] >> 1)
-            chance = torch.Generator().manual_seed(number)
+            chance = generator_of(seed, group.name)
             self.actors.append(Actor(world, group, settings, chance))
             self.critics.append(Critic(group, settings, sizes[settings.critic], outputs, chance))
             if options:  # all 0 at first: differences of chance would be scaled up and followed
@@ -259,7 +280,7 @@ class Network(nn.Module):
         self,
         inputs: int,
         outputs: int,
-        settings: PolicySettings,
+        settings: NetworkSettings,
         gain: float,
         generator: torch.Generator,
     ) -> None:
@@ -267,10 +288,10 @@ class Network(nn.Module):
         sizes = [inputs] + [settings.hidden] * settings.layers
         self.activation = settings.activation
         self.layers = nn.ModuleList(
-            _linear(size, after, math.sqrt(2), generator) for size, after in pairwise(sizes)
+            linear(size, after, math.sqrt(2), generator) for size, after in pairwise(sizes)
         )
         self.cell = GRUCell(settings.hidden, generator) if settings.memory == "gru" else None
-        self.head = _linear(settings.hidden, outputs, gain, generator)
+        self.head = linear(settings.hidden, outputs, gain, generator)
 
     def forward(
         self, x: Tensor, hidden: Tensor | None = None, keep: Tensor | None = None
@@ -314,7 +335,7 @@ class Critic(Network):
     def __init__(
         self,
         group: ParameterSet,
-        settings: PolicySettings,
+        settings: NetworkSettings,
         inputs: int,
         outputs: int,
         generator: torch.Generator,
@@ -333,8 +354,8 @@ class GRUCell(nn.Module):
 
     def __init__(self, size: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.from_input = _linear(size, 3 * size, 1.0, generator)
-        self.from_memory = _linear(size, 3 * size, 1.0, generator)
+        self.from_input = linear(size, 3 * size, 1.0, generator)
+        self.from_memory = linear(size, 3 * size, 1.0, generator)
 
     def forward(self, from_input: Tensor, hidden: Tensor) -> Tensor:
         """Returns the new memory [..., H], from W x [..., 3 H] and the last memory [..., H]."""
@@ -345,7 +366,8 @@ class GRUCell(nn.Module):
         return new + z * (hidden - new)
 
 
-def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
+def linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
+    """Returns a layer with orthogonal weights of this scale, and no bias at first."""
     layer = nn.Linear(inputs, outputs)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     nn.init.zeros_(layer.bias)

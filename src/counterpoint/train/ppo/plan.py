@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.train.loop import TrainConfig, Trainer, Update
+from counterpoint.train.loop import Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
@@ -22,34 +20,30 @@ from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.settings import (
     BUDGET,
     MEASUREMENTS,
+    POLICY,
     PYTHON_BUDGET,
     PolicySettings,
     make_with_hints,
     refuse_model,
     split_settings,
 )
+from counterpoint.train.stepwise import StepwisePlan, fresh_copies, fresh_returns
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.world import StepWorld, by_name, endless, stakes_of
 
 CHECKPOINT_STEPS = 5_000
 """Most steps between two checkpoints, as far as a batch is not longer."""
-LONGEST_EVALUATION = 20_000
-"""Steps after which copies whose episode does not end are no longer waited for."""
-PLAYED_TOGETHER = 500
-"""Most steps of an evaluation that are in memory at once."""
 
 
 @dataclass(frozen=True)
-class TrainPlan(TrainConfig):
+class TrainPlan(StepwisePlan):
     """A training of a team of neural policies, as plain data.
 
     Raises:
         SettingError: a number out of its range.
     """
 
-    axis = "step"
     order = ("world", "scheme", "seed", "budget", "seconds", "world_settings", "policy", "episodes")
 
     budget: int = 100_000
@@ -73,8 +67,8 @@ class TrainPlan(TrainConfig):
     ) -> TrainPlan:
         refuse_model(world, model)
         entry = find_world(world, Kind.SEQUENTIAL)
-        own, policy = split_settings(entry, given)
-        made = make_with_hints(entry, own)
+        own, policy = split_settings(entry, given, PolicySettings)
+        made = make_with_hints(entry, own, POLICY)
         made.close()
         policy = policy.filled(python=made.python)
         if budget is None:
@@ -88,12 +82,6 @@ class TrainPlan(TrainConfig):
         Crediting.of(scheme, made, policy)
         return cls(world, scheme, budget=budget, world_settings=own, policy=policy)
 
-    def make_world(self, stream: int, copies: int) -> StepWorld:
-        """Returns copies of the world, agents by name, with another seed for each `stream`."""
-        seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
-        entry = find_world(self.world, Kind.SEQUENTIAL)
-        return by_name(entry.make(self.world_settings, copies, seed))
-
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""
         world = self.make_world(0, self.policy.copies)
@@ -101,26 +89,6 @@ class TrainPlan(TrainConfig):
 
     def trainer(self) -> PolicyTrainer:
         return PolicyTrainer(self, self.learner())
-
-    def paid_returns(self, by_agent: Floats) -> float | None:
-        """Returns the return weighted by stakes of mean 1; None if all stakes are equal.
-
-        Where the reward is common, what is paid is proportional to the return, whatever the stakes.
-        """
-        world = self.make_world(0, 1)
-        world.close()
-        weights = stakes_of(world.settings.stakes, world.agents, world.roles)
-        if world.settings.reward == "common" or np.ptp(weights) == 0:
-            return None
-        return float((by_agent.mean(axis=0) * weights).sum() / weights.mean())
-
-    def without_return(self) -> str:
-        world = self.make_world(0, 1)
-        world.close()
-        return (
-            f"no episode of '{self.world}' ended in {LONGEST_EVALUATION:,} steps of evaluation; "
-            f"{endless(world)}"
-        )
 
 
 class PolicyTrainer(Trainer):
@@ -159,27 +127,16 @@ class PolicyTrainer(Trainer):
         return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes, the first ones of each copy and equally many of
-        each, and each agent's part in them. Actions are sampled."""
-        plan, learner, world = self.plan, self.learner, self.learner.world
-        copies = min(plan.episodes, world.copies if world.python else plan.episodes)
-        each = -(-plan.episodes // copies)
-        fresh = plan.make_world(1, copies)
+        """Returns the returns of fresh episodes: see `fresh_returns`. Actions are sampled."""
+        plan, learner = self.plan, self.learner
+        fresh = fresh_copies(plan, learner.world)
         collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
-        by_copy: list[list[Floats]] = [[] for _ in range(copies)]
-        steps = min(world.horizon or learner.collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
-        played = 0
-        while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
+
+        def play(steps: int) -> tuple[Ints, Floats]:
             batch = collector.play(learner.team, steps)
-            played += steps
-            for copy, values in zip(batch.finished, batch.by_agent, strict=True):
-                by_copy[copy].append(values)
-        fresh.close()
-        if should_stop() and min(map(len, by_copy)) < each:
-            return None
-        kept = [values for several in by_copy for values in several[:each]]
-        by_agent = np.array(kept).reshape(len(kept), len(world.agents))
-        return by_agent.sum(axis=-1), by_agent
+            return batch.finished, batch.by_agent
+
+        return fresh_returns(plan, fresh, play, learner.collector.steps, should_stop)
 
     def close(self) -> None:
         """Closes the worlds."""

@@ -7,8 +7,9 @@ in the class of the world; `split_settings` tells them apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from counterpoint.errors import SettingError, UnknownNameError, choices, nearest
 from counterpoint.results.parts import Settings
@@ -133,37 +134,44 @@ class PolicySettings:
         return self.copies if self.memory == "gru" else self.copies * self.steps
 
 
+TeamSettings = TypeVar("TeamSettings")
+
 POLICY = tuple(spec.name for spec in fields(PolicySettings))
 
 
-def split_settings(entry: SequentialEntry, given: Settings) -> tuple[Settings, PolicySettings]:
-    """Returns the settings of a sequential environment, and those of the policies that learn in it.
+def split_settings(
+    entry: SequentialEntry, given: Settings, learned: type[TeamSettings]
+) -> tuple[Settings, TeamSettings]:
+    """Returns the settings of a sequential environment, and those of the team that learns in it.
 
-    No field of an environment of ours is called like a field of `PolicySettings`. Of a foreign one
-    every other name is an argument of its constructor, which says itself what it does not know.
+    No field of an environment of ours is called like one of a team. Of a foreign one every other
+    name is an argument of its constructor, which says itself what it does not know.
 
     Args:
         entry: the environment.
-        given: name to value; text is converted to the type of the policy's field.
+        given: name to value; text is converted to the type of the team's field.
+        learned: the type of the team's settings: `PolicySettings` or `ValueSettings`.
 
     Raises:
         UnknownNameError: neither the environment nor the policies have a setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
-    policy = {name: value for name, value in given.items() if name in POLICY}
-    rest = {name: value for name, value in given.items() if name not in POLICY}
+    names = [spec.name for spec in fields(learned)]  # type: ignore[arg-type]
+    team = {name: value for name, value in given.items() if name in names}
+    rest = {name: value for name, value in given.items() if name not in names}
     own = [spec.name for spec in fields(entry.settings_type)]
     unknown = sorted(set(rest) - set(own))
     if unknown and not entry.takes_arguments:
         raise UnknownNameError(
             f"got setting {', '.join(unknown)} of world '{entry.name}' or of its policies"
-            f"{choices(unknown[0], [*own, *POLICY])}"
+            f"{choices(unknown[0], [*own, *names])}"
         )
-    return rest, settings_from(policy, PolicySettings, entry.name)
+    return rest, settings_from(team, learned, entry.name)
 
 
-def make_with_hints(entry: SequentialEntry, own: Settings) -> StepWorld:
-    """Returns the environment; a setting that a foreign one refuses may be one of the policies.
+def make_with_hints(entry: SequentialEntry, own: Settings, names: Sequence[str]) -> StepWorld:
+    """Returns the environment; a setting that a foreign one refuses may be one of `names`, those of
+    the policies.
 
     Raises:
         CounterpointError: as `SequentialEntry.make`.
@@ -172,7 +180,7 @@ def make_with_hints(entry: SequentialEntry, own: Settings) -> StepWorld:
         return entry.make(own)
     except SettingError as error:
         ours = {spec.name for spec in fields(StepSettings)}
-        near = [one for name in own if name not in ours for one in nearest(name, POLICY)]
+        near = [one for name in own if name not in ours for one in nearest(name, names)]
         hint = f"; did you mean {near[0]}, a setting of the policies?" if near else ""
         raise SettingError(f"{error}{hint}") from error
 
