@@ -55,6 +55,7 @@ class Adam:
         for x, part in zip(tensors, parts, strict=True):
             x.grad = part.view_as(x)
         self.parts: tuple[Tensor, ...] = self.gradient.split(sizes)
+        self.starts = [0, *np.cumsum(sizes).tolist()]
         self.mean, self.square = torch.zeros(2, sum(sizes))
         self.steps = 0
 
@@ -62,17 +63,23 @@ class Adam:
         """Sets the gradient to 0, before a backward pass adds the next one."""
         self.gradient.zero_()
 
-    def step(self, lr: float) -> None:
-        """Clips each network's gradient, then moves all parameters against it."""
-        for part in self.parts:
+    def step(self, lr: float, first: int = 0, last: int | None = None) -> None:
+        """Clips each network's gradient, then moves the parameters against it.
+
+        Args:
+            lr: learning rate.
+            first: the first network that is moved.
+            last: the one after the last that is moved; None moves all from `first` on.
+        """
+        for part in self.parts[first:last]:
             part.mul_(torch.clamp(self.max_norm / (part.norm() + 1e-6), max=1.0))
         self.steps += 1
-        self.mean.lerp_(self.gradient, 1 - DECAY)
-        self.square.mul_(DECAY_SQUARED).addcmul_(
-            self.gradient, self.gradient, value=1 - DECAY_SQUARED
-        )
-        scale = (self.square / (1 - DECAY_SQUARED**self.steps)).sqrt_().add_(EPSILON)
-        self.weights.addcdiv_(self.mean, scale, value=-lr / (1 - DECAY**self.steps))
+        place = slice(self.starts[first], None if last is None else self.starts[last])
+        gradient, mean, square = self.gradient[place], self.mean[place], self.square[place]
+        mean.lerp_(gradient, 1 - DECAY)
+        square.mul_(DECAY_SQUARED).addcmul_(gradient, gradient, value=1 - DECAY_SQUARED)
+        scale = (square / (1 - DECAY_SQUARED**self.steps)).sqrt_().add_(EPSILON)
+        self.weights[place].addcdiv_(mean, scale, value=-lr / (1 - DECAY**self.steps))
 
     def capture(self) -> dict[str, NDArray[Any]]:
         """Returns the parameters and the optimizer's memory, by name."""

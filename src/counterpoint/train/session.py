@@ -21,7 +21,7 @@ from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import axis_of, read_facts, read_run
 from counterpoint.runs.stop import Stopper
-from counterpoint.train.algorithms import VALUE_BASED
+from counterpoint.train.algorithms import VALUE_BASED, refuse_algorithm
 from counterpoint.train.loop import TrainConfig, Trained, Trainer, train_to_end
 from counterpoint.train.series import Row
 from counterpoint.worlds.kind import Kind
@@ -80,8 +80,9 @@ def plan_of(
         WorldError: a world of the user that cannot be played.
         MissingPackageError: torch or transformers is not installed.
     """
-    of_kind = _plan_type(find_world(world, *PLANS).kind, scheme)
-    plan = of_kind.of(world, scheme, budget, given or {}, model)
+    kind = find_world(world, *PLANS).kind
+    refuse_algorithm(scheme, world, kind)
+    plan = _plan_type(kind, scheme).of(world, scheme, budget, given or {}, model)
     return replace(plan, seed=seed, seconds=seconds)
 
 

@@ -3,7 +3,7 @@
 One update: play T steps in every copy, estimate what each decision was worth, let the credit
 scheme turn that into advantages, and take a few passes of clipped policy gradient over the batch.
 With `critic=own` this is IPPO, with `critic=central` MAPPO; the scheme `counterfactual` has
-COMA's advantage.
+COMA's advantage, and with `update=sequential` it is HAPPO.
 
 `Crediting` says where the scheme is applied. At level `reward` it normalizes the reward of each
 decision, before any value is estimated. At `advantage` it normalizes the advantage estimate; at
@@ -45,6 +45,8 @@ from counterpoint.worlds.sequential.world import StepWorld
 
 Level = Literal["reward", "component", "advantage"]
 COUNTERFACTUAL = "counterfactual"
+HAPPO, HAPPO_SCHEME = "happo", "happo_per_agent"
+"""The algorithm, and the scheme that its published code normalizes with."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ class Crediting:
 
         Raises:
             UnknownNameError: nothing has that name.
-            SchemeError: `counterfactual` with continuous actions or recurrent policies, a baseline
-                that only worlds with exact answers have, or a level that cannot be.
+            SchemeError: `counterfactual` with continuous actions or recurrent policies, `happo`
+                without sequential updates, a baseline that only worlds with exact answers have, or
+                a level that cannot be.
         """
         if isinstance(scheme, str) and scheme in NORMALIZED_BY:
             if scheme != COUNTERFACTUAL:
@@ -82,8 +85,13 @@ class Crediting:
                     "an agent"
                 )
             return cls(scheme, NORMALIZED_BY[scheme], "advantage", counterfactual=True)
+        if scheme == HAPPO and settings.update != "sequential":
+            raise SchemeError(
+                "got happo with update=simultaneous; wanted update=sequential parameters=separate"
+            )
         if isinstance(scheme, str):
-            name, point = scheme, plain_scheme_named(scheme, also=(COUNTERFACTUAL,))
+            known = HAPPO_SCHEME if scheme == HAPPO else scheme
+            name, point = scheme, plain_scheme_named(known, also=(COUNTERFACTUAL, HAPPO))
         else:
             name, point = scheme_name(scheme), scheme
         level: Level = settings.level if settings.level != "auto" else _natural(point)

@@ -14,7 +14,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner
+from counterpoint.train.ppo.learner import HAPPO, BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.settings import (
@@ -67,6 +67,8 @@ class TrainPlan(StepwisePlan):
     ) -> TrainPlan:
         refuse_model(world, model)
         entry = find_world(world, Kind.SEQUENTIAL)
+        if scheme == HAPPO:
+            given = {"update": "sequential", "parameters": "separate", **given}
         own, policy = split_settings(entry, given, PolicySettings)
         made = make_with_hints(entry, own, POLICY)
         made.close()

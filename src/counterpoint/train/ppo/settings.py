@@ -48,6 +48,9 @@ class PolicySettings:
 
     parameters: Literal["shared", "per_role", "separate"] = "shared"
     """One network for all agents, one for each role, or one for each agent."""
+    update: Literal["simultaneous", "sequential"] = "simultaneous"
+    """Whether all agents take each gradient step together, or one agent after the other learns from
+    the batch, in random order (HAPPO). `sequential` needs `parameters=separate`."""
     critic: Literal["own", "central"] = "own"
     """The observation of a critic: the agent's own observation (IPPO), or the whole state
     (MAPPO)."""
@@ -114,6 +117,11 @@ class PolicySettings:
                 f"got minibatches={self.minibatches}; wanted at most {self.sequences}, the {what}"
             )
         require_choices(self)
+        if self.update == "sequential" and self.parameters != "separate":
+            raise SettingError(
+                f"got update=sequential with parameters={self.parameters}; wanted "
+                "parameters=separate: a step of one agent would change the others' policies too"
+            )
 
     def filled(self, *, python: bool) -> PolicySettings:
         """Returns the settings with every 0 that stands for a default replaced by it."""

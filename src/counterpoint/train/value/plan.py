@@ -110,13 +110,17 @@ class ValueTrainer(Trainer):
         return Update(len(returns), mean, metrics, None)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes: see `fresh_returns`. Every action is the best."""
+        """Returns the returns of fresh episodes: see `fresh_returns`.
+
+        The team plays as at the end of its budget, with `epsilon_end` random actions, without which
+        a team that remembers nothing can stand still for ever (Mnih et al. 2015 evaluate so too).
+        """
         plan, learner = self.plan, self.learner
         fresh = fresh_copies(plan, learner.world)
         collector = ValueCollector(fresh, plan.seed + 1)
 
         def play(steps: int) -> tuple[Ints, Floats]:
-            played = collector.play(learner.team, steps, 0.0)
+            played = collector.play(learner.team, steps, learner.settings.epsilon_end)
             return played.finished, played.by_agent
 
         return fresh_returns(plan, fresh, play, learner.settings.steps, should_stop)
