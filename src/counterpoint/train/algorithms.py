@@ -55,8 +55,8 @@ _ENTRIES = (
         "happo",
         "PPO of one agent after the other, in random order",
         "Kuba et al. 2022, arXiv 2109.11251; Zhong et al. 2024 (HARL), arXiv 2304.09870",
-        "assumes one reward of the team: set reward=common. Advantages are normalized per agent; each "
-        "agent has a network of its own",
+        "assumes one reward of the team: set reward=common. Advantages are normalized per agent, "
+        "and each agent has a network of its own",
     ),
 )
 
