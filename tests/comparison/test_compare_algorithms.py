@@ -64,6 +64,7 @@ def test_the_page_and_the_terminal_show_it(result):
     Console(file=text, width=200, color_system=None).print(*comparison_parts(result), sep="\n")
     page = render(result)
     assert "never falls where an agent" in page
+    assert "nothing is measured under" in page
     for words in (page, text.getvalue()):
         assert "qmix" in words
     table = curve_table(result)

@@ -210,7 +210,16 @@ def agent_table(result: ComparisonResult) -> Table:
             f"collapse. The file also has {rest}, and the correlation of its credit with its own "
             "reward."
         )
+    values = ", ".join(name for name, scheme in ranked.items() if learned_values(scheme))
+    if values:
+        caption += f" Action values have no advantages, so that nothing is measured under {values}."
     return Table("agents", caption, columns, rows)
+
+
+def learned_values(scheme: SchemeResult) -> bool:
+    """Returns whether an arm is an algorithm of whose agents nothing was measured."""
+    unknown = all(agent.participation is None for agent in scheme.agents.values())
+    return scheme.kind == "algorithm" and unknown
 
 
 def _agent_cell(agent: AgentResult, sampled: bool) -> Cell:
