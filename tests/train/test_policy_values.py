@@ -267,6 +267,19 @@ def test_the_scale_of_discounted_rewards_worked_by_hand():
     assert [x.item() for x in flat.numbers()] == [0.0, 1.0]
 
 
+def test_large_numbers_of_a_state_are_divided_before_they_are_mixed():
+    tape = random_tape(np.random.default_rng(2), steps=20)
+    metrics = []
+    for size in (1.0, 1e3):
+        loud = {n: x * np.float32(size) if n in ("seen", "last") else x for n, x in tape.items()}
+        learner = ValueLearner(Tape(loud, (2, 2)), "qmix", replace(SMALL, copies=3), 0, 1000)
+        metrics.append(learner.update()[1])
+        states = torch.tensor(learner.replay.arrays["state"])
+        wanted = states if size == 1.0 else states / float(learner.largest)
+        torch.testing.assert_close(learner.scaled(states), wanted)
+    assert metrics[1]["td_loss"] < 1e6 * metrics[0]["td_loss"]
+
+
 def test_random_actions_become_rare_along_the_budget():
     one = ValueSettings(epsilon_start=0.9, epsilon_end=0.1, epsilon_anneal=0.5)
     shares = [one.epsilon(x) for x in (0.0, 0.25, 0.5, 1.0)]

@@ -91,6 +91,11 @@ class TeamValues(nn.Module):
         return self.mixer(values * acts, state)[None]
 
 
+LARGE = 10.0
+"""Where a number of a state was ever larger, states are divided by the largest: the mixer's weights
+are functions of the state, and those of pixels would leave the range in which a network learns."""
+
+
 class RewardScale:
     """Running mean and deviation of discounted sums of rewards, for each of G deciders.
 
@@ -167,7 +172,7 @@ class ValueLearner:
         )
         deciders, copies = self.replay.pending.shape
         self.scale = RewardScale(deciders, copies, settings.gamma, settings.value_norm)
-        self.draws = np.random.default_rng([seed, 3])
+        self.draws, self.largest = np.random.default_rng([seed, 3]), np.zeros(())
         self.tally = Tally()
         self.updates = 0
 
@@ -204,6 +209,8 @@ class ValueLearner:
             reward, acts, over = step.reward.T, view.active.T, step.terminated.T
         self.replay.add(view, actions, step, reward)
         self.scale.update(reward, acts, over)
+        states = view.state, step.last.state
+        self.largest = np.maximum(self.largest, max(abs(x).max(initial=0.0) for x in states))
 
     def improve(self) -> dict[str, float]:
         """Takes the gradient steps of one update.
@@ -220,7 +227,7 @@ class ValueLearner:
             self.adam.zero()
             all_values = self.team(batch.seen)
             taken = all_values.gather(-1, batch.action[..., None])[..., 0]
-            value = self.team.mixed(taken, batch.acts, batch.state)
+            value = self.team.mixed(taken, batch.acts, self.scaled(batch.state))
             count = batch.ready.sum().clamp(min=1.0)
             loss = ((value - wanted) ** 2 * batch.ready).sum() / count
             loss.backward()
@@ -244,9 +251,15 @@ class ValueLearner:
                 after = values.gather(-1, best)[..., 0]
             else:
                 after = values.max(dim=-1).values
-            mixed = self.target.mixed(after, batch.after_acts, batch.after_state)
+            mixed = self.target.mixed(after, batch.after_acts, self.scaled(batch.after_state))
             expected = (mixed * std + mean) * (1.0 - batch.over)
             return (batch.reward + self.settings.gamma * expected - mean) / std
+
+    def scaled(self, state: Tensor | None) -> Tensor | None:
+        """Returns states as the mixer reads them: see `LARGE`."""
+        if state is None or self.largest <= LARGE:
+            return state
+        return state / float(self.largest)
 
     def capture(self) -> Snapshot:
         """Returns everything that decides what the learner does next.
@@ -257,6 +270,7 @@ class ValueLearner:
         arrays |= {f"adam.{name}": x for name, x in self.adam.capture().items()}
         arrays |= {f"scale.{name}": x for name, x in self.scale.capture().items()}
         arrays["target"] = self.target_weights.numpy().copy()
+        arrays["largest"] = np.array(self.largest, dtype=np.float64)
         if self.steps < self.budget:
             arrays |= {f"replay.{name}": x for name, x in self.replay.capture().items()}
         return Snapshot(
@@ -272,7 +286,7 @@ class ValueLearner:
         """
         arrays, facts = snapshot.arrays, snapshot.facts
         require_same_shapes(arrays, self.capture().arrays, ("world.", "replay."))
-        self.updates = facts["updates"]
+        self.updates, self.largest = facts["updates"], np.array(arrays["largest"])
         self.adam.restore(below("adam", arrays))
         self.scale.restore(below("scale", arrays))
         self.target_weights.copy_(torch.from_numpy(np.array(arrays["target"])))
