@@ -96,6 +96,9 @@ def training_page(run: TrainingResult) -> Page:
             "said": said_table(talk) if talk else None,
             "words": words_table(talk) if talk else None,
             "collapse": collapse_figure(run),
+            "unmeasured": f"The agents are {without_advantages(run)}."
+            if learns_values(run.config)
+            else None,
             "agents": agent_table(run) if run.agents else None,
             "losses": loss_figure(run),
             "cures": training_cures(run),
