@@ -15,6 +15,7 @@ from counterpoint.errors import SchemeError, UnknownNameError
 from counterpoint.report import render
 from counterpoint.report.pages.comparison.tables import curve_table
 from counterpoint.report.terminal.parts import comparison_parts
+from counterpoint.report.toolkit.frame import set_words
 from counterpoint.results import document_of, read_result
 from counterpoint.runs.status import read_facts
 
@@ -76,12 +77,28 @@ def test_each_arm_gets_the_settings_that_it_knows():
     of_policies, of_values = both.training("mappo_pooled", 1), both.training("vdn", 1)
     assert (of_policies.policy.gae, of_policies.policy.lr) == (0.5, 0.01)
     assert (of_values.value.replay, of_values.value.lr, of_values.seed) == (64, 0.01, 1)
-    assert both.settings["value"]["replay"] == 64
+    assert both.settings["value.replay"] == 64
+    apart = backend_of(plan("mappo_pooled", "vdn", **{"lr": "0.01", "value.lr": "0.02"}))
+    assert apart.training("vdn", 0).value.lr == 0.02
+    assert apart.training("mappo_pooled", 0).policy.lr == 0.01
+    with pytest.raises(UnknownNameError, match=r"value\.lr"):
+        backend_of(plan("mappo_pooled", "none", **{"value.lr": "0.02"}))
     with pytest.raises(UnknownNameError, match="replay"):
         backend_of(plan("mappo_pooled", "none", replay="64"))
     del (alone := {**SETTINGS, "gae": "0.5"})["epochs"]
     with pytest.raises(UnknownNameError, match="gae"):
         backend_of(Plan("spread", ("vdn", "iql"), seeds=2, settings=alone))
+
+
+def test_the_settings_of_a_result_are_those_of_the_same_comparison():
+    arms = ("mappo_pooled", "happo", "qmix")
+    first = backend_of(plan(*arms, lr="0.01", parameters="per_role"))
+    words = dict(word.split("=", 1) for word in set_words(first.settings)[1:])
+    again = backend_of(Plan("spread", arms, seeds=2, settings=words, budget=90))
+    for arm in arms[:2]:
+        assert again.training(arm, 1).policy == first.training(arm, 1).policy
+    assert again.training("qmix", 1).value == first.training("qmix", 1).value
+    assert first.training("happo", 1).policy.parameters == "separate"
 
 
 def test_algorithms_can_be_compared_alone():

@@ -13,6 +13,7 @@ agents with critics or observations of their own (C4): no log of rewards shows t
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,13 @@ from counterpoint.diagnose.log import SAME
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control, References
 from counterpoint.train.algorithms import VALUE_BASED, algorithms
-from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner, decision_labels
+from counterpoint.train.ppo.learner import (
+    HAPPO,
+    BatchEstimate,
+    Crediting,
+    Learner,
+    decision_labels,
+)
 from counterpoint.train.ppo.plan import TrainPlan
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.train.ppo.settings import POLICY
@@ -46,6 +53,8 @@ DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", 
 """Pooled, decoupled, decoupled with memory on rewards, and no normalization at all."""
 BATCHES = 3
 """Batches of the untrained team that are examined."""
+FOR_VALUES = "value."
+"""The beginning of a setting that is for arms which learn action values alone."""
 COMMON = {"reward": "common", "stakes": ""}
 """The world's settings under which one reward is paid to all: the control."""
 Played = tuple[Batch, BatchEstimate]
@@ -77,21 +86,29 @@ class SequentialComparison(TrainedComparison):
         own = asdict(world.settings)
         arguments = own.pop("arguments", {})  # those of a foreign world's constructor
         self.settings = {**own, **arguments, **asdict(first.policy)}
-        for plan_of_arm in self.plans.values():
-            if isinstance(plan_of_arm, ValuePlan):
-                self.settings["value"] = asdict(plan_of_arm.value)
+        for arm in self.plans.values():
+            if isinstance(arm, ValuePlan):
+                self.settings |= {f"{FOR_VALUES}{k}": x for k, x in asdict(arm.value).items()}
 
     def _plan_of(self, name: str) -> TrainPlan | ValuePlan:
         """Returns the plan of seed 0 of one arm, with the settings that it knows.
 
         Where policies and values are compared, a setting that one of both does not have is for the
-        other alone; otherwise it is an error.
+        other alone, as is one that begins with `value.`; otherwise it is an error. HAPPO has its
+        own way of sharing and of updating.
         """
         by_values = name in VALUE_BASED
         mine, others = (VALUE, POLICY) if by_values else (POLICY, VALUE)
         mixed = any((arm in VALUE_BASED) != by_values for arm in self.schemes)
         left_out = set(others) - set(mine) if mixed else set()
-        given = {key: x for key, x in self.plan.settings.items() if key not in left_out}
+        left_out |= {"update", "parameters"} if name == HAPPO else set()
+        given, theirs = dict[str, Any](), dict[str, Any]()
+        for key, x in self.plan.settings.items():
+            if key.startswith(FOR_VALUES) and (by_values or mixed):
+                theirs[key.removeprefix(FOR_VALUES)] = x
+            elif key not in left_out:
+                given[key] = x
+        given |= theirs if by_values else {}
         kind = ValuePlan if by_values else TrainPlan
         made = kind.of(self.plan.world, name, self.plan.budget, given, self.plan.model)
         return replace(made, seconds=self.plan.seconds)
