@@ -143,3 +143,11 @@ def test_a_stopped_training_in_turn_continues_bit_for_bit(tmp_path):
         replace(row, seconds=0) for row in straight.rows
     ]
     np.testing.assert_array_equal(done.returns, straight.returns)
+
+
+def test_a_run_under_the_former_name_of_its_scheme_is_one_of_the_same_plan():
+    former, now = (plan_of("spread", f"{name}_per_agent") for name in ("happo", "mappo"))
+    assert former == now
+    assert plan_from_config({**now.config(), "scheme": "happo_per_agent"}) == now
+    compared = backend_of(Plan("spread", ("mappo_pooled", "happo_per_agent")))
+    assert compared.training("happo_per_agent", 0) == now

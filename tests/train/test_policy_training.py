@@ -23,7 +23,7 @@ from forked_process import start
 UPDATES = 12
 
 PLANS = {
-    "plain": ("spread", "happo_per_agent", {}, {}),
+    "plain": ("spread", "mappo_per_agent", {}, {}),
     "gru": ("foraging", "mappo_pooled", {}, {"memory": "gru", "critic": "central"}),
     "counterfactual": ("speaker_listener", "counterfactual", {}, {}),
     "running": ("foraging", "group_reward_decoupled", {"size": 5}, {"parameters": "per_role"}),

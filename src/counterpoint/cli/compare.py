@@ -33,7 +33,7 @@ class Compare:
     cost, and the scheme to use. Under every scheme the same seeds give the same problems.
 
     Examples:
-      counterpoint compare regions --schemes mappo_pooled,happo_per_agent --set scale=10
+      counterpoint compare regions --schemes mappo_pooled,mappo_per_agent --set scale=10
       counterpoint compare all_hands --seeds 16 --out results
       counterpoint compare spread --budget 100000 --set reward=common --out spread
       counterpoint compare spread --schemes mappo_pooled,vdn,qmix

@@ -44,7 +44,7 @@ class Train:
     Ctrl-C or SIGTERM stops it with a checkpoint.
 
     Examples:
-      counterpoint train spread --scheme happo_per_agent --budget 200000 --out runs/first
+      counterpoint train spread --scheme mappo_per_agent --budget 200000 --out runs/first
       counterpoint train spread --algorithm qmix
       counterpoint train mpe2:simple_spread_v3 --set N=3 hidden=32 --seconds 60
       counterpoint train lewis --policy tiny --set speaker_scale=10 lr=0.005

@@ -49,7 +49,7 @@ from counterpoint.train.value.settings import VALUE
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
-DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "none")
+DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "none")
 """Pooled, decoupled, decoupled with memory on rewards, and no normalization at all."""
 BATCHES = 3
 """Batches of the untrained team that are examined."""

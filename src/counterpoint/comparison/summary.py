@@ -18,6 +18,7 @@ from counterpoint.arrays import Floats
 from counterpoint.comparison.decoupling import Pair
 from counterpoint.comparison.outcome import SchemeOutcome
 from counterpoint.credit import baselines, entries
+from counterpoint.credit.catalogue import ALIASES
 from counterpoint.diagnose import CAUSES, REMEDIES
 from counterpoint.diagnose.causes import EXPLAINS
 from counterpoint.diagnose.kept import LOW, ShareInterval
@@ -63,7 +64,7 @@ def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
     `accuracy` if the right action is not known.
     """
     baseline, algorithm = baselines().get(name), algorithms().get(name)
-    about = entries().get(name) or baseline or algorithm
+    about = entries().get(ALIASES.get(name, name)) or baseline or algorithm
     last = len(out.at) - 1
     at = np.unique(np.linspace(0, last, POINTS).astype(int)) if last >= 0 else np.zeros(0, int)
     normalized = None if out.normalized is None else seed_mean(out.normalized)

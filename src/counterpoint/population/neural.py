@@ -26,9 +26,9 @@ from counterpoint.worlds.sequential.world import StepWorld
 
 EPISODES = 20
 """Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""
-SCHEME = "happo_per_agent"
+SCHEME = "mappo_per_agent"
 """How members normalize, unless they differ in that."""
-SCHEMES = ("happo_per_agent", "mappo_pooled", "group_reward_decoupled")
+SCHEMES = ("mappo_per_agent", "mappo_pooled", "group_reward_decoupled")
 """Schemes of members who differ in their schemes."""
 
 

@@ -45,7 +45,7 @@ from counterpoint.worlds.sequential.world import StepWorld
 
 Level = Literal["reward", "component", "advantage"]
 COUNTERFACTUAL = "counterfactual"
-HAPPO, HAPPO_SCHEME = "happo", "happo_per_agent"
+HAPPO, HAPPO_SCHEME = "happo", "mappo_per_agent"
 """The algorithm, and the scheme that its published code normalizes with."""
 
 
