@@ -47,7 +47,7 @@ NAMES = (
     "right",
 )
 
-BATCH = ("mappo_pooled", "happo_per_agent", "agent_wise", "grpo", "agent_mean")
+BATCH = ("mappo_pooled", "mappo_per_agent", "agent_wise", "grpo", "agent_mean")
 """Schemes without memory that a team may be trained with."""
 BY_PROMPT = ("grpo", "dr_grpo", "rloo", "gdpo", "rank", "lite_ppo")
 """Schemes that compare the rollouts of one prompt."""

@@ -44,7 +44,7 @@ def twenty_rows(rng: Rng) -> Case:
 def fifty_healthy(rng: Rng) -> Case:
     """Fifty agents have rewards of their own that are alike."""
     team_ = world(rng, 50, low=0.4, high=0.6, noise=0.1, prompts=4, rollouts=8, contexts=4)
-    scheme = pick(rng, ("mappo_pooled", "happo_per_agent", "agent_wise"))
+    scheme = pick(rng, ("mappo_pooled", "mappo_per_agent", "agent_wise"))
     return Case("50 agents: healthy", team_, scheme, Truth(), 10)
 
 

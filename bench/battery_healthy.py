@@ -50,7 +50,7 @@ def healthy_own(rng: Rng) -> Case:
     """Rewards of their own, alike in size and mean."""
     agents = int(rng.integers(2, 6))
     team_ = world(rng, agents, gain=rng.uniform(0.7, 1.4, agents), low=0.4, high=0.6, noise=0.1)
-    scheme = pick(rng, ("mappo_pooled", "happo_per_agent", "agent_wise", "agent_mean", "grpo_rows"))
+    scheme = pick(rng, ("mappo_pooled", "mappo_per_agent", "agent_wise", "agent_mean", "grpo_rows"))
     return Case("healthy: own rewards", team_, scheme, Truth())
 
 
@@ -59,7 +59,7 @@ def healthy_uneven(rng: Rng) -> Case:
     team_ = world(
         rng, int(rng.integers(2, 5)), turns=3, calls="uneven", task="mean", noise=0.1, rollouts=12
     )
-    scheme = pick(rng, ("grpo", "agent_wise", "happo_per_agent", "mappo_pooled", "grpo_rows"))
+    scheme = pick(rng, ("grpo", "agent_wise", "mappo_per_agent", "mappo_pooled", "grpo_rows"))
     return Case("healthy: uneven calls", team_, scheme, Truth())
 
 
@@ -77,7 +77,7 @@ def healthy_turns(rng: Rng) -> Case:
         prompts=3,
         rollouts=8,
     )
-    scheme = pick(rng, ("mappo_pooled", "happo_per_agent", "agent_wise"))
+    scheme = pick(rng, ("mappo_pooled", "mappo_per_agent", "agent_wise"))
     return Case("healthy: turn rewards", team_, scheme, Truth(), 12)
 
 
@@ -126,7 +126,7 @@ def sparse_terminal(rng: Rng) -> Case:
         rollouts=8,
         contexts=4,
     )
-    scheme = pick(rng, ("mappo_pooled", "happo_per_agent", "grpo", "reinforce_plus_plus"))
+    scheme = pick(rng, ("mappo_pooled", "mappo_per_agent", "grpo", "reinforce_plus_plus"))
     return Case("healthy: sparse terminal reward", team_, scheme, Truth(), 12)
 
 
@@ -136,7 +136,7 @@ def curriculum(rng: Rng) -> Case:
     team_ = world(
         rng, int(rng.integers(1, 4)), low=0.25, high=0.4, task="mean", jump=12, jump_hit=0.45
     )
-    scheme = pick(rng, ("grpo", "mappo_pooled", "happo_per_agent", "group_reward_decoupled"))
+    scheme = pick(rng, ("grpo", "mappo_pooled", "mappo_per_agent", "group_reward_decoupled"))
     return Case("healthy: curriculum jump", team_, scheme, Truth(), updates)
 
 
@@ -148,14 +148,14 @@ def heavy_tails(rng: Rng) -> Case:
         tails=pick(rng, ("student", "lognormal")),
         noise=float(rng.uniform(0.2, 0.5)),
     )
-    scheme = pick(rng, ("grpo", "dr_grpo", "mappo_pooled", "rank", "happo_per_agent"))
+    scheme = pick(rng, ("grpo", "dr_grpo", "mappo_pooled", "rank", "mappo_per_agent"))
     return Case("healthy: heavy tails", team_, scheme, Truth())
 
 
 def clean_twins(rng: Rng) -> Case:
     """What is a fault under shared statistics is none under per-agent statistics."""
     case = (drowned, drowned_uncentered, offset)[int(rng.integers(3))](rng)
-    scheme = pick(rng, ("happo_per_agent", "agent_wise", "group_reward_decoupled"))
+    scheme = pick(rng, ("mappo_per_agent", "agent_wise", "group_reward_decoupled"))
     return replace(
         case, kind="healthy: own statistics for unequal agents", scheme=scheme, truth=Truth()
     )
@@ -184,7 +184,7 @@ def mild_twins(rng: Rng) -> Case:
 def jump_twins(rng: Rng) -> Case:
     """Rewards become 50 to 100 times as large, under statistics of each batch."""
     case = spiky(rng)
-    scheme = pick(rng, ("grpo", "agent_wise", "happo_per_agent"))
+    scheme = pick(rng, ("grpo", "agent_wise", "mappo_per_agent"))
     return replace(
         case,
         kind="healthy: jump, statistics of the batch",
@@ -197,7 +197,7 @@ def jump_twins(rng: Rng) -> Case:
 def healthy_seldom(rng: Rng) -> Case:
     """Specialists that are called in one rollout of six, with statistics that have enough rows."""
     team_ = world(rng, int(rng.integers(2, 4)), calls="seldom", task="mean", rollouts=16)
-    scheme = pick(rng, ("happo_per_agent", "mappo_pooled", "grpo"))
+    scheme = pick(rng, ("mappo_per_agent", "mappo_pooled", "grpo"))
     return Case("healthy: seldom called", team_, scheme, Truth(), 24)
 
 
@@ -254,7 +254,7 @@ def healthy_rare_success(rng: Rng) -> Case:
     """One attempt in twenty succeeds, under statistics of the batch."""
     agents = int(rng.integers(1, 4))
     team_ = world(rng, agents, low=0.0, high=0.12, task="mean", rollouts=16)
-    scheme = pick(rng, ("mappo_pooled", "reinforce_plus_plus", "happo_per_agent", "center"))
+    scheme = pick(rng, ("mappo_pooled", "reinforce_plus_plus", "mappo_per_agent", "center"))
     return Case("healthy: rare success", team_, scheme, Truth(), 24)
 
 

@@ -89,7 +89,7 @@ def cases(share: float = 1.0, seed: int = 0) -> Iterator[Case]:
             rng = np.random.default_rng([seed, number, i])
             case = make(rng)
             stepless = case.world.fresh and rng.random() < 0.25 and not _running(case.scheme)
-            pooled = case.scheme in ("mappo_pooled", "happo_per_agent")
+            pooled = case.scheme in ("mappo_pooled", "mappo_per_agent")
             bare = make in BARE and pooled and rng.random() < 0.5
             yield replace(
                 case,
@@ -100,7 +100,7 @@ def cases(share: float = 1.0, seed: int = 0) -> Iterator[Case]:
 
 
 OTHER = (
-    "mappo_pooled", "happo_per_agent", "agent_mean", "agent_wise", "at_grpo", "grpo", "grpo_rows",
+    "mappo_pooled", "mappo_per_agent", "agent_mean", "agent_wise", "at_grpo", "grpo", "grpo_rows",
     "dr_grpo", "rloo", "gdpo", "lite_ppo", "rank", "reinforce_plus_plus", "center",
     "group_reward_decoupled", "marshal_style", "spiral_rae",
 )  # fmt: skip

@@ -235,7 +235,7 @@ def diluted(rng: Rng) -> Case:
         actions=3,
         fresh=False,
     )
-    scheme = pick(rng, ("grpo", "mappo_pooled", "happo_per_agent", "agent_wise"))
+    scheme = pick(rng, ("grpo", "mappo_pooled", "mappo_per_agent", "agent_wise"))
     truth = Truth(others=("DILUTED",))
     return Case("DILUTED: many hands", team_, scheme, truth, 22, actions=True)
 
@@ -258,7 +258,7 @@ def diluted_by_noise(rng: Rng) -> Case:
         rollouts=16,
         fresh=False,
     )
-    scheme = pick(rng, ("grpo", "mappo_pooled", "happo_per_agent"))
+    scheme = pick(rng, ("grpo", "mappo_pooled", "mappo_per_agent"))
     truth = Truth(others=("DILUTED", None))
     return Case("DILUTED or not: a noisy reward", team_, scheme, truth, 30, actions=True)
 
@@ -280,7 +280,7 @@ def lazy_own(rng: Rng) -> Case:
     """
     agents = int(rng.integers(2, 4))
     team_ = world(rng, agents, lazy=frozenset([0]), fresh=False, rollouts=12)
-    scheme = pick(rng, ("agent_wise", "happo_per_agent"))
+    scheme = pick(rng, ("agent_wise", "mappo_per_agent"))
     truth = Truth({team_.agents[0]: ("LAZY", "DEAD")})
     return Case("LAZY: own reward", team_, scheme, truth, 24, actions=True)
 

@@ -246,7 +246,7 @@ def cosine(share: float) -> list[Table]:
 
 
 HEALTHY = {
-    "regions": "happo_per_agent",
+    "regions": "mappo_per_agent",
     "homogeneous": "mappo_pooled",
     "variable_calls": "mappo_pooled",
     "idle_then_needed": "mappo_pooled",
@@ -334,7 +334,7 @@ def causes(share: float) -> list[Table]:
         for scale in (1, 1.5, 2, 3, 4, 6, 10, 30, 100):
             world = find_world("regions").make({"scale": scale, "parameters": parameters})
             pooled, own = (
-                train(world, name, seeds) for name in ("mappo_pooled", "happo_per_agent")
+                train(world, name, seeds) for name in ("mappo_pooled", "mappo_per_agent")
             )
             harm = (own.accuracy - pooled.accuracy)[:, -1, :2].mean(axis=1)
             numbers = {
@@ -396,7 +396,7 @@ def _named(count: int) -> Table:
         ("OFFSET", "own offset 7", "mappo_pooled", lambda r: _offset(r, shape, 7.0)),
         ("OFFSET", "own offset 10", "mappo_pooled", lambda r: _offset(r, shape, 10.0)),
         ("", "own offset .5", "mappo_pooled", lambda r: _offset(r, shape, 0.5)),
-        ("", "own offset 10", "happo_per_agent", lambda r: _offset(r, shape, 10.0)),
+        ("", "own offset 10", "mappo_per_agent", lambda r: _offset(r, shape, 10.0)),
         ("DROWNED", "quiet, others x20", "mappo_pooled", lambda r: _loud(r, shape, 20.0)),
         ("", "quiet, others x2", "mappo_pooled", lambda r: _loud(r, shape, 2.0)),
         ("", "quiet, others x20", "agent_wise", lambda r: _loud(r, shape, 20.0)),

@@ -152,7 +152,7 @@ def gathering() -> dict[str, Any]:
         ("shared", 0.3),
         ("shared", 0.0),
     ):
-        for scheme in ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo"):
+        for scheme in ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo"):
             world = WatchedGathering(GatheringSettings(paid=paid, cost=cost))  # type: ignore[arg-type]
             done = train(world, scheme, SEEDS)
             work = np.array([(world.plays[-1].action[s] == 0).mean() for s in SEEDS])

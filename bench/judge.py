@@ -165,7 +165,7 @@ class One:
 
     def __call__(self, advance: Advance) -> tuple[float, float]:
         language = LanguageSettings(judge=self.judge, judge_set=self.settings, diagnose_every=0)
-        scheme, budget = "happo_per_agent", 150
+        scheme, budget = "mappo_per_agent", 150
         plan = LanguagePlan("lewis", scheme, self.seed, budget, None, {}, language, model="tiny")
         done = train_to_end(plan)
         void = [row.metrics.get("judge.void", 0.0) for row in done.rows]

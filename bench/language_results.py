@@ -28,7 +28,7 @@ from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainer
 from counterpoint.train.lora.settings import LanguageSettings
 
-SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
+SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean")
 REWARDS: Mapping[str, Mapping[str, float]] = {
     "R": {},
     "R + 5": {"speaker_offset": 5.0},
@@ -36,7 +36,7 @@ REWARDS: Mapping[str, Mapping[str, float]] = {
 }
 RATES = {"tiny": (0.001, 0.003, 0.01), "smollm2": (0.002, 0.005, 0.01)}
 ENTROPIES = (0.05, 0.2, 0.5)
-SWEPT_ON, OWN = "10 R + 5", "happo_per_agent"
+SWEPT_ON, OWN = "10 R + 5", "mappo_per_agent"
 """The reward of the sweep, and the scheme whose setting all get where all are paid the same."""
 SWEPT, FRESH = (0, 1, 2), 100
 """Seeds of the sweep, and the first of the comparison."""

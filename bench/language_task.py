@@ -68,7 +68,7 @@ def updates(settings: dict[str, Any], world: str, steps: int, skipped: int) -> d
     settings.
     """
     team = LanguagePlan(
-        world, "happo_per_agent", model="smollm2", world_settings=settings
+        world, "mappo_per_agent", model="smollm2", world_settings=settings
     ).trainer()
     spent = []
     for _ in range(skipped + steps):

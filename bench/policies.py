@@ -18,7 +18,7 @@ from counterpoint.results import encode
 from counterpoint.results.comparison import ComparisonResult, PairedDifference
 from counterpoint.results.parts import SeedMean
 
-FOUR = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "none")
+FOUR = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "none")
 FIVE = (*FOUR, "counterfactual")
 STAKES = {"stakes": "agent_0:100"}
 SEPARATE = {"parameters": "separate"}

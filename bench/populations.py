@@ -140,13 +140,13 @@ def main() -> None:
     print(f"populations of games: {time.monotonic() - begun:.1f} s\n")
     print(document.setdefault("equilibria", exactly()), "\n")
     remedies = ("none", "convention", "cheap_talk", "other_play", "population")
-    document["lever"] = learned("lever", remedies, 60, ("happo_per_agent",), signals=10)
+    document["lever"] = learned("lever", remedies, 60, ("mappo_per_agent",), signals=10)
     for name in ("stag_hunt", "public_goods"):
         document[name] = learned(name, ("none",), 100)
     for name in ("stag_hunt", "battle_of_the_sexes", "chicken"):
         document[f"{name}, remedies"] = learned(
             name, ("none", "device", "cheap_talk", "convention", "population"), 100,
-            ("happo_per_agent",),
+            ("mappo_per_agent",),
         )  # fmt: skip
     at = time.monotonic()
     document["repetition"] = repetition()

@@ -55,7 +55,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
         "-c",
         "import jax.numpy as jnp\nimport counterpoint as cp\n"
         "labels = {'agent': ['a', 'b'] * 2, 'rollout': [0, 0, 1, 1]}\n"
-        "scheme = cp.scheme_named('happo_per_agent')\n"
+        "scheme = cp.scheme_named('mappo_per_agent')\n"
         "assert cp.advantages(jnp.arange(4.0), labels, scheme).values.shape == (4,)",
     ),
 }

@@ -45,7 +45,7 @@ def commands_page() -> str:
 
 def schemes_page() -> str:
     """The catalogue with sources."""
-    lines = [HEAD, "# Credit schemes and baselines\n"]
+    lines = [HEAD, "# Credit schemes, baselines and algorithms\n"]
     lines.append("`counterpoint schemes NAME` shows the same in the terminal.\n")
     lines.append("## The fields of a scheme\n\n| field | default | meaning |\n|---|---|---|")
     default = Scheme()
@@ -59,6 +59,9 @@ def schemes_page() -> str:
             lines.append(f"Mind: {facts.note}.\n")
         if facts.kind == "baseline":
             lines.append(f"{facts.summary} It needs: {facts.needs}\n")
+            continue
+        if facts.kind == "algorithm":
+            lines.append("An algorithm in the place of a scheme: `train --algorithm`.\n")
             continue
         if facts.kind == "mix":
             parts = " + ".join(map(str, facts.fields.values()))

@@ -23,7 +23,7 @@ PICTURE = ROOT / "docs" / "images" / "collapse.svg"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "index.md")
 NAMES = {
     "mappo_pooled": "one mean and deviation for all agents",
-    "happo_per_agent": "a mean and deviation for each agent",
+    "mappo_per_agent": "a mean and deviation for each agent",
     "grpo": "GRPO: the group of each prompt",
     "counterfactual": "counterfactual baseline",
 }
@@ -70,7 +70,7 @@ def picture(result: ComparisonResult) -> str:
             "<title>Right actions of four agents, under two credit schemes</title>",
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
             _panel(result, "mappo_pooled", 0, "Normalized together", "two agents fall far behind"),
-            _panel(result, "happo_per_agent", 1, "Normalized for each agent", "all four learn"),
+            _panel(result, "mappo_per_agent", 1, "Normalized for each agent", "all four learn"),
             _key(),
             "</svg>\n",
         ]

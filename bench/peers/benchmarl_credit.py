@@ -39,7 +39,7 @@ from counterpoint.integrations.benchmarl import credit_callback  # noqa: E402
 from counterpoint.stats import bootstrap_interval, means, paired_t_test  # noqa: E402
 
 TASKS = ("navigation", "give_way", "wind_flocking")
-SCHEMES = {"off": None, "pooled": "mappo_pooled", "per agent": "happo_per_agent"}
+SCHEMES = {"off": None, "pooled": "mappo_pooled", "per agent": "mappo_per_agent"}
 STAKES = 100.0
 ENVS, HORIZON, FRAMES = 64, 50, 61_000
 

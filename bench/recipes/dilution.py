@@ -9,7 +9,7 @@ from measured import Page, number, recipe, trained, updates_to
 EARLIER = {2: ("9", "8"), 4: ("12", "8"), 8: ("18", "8"), 16: ("32", "8"), 32: ("89", "")}
 ARMS = {
     "pooled": "mappo_pooled",
-    "per agent": "happo_per_agent",
+    "per agent": "mappo_per_agent",
     "counterfactual": "counterfactual",
     "difference": "difference",
     "GDPO": "gdpo",

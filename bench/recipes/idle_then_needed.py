@@ -10,7 +10,7 @@ from counterpoint.credit import Scheme
 
 ARMS: dict[str, tuple[str | Scheme, str]] = {
     "pooled": ("mappo_pooled", ".997"),
-    "per agent": ("happo_per_agent", ".885 [.784, .971]"),
+    "per agent": ("mappo_per_agent", ".885 [.784, .971]"),
     "GRPO group": ("grpo", ".957"),
     "running, per agent": ("group_reward_decoupled", ""),
     "per-agent mean, pooled std": ("agent_mean", ""),

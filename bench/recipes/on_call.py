@@ -11,7 +11,7 @@ from counterpoint.credit import Scheme
 ARMS: dict[str, tuple[str | Scheme, str]] = {
     "pooled": ("mappo_pooled", ".55-.89"),
     "per-agent mean": ("agent_mean", ".85-.98"),
-    "per-agent mean and std": ("happo_per_agent", ".95-.99"),
+    "per-agent mean and std": ("mappo_per_agent", ".95-.99"),
     "per-agent std, pooled mean": (Scheme(center_by=(), scale_by=("agent",)), "below pooled"),
     "counterfactual": ("counterfactual", ""),
 }

@@ -8,7 +8,7 @@ from measured import Page, final_accuracy, iqm, recipe, trained
 
 ARMS = {
     "pooled": ("mappo_pooled", ".997"),
-    "per agent": ("happo_per_agent", ".997"),
+    "per agent": ("mappo_per_agent", ".997"),
     "per agent in groups of 8": ("agent_wise", ".817"),
     "per agent and turn in groups": ("at_grpo", ""),
     "GRPO": ("grpo", ".906-.944"),

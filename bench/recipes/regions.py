@@ -20,7 +20,7 @@ from counterpoint.worlds.exact.world import CHANCE, TASK, stack
 
 ARMS: dict[str, str | Scheme] = {
     "pooled": "mappo_pooled",
-    "per agent": "happo_per_agent",
+    "per agent": "mappo_per_agent",
     "GRPO group": "grpo",
     "running, per agent": "group_reward_decoupled",
     "per agent in groups": "agent_wise",
@@ -167,7 +167,7 @@ def _first_gradients(scale: float, batches: int) -> list[tuple[float, float]]:
     right = play.action.ravel()[rows] == target
     quiet_rows = agent < len(world.agents) // 2
     gradients = []
-    for name in ("mappo_pooled", "happo_per_agent"):
+    for name in ("mappo_pooled", "mappo_per_agent"):
         values = advantages(rewards, {"agent": agent}, catalogue()[name]).values[quiet_rows]
         signal = 4 / 3 * float(np.mean(values * (right[quiet_rows] - 0.25))) ** 2
         gradients.append((signal**0.5, signal / (0.75 * float(np.mean(values**2)) - signal)))

@@ -13,7 +13,7 @@ ARMS: dict[str, tuple[str | Scheme, str]] = {
     "by rollout, per agent": (Scheme(center_by=("agent",), weighting="trajectory"), ""),
     "by rollout, in groups (grpo)": ("grpo", ""),
     "by step, shared": ("mappo_pooled", "0"),
-    "by step, per agent": ("happo_per_agent", ""),
+    "by step, per agent": ("mappo_per_agent", ""),
 }
 
 

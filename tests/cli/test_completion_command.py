@@ -47,13 +47,14 @@ def completed(line: str, tmp_path) -> list[str]:
         ("counterpoint help exit", ["exit-codes"]),
         ("counterpoint train --see", ["--seed"]),
         ("counterpoint worlds lew", ["lewis"]),
-        ("counterpoint compare regions --schemes happo", ["happo_per_agent"]),
-        ("counterpoint compare regions --schemes grpo,happo", ["grpo,happo_per_agent"]),
+        ("counterpoint compare regions --schemes mappo_pe", ["mappo_per_agent"]),
+        ("counterpoint compare regions --schemes grpo,mappo_pe", ["grpo,mappo_per_agent"]),
         ("counterpoint compare --executor s", ["serial"]),
         ("counterpoint game stag", ["stag_hunt"]),
         ("counterpoint audit log.jsonl --only idle", ["idleness"]),
         ("counterpoint topology hidden_profile --topologies star,best", ["star,best_of_n"]),
         ("counterpoint schemes counterf", ["counterfactual"]),
+        ("counterpoint train spread --algorithm q", ["qmix"]),
         ("counterpoint nonsense x", []),
     ],
 )
@@ -73,7 +74,7 @@ def test_every_command_and_its_options_are_there():
 def test_a_shell_reads_its_script(shell, tmp_path, capsys):
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    assert "happo_per_agent" in script
+    assert "mappo_per_agent" in script
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     (tmp_path / "script").write_text(script, "utf-8")

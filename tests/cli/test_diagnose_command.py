@@ -23,7 +23,7 @@ def told(capsys, *words):
     [
         ("collapsed_pooled", "mappo_pooled", "matters", ["C3"], {"OFFSET"}),
         ("learned_per_agent", "mappo_pooled", "matters", ["C3"], {"OFFSET"}),
-        ("learned_per_agent", "happo_per_agent", "matters", ["C3"], {None}),
+        ("learned_per_agent", "mappo_per_agent", "matters", ["C3"], {None}),
         ("same_reward", "mappo_pooled", "no-op", [], {None}),
     ],
 )

@@ -21,12 +21,12 @@ def test_json_holds_the_interface(capsys):
 
 def test_words_a_page_and_learners(tmp_path, capsys):
     asked = ["game", "stag_hunt", "--learn", "--seeds", "10", "updates=60", "--out",
-             str(tmp_path / "out"), "--schemes", "happo_per_agent"]  # fmt: skip
+             str(tmp_path / "out"), "--schemes", "mappo_per_agent"]  # fmt: skip
     assert main(asked) == 0
     shown = capsys.readouterr().out
     assert "3 equilibria, 2 of them pure." in shown
     assert "3/4 stag, 1/4 hare" in shown
-    assert "happo_per_agent" in shown
+    assert "mappo_per_agent" in shown
     assert "tit_for_tat" in shown
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Where learners end" in page

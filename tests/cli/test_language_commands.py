@@ -18,7 +18,7 @@ from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.series import row_from_line
 
 SMALL = ["prompts=4", "rollouts=4", "layers=1", "targets=attention"]
-SCHEMES = "mappo_pooled,happo_per_agent"
+SCHEMES = "mappo_pooled,mappo_per_agent"
 
 
 @pytest.fixture(autouse=True)

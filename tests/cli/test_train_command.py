@@ -59,7 +59,7 @@ def test_a_run_directory_comes_out(tmp_path, capsys):
 
 
 def test_a_world_without_an_end_says_why_there_is_no_return(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("counterpoint.train.ppo.plan.LONGEST_EVALUATION", 50)
+    monkeypatch.setattr("counterpoint.train.stepwise.LONGEST_EVALUATION", 50)
     assert train("--budget", "80", "horizon=1000", "--out", str(tmp_path / "run"), "--json") == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["return"] is None

@@ -29,7 +29,7 @@ def test_its_document_is_plain_json_and_gives_the_result_again(result):
 
 def test_the_document_has_what_others_rely_on(result):
     document = document_of(result)
-    schemes = ["mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo"]
+    schemes = ["mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo"]
     assert list(document["schemes"]) == [*schemes, "counterfactual"]
     assert document["agents"] == ["stable_0", "stable_1", "volatile_0", "volatile_1"]
     for scheme in document["schemes"].values():
@@ -96,21 +96,21 @@ def test_every_reader_of_a_real_comparison_says_the_same(result):
 
 
 def test_without_a_shared_scheme_the_first_is_the_reference():
-    plan = Plan("regions", ("happo_per_agent", "group_reward_decoupled"), 5, SMALL, control=False)
+    plan = Plan("regions", ("mappo_per_agent", "group_reward_decoupled"), 5, SMALL, control=False)
     found = compare(plan, workers=1)
-    assert found.differences["group_reward_decoupled"].versus == "happo_per_agent"
+    assert found.differences["group_reward_decoupled"].versus == "mappo_per_agent"
     assert found.verdict.effect is None
     assert found.verdict.decision.compared == 1
 
 
 def test_the_headline_in_small():
     """At scale 100 the quiet pair stays near chance when pooled, and learns with its own scale."""
-    plan = Plan("regions", ("mappo_pooled", "happo_per_agent"), 5, {"scale": 100, "updates": 120})
+    plan = Plan("regions", ("mappo_pooled", "mappo_per_agent"), 5, {"scale": 100, "updates": 120})
     found = compare(plan, workers=1)
     assert found.verdict.decoupling == "matters"
     assert found.verdict.conditions == ["C1"]
     assert found.verdict.effect == "helps"
-    assert found.verdict.recommended == "happo_per_agent"
+    assert found.verdict.recommended == "mappo_per_agent"
     pooled, own = (found.schemes[name].agents for name in plan.schemes)
     for agent in ("stable_0", "stable_1"):
         assert pooled[agent].cause == "DROWNED"
@@ -121,7 +121,7 @@ def test_the_headline_in_small():
 @pytest.mark.parametrize("agents", [2, 4, 6, 8])
 def test_with_everybody_present_decoupling_is_a_no_op(agents):
     settings = {"participation": "everyone", "agents": agents, "updates": 40}
-    plan = Plan("regions", ("mappo_pooled", "happo_per_agent"), 3, settings)
+    plan = Plan("regions", ("mappo_pooled", "mappo_per_agent"), 3, settings)
     found = compare(plan, workers=1)
     assert found.verdict.decoupling == "no-op"
     assert found.verdict.conditions == []
@@ -141,7 +141,7 @@ def test_with_one_reward_for_all_advantages_agree_to_rounding(agents):
     reward = np.repeat(rng.normal(1e3, 50.0, size=64), agents)
     labels = {"agent": np.tile(np.arange(agents), 64), "rollout": np.repeat(np.arange(64), agents)}
     pooled = advantages(reward, labels, catalogue()["mappo_pooled"]).values
-    own = advantages(reward, labels, catalogue()["happo_per_agent"]).values
+    own = advantages(reward, labels, catalogue()["mappo_per_agent"]).values
     np.testing.assert_allclose(pooled, own, rtol=1e-12, atol=0)
 
 
@@ -149,7 +149,7 @@ def test_with_one_reward_for_all_advantages_agree_to_rounding(agents):
 def test_both_commands_say_no_op_where_everybody_contributes(agents, tmp_path, capsys):
     """homogeneous: everybody always present, one reward; also for odd teams."""
     settings = {"agents": agents, "updates": 25}
-    plan = Plan("homogeneous", ("mappo_pooled", "happo_per_agent"), 2, settings)
+    plan = Plan("homogeneous", ("mappo_pooled", "mappo_per_agent"), 2, settings)
     found = compare(plan, workers=1)
     assert found.verdict.decoupling == "no-op"
     pooled, own = (found.schemes[name].curves.returns.iqm for name in plan.schemes)

@@ -21,7 +21,7 @@ from counterpoint.results import document_of, read_result
 from counterpoint.worlds.text.world import Prompt
 
 SMALL = {"prompts": "2", "rollouts": "8"}
-SCHEMES = ("mappo_pooled", "happo_per_agent")
+SCHEMES = ("mappo_pooled", "mappo_per_agent")
 
 
 def small(world="schelling", schemes=SCHEMES, seeds=2, budget=3, **changes):
@@ -61,7 +61,7 @@ def test_the_document_has_what_others_rely_on(result):
         assert scheme["weighted_return"] is None
         assert scheme["curves"]["update"] == [1, 2, 3]
         assert list(scheme["agents"]) == document["agents"]
-    assert document["differences"]["happo_per_agent"]["versus"] == "mappo_pooled"
+    assert document["differences"]["mappo_per_agent"]["versus"] == "mappo_pooled"
 
 
 def test_under_the_same_reward_it_says_that_nothing_can_matter(result):
@@ -174,7 +174,7 @@ def test_without_schemes_four_are_compared_on_five_seeds():
     backend = backend_of(Plan("lewis"))
     assert backend.default_seeds == 5
     assert list(backend.schemes) == [
-        "mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean",
+        "mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean",
     ]  # fmt: skip
 
 

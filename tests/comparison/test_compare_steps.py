@@ -17,7 +17,7 @@ from counterpoint.results import document_of, read_result
 from counterpoint.results.comparison import Band
 
 TINY = {"copies": "8", "steps": "5", "hidden": "8", "horizon": "5", "diagnose_every": "1"}
-SCHEMES = ("mappo_pooled", "happo_per_agent")
+SCHEMES = ("mappo_pooled", "mappo_per_agent")
 
 
 def tiny(**changes):
@@ -53,8 +53,8 @@ def test_the_document_has_what_others_rely_on(result):
             assert agent["accuracy"] is None
             assert agent["collapsed"] is None  # two measurements are no verdict
             assert set(agent["signal_kept"].values()) == {None}
-    assert document["differences"]["happo_per_agent"]["versus"] == "mappo_pooled"
-    assert document["differences"]["happo_per_agent"]["weighted_return"] is None
+    assert document["differences"]["mappo_per_agent"]["versus"] == "mappo_pooled"
+    assert document["differences"]["mappo_per_agent"]["weighted_return"] is None
 
 
 def test_a_return_without_references_is_not_normalized(result):
@@ -172,7 +172,7 @@ def test_stakes_have_a_weighted_return_and_returns_by_agent_add_up():
         assert sum(parts) == pytest.approx(scheme.returns.iqm)  # two seeds: iqm is the mean
         weights = np.array([100.0, 1.0, 1.0])
         assert scheme.weighted_return.iqm == pytest.approx(weights @ parts / weights.mean())
-    assert found.differences["happo_per_agent"].weighted_return is not None
+    assert found.differences["mappo_per_agent"].weighted_return is not None
     assert "Reward-weighted is the return" in render(found)
     assert found.control.decoupling == "no-op"
     common = compare(tiny(settings={"stakes": "agent_0:100", "reward": "common"}), workers=1)

@@ -118,7 +118,7 @@ def test_decoupling_is_a_no_op_where_all_are_paid_alike_and_speak_alike(result):
     assert result.control.max_advantage_difference < 1e-12
     assert result.verdict.decoupling == "matters"
     assert "C3" in result.verdict.conditions
-    found = compare(small(schemes=("mappo_pooled", "happo_per_agent"), settings={}), workers=1)
+    found = compare(small(schemes=("mappo_pooled", "mappo_per_agent"), settings={}), workers=1)
     assert found.verdict.decoupling == "no-op"
     assert found.verdict.effect == "tie"
     pooled, own = (s.curves.returns.iqm for s in found.schemes.values())

@@ -64,12 +64,12 @@ def judged(schemes, differences, probe=MATTERS, seeds=10):
     return verdict(result, pair_of(list(schemes)), probe)
 
 
-TWO = {"mappo_pooled": scheme(0.70), "happo_per_agent": scheme(0.90)}
+TWO = {"mappo_pooled": scheme(0.70), "mappo_per_agent": scheme(0.90)}
 
 
 def of_two(*numbers, **options):
     seeds = options.pop("seeds", 10)
-    return judged(TWO, {"happo_per_agent": difference(*numbers, **options)}, seeds=seeds)
+    return judged(TWO, {"mappo_per_agent": difference(*numbers, **options)}, seeds=seeds)
 
 
 def test_effect_follows_the_interval_of_the_paired_difference():
@@ -97,16 +97,16 @@ def test_below_five_seeds_nothing_is_recommended_and_the_seeds_to_take_are_said(
 def test_the_best_is_recommended_and_its_cost_is_told():
     schemes = {
         "mappo_pooled": scheme(0.7, weighted=0.87, causes={"quiet": "DROWNED", "loud": None}),
-        "happo_per_agent": scheme(0.9, weighted=0.82, causes={"quiet": None, "loud": None}),
+        "mappo_per_agent": scheme(0.9, weighted=0.82, causes={"quiet": None, "loud": None}),
     }
-    lost = {"happo_per_agent": difference(0.1, 0.3, weighted=(-0.09, -0.01))}
+    lost = {"mappo_per_agent": difference(0.1, 0.3, weighted=(-0.09, -0.01))}
     found = judged(schemes, lost)
-    assert found.recommended == "happo_per_agent"
+    assert found.recommended == "mappo_per_agent"
     assert "DROWNED (variance mismatch): quiet under mappo_pooled." in found.why
     assert "reward-weighted return is lower by 0.0500 [0.0100, 0.0900], signif" in found.why
     assert "C1" in found.why
     assert found.headline == (
-        "One of two agents loses its signal under mappo_pooled; happo_per_agent restores it: "
+        "One of two agents loses its signal under mappo_pooled; mappo_per_agent restores it: "
         "0.70 to 0.90."
     )
 
@@ -119,15 +119,15 @@ def test_a_cost_that_may_be_nothing_says_so_and_a_gain_is_no_cost():
 
 def test_a_baseline_is_named_beside_the_recommendation_never_as_it():
     schemes = {**TWO, "counterfactual": scheme(0.95, kind="baseline")}
-    differences = {"happo_per_agent": difference(0.1, 0.3), "counterfactual": difference(0.2, 0.3)}
+    differences = {"mappo_per_agent": difference(0.1, 0.3), "counterfactual": difference(0.2, 0.3)}
     found = judged(schemes, differences)
-    assert found.recommended == "happo_per_agent"
+    assert found.recommended == "mappo_per_agent"
     assert "Higher, with queries to the world: counterfactual (0.950)" in found.why
 
 
 def test_no_op_is_said():
     found = judged(
-        TWO, {"happo_per_agent": difference(0.0, 0.0, p=1, deviation=0)}, Probe("no-op", ())
+        TWO, {"mappo_per_agent": difference(0.0, 0.0, p=1, deviation=0)}, Probe("no-op", ())
     )
     assert found.decoupling == "no-op"
     assert found.effect == "tie"
@@ -136,7 +136,7 @@ def test_no_op_is_said():
 
 
 def test_a_probe_that_cannot_tell_says_so():
-    found = judged(TWO, {"happo_per_agent": difference(0.1, 0.3)}, Probe("cannot tell", ()))
+    found = judged(TWO, {"mappo_per_agent": difference(0.1, 0.3)}, Probe("cannot tell", ()))
     assert found.decoupling == "cannot tell"
     assert "cannot tell whether decoupling by agent can matter" in found.why
 
@@ -152,10 +152,10 @@ def test_the_largest_difference_makes_the_headline_not_only_that_of_the_pair():
     """`gathering`: decoupling changes nothing to speak of, another scheme changes everything."""
     schemes = {
         "mappo_pooled": scheme(0.0002),
-        "happo_per_agent": scheme(0.0004),
+        "mappo_per_agent": scheme(0.0004),
         "grpo": scheme(1.0),
     }
-    differences = {"happo_per_agent": difference(-0.02, 0.0004, p=0.35)}
+    differences = {"mappo_per_agent": difference(-0.02, 0.0004, p=0.35)}
     differences["grpo"] = difference(0.979, 0.999)
     found = judged(schemes, differences)
     assert found.headline == "grpo returns 1.00 against 0.00 for mappo_pooled: use grpo."

@@ -43,10 +43,10 @@ BY_HAND = {
     # rollouts 4, 0, 10, 6: mean 5, variance (1 + 25 + 25 + 1) / 4 = 13
     "reinforce_plus_plus": np.array([-1, -1, -5, -5, 5, 1]) / sqrt(13),
     # a: 4, 0, 10, 6 as above; b: 4, 0: mean 2, deviation 2
-    "happo_per_agent": [-1 / sqrt(13), 1, -5 / sqrt(13), -1, 5 / sqrt(13), 1 / sqrt(13)],
+    "mappo_per_agent": [-1 / sqrt(13), 1, -5 / sqrt(13), -1, 5 / sqrt(13), 1 / sqrt(13)],
     # own means leave -1, 2, -5, -2, 5, 1: variance (1 + 4 + 25 + 4 + 25 + 1) / 6 = 10
     "agent_mean": np.array([-1, 2, -5, -2, 5, 1]) / sqrt(10),
-    # nothing was seen before, so the call's own statistics serve: as happo_per_agent
+    # nothing was seen before, so the call's own statistics serve: as mappo_per_agent
     "group_reward_decoupled": [-1 / sqrt(13), 1, -5 / sqrt(13), -1, 5 / sqrt(13), 1 / sqrt(13)],
     # prompt 0: rollouts 4, 0: mean 2, deviation 2; prompt 1: 10, 6: mean 8, deviation 2
     "grpo": [1, 1, -1, -1, 1, -1],
@@ -86,7 +86,7 @@ BY_HAND = {
     "dvao": [1, 1, -1, -1, 1, -1],
     "gd2po": [1, 1, -1, -1, 1, -1],
     "hierarchical_grpo": [1, 1, -1, -1, 1, -1],
-    # by role, which is the agent: as happo_per_agent, plus 1e-6
+    # by role, which is the agent: as mappo_per_agent, plus 1e-6
     "prpo": [-1 / R13, 2 / R4, -5 / R13, -2 / R4, 5 / R13, 1 / R13],
     # centered by rows 2, 2, -2, -2, 2, -2; each agent's first turns have deviation 2
     "magrpo": [1, 1, -1, -1, 1, -1],

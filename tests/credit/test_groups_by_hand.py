@@ -134,7 +134,7 @@ def test_memory_is_kept_by_the_values_of_labels(labels: dict, by: tuple, keys: s
     ],
 )
 def test_values_of_several_types_stay_apart(agent: Any) -> None:
-    own = catalogue()["happo_per_agent"]
+    own = catalogue()["mappo_per_agent"]
     done = advantages([0.0, 10.0, 2.0, 30.0], {"agent": agent}, own)
     assert done.values[[0, 2]].tolist() == [-1, 1]
 
@@ -235,7 +235,7 @@ def test_roles_take_rewards_in_the_arithmetic_that_made_them() -> None:
 def test_whole_numbers_beyond_a_double_stay_apart() -> None:
     """Beside -1, NumPy would read 2^63 and 2^63 + 1 as one float."""
     agent = [2**63, 2**63 + 1, 2**63, 2**63 + 1, -1]
-    got = advantages([0.0, 10.0, 2.0, 30.0, 5.0], {"agent": agent}, catalogue()["happo_per_agent"])
+    got = advantages([0.0, 10.0, 2.0, 30.0, 5.0], {"agent": agent}, catalogue()["mappo_per_agent"])
     assert got.values.tolist() == [-1, -1, 1, 1, 0]
 
 

@@ -8,7 +8,7 @@ from counterpoint.credit.labels import factorize
 from counterpoint.credit.segments import segment_max, segment_min, segment_sum
 from counterpoint.errors import LabelError, RewardError, SchemeError, StateError
 
-OWN = catalogue()["happo_per_agent"]
+OWN = catalogue()["mappo_per_agent"]
 FOUR = [0.0, 2.0, 10.0, 30.0]
 
 

@@ -139,7 +139,7 @@ class TestP0Identity:
         """One row less and the identity is gone, so nothing special-cases full presence."""
         team = everybody(3, agents=4)
         r = rewards(0, 1 + team.moments.max(), (0,))[team.moments]
-        pooled, own = catalogue()["mappo_pooled"], catalogue()["happo_per_agent"]
+        pooled, own = catalogue()["mappo_pooled"], catalogue()["mappo_per_agent"]
         rows = np.arange(1, len(team))
         left = team.take(rows)
         one = credit_of("numpy", r[rows], left.labels, pooled).values
@@ -154,7 +154,7 @@ def test_p1_affine_law(kind: str, structure: int, values: int) -> None:
     team = uneven(few_shapes(kind, structure))
     r = rewards(values, len(team), NEAR_ZERO) + 0.1 * team.labels["agent"]
     pooled = credit_of(kind, r, team.labels, catalogue()["mappo_pooled"]).values
-    own = credit_of(kind, r, team.labels, catalogue()["happo_per_agent"]).values
+    own = credit_of(kind, r, team.labels, catalogue()["mappo_per_agent"]).values
     for agent in np.unique(team.labels["agent"]):
         rows = team.labels["agent"] == agent
         if np.ptp(r[rows]) < 1e-9:  # a constant agent: the law would divide by 0, we say 0

@@ -26,18 +26,18 @@ ONE_AGENT = (
     ("agent_wise", variant("grpo_rows")),
     ("hierarchical_grpo", variant("grpo")),
     ("rllm", variant("grpo", epsilon=1e-6, singleton="raw")),
-    ("happo_per_agent", variant("mappo_pooled")),
+    ("mappo_per_agent", variant("mappo_pooled")),
     ("agent_mean", variant("mappo_pooled")),
     ("group_reward_decoupled", variant("group_reward_decoupled", center_by=(), scale_by=())),
     ("marshal_style", variant("marshal_style", center_by=(), scale_by=())),
 )
 ONE_COMPONENT = (
     ("gdpo", variant("grpo", whiten="batch")),
-    ("agent_x_component", variant("happo_per_agent")),
+    ("agent_x_component", variant("mappo_per_agent")),
 )
 ONE_PROMPT = (
     ("grpo", variant("reinforce_plus_plus")),
-    ("agent_wise", variant("happo_per_agent")),
+    ("agent_wise", variant("mappo_per_agent")),
     ("lite_ppo", variant("reinforce_plus_plus")),
 )
 
@@ -144,7 +144,7 @@ def test_a_first_call_uses_its_own_statistics(kind: str, structure: int, values:
     team = uneven(few_shapes(kind, structure))
     team = team.take(np.flatnonzero(np.isin(team.labels["agent"], _acts_twice(team))))
     r = rewards(values, len(team), (0,))
-    batch = credit_of(kind, r, team.labels, catalogue()["happo_per_agent"]).values
+    batch = credit_of(kind, r, team.labels, catalogue()["mappo_per_agent"]).values
     running = variant("group_reward_decoupled", decay=0.5 + values % 40 / 100)
     for cold in (running, catalogue()["marshal_style"]):
         got = credit_of(kind, r, team.labels, cold)

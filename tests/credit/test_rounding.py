@@ -62,7 +62,7 @@ def test_returns_that_cancel(how: str, gap: bool) -> None:
 def test_rewards_of_one_size_are_told_apart_beside_others() -> None:
     """The rounding of a group is that of its own rewards, not of the batch's."""
     labels = {"agent": [0, 0, 1, 1]}
-    got = advantages([1e-9, 3e-9, 1e9, 3e9], labels, catalogue()["happo_per_agent"])
+    got = advantages([1e-9, 3e-9, 1e9, 3e9], labels, catalogue()["mappo_per_agent"])
     np.testing.assert_allclose(got.values, [-1, 1, -1, 1])
 
 

@@ -65,9 +65,9 @@ def test_labels_that_no_scheme_groups_by_are_refused():
 
 def test_twins():
     known = catalogue()
-    assert known["mappo_pooled"].decoupled() == known["happo_per_agent"]
-    assert known["happo_per_agent"].coupled() == known["mappo_pooled"]
-    assert known["happo_per_agent"].decoupled() == known["happo_per_agent"]
+    assert known["mappo_pooled"].decoupled() == known["mappo_per_agent"]
+    assert known["mappo_per_agent"].coupled() == known["mappo_pooled"]
+    assert known["mappo_per_agent"].decoupled() == known["mappo_per_agent"]
     assert known["grpo"].coupled() == known["grpo"]
     assert known["spiral_rae"].coupled().center_by == ("context",)
 

@@ -64,6 +64,9 @@ def test_one_grouping_stays_one() -> None:
 
 def test_trainers_are_names() -> None:
     assert scheme_named("ms_swift") == catalogue()["trl"]
+    assert scheme_named("happo_per_agent") == catalogue()["mappo_per_agent"]
+    assert catalogue()["happo_per_agent"] == catalogue()["mappo_per_agent"]
+    assert scheme_named("happo_per_agent,floor=0.1") == scheme_named("mappo_per_agent,floor=0.1")
     assert np.isclose(scheme_named("verl").epsilon, 1e-6)  # type: ignore[union-attr]
 
 

@@ -130,7 +130,7 @@ def test_an_agent_that_is_dead_in_its_own_reward_is_not_pooled_with_its_partner(
     diagnosis = judged(own_and_rare(), scheme)
     assert causes(diagnosis)[0] == "DEAD"
     assert diagnosis.agents["a"].dead_rate > 0.8
-    assert diagnosis.recommended == "happo_per_agent"
+    assert diagnosis.recommended == "mappo_per_agent"
     assert diagnosis.recommendation.dead_rate["a"] < 0.5
     before = diagnosis.agents["b"].signal_kept
     assert f"The signal of b falls from {before:.2f} to 0.32." in diagnosis.why
@@ -166,7 +166,7 @@ def learns(scheme, seed):
 
 def test_that_advice_followed_in_a_training_is_better_for_both():
     grpo, own = (
-        np.mean([learns(s, seed) for seed in range(3)], axis=0) for s in ("grpo", "happo_per_agent")
+        np.mean([learns(s, seed) for seed in range(3)], axis=0) for s in ("grpo", "mappo_per_agent")
     )
     assert own[0] > grpo[0] + 0.3
     assert own[1] > grpo[1]
@@ -189,8 +189,8 @@ def test_planner_and_worker_are_told_of_the_constant_reward_and_sent_in_no_circl
         assert causes(diagnosis) == ["", "DEAD"]
     pooled = judged(decisions, "mappo_pooled")
     assert causes(pooled) == ["OFFSET", "DEAD"]
-    assert pooled.recommended == "happo_per_agent"
-    assert judged(decisions, "happo_per_agent").recommended is None
+    assert pooled.recommended == "mappo_per_agent"
+    assert judged(decisions, "mappo_per_agent").recommended is None
 
 
 def from_regions(participation, drawn="per_prompt", updates=30, scale=10.0):
@@ -228,7 +228,7 @@ def test_quiet_agents_that_never_meet_the_loud_ones():
     assert causes(diagnosis) == ["DROWNED", "DROWNED", "", ""]
     assert (numbers(diagnosis, "signal_kept")[:2] < 0.02).all()
     assert (numbers(diagnosis, "signal_kept")[2:] > 0.9).all()
-    assert diagnosis.recommended == "happo_per_agent"
+    assert diagnosis.recommended == "mappo_per_agent"
     assert (by_agent(diagnosis.recommendation.signal_kept) > 0.9).all()
     assert diagnosis.best_grouping == "by agent"
 
@@ -305,7 +305,7 @@ def test_one_decision_in_each_prompt_says_nothing_of_entropy():
     assert causes(judged(alone, "mappo_pooled")) == ["", ""]
 
 
-@pytest.mark.parametrize("scheme", ["mappo_pooled", "happo_per_agent", "group_reward_decoupled"])
+@pytest.mark.parametrize("scheme", ["mappo_pooled", "mappo_per_agent", "group_reward_decoupled"])
 @pytest.mark.parametrize("success", [0.005, 0.02, 0.1])
 def test_rare_successes_are_no_spikes(scheme, success):
     rng = np.random.default_rng(0)
@@ -338,7 +338,7 @@ HEALTHY = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["mappo_pooled", "happo_per_agent", "grpo", "agent_wise"])
+@pytest.mark.parametrize("scheme", ["mappo_pooled", "mappo_per_agent", "grpo", "agent_wise"])
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_logs_are_left_alone(name, scheme):
     diagnosis = judged(log(3, **HEALTHY[name]), scheme)

@@ -147,11 +147,11 @@ def test_bad_advice_is_worse_and_good_advice_is_better(tmp_path: Path) -> None:
     case = replace(case, scheme="mappo_pooled")
     path, style, rows = battery.saved(case, tmp_path, "log")
     result = battery.judged(case, path, style, rows)
-    result.recommended = "happo_per_agent"
+    result.recommended = "mappo_per_agent"
     assert battery.followed(case, path, result).outcome == "better"
     result.recommended = "mappo_pooled"
     assert battery.followed(case, path, result).outcome == "equal"
-    backwards = replace(case, scheme="happo_per_agent")
+    backwards = replace(case, scheme="mappo_per_agent")
     assert battery.followed(backwards, path, result).outcome == "worse"
 
 

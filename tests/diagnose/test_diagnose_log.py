@@ -110,7 +110,7 @@ def test_a_quiet_agent_beside_a_loud_one_is_drowned_and_its_clean_twin_is_not():
     assert diagnosis["decoupling"]["conditions"] == ["C1"]
     assert diagnosis["agents"]["a0"]["cause"] == "DROWNED"
     assert diagnosis["agents"]["a1"]["cause"] is None
-    assert diagnosis["recommended"] == "happo_per_agent"
+    assert diagnosis["recommended"] == "mappo_per_agent"
     assert "The cost" in diagnosis["why"]
     clean = document(quiet_beside_loud(1))
     assert clean["decoupling"]["verdict"] == "no-op"
@@ -119,7 +119,7 @@ def test_a_quiet_agent_beside_a_loud_one_is_drowned_and_its_clean_twin_is_not():
 
 
 def test_the_cause_is_gone_under_a_scheme_that_decouples():
-    for scheme in ("happo_per_agent", "agent_wise", "grpo", "group_reward_decoupled"):
+    for scheme in ("mappo_per_agent", "agent_wise", "grpo", "group_reward_decoupled"):
         assert {a["cause"] for a in document(quiet_beside_loud(20), scheme)["agents"].values()} == {
             None
         }
@@ -141,9 +141,9 @@ def test_running_statistics_that_lag_are_spiky():
     jump = rows(np.repeat(calm.ravel()[::2], 2), **labels, step=np.repeat(np.arange(30), 64))
     diagnosis = document(jump, "group_reward_decoupled")
     assert {a["cause"] for a in diagnosis["agents"].values()} == {"SPIKY"}
-    assert diagnosis["recommended"] == "happo_per_agent"
+    assert diagnosis["recommended"] == "mappo_per_agent"
     assert diagnosis["agents"]["a"]["spike_rate"] > 0.005
-    assert document(jump, "happo_per_agent")["agents"]["a"]["spike_rate"] == 0
+    assert document(jump, "mappo_per_agent")["agents"]["a"]["spike_rate"] == 0
     assert document(jump, "dr_grpo")["agents"]["a"]["spike_rate"] is None
 
 

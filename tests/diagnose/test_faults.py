@@ -346,7 +346,7 @@ def paid_at_the_end(steps=20, rollouts=16, turns=30, seed=0, agents="ab", noise=
     return made(rewards, labels, step)
 
 
-@pytest.mark.parametrize("scheme", ["mappo_pooled", "grpo", "happo_per_agent", "spiral_rae"])
+@pytest.mark.parametrize("scheme", ["mappo_pooled", "grpo", "mappo_per_agent", "spiral_rae"])
 def test_a_sparse_reward_at_the_end_is_the_return_and_no_cause(scheme):
     diagnosis = judged(paid_at_the_end(), scheme)
     assert [f.code for f in diagnosis.log_faults] == ["last_row"]

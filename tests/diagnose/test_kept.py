@@ -190,7 +190,7 @@ def test_signal_power_by_hand():
 def test_a_scheme_is_held_against_all_but_itself():
     assert family(Scheme()) == (("agent",), ("prompt",), ("prompt", "agent"))
     assert len(family(catalogue()["grpo"])) == 4  # weighted by trajectory: not one of them
-    assert family(catalogue()["happo_per_agent"], prompts=False) == ((),)
+    assert family(catalogue()["mappo_per_agent"], prompts=False) == ((),)
 
 
 REWARDS = st.sampled_from([0.0, 1.0, 1e8, 1e8 + 1, -3.5, np.nan])

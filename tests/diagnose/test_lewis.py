@@ -39,7 +39,7 @@ def test_own_reward_terms_under_pooled_statistics(name):
 
 
 def test_the_same_log_under_statistics_of_its_own_has_no_cause():
-    diagnosis = document("learned_per_agent", "happo_per_agent")
+    diagnosis = document("learned_per_agent", "mappo_per_agent")
     assert [agent["cause"] for agent in diagnosis["agents"].values()] == [None, None]
     assert diagnosis["recommended"] is None
     assert diagnosis["agents"]["listener"]["inflation"] == pytest.approx(1)

@@ -12,7 +12,7 @@ from counterpoint.diagnose.recommend import changed
 from counterpoint.records import Decisions
 
 POOLED = (
-    "mappo_pooled", "happo_per_agent", "reinforce_plus_plus", "agent_mean",
+    "mappo_pooled", "mappo_per_agent", "reinforce_plus_plus", "agent_mean",
     "group_reward_decoupled", "center",
 )  # fmt: skip
 
@@ -104,7 +104,7 @@ def test_own_rewards_of_one_task_in_many_prompts_are_not_dead_where_they_are_poo
     decisions = Decisions(rare[:, None], ("reward",), labels, step)
     apart = Decisions((rare + 100.0 * prompt)[:, None], ("reward",), labels, step)
     one_task, many = (
-        numbers(judged(d, "happo_per_agent"), "dead_rate") for d in (decisions, apart)
+        numbers(judged(d, "mappo_per_agent"), "dead_rate") for d in (decisions, apart)
     )
     assert (one_task < 0.3).all()
     assert (many > 0.8).all()
@@ -128,8 +128,8 @@ def test_a_no_op_beside_advice_says_what_changes_nothing_and_what_does():
     [
         ("mappo_pooled", "grpo", "splitting by prompt"),
         ("mappo_pooled", "agent_wise", "splitting by prompt and agent"),
-        ("mappo_pooled", "happo_per_agent", "splitting by agent"),
-        ("grpo", "happo_per_agent", "pooling prompts by agent"),
+        ("mappo_pooled", "mappo_per_agent", "splitting by agent"),
+        ("grpo", "mappo_per_agent", "pooling prompts by agent"),
         ("grpo", "mappo_pooled", "pooling prompts"),
         ("agent_wise", "grpo_rows", "pooling agents"),
         ("group_reward_decoupled", "grpo", "normalizing each batch"),

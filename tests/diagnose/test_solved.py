@@ -9,8 +9,8 @@ from planted import EXAMPLES, causes, judged, made, numbers
 from counterpoint.diagnose.agents import at_best
 from counterpoint.diagnose.log import Log
 
-SHARED = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean", "grpo", "rloo")
-OWN = ("mappo_pooled", "happo_per_agent", "grpo", "grpo_rows", "agent_wise")
+SHARED = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean", "grpo", "rloo")
+OWN = ("mappo_pooled", "mappo_per_agent", "grpo", "grpo_rows", "agent_wise")
 
 
 def best_of(prompts, agent=0):

@@ -20,8 +20,8 @@ def test_twins_differ_from_a_scheme_only_in_who_shares(name):
 
 def test_twins_by_name():
     named = catalogue()
-    assert named["happo_per_agent"].coupled() == named["mappo_pooled"]
-    assert named["mappo_pooled"].decoupled() == named["happo_per_agent"]
+    assert named["mappo_per_agent"].coupled() == named["mappo_pooled"]
+    assert named["mappo_pooled"].decoupled() == named["mappo_per_agent"]
     assert named["agent_mean"].coupled() == named["mappo_pooled"]
     assert named["agent_wise"].decoupled() == named["agent_wise"]
 

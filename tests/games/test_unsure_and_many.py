@@ -118,12 +118,12 @@ def test_a_game_without_choices_and_one_that_is_too_wide(tmp_path, capsys):
 def test_who_takes_turns_is_at_both_and_gains_nothing():
     learned = learn_game(
         make_game("battle_of_the_sexes"),
-        ("happo_per_agent",),
+        ("mappo_per_agent",),
         ("device",),
         20,
         Learning(updates=300),
     )
-    arm = learned.arms["happo_per_agent, device"]
+    arm = learned.arms["mappo_per_agent, device"]
     assert arm.deviation_gain.value < 0.01
     assert "0+2" in arm.equilibria
     assert "none" not in arm.equilibria
@@ -133,16 +133,16 @@ def test_numbers_of_equilibria_are_those_that_are_told():
     payoff = np.diag(np.arange(1.0, 8.0))
     game = bimatrix(payoff, payoff)
     listed = analyze_game(game).equilibria
-    learned = learn_game(game, ("happo_per_agent",), ("none",), 6, Learning(updates=200))
-    for key in learned.arms["happo_per_agent"].equilibria:
+    learned = learn_game(game, ("mappo_per_agent",), ("none",), 6, Learning(updates=200))
+    for key in learned.arms["mappo_per_agent"].equilibria:
         assert max(listed[int(key)].strategies[0]) == 1.0  # teams land at pure ones
     three = np.zeros((2, 2, 2, 3))
     three[..., 0] = (np.eye(2) * 2 - 1)[:, :, None]
     three[..., 1], three[..., 2] = -three[..., 0], np.array([1.0, 0.0])
-    mixed = learn_game(Game(three), ("happo_per_agent",), ("none",), 3,
+    mixed = learn_game(Game(three), ("mappo_per_agent",), ("none",), 3,
                        Learning(updates=1, start=0.0, lr=0.0))  # fmt: skip
     assert len(analyze_game(Game(three)).equilibria) == 1
-    assert set(mixed.arms) == {"happo_per_agent"}
+    assert set(mixed.arms) == {"mappo_per_agent"}
 
 
 def test_partners_of_a_population_keep_their_running_statistics(monkeypatch):
@@ -266,14 +266,14 @@ def test_who_foresees_how_the_other_learns_defects_less():
 
 @pytest.mark.slow
 def test_shaping_stands_beside_what_it_remedies():
-    learned = learn_game(make_game("prisoners_dilemma"), ("happo_per_agent",),
+    learned = learn_game(make_game("prisoners_dilemma"), ("mappo_per_agent",),
                          ("none", "shaping"), 8, Learning(updates=50))  # fmt: skip
-    assert set(learned.arms) == {"happo_per_agent"}
+    assert set(learned.arms) == {"mappo_per_agent"}
     assert {"random", "random, shaping"} <= set(learned.repeated)
 
 
 def test_the_page_draws_basins(tmp_path, capsys):
     assert main(["game", "stag_hunt", "--learn", "--seeds", "4", "updates=20", "--schemes",
-                 "happo_per_agent", "--out", str(tmp_path)]) == 0  # fmt: skip
+                 "mappo_per_agent", "--out", str(tmp_path)]) == 0  # fmt: skip
     assert "basins" in capsys.readouterr().out
     assert "Basins" in (tmp_path / "report.html").read_text()

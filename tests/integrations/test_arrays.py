@@ -11,7 +11,7 @@ from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.arrays import normalized
 from counterpoint.readers import read_decisions
 
-SCHEMES = ("happo_per_agent", "mappo_pooled", "agent_mean", "center")
+SCHEMES = ("mappo_per_agent", "mappo_pooled", "agent_mean", "center")
 
 
 def values(t=5, n=4, a=3, dtype=np.float64):

@@ -81,7 +81,7 @@ def test_schemes_that_compare_agents_are_refused(scheme):
         RoleEstimator(scheme)
 
 
-@pytest.mark.parametrize("scheme", ["agent_wise", "at_grpo", "happo_per_agent", "none",
+@pytest.mark.parametrize("scheme", ["agent_wise", "at_grpo", "mappo_per_agent", "none",
                                     "group_reward_decoupled", "spiral_rae"])  # fmt: skip
 def test_schemes_of_an_agents_own_are_taken(scheme):
     RoleEstimator(scheme)

@@ -468,4 +468,4 @@ def test_advice_has_the_numbers_of_the_better_scheme():
         rewards[np.array(labels["agent"]) == "b"] *= 30
         credit(rewards, labels)
     (line,) = [line for line in warned if line.startswith("DROWNED: agent 'a'")]
-    assert re.search(r"On these rows happo_per_agent keeps at most 1?\d\d% of its signal", line)
+    assert re.search(r"On these rows mappo_per_agent keeps at most 1?\d\d% of its signal", line)

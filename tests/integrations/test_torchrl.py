@@ -69,7 +69,7 @@ def test_other_names_are_no_attributes(module):
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (4, 5, 3), (2, 2, 2, 3)])
-@pytest.mark.parametrize("scheme", ["happo_per_agent", "mappo_pooled", "agent_mean", "none"])
+@pytest.mark.parametrize("scheme", ["mappo_per_agent", "mappo_pooled", "agent_mean", "none"])
 def test_it_is_the_kernel(shape, scheme):
     given = rows(*shape)
     kept = given.clone()
@@ -86,18 +86,18 @@ def test_it_is_the_kernel(shape, scheme):
 
 def test_by_hand():
     given = torch.tensor([[1.0, 10.0], [3.0, 50.0]])[..., None]
-    result = AgentAdvantages(TeamCredit("happo_per_agent"), ("a", "b"))(given)
+    result = AgentAdvantages(TeamCredit("mappo_per_agent"), ("a", "b"))(given)
     assert result[..., 0].tolist() == [[-1, -1], [1, 1]]  # means 2 and 30, deviations 1 and 20
 
 
 def test_one_agent_alone_is_the_pooled_scheme():
     given = rows(40, 1)
-    own = AgentAdvantages(TeamCredit("happo_per_agent"))(given)
+    own = AgentAdvantages(TeamCredit("mappo_per_agent"))(given)
     assert torch.equal(own, AgentAdvantages(TeamCredit("mappo_pooled"))(given))
 
 
 def test_the_scale_of_one_agent_touches_no_other():
-    given, credit = rows(50, 3), TeamCredit("happo_per_agent")
+    given, credit = rows(50, 3), TeamCredit("mappo_per_agent")
     loud = given * torch.tensor([1000.0, 1.0, 1.0])[:, None]
     first, second = AgentAdvantages(credit)(given), AgentAdvantages(credit)(loud)
     assert torch.equal(first[:, 1:], second[:, 1:])
@@ -109,18 +109,18 @@ def test_agents_that_were_not_there_have_no_part():
     present = torch.ones(20, 3, dtype=torch.bool)
     present[:5, 1] = False
     given[:5, 1] = float("nan")  # means nothing
-    credit = AgentAdvantages(TeamCredit("happo_per_agent"))
+    credit = AgentAdvantages(TeamCredit("mappo_per_agent"))
     result = credit(given, present)
-    alone = AgentAdvantages(TeamCredit("happo_per_agent"))(given[5:])
+    alone = AgentAdvantages(TeamCredit("mappo_per_agent"))(given[5:])
     assert result[:5, 1].abs().max() == 0
     assert torch.allclose(result[5:, 1], alone[:, 1])
     assert credit.credit.tally.rows == 55  # what is absent on purpose is not missing
-    again = AgentAdvantages(TeamCredit("happo_per_agent"))(given, present[..., None])
+    again = AgentAdvantages(TeamCredit("mappo_per_agent"))(given, present[..., None])
     assert torch.equal(result, again)
 
 
 def test_one_step_is_zero_and_not_nan():
-    credit = AgentAdvantages(TeamCredit("happo_per_agent"))
+    credit = AgentAdvantages(TeamCredit("mappo_per_agent"))
     assert credit(rows(1, 3)).abs().max() == 0
     assert credit.credit.tally.singletons == 3
 
@@ -161,7 +161,7 @@ def test_the_log_names_agents_and_pairs_their_rows(tmp_path):
 def test_what_is_refused():
     with pytest.raises(SchemeError, match="takes the steps of a rollout together"):
         AgentAdvantages(TeamCredit("grpo"))
-    work = AgentAdvantages(TeamCredit("happo_per_agent"), ("a", "b"))
+    work = AgentAdvantages(TeamCredit("mappo_per_agent"), ("a", "b"))
     for shape in ((3,), (3, 2), (3, 2, 2)):
         with pytest.raises(RewardError, match="wanted"):
             work(torch.zeros(shape))
@@ -180,7 +180,7 @@ def test_spiky_is_a_memory_that_lags_and_no_heavy_tail():
     rng = np.random.default_rng(0)
     labels = {"agent": np.tile(["a", "b"], 200), "rollout": np.arange(200).repeat(2),
               "prompt": np.zeros(400, dtype=int)}  # fmt: skip
-    running, batch = catalogue()["group_reward_decoupled"], catalogue()["happo_per_agent"]
+    running, batch = catalogue()["group_reward_decoupled"], catalogue()["mappo_per_agent"]
 
     def spiky(rewards, scheme):
         updates = [(step, one, labels) for step, one in enumerate(rewards)]

@@ -11,7 +11,7 @@ import numpy as np
 
 SCHEMES = {
     "mappo_pooled": ("All agents pooled over the batch", 0.74, 0.867, "DROWNED"),
-    "happo_per_agent": ("Each agent's own batch statistics", 0.885, 0.823, None),
+    "mappo_per_agent": ("Each agent's own batch statistics", 0.885, 0.823, None),
     "group_reward_decoupled": ("Each agent's own running statistics", 0.881, 0.802, None),
     "grpo": ("Statistics of the prompt's rollouts", 0.877, 0.802, None),
     "counterfactual": ("COMA's counterfactual baseline", 0.91, 0.851, None),
@@ -56,7 +56,7 @@ def comparison(seeds: int = 10, updates: int = 200) -> dict[str, Any]:
             "setting": "participation=everyone",
             "schemes": {
                 name: {"return": _estimate(0.405, 0.03, seeds), "curves": _control_curve(updates)}
-                for name in ("mappo_pooled", "happo_per_agent")
+                for name in ("mappo_pooled", "mappo_per_agent")
             },
             "max_advantage_difference": 3.3e-16,
             "max_curve_difference": 0.0,
@@ -65,8 +65,8 @@ def comparison(seeds: int = 10, updates: int = 200) -> dict[str, Any]:
         "verdict": {
             "decoupling": "matters",
             "effect": "helps",
-            "decoupled": "happo_per_agent",
-            "recommended": "happo_per_agent",
+            "decoupled": "mappo_per_agent",
+            "recommended": "mappo_per_agent",
             "decision": _decision(seeds),
             "why": "Under mappo_pooled the quiet agents stable_0 and stable_1 share a scale with "
             "rewards ten times as large and their gradients collapse (DROWNED). Statistics of "
@@ -79,8 +79,8 @@ def _decision(seeds: int) -> dict[str, Any]:
     """What was saved: the page computes it again from the numbers."""
     others = [name for name in SCHEMES if name != "mappo_pooled"]
     return {
-        "verdict": "use", "recommended": "happo_per_agent", "reference": "mappo_pooled",
-        "arm": "happo_per_agent", "contrast": {"value": 0.145, "low": 0.1, "high": 0.19},
+        "verdict": "use", "recommended": "mappo_per_agent", "reference": "mappo_pooled",
+        "arm": "mappo_per_agent", "contrast": {"value": 0.145, "low": 0.1, "high": 0.19},
         "compared": 4, "level": 0.0125, "seeds": seeds, "seeds_needed": None,
         "standings": dict.fromkeys(others, "better"), "largest": "counterfactual",
     }  # fmt: skip
@@ -187,7 +187,7 @@ def diagnosis(updates: int = 60) -> dict[str, Any]:
     }
     kept = {"describer": 0.04, "guesser": 0.01}
     whole = {
-        "scheme": "happo_per_agent",
+        "scheme": "mappo_per_agent",
         "signal_kept": {"describer": 1.0, "guesser": 0.98},
         "dead_rate": {"describer": 0.083, "guesser": 0.31},
     }
@@ -238,7 +238,7 @@ def diagnosis(updates: int = 60) -> dict[str, Any]:
             "by agent": whole,
         },
         "best_grouping": "by agent",
-        "recommended": "happo_per_agent",
+        "recommended": "mappo_per_agent",
         "recommendation": whole,
         "why": "The two agents are paid different rewards, and the pooled mean lies between "
         "theirs: every action of one is pushed up and every action of the other down.",

@@ -30,7 +30,7 @@ from counterpoint.results.comparison import (
 )
 from counterpoint.results.parts import SeedMean
 
-NAMES = ("mappo_pooled", "happo_per_agent", "grpo_rows,floor=0.05", "counterfactual")
+NAMES = ("mappo_pooled", "mappo_per_agent", "grpo_rows,floor=0.05", "counterfactual")
 values = st.one_of(st.just(0.0), st.floats(-2e3, 2e3), st.sampled_from((0.9951, 0.9952, 1e-12)))
 numbers = st.one_of(st.none(), values)
 causes = st.sampled_from((None, "DEAD", "OFFSET", "DROWNED", "DILUTED", "SPIKY", "LAZY"))
@@ -165,12 +165,12 @@ def result_of(document: dict[str, Any], causes: dict[str, list[str | None]]) -> 
 
 def test_only_causes_that_a_scheme_makes_count_as_stopped() -> None:
     document = comparison(6, 4)
-    document["differences"] = {"happo_per_agent": document["differences"]["happo_per_agent"]}
+    document["differences"] = {"mappo_per_agent": document["differences"]["mappo_per_agent"]}
     noisy = {"mappo_pooled": ["DILUTED", "LAZY", None, None]}
     assert comparison_headline(result_of(document, noisy)) == (
-        "happo_per_agent returns 0.89 against 0.74 for mappo_pooled: use happo_per_agent."
+        "mappo_per_agent returns 0.89 against 0.74 for mappo_pooled: use mappo_per_agent."
     )
-    everyone = {"mappo_pooled": ["DROWNED"] * 4, "happo_per_agent": ["DILUTED", None, None, None]}
+    everyone = {"mappo_pooled": ["DROWNED"] * 4, "mappo_per_agent": ["DILUTED", None, None, None]}
     assert comparison_headline(result_of(document, everyone)).startswith(
         "All four agents lose their signal"
     )

@@ -38,12 +38,12 @@ def fault(code: str, count: int, agent: str | None = None) -> dict[str, Any]:
 def test_causes_come_first_with_their_words_and_what_to_use() -> None:
     verdict = diagnosed()
     assert verdict.sentence == (
-        "2 of 2 agents lose signal to a baseline offset (OFFSET); use happo_per_agent."
+        "2 of 2 agents lose signal to a baseline offset (OFFSET); use mappo_per_agent."
     )
     assert [f.value for f in verdict.facts] == ["2 of 2", "0.01", "C3"]
     assert verdict.facts[1] == Fact(
         "Least signal kept", "0.01", "by guesser; a bound from rewards alone",
-        "0.98 under happo_per_agent.",
+        "0.98 under mappo_per_agent.",
     )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_dead_agents_that_nothing_helps_are_no_news_of_a_scheme_to_keep() -> Non
 
 def test_two_causes_are_counted_together() -> None:
     said = diagnosed(agents=with_causes("DEAD", "OFFSET")).sentence
-    assert said == "2 of 2 agents lose signal (DEAD, OFFSET); use happo_per_agent."
+    assert said == "2 of 2 agents lose signal (DEAD, OFFSET); use mappo_per_agent."
     assert diagnosed(agents=with_causes(None, "LAZY"), recommended=None).sentence == (
         "1 of 2 agents loses signal to no exploration (LAZY); no scheme is better."
     )
@@ -69,7 +69,7 @@ def test_a_constant_reward_is_the_finding_whatever_else_there_is() -> None:
         "The reward of 1 of 2 agents never varies; no scheme helps."
     )
     assert diagnosed(log_faults=faults, agents=with_causes("OFFSET", "DEAD")).sentence == (
-        "The reward of 1 of 2 agents never varies; for the others use happo_per_agent."
+        "The reward of 1 of 2 agents never varies; for the others use mappo_per_agent."
     )
 
 

@@ -127,10 +127,10 @@ def test_the_recommended_scheme_is_marked_and_what_loses_is_too() -> None:
     document["differences"]["grpo"].update(iqm=-0.1, low=-0.2, high=-0.05)
     document["differences"]["counterfactual"].update(iqm=0.01, low=-0.2, high=0.2)
     page = Page(render(document))
-    assert "use this" in page.row("schemes", "happo_per_agent")[0]["text"]
+    assert "use this" in page.row("schemes", "mappo_per_agent")[0]["text"]
     assert "use this" not in page.row("schemes", "mappo_pooled")[0]["text"]
     assert "lower" in page.row("schemes", "grpo")[3]["text"]
-    assert "higher" in page.row("schemes", "happo_per_agent")[3]["text"]
+    assert "higher" in page.row("schemes", "mappo_per_agent")[3]["text"]
     assert "indistinguishable from 0" in page.row("schemes", "counterfactual")[3]["text"]
 
 
@@ -167,7 +167,7 @@ def test_csv_files_hold_the_curves_exactly() -> None:
 
 def test_the_weighted_return_and_the_control_stand_beside_the_win() -> None:
     text = Page(PAGES["comparison"]).text
-    difference = SAMPLES["comparison"]["differences"]["happo_per_agent"]
+    difference = SAMPLES["comparison"]["differences"]["mappo_per_agent"]
     facts = text[: text.index("Results")]
     assert f"+{difference['iqm']:.3f}" in facts
     assert f"−{-difference['weighted_return']['iqm']:.3f}" in facts

@@ -42,8 +42,8 @@ def test_a_comparison_fits_and_shows_its_numbers() -> None:
     document = comparison(10, 20)
     lines = compared(document).splitlines()
     assert max(map(len, lines)) <= 80
-    row = next(line for line in lines if "happo_per_agent   " in line)
-    found = document["schemes"]["happo_per_agent"]
+    row = next(line for line in lines if "mappo_per_agent   " in line)
+    found = document["schemes"]["mappo_per_agent"]
     assert "▸" in row
     assert f"{found['return']['iqm']:.3f} [{found['return']['low']:.3f}, " in row
     assert f"{found['weighted_return']['iqm']:.3f}" in row

@@ -25,7 +25,7 @@ def test_a_win_says_what_how_much_and_why() -> None:
     """The sample: .885 - .740 = .145, plus and minus .045; p = 1e-5 against .05 / 4."""
     verdict = compared()
     assert verdict.sentence == (
-        "Two of four agents lose their signal under mappo_pooled; happo_per_agent restores it: "
+        "Two of four agents lose their signal under mappo_pooled; mappo_per_agent restores it: "
         "0.74 to 0.89."
     )
     gain = verdict.facts[0]
@@ -38,9 +38,9 @@ def test_a_win_says_what_how_much_and_why() -> None:
 
 def test_a_winner_whose_agents_collapse_too_is_not_spared() -> None:
     document = comparison(5, 4)
-    document["schemes"]["happo_per_agent"]["agents"]["volatile_0"]["cause"] = "OFFSET"
+    document["schemes"]["mappo_per_agent"]["agents"]["volatile_0"]["cause"] = "OFFSET"
     assert judged(document).sentence == (
-        "Two of four agents lose their signal under mappo_pooled, one under happo_per_agent: "
+        "Two of four agents lose their signal under mappo_pooled, one under mappo_per_agent: "
         "0.74 to 0.89."
     )
 
@@ -53,11 +53,11 @@ def test_a_reference_that_is_kept_is_compared_the_other_way_round() -> None:
     document = comparison(5, 4)
     for name in ("grpo", "group_reward_decoupled"):
         document["differences"][name].update(iqm=0.01, low=-0.02, high=0.04)
-    lost = document["differences"]["happo_per_agent"]
+    lost = document["differences"]["mappo_per_agent"]
     lost.update(iqm=-0.155, low=-0.2, high=-0.11, p_improvement=0.1)
     verdict = judged(document)
     assert verdict.sentence == (
-        "happo_per_agent returns 0.89, mappo_pooled 0.74: keep mappo_pooled."
+        "mappo_per_agent returns 0.89, mappo_pooled 0.74: keep mappo_pooled."
     )
     gain, weighted, _ = verdict.facts
     assert gain.value == "+0.155"
@@ -95,16 +95,16 @@ def test_a_document_that_says_price_shows_the_same() -> None:
 
 def only(document: dict[str, Any], **numbers: Any) -> Headline:
     """The verdict where one arm was compared, with these numbers."""
-    found = document["differences"]["happo_per_agent"]
+    found = document["differences"]["mappo_per_agent"]
     found.update(numbers)
-    document["differences"] = {"happo_per_agent": found}
+    document["differences"] = {"mappo_per_agent": found}
     return judged(document)
 
 
 def test_an_interval_that_holds_zero_is_not_called_a_win() -> None:
     verdict = only(comparison(5, 4), iqm=0.01, low=-0.02, high=0.04, mean=0.01, p=0.4)
     assert verdict.sentence == (
-        "5 seeds cannot distinguish happo_per_agent from mappo_pooled; about 199 would do."
+        "5 seeds cannot distinguish mappo_per_agent from mappo_pooled; about 199 would do."
     )
     gain = verdict.facts[0]
     assert gain.below.startswith("95% interval [−0.020, +0.040], p = 0.4 (to be below 0.05")

@@ -18,6 +18,8 @@ ARCHIVES = Path(__file__).parents[1] / "data" / "saved" / "runs"
 SPREAD = "spread --schemes grpo,mappo_pooled --seeds 2 --budget 128 --executor serial"
 SMALL = "--set hidden=8 --set copies=2 --set steps=16"
 SMOOTH = "smooth --members 1,2 --budget 64 --repeats 2 --executor serial"
+LATER_SETTINGS = {"update": "simultaneous"}
+"""Settings of policies that the earlier version did not have, with the value that it meant."""
 CLOCK = ("seconds", "per_second")
 """Parts of the names of columns that say how long something took."""
 
@@ -91,6 +93,9 @@ def test_the_same_command_continues_what_was_killed(command, kept, tmp_path, mon
     assert times == {path: path.stat().st_mtime_ns for path in times}  # nothing was done again
     new = json.loads((run / "results.json").read_text())
     old = json.loads((run / "uninterrupted.json").read_text())
+    settings = new["config"].get("settings", {})
+    later = {name: settings.pop(name) for name in LATER_SETTINGS if name in settings}
+    assert later in ({}, LATER_SETTINGS)
     assert is_close(new, old)
 
 

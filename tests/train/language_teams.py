@@ -33,7 +33,7 @@ def make_short(name, **given):
     return find_world(name).make({**SHORT.get(name, {}), **given})
 
 
-def small_learner(world, scheme="happo_per_agent", seed=1, budget=10, **changes):
+def small_learner(world, scheme="mappo_per_agent", seed=1, budget=10, **changes):
     """A learner in a world, or in the one of that name."""
     world = make_short(world) if isinstance(world, str) else world
     return LanguageLearner(
@@ -41,7 +41,7 @@ def small_learner(world, scheme="happo_per_agent", seed=1, budget=10, **changes)
     )
 
 
-def small_plan(world, scheme="happo_per_agent", *, given=None, **changes):
+def small_plan(world, scheme="mappo_per_agent", *, given=None, **changes):
     """The plan of a short training."""
     language = LanguageSettings(**{**SMALL, **changes.pop("language", {})})
     told = {"seed": 1, "budget": 4, "episodes": 16, **changes}

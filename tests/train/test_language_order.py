@@ -13,7 +13,7 @@ from counterpoint.worlds.text.world import Ending, Prompt, TextSettings, TextWor
 
 TEAMS = [
     ("mappo_pooled", {"parameters": "shared"}),
-    ("happo_per_agent", {}),
+    ("mappo_per_agent", {}),
     ("group_reward_decoupled", {"lr_of": "{0}:0.02", "layers": 1}),
 ]
 
@@ -97,7 +97,7 @@ def test_a_world_that_goes_by_place_is_found_out():
     assert found[0] != found[1]
 
 
-@pytest.mark.parametrize("scheme", ["mappo_pooled", "happo_per_agent"])
+@pytest.mark.parametrize("scheme", ["mappo_pooled", "mappo_per_agent"])
 def test_a_trainer_that_goes_by_place_is_found_out(scheme, monkeypatch):
     """Without the order of names, decisions are counted for whoever stands in that place."""
     as_it_is = trained(small_learner("solver_verifier", scheme), 2)

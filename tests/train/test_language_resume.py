@@ -35,7 +35,7 @@ CASES = {
     "calls with memory": (
         "solver_verifier", "marshal_style", {"parameters": "shared", "calibrate": False},
     ),
-    "text": ("relay", "happo_per_agent", {"kl": 0.1, "rollouts": 4, "diagnose_every": 3}),
+    "text": ("relay", "mappo_per_agent", {"kl": 0.1, "rollouts": 4, "diagnose_every": 3}),
     "text with memory": (
         "relay", "group_reward_decoupled", {"epochs": 2, "rollouts": 3, "diagnose_every": 0},
     ),

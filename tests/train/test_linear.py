@@ -74,7 +74,7 @@ def test_with_everybody_present_decoupling_is_a_no_op(agents: str, parameters: s
     """No branch makes them equal: the same numbers enter, so that the same numbers come out."""
     settings = {"participation": "everyone", "agents": agents, "parameters": parameters}
     pooled = short("mappo_pooled", updates="60", **settings)
-    own = short("happo_per_agent", updates="60", **settings)
+    own = short("mappo_per_agent", updates="60", **settings)
     assert abs(pooled.returns[:, -1] - 0.25).max() > 0.01
     np.testing.assert_allclose(pooled.returns, own.returns, atol=1e-9)
     np.testing.assert_allclose(pooled.accuracy, own.accuracy, atol=1e-9)
@@ -85,14 +85,14 @@ def test_with_everybody_present_decoupling_is_a_no_op(agents: str, parameters: s
 def test_curves_agree_to_the_end_where_rounding_would_be_amplified(world: str, agents: int) -> None:
     """Shared parameters and rewards without noise: in double precision these end up 1e-3 apart."""
     everyone = find_world(world).make({"agents": agents, "updates": 200})
-    pooled, own = (train(everyone, name, (0, 1)) for name in ("mappo_pooled", "happo_per_agent"))
+    pooled, own = (train(everyone, name, (0, 1)) for name in ("mappo_pooled", "mappo_per_agent"))
     assert (pooled.returns[:, -1] > 0.5).all()
     np.testing.assert_allclose(pooled.returns, own.returns, atol=1e-9)
 
 
 def test_pooling_drowns_the_quiet_pair_and_an_own_scale_does_not() -> None:
     world, seeds = find_world("regions").make(), range(6)
-    pooled, own = (train(world, name, seeds) for name in ("mappo_pooled", "happo_per_agent"))
+    pooled, own = (train(world, name, seeds) for name in ("mappo_pooled", "mappo_per_agent"))
     quiet = slice(0, 2)
     assert pooled.accuracy[:, -1, quiet].mean() < 0.7
     assert own.accuracy[:, -1, quiet].mean() > 0.9
@@ -109,7 +109,7 @@ def test_pooling_drowns_the_quiet_pair_and_an_own_scale_does_not() -> None:
 
 
 def test_what_is_measured_from_rewards_by_arithmetic() -> None:
-    found = short("happo_per_agent", drawn="in_rollout")
+    found = short("mappo_per_agent", drawn="in_rollout")
     np.testing.assert_allclose(found.rewards["net_mass"], 0.0, atol=1e-12)
     np.testing.assert_allclose(found.rewards["norm_inflation"], 1.0)
     stable, volatile = (
@@ -133,7 +133,7 @@ def test_an_own_mean_with_the_scale_of_all_leaves_no_offset_to_blame() -> None:
 
 def test_gradients_of_separate_tables_are_orthogonal() -> None:
     """Two equal, two absent: the effective rank counts agents, not coordinates in common."""
-    found = short("happo_per_agent", parameters="separate")
+    found = short("mappo_per_agent", parameters="separate")
     norm = found.gradients["norm"]
     share = norm / norm.sum(axis=-1, keepdims=True)
     entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)
@@ -157,15 +157,15 @@ def test_decoupling_hurts_a_reserve_that_idled() -> None:
     world, seeds = find_world("idle_then_needed").make(), range(6)
     reserve = {
         scheme: train(world, scheme, seeds).accuracy[:, -1, 2].mean()
-        for scheme in ("mappo_pooled", "happo_per_agent")
+        for scheme in ("mappo_pooled", "mappo_per_agent")
     }
     assert reserve["mappo_pooled"] > 0.98
-    assert reserve["happo_per_agent"] < reserve["mappo_pooled"] - 0.03
+    assert reserve["mappo_per_agent"] < reserve["mappo_pooled"] - 0.03
 
 
 def test_statistics_by_agent_and_group_hurt_workers_who_are_called() -> None:
     world, seeds = find_world("planner_worker").make(), range(4)
-    wide, narrow = (train(world, name, seeds) for name in ("happo_per_agent", "agent_wise"))
+    wide, narrow = (train(world, name, seeds) for name in ("mappo_per_agent", "agent_wise"))
     assert wide.returns[:, -1].mean() > 0.97
     assert narrow.returns[:, -1].mean() < 0.9
     assert narrow.tally["singletons"] > 0

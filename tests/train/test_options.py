@@ -15,6 +15,7 @@ from counterpoint.train.ppo.settings import (
     make_with_hints,
     split_settings,
 )
+from counterpoint.train.value.settings import VALUE
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.foreign.world import ForeignEntry
 
@@ -24,18 +25,18 @@ SPREAD = find_world("spread", Kind.SEQUENTIAL)
 @pytest.mark.parametrize("entry", worlds(Kind.SEQUENTIAL), ids=lambda entry: entry.name)
 def test_no_setting_of_a_world_is_called_like_one_of_the_policies(entry):
     own = {spec.name for spec in fields(entry.settings_type)}
-    assert own & set(POLICY) == set()
+    assert own & {*POLICY, *VALUE} == set()
 
 
 def test_settings_are_split_and_converted():
-    own, policy = split_settings(SPREAD, {"agents": "4", "hidden": "8", "lr": 0.1})
+    own, policy = split_settings(SPREAD, {"agents": "4", "hidden": "8", "lr": 0.1}, PolicySettings)
     assert own == {"agents": "4"}
     assert policy == PolicySettings(hidden=8, lr=0.1)
 
 
 def test_other_names_of_foreign_worlds_are_their_constructors():
     own, policy = split_settings(
-        ForeignEntry("package.module:Class"), {"anything": "1", "hidden": "8"}
+        ForeignEntry("package.module:Class"), {"anything": "1", "hidden": "8"}, PolicySettings
     )
     assert own == {"anything": "1"}
     assert policy.hidden == 8
@@ -52,13 +53,13 @@ def test_other_names_of_foreign_worlds_are_their_constructors():
 )
 def test_what_cannot_be_is_said(given, error, said):
     with pytest.raises(error, match=said):
-        split_settings(SPREAD, given)
+        split_settings(SPREAD, given, PolicySettings)
 
 
 def test_what_a_foreign_world_refuses_may_be_meant_for_the_policies():
     pytest.importorskip("mpe2")
     with pytest.raises(SettingError, match="did you mean hidden"):
-        make_with_hints(ForeignEntry("mpe2:simple_spread_v3"), {"hiden": 3})
+        make_with_hints(ForeignEntry("mpe2:simple_spread_v3"), {"hiden": 3}, POLICY)
 
 
 def test_a_pass_has_no_more_parts_than_sequences():

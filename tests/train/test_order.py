@@ -29,7 +29,7 @@ from counterpoint.worlds import Kind, PermutedWorld, Settings, World, find_world
 from counterpoint.worlds.exact.additive import Additive
 from counterpoint.worlds.exact.world import ExactEntry, in_natural_order, natural_order
 
-SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo", "agent_wise")
+SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo", "agent_wise")
 EXACT = [entry.name for entry in worlds(Kind.EXACT)]
 CASES = [(name, parameters) for name in EXACT for parameters in ("shared", "separate")]
 UPDATES = 12  # enough to collapse, and to name causes
@@ -118,9 +118,9 @@ def test_a_trainer_that_goes_by_place_is_found_out(
     """Without the order of names, features belong to places; tables know no place but rounding."""
     world = find_world(name).make({"parameters": parameters, "updates": UPDATES})
     moved = PermutedWorld(world, some_orders(len(world.agents), 1)[0])
-    plain = train(world, "happo_per_agent", (0, 1))
+    plain = train(world, "mappo_per_agent", (0, 1))
     monkeypatch.setattr(linear, "in_natural_order", lambda world: world)
-    found = train(moved, "happo_per_agent", (0, 1))
+    found = train(moved, "mappo_per_agent", (0, 1))
     if parameters == "separate":
         same_by_name(plain, found, close)
         return
@@ -133,7 +133,7 @@ def test_a_trainer_that_goes_by_place_is_found_out(
         return replace(policy, features=np.take(policy.features, place, axis=1))
 
     monkeypatch.setattr(SharedLinear, "random", random)
-    same_by_name(plain, train(moved, "happo_per_agent", (0, 1)), close)
+    same_by_name(plain, train(moved, "mappo_per_agent", (0, 1)), close)
 
 
 class Couriers(Additive):
@@ -164,7 +164,7 @@ class CouriersByPlace(Couriers):
         return values
 
 
-@pytest.mark.parametrize("scheme", ["mappo_pooled", "happo_per_agent", "gdpo", "counterfactual"])
+@pytest.mark.parametrize("scheme", ["mappo_pooled", "mappo_per_agent", "gdpo", "counterfactual"])
 def test_a_user_s_own_world_may_list_its_agents_in_any_order(scheme: str) -> None:
     """Its own sums run in its own order, hence the tolerance; one that goes by place is found."""
     settings = Settings(updates=UPDATES)

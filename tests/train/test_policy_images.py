@@ -54,10 +54,10 @@ def test_it_is_torch_s_convolution_and_other_numbers_pass(shape):
 
 def test_which_picture_is_seen():
     world, policy = NamesTheShape(), small()
-    assert image_of(world, (0, 1), policy).name == "camera"
-    assert image_of(PermutedStepWorld(world, [1, 0]), (0, 1), policy).name == "camera"
-    assert image_of(world, (0, 1), small(images="flat")) is None
-    assert image_of(NamesTheSmallBit(), (0, 1), policy) is None
+    assert image_of(world, (0, 1), policy.images).name == "camera"
+    assert image_of(PermutedStepWorld(world, [1, 0]), (0, 1), policy.images).name == "camera"
+    assert image_of(world, (0, 1), "flat") is None
+    assert image_of(NamesTheSmallBit(), (0, 1), policy.images) is None
     moved = CAMERA._replace(start=1)
     for parts in (
         ((CAMERA,), (moved,)),  # not in the same place
@@ -66,9 +66,9 @@ def test_which_picture_is_seen():
         ((CAMERA._replace(shape=(7, 8, 3)),),) * 2,  # too small
     ):
         world.seen_parts = parts
-        assert image_of(world, (0, 1), policy) is None
+        assert image_of(world, (0, 1), policy.images) is None
     world.seen_parts = ((CAMERA,), (moved,))
-    assert image_of(world, (1,), policy) == moved  # a network of its own
+    assert image_of(world, (1,), policy.images) == moved  # a network of its own
 
 
 def test_actors_and_own_critics_have_it_and_central_critics_see_the_state():

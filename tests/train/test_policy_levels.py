@@ -48,14 +48,14 @@ def test_auto_takes_rewards_for_memory_components_for_normalize_first_else_advan
 
 def test_a_scheme_is_known_by_its_name_or_by_what_it_is():
     world = PaysTheBetterArm()
-    assert Crediting.of(catalogue()["happo_per_agent"], world, small()).name == "happo_per_agent"
+    assert Crediting.of(catalogue()["mappo_per_agent"], world, small()).name == "mappo_per_agent"
     assert Crediting.of(Scheme(floor=0.5), world, small()).name == "mappo_pooled,floor=0.5"
     assert Crediting.of("grpo", world, small()).scheme.weighting == "step"
 
 
 def test_what_cannot_be_credited_is_refused_by_name():
     world = PaysTheBetterArm()
-    with pytest.raises(UnknownNameError, match="happo_per_agent"):
+    with pytest.raises(UnknownNameError, match="mappo_per_agent"):
         Crediting.of("happo", world, small())
     with pytest.raises(SchemeError, match="difference"):
         Crediting.of("difference", world, small())
@@ -87,7 +87,7 @@ def test_labels_name_agent_role_episode_and_step_of_each_decision():
     assert len(np.unique(found["rollout"])) == len(pairs)
 
 
-@pytest.mark.parametrize("scheme", ["mappo_pooled", "happo_per_agent", "agent_mean", "center"])
+@pytest.mark.parametrize("scheme", ["mappo_pooled", "mappo_per_agent", "agent_mean", "center"])
 def test_advantages_are_normalized_over_the_decisions_of_those_who_share_them(scheme):
     team = learner(scheme)
     batch = team.collector.play(team.team)
@@ -103,7 +103,7 @@ def test_advantages_are_normalized_over_the_decisions_of_those_who_share_them(sc
         mean = {"mappo_pooled": whole.mean(), "center": whole.mean()}.get(scheme, own.mean())
         centered = np.concatenate([raw[j][acts[j]] - raw[j][acts[j]].mean() for j in range(2)])
         std = {
-            "mappo_pooled": whole.std(), "happo_per_agent": own.std(),
+            "mappo_pooled": whole.std(), "mappo_per_agent": own.std(),
             "agent_mean": centered.std(), "center": 1.0,
         }[scheme]  # fmt: skip
         np.testing.assert_allclose(found[k][acts[k]], (own - mean) / std, rtol=1e-10)
@@ -176,10 +176,10 @@ def test_where_agents_have_the_same_statistics_decoupling_is_a_no_op():
             what, batch, ROLES, Crediting.of(name, world, settings).scheme, None
         ).values
 
-    for pooled, own in (("mappo_pooled", "happo_per_agent"), ("grpo", "agent_wise")):
+    for pooled, own in (("mappo_pooled", "mappo_per_agent"), ("grpo", "agent_wise")):
         np.testing.assert_allclose(given(pooled), given(own), rtol=1e-12)
     what[1] *= 2
-    assert abs(given("mappo_pooled") - given("happo_per_agent")).max() > 0.1
+    assert abs(given("mappo_pooled") - given("mappo_per_agent")).max() > 0.1
 
 
 def test_critics_expect_nothing_where_an_episode_is_over_and_the_last_view_where_it_was_cut():

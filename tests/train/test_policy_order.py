@@ -19,7 +19,7 @@ from counterpoint.worlds import PermutedStepWorld, find_world
 from counterpoint.worlds.sequential.world import by_name
 
 TEAMS = [
-    ("happo_per_agent", {}),
+    ("mappo_per_agent", {}),
     (
         "mappo_pooled",
         {"parameters": "separate", "critic": "central", "observations": "normalized"},

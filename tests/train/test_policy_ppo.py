@@ -79,7 +79,7 @@ def test_components_lead_to_the_better_arm_as_well(scheme):
     ids=str,
 )
 def test_so_does_every_kind_of_team(given):
-    assert (moved("happo_per_agent", updates=3, **given) > 0.02).all()
+    assert (moved("mappo_per_agent", updates=3, **given) > 0.02).all()
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_forty_updates_find_the_better_arm(scheme):
     assert (moved(scheme, updates=40) > 0.4).all()
 
 
-def batch_of(seed=0, scheme="happo_per_agent", bounds=None, legal=3, **changes):
+def batch_of(seed=0, scheme="mappo_per_agent", bounds=None, legal=3, **changes):
     tape = random_tape(
         np.random.default_rng(seed), steps=6, turns=True, leaving=True, legal=0 if bounds else legal
     )

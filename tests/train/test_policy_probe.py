@@ -36,7 +36,7 @@ def measured(given, *, copies=16, steps=6, seed=0, always=False):
     )  # fmt: skip
     world = SaysWhatIsOnTape(tape, (2, 3, 3), bounds, names)
     learner = Learner(
-        world, "happo_per_agent", small(**{"steps": steps, "copies": copies, **given}), 0
+        world, "mappo_per_agent", small(**{"steps": steps, "copies": copies, **given}), 0
     )
     batch = learner.collector.play(learner.team)
     estimate = learner.estimate(batch)
@@ -154,7 +154,7 @@ def test_a_dead_agent_has_no_gradient_and_its_clean_twin_has():
 @pytest.mark.parametrize("given", [{}, {"memory": "gru"}, {"parameters": "separate"}], ids=str)
 def test_a_planted_signal_is_told_from_zero(given):
     world = PaysTheBetterArm(64)
-    learner = Learner(world, "happo_per_agent", small(copies=64, **given), 0)
+    learner = Learner(world, "mappo_per_agent", small(copies=64, **given), 0)
     batch = learner.collector.play(learner.team)
     estimate = learner.estimate(batch)
     parts = split_by_set(batch, estimate.advantage, estimate.target, learner.critics)

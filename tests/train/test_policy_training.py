@@ -23,7 +23,7 @@ from forked_process import start
 UPDATES = 12
 
 PLANS = {
-    "plain": ("spread", "happo_per_agent", {}, {"evaluate_every": 2}),
+    "plain": ("spread", "mappo_per_agent", {}, {"evaluate_every": 2}),
     "gru": (
         "foraging",
         "mappo_pooled",
@@ -159,7 +159,7 @@ def test_a_run_that_was_finished_learns_no_more(tmp_path):
 
 
 def test_a_world_whose_episodes_do_not_end_gives_a_run_without_a_score(tmp_path, monkeypatch):
-    monkeypatch.setattr("counterpoint.train.ppo.plan.LONGEST_EVALUATION", 50)
+    monkeypatch.setattr("counterpoint.train.stepwise.LONGEST_EVALUATION", 50)
     policy = PolicySettings(hidden=2, layers=1, copies=2, steps=10, epochs=1)
     plan = TrainPlan(
         "foraging", "none", 0, 20, world_settings={"horizon": 1000, "force_coop": True},

@@ -34,7 +34,7 @@ def test_rewards_by_hand() -> None:
 
 
 def test_under_a_scheme_by_agent_nobody_is_offset() -> None:
-    found = recorded(catalogue()["happo_per_agent"], [0, 2, 4, 5], [0, 0, 1, 1], [0.0] * 4)
+    found = recorded(catalogue()["mappo_per_agent"], [0, 2, 4, 5], [0, 0, 1, 1], [0.0] * 4)
     np.testing.assert_allclose(found["inflation"], [1.0, 1.0])
     np.testing.assert_allclose(found["signal_share"], [1.0, 1.0])
 

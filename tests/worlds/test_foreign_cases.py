@@ -55,7 +55,7 @@ def names():
 @pytest.mark.parametrize("name", names())
 def test_each_is_trained_or_refused(name, monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
-    monkeypatch.setattr("counterpoint.train.ppo.plan.LONGEST_EVALUATION", 200)
+    monkeypatch.setattr("counterpoint.train.stepwise.LONGEST_EVALUATION", 200)
     given = {"copies": "16", "diagnose_every": "0"}
     if name == "PosthumousPay":
         given["reward"] = "common"

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from counterpoint.errors import SettingError, WorldError
-from counterpoint.train.ppo.settings import split_settings
+from counterpoint.train.ppo.settings import PolicySettings, split_settings
 from counterpoint.worlds import Kind, find_world
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.sequential.world import stakes_of
@@ -46,7 +46,7 @@ def test_what_foreign_code_prints_goes_to_standard_error(capsys):
 )
 def test_a_setting_of_a_wrong_kind_says_what_is_wanted(given, wanted):
     with pytest.raises(SettingError, match=wanted):
-        split_settings(find_world("spread", Kind.SEQUENTIAL), given)
+        split_settings(find_world("spread", Kind.SEQUENTIAL), given, PolicySettings)
 
 
 @pytest.mark.parametrize("stakes", ["1", "agent_0", "agent_0:-1", "agent_0:nan", ":3"])

@@ -66,12 +66,12 @@ def test_three_kinds_of_pay(paid, ann, bob):
 
 
 def test_idling_grows_under_a_shared_reward_and_nowhere_else():
-    shared = train(find_world("gathering").make({}), "happo_per_agent", range(4))
+    shared = train(find_world("gathering").make({}), "mappo_per_agent", range(4))
     assert shared.returns[:, 0].min() > 0.25
     assert shared.returns[:, -1].max() < 0.05
     for settings in ({"paid": "team"}, {"paid": "own"}, {"cost": "0"}):
         assert (
-            train(find_world("gathering").make(settings), "happo_per_agent", range(4))
+            train(find_world("gathering").make(settings), "mappo_per_agent", range(4))
             .returns[:, -1]
             .min()
             > 0.95

@@ -91,7 +91,7 @@ def test_with_everybody_present_pooled_and_per_agent_advantages_agree(agents: in
     seed, prompt, rollout, agent = (c.ravel() for c in np.indices(play.active.shape))
     labels = {"batch": seed, "prompt": prompt, "rollout": rollout, "agent": agent}
     known = catalogue()
-    for pooled, own in (("mappo_pooled", "happo_per_agent"), ("grpo", "agent_wise")):
+    for pooled, own in (("mappo_pooled", "mappo_per_agent"), ("grpo", "agent_wise")):
         one = advantages(play.reward.ravel(), labels, known[pooled]).values
         two = advantages(play.reward.ravel(), labels, known[own]).values
         assert abs(one).max() > 1

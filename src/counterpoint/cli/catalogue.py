@@ -24,6 +24,7 @@ from counterpoint.credit import (
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.tables import Cell
 from counterpoint.results import document_of
+from counterpoint.train.algorithms import algorithms
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds import FAMILIES, Kind, WorldEntry, find_world, worlds
 from counterpoint.worlds.exact.world import ExactFacts
@@ -53,11 +54,11 @@ TABLES = {
 
 
 class SchemeFacts(Struct, frozen=True, kw_only=True):
-    """The facts about a scheme or baseline; a fact that is unset is not printed."""
+    """The facts about a scheme, baseline or algorithm; a fact that is unset is not printed."""
 
     name: str | UnsetType = UNSET
     """The full name; set only if one scheme is shown alone."""
-    kind: Literal["scheme", "mix", "baseline"]
+    kind: Literal["scheme", "mix", "baseline", "algorithm"]
     title: str | UnsetType = UNSET
     citation: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
@@ -72,7 +73,7 @@ class SchemeFacts(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Schemes:
-    """List every credit scheme and baseline with its source, or show one of them in full.
+    """List every credit scheme, baseline and algorithm with its source, or show one in full.
 
     Examples:
       counterpoint schemes
@@ -81,7 +82,7 @@ class Schemes:
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """One scheme or baseline; default: all of them."""
+    """One scheme, baseline or algorithm; default: all of them."""
     json: bool = False
     """Print as JSON alone."""
 
@@ -91,11 +92,12 @@ class Schemes:
         if self.name is not None:
             name = self.name
             if name not in known:  # an entry with fields that differ
-                scheme = scheme_named(name, also=baselines())
+                scheme = scheme_named(name, also=(*baselines(), *algorithms()))
                 name = scheme_name(scheme)
                 known.setdefault(name, SchemeFacts(kind="scheme", fields=_fields(scheme)))
             schemes = ",".join(dict.fromkeys(("mappo_pooled", name)))
-            then = command_line("compare", "regions", "--schemes", schemes)
+            world = "spread" if known[name].kind == "algorithm" else "regions"
+            then = command_line("compare", world, "--schemes", schemes)
             finish(replace(known[name], name=name), _facts_parts, None, self.json, then)
             return 0
         rows = []
@@ -103,7 +105,7 @@ class Schemes:
             package = f" ({facts.package})" if facts.package else ""
             rows.append((name, str(facts.title), f"{facts.citation}{package}"))
         titles = ("scheme", "what it does", "source")
-        table = text_table(titles, rows, title="Credit schemes and baselines")
+        table = text_table(titles, rows, title="Credit schemes, baselines and algorithms")
         finish(known, lambda _: [table], None, self.json, "counterpoint schemes NAME")
         return 0
 
@@ -187,7 +189,7 @@ def _document(entry: WorldEntry[Any], facts: WorldFacts) -> dict[str, Any]:
 
 
 def scheme_facts() -> dict[str, SchemeFacts]:
-    """Returns the facts about each scheme and baseline, by its name."""
+    """Returns the facts about each scheme, baseline and algorithm, by its name."""
     facts = {
         name: SchemeFacts(
             kind="scheme" if isinstance(entry.scheme, Scheme) else "mix",
@@ -200,8 +202,11 @@ def scheme_facts() -> dict[str, SchemeFacts]:
         )
         for name, entry in entries().items()
     }
-    known = baselines().items()
-    return facts | {name: SchemeFacts(kind="baseline", **asdict(one)) for name, one in known}
+    facts |= {n: SchemeFacts(kind="baseline", **asdict(one)) for n, one in baselines().items()}
+    return facts | {
+        name: SchemeFacts(kind="algorithm", title=a.title, citation=a.citation, note=a.note)
+        for name, a in algorithms().items()
+    }
 
 
 def _fields(scheme: AnyScheme) -> dict[str, str | float | tuple[str, ...] | None]:

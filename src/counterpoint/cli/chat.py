@@ -33,7 +33,7 @@ class Chat:
     probabilities are shown), or freely.
 
     Examples:
-      counterpoint chat counterpoint-out/train/lewis-happo_per_agent-0
+      counterpoint chat counterpoint-out/train/lewis-mappo_per_agent-0
       counterpoint chat runs/lewis --episodes 5 --json
       counterpoint chat runs/lewis --ask "speaker: You see a key."
     """

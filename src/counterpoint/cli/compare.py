@@ -28,15 +28,16 @@ from counterpoint.worlds.foreign.names import search_current_folder
 
 @dataclass(frozen=True)
 class Compare:
-    """Train a team under several credit schemes on a world, and say which one it needs.
+    """Train a team under several credit schemes or algorithms on a world, and say which it needs.
 
     The answer names the agents whose gradient collapsed, the cause, the effect of decoupling, its
     cost, and the scheme to use. Under every scheme the same seeds give the same problems.
 
     Examples:
-      counterpoint compare regions --schemes mappo_pooled,happo_per_agent --set scale=10
+      counterpoint compare regions --schemes mappo_pooled,mappo_per_agent --set scale=10
       counterpoint compare all_hands --seeds 16 --out results
       counterpoint compare spread --budget 100000 --set reward=common --out spread
+      counterpoint compare spread --schemes mappo_pooled,vdn,qmix
       counterpoint compare lewis --policy tiny --set speaker_offset=5 speaker_scale=10
       counterpoint compare --config plan.toml --json
     """
@@ -44,11 +45,11 @@ class Compare:
     world: Annotated[str | None, tyro.conf.Positional] = None
     """Name of a world (`counterpoint worlds` lists them), or of your own: package.module:Class."""
     schemes: str | None = None
-    """Names of schemes, separated by commas (`counterpoint schemes` lists them). A name may have
-    fields that differ: `grpo,grpo_rows,floor=0.05` names two schemes. The defaults are pooled, per
-    agent, running per agent, and, in an exact world, grouped by prompt and the counterfactual
-    baseline (if it has one); in a sequential environment no normalization; in a text environment
-    the per-agent mean."""
+    """Names of schemes and algorithms, separated by commas (`counterpoint schemes` lists them). A
+    name may have fields that differ: `grpo,grpo_rows,floor=0.05` names two schemes. The defaults
+    are pooled, per agent, running per agent, and, in an exact world, grouped by prompt and the
+    counterfactual baseline (if it has one); in a sequential environment no normalization; in a text
+    environment the per-agent mean."""
     seeds: int | None = None
     """Number of seeds; default 10, or 5 in a sequential or a text environment."""
     budget: int | None = None

@@ -15,6 +15,7 @@ from counterpoint.cli.results import finish
 from counterpoint.credit import baselines, entries
 from counterpoint.games import game_catalogue
 from counterpoint.topology import TOPOLOGIES
+from counterpoint.train.algorithms import algorithms
 from counterpoint.worlds import worlds
 
 
@@ -71,9 +72,10 @@ def _values(command: str, option: Option) -> list[str]:
     """Returns the values that an option or argument can have; none if they are files or numbers."""
     if option.choices:
         return list(option.choices)
-    schemes = [*entries(), *baselines()]
+    schemes = [*entries(), *baselines(), *algorithms()]
     known = {
-        "scheme": schemes, "schemes": schemes, "topologies": list(TOPOLOGIES),
+        "scheme": schemes, "schemes": schemes, "algorithm": list(algorithms()),
+        "topologies": list(TOPOLOGIES),
         "only": list(AUDITS), "fail_on": list(AUDITS), "game": list(game_catalogue()),
         "world": [entry.name for entry in worlds()],
     }  # fmt: skip

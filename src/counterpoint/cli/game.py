@@ -45,7 +45,7 @@ class GameCommand:
       counterpoint game
       counterpoint game prisoners_dilemma
       counterpoint game stag_hunt --learn --out stag
-      counterpoint game lever --learn --schemes happo_per_agent --remedies none,other_play
+      counterpoint game lever --learn --schemes mappo_per_agent --remedies none,other_play
       counterpoint game prisoners_dilemma --learn --remedies none,cheap_talk,shaping
       counterpoint game public_goods players=4 factor=2 --learn
       counterpoint game mine.json --json

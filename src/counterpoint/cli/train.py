@@ -13,14 +13,17 @@ import tyro
 from counterpoint.cli.messages import say, say_batch, say_doubts, say_limits
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.results import command_line, finish
+from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.report.terminal.parts import training_parts
 from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import RUN
 from counterpoint.settings import split_pairs
+from counterpoint.train.algorithms import algorithms
 from counterpoint.train.lora.settings import LANGUAGE
 from counterpoint.train.ppo.settings import POLICY
 from counterpoint.train.result import training_result, training_summary
 from counterpoint.train.session import Session, begin_run, plan_of
+from counterpoint.train.value.settings import VALUE
 from counterpoint.worlds.foreign.names import search_current_folder
 from counterpoint.worlds.registry import find_world
 
@@ -28,13 +31,14 @@ DEFAULT = Path("counterpoint-out") / "train"
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Of the world: "
     "`counterpoint worlds NAME` lists them. Of the policies in a sequential environment: "
-    f"{', '.join(POLICY)}. Of the agents in a text environment: {', '.join(LANGUAGE)}."
+    f"{', '.join(POLICY)}. Of a team that learns action values: {', '.join(VALUE)}. Of the agents "
+    f"in a text environment: {', '.join(LANGUAGE)}."
 )
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train a team of networks or of language models, under one credit scheme.
+    """Train a team of networks or of language models, under one credit scheme or algorithm.
 
     Networks learn in sequential environments, language models in text environments.
 
@@ -42,7 +46,8 @@ class Train:
     Ctrl-C or SIGTERM stops it with a checkpoint.
 
     Examples:
-      counterpoint train spread --scheme happo_per_agent --budget 200000 --out runs/first
+      counterpoint train spread --scheme mappo_per_agent --budget 200000 --out runs/first
+      counterpoint train spread --algorithm qmix
       counterpoint train mpe2:simple_spread_v3 --set N=3 hidden=32 --seconds 60
       counterpoint train lewis --policy tiny --set speaker_scale=10 lr=0.005
     """
@@ -50,8 +55,12 @@ class Train:
     world: Annotated[str, tyro.conf.Positional]
     """Name of a sequential or a text environment (`counterpoint worlds` lists them), or of your
     own: package.module:Class."""
-    scheme: str = "mappo_pooled"
-    """Name of a scheme (`counterpoint schemes` lists them), or `counterfactual`."""
+    scheme: str | None = None
+    """Name of a scheme (`counterpoint schemes` lists them), or `counterfactual`; default
+    mappo_pooled."""
+    algorithm: str | None = None
+    """In a sequential environment: name of an algorithm in the place of a scheme
+    (`counterpoint schemes` lists them too)."""
     seed: int = 0
     """Seed of everything: networks or adapters, environment, actions, order."""
     budget: int | None = None
@@ -77,9 +86,18 @@ class Train:
     def run(self) -> int:
         """Trains, saves and prints."""
         search_current_folder(self.world)
+        if self.scheme is not None and self.algorithm is not None:
+            raise SettingError(
+                f"got --scheme {self.scheme} and --algorithm {self.algorithm}; wanted one of them: "
+                "an algorithm stands in the place of a scheme"
+            )
+        if self.algorithm is not None and self.algorithm not in algorithms():
+            known = choices(self.algorithm, algorithms())
+            raise UnknownNameError(f"got algorithm '{self.algorithm}'{known}")
+        scheme = self.algorithm or self.scheme or "mappo_pooled"
         plan = plan_of(
             self.world,
-            self.scheme,
+            scheme,
             seed=self.seed,
             budget=self.budget,
             seconds=self.seconds,
@@ -92,8 +110,8 @@ class Train:
             say(f"counterpoint: {note}")
         say_batch(plan.budget, plan.batch_steps, plan.axis)
         say_limits(self.seconds, self.budget, plan.budget, plan.axis)
-        out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
-        shown = TrainingDisplay(f"{self.scheme} on {self.world}", plan.budget, plan.axis)
+        out = self.out or run_folder(DEFAULT, self.world, scheme, self.seed)
+        shown = TrainingDisplay(f"{scheme} on {self.world}", plan.budget, plan.axis)
         with resumable(out), shown:
             session = begin_run(plan, out, shown.add, export=self.export)
         return end_session(session, self.json)

@@ -94,7 +94,6 @@ class TrainedComparison(Backend):
     ) -> tuple[dict[str, SchemeOutcome], Control | None]:
         arms = [(scheme, seed) for seed in self.seeds for scheme in self.schemes]
         folder, on_progress, on_row = options.folder, options.on_progress, options.on_row
-        total = len(arms) * -(-self.budget // self.batch_steps)
         tasks = [
             TrainingTask(
                 self.training(scheme, seed),
@@ -102,6 +101,7 @@ class TrainedComparison(Backend):
             )
             for scheme, seed in arms
         ]
+        total = sum(-(-task.plan.budget // task.plan.batch_steps) for task in tasks)
         trained = run_tasks(
             tasks,
             workers=options.workers,

@@ -12,6 +12,7 @@ from counterpoint.credit import Scheme, baselines, plain_scheme_named
 from counterpoint.diagnose.log import SAME
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control
+from counterpoint.train.algorithms import algorithms
 
 REFERENCE = "mappo_pooled"
 """The reference of a comparison, if it is among its schemes."""
@@ -41,7 +42,8 @@ def pair_of(schemes: Sequence[str]) -> Pair:
     share; without any, `mappo_pooled` all the same. The counterpart is the reference's exact twin
     if it takes part, otherwise the first scheme that groups by agent.
     """
-    known = {n: plain_scheme_named(n) for n in schemes if n not in baselines()}
+    others = {*baselines(), *algorithms()}
+    known = {n: plain_scheme_named(n) for n in schemes if n not in others}
     coupled = [n for n, scheme in known.items() if not scheme.groups_by_agent]
     name = REFERENCE if REFERENCE in coupled or not coupled else coupled[0]
     reference = plain_scheme_named(name)

@@ -31,7 +31,7 @@ from counterpoint.worlds.exact.world import CHANCE, TASK, World, in_natural_orde
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
-DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo")
+DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo")
 """Pooled, decoupled, decoupled with memory, grouped; the counterfactual baseline is added if the
 world has one."""
 BATCHES = 40

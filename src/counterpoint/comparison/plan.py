@@ -10,6 +10,7 @@ from counterpoint.credit import baselines, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.train.algorithms import algorithms, refuse_algorithm
 from counterpoint.train.series import TrainingProgress
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -31,14 +32,15 @@ class Plan:
     Raises:
         UnknownNameError: no world, scheme or baseline has that name.
         SettingError: a number out of range, or a scheme named twice.
-        SchemeError: a scheme that is made of several, or has a field that it cannot have.
+        SchemeError: a scheme that is made of several, or has a field that it cannot have; an
+            algorithm in a world that is not sequential.
         MissingPackageError, WorldError: a class of your own that cannot be imported.
     """
 
     world: str
     """Name of a world: see `counterpoint worlds`."""
     schemes: tuple[str, ...] = ()
-    """Names of schemes and baselines; empty takes the defaults of the world's kind."""
+    """Names of schemes, baselines and algorithms; empty takes the defaults of the world's kind."""
     seeds: int | None = None
     """Number of seeds, from 0 on; every scheme has the same ones. None takes 10, or 5 where
     networks or language models are trained."""
@@ -66,10 +68,11 @@ class Plan:
             raise SettingError(f"got budget={self.budget}; wanted at least 1")
         if self.seconds is not None and not self.seconds > 0:
             raise SettingError(f"got seconds={self.seconds}; wanted a positive number")
+        kind, others = find_world(self.world, *COMPARED).kind, (*baselines(), *algorithms())
         for name in self.schemes:
-            if name not in baselines():
-                plain_scheme_named(name, also=baselines())
-        find_world(self.world, *COMPARED)
+            if name not in others:
+                plain_scheme_named(name, also=others)
+            refuse_algorithm(name, self.world, kind)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Comparisons in a sequential environment: networks trained by PPO, a task for each training.
+"""Comparisons in a sequential environment: networks, a task for each training.
+
+Most arms are credit schemes, under which PPO learns; an arm may be an algorithm instead.
 
 The same seed gives every scheme the same networks, worlds and random numbers at first.
 
@@ -11,12 +13,14 @@ agents with critics or observations of their own (C4): no log of rewards shows t
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats
 from counterpoint.comparison.backend import TrainedComparison
 from counterpoint.comparison.decoupling import (
+    REFERENCE,
     Pair,
     Probe,
     relative_difference,
@@ -29,16 +33,28 @@ from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.log import SAME
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control, References
-from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner, decision_labels
+from counterpoint.train.algorithms import VALUE_BASED, algorithms
+from counterpoint.train.ppo.learner import (
+    HAPPO,
+    BatchEstimate,
+    Crediting,
+    Learner,
+    decision_labels,
+)
 from counterpoint.train.ppo.plan import TrainPlan
 from counterpoint.train.ppo.rollout import Batch
+from counterpoint.train.ppo.settings import POLICY
+from counterpoint.train.value.plan import ValuePlan
+from counterpoint.train.value.settings import VALUE
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
-DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "none")
+DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "none")
 """Pooled, decoupled, decoupled with memory on rewards, and no normalization at all."""
 BATCHES = 3
 """Batches of the untrained team that are examined."""
+FOR_VALUES = "value."
+"""The beginning of a setting that is for arms which learn action values alone."""
 COMMON = {"reward": "common", "stakes": ""}
 """The world's settings under which one reward is paid to all: the control."""
 Played = tuple[Batch, BatchEstimate]
@@ -56,25 +72,53 @@ class SequentialComparison(TrainedComparison):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.schemes = plan.schemes or DEFAULT_SCHEMES
-        first = TrainPlan.of(plan.world, self.schemes[0], plan.budget, plan.settings, plan.model)
-        self.first, self.notes = replace(first, seconds=plan.seconds), first.notes
+        self.plans = {name: self._plan_of(name) for name in self.schemes}
+        some = next((n for n in self.schemes if n not in algorithms()), REFERENCE)
+        first = self._plan_of(some)
+        assert isinstance(first, TrainPlan)
+        self.first = first
+        self.notes = first.notes
         world = find_world(plan.world, Kind.SEQUENTIAL).make(first.world_settings)
         world.close()
         self.agents, self.budget = world.agents, first.budget
-        self.batch_steps = first.batch_steps
-        for name in self.schemes:
-            Crediting.of(name, world, first.policy)
+        self.batch_steps = max(p.batch_steps for p in self.plans.values())
         self.world_name, self.summary = plan.world, world.summary
         self.references = References(**asdict(world.references))
         own = asdict(world.settings)
         arguments = own.pop("arguments", {})  # those of a foreign world's constructor
         self.settings = {**own, **arguments, **asdict(first.policy)}
+        for arm in self.plans.values():
+            if isinstance(arm, ValuePlan):
+                self.settings |= {f"{FOR_VALUES}{k}": x for k, x in asdict(arm.value).items()}
 
     def check(self) -> tuple[str, ...]:
         return find_world(self.plan.world, Kind.SEQUENTIAL).check(self.first.world_settings)
 
-    def training(self, scheme: str, seed: int) -> TrainPlan:
-        return replace(self.first, scheme=scheme, seed=seed)
+    def _plan_of(self, name: str) -> TrainPlan | ValuePlan:
+        """Returns the plan of seed 0 of one arm, with the settings that it knows.
+
+        Where policies and values are compared, a setting that one of both does not have is for the
+        other alone, as is one that begins with `value.`; otherwise it is an error. HAPPO has its
+        own way of sharing and of updating.
+        """
+        by_values = name in VALUE_BASED
+        mine, others = (VALUE, POLICY) if by_values else (POLICY, VALUE)
+        mixed = any((arm in VALUE_BASED) != by_values for arm in self.schemes)
+        left_out = set(others) - set(mine) if mixed else set()
+        left_out |= {"update", "parameters"} if name == HAPPO else set()
+        given, theirs = dict[str, Any](), dict[str, Any]()
+        for key, x in self.plan.settings.items():
+            if key.startswith(FOR_VALUES) and (by_values or mixed):
+                theirs[key.removeprefix(FOR_VALUES)] = x
+            elif key not in left_out:
+                given[key] = x
+        given |= theirs if by_values else {}
+        kind = ValuePlan if by_values else TrainPlan
+        made = kind.of(self.plan.world, name, self.plan.budget, given, self.plan.model)
+        return replace(made, seconds=self.plan.seconds)
+
+    def training(self, scheme: str, seed: int) -> TrainPlan | ValuePlan:
+        return replace(self.plans[scheme], seed=seed)
 
     def probe(self, pair: Pair) -> Probe:
         plan = self.first

@@ -18,6 +18,7 @@ from counterpoint.arrays import Floats
 from counterpoint.comparison.decoupling import Pair
 from counterpoint.comparison.outcome import SchemeOutcome
 from counterpoint.credit import baselines, entries
+from counterpoint.credit.catalogue import ALIASES
 from counterpoint.diagnose import CAUSES, REMEDIES
 from counterpoint.diagnose.causes import EXPLAINS
 from counterpoint.diagnose.kept import LOW, ShareInterval
@@ -41,6 +42,7 @@ from counterpoint.stats import (
     paired_t_test,
     probability_of_improvement,
 )
+from counterpoint.train.algorithms import algorithms
 from counterpoint.train.series import finite_or_none
 
 POINTS = 101
@@ -61,8 +63,8 @@ def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
     A number that a kind of world does not have is None: `weighted_return` if it equals the return,
     `accuracy` if the right action is not known.
     """
-    entry, baseline = entries().get(name), baselines().get(name)
-    about = entry or baseline
+    baseline, algorithm = baselines().get(name), algorithms().get(name)
+    about = entries().get(ALIASES.get(name, name)) or baseline or algorithm
     last = len(out.at) - 1
     at = np.unique(np.linspace(0, last, POINTS).astype(int)) if last >= 0 else np.zeros(0, int)
     normalized = None if out.normalized is None else seed_mean(out.normalized)
@@ -73,7 +75,7 @@ def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
     return SchemeResult(
         title=about.title if about else "",
         citation=about.citation if about else "",
-        kind="baseline" if baseline else "scheme",
+        kind="baseline" if baseline else "algorithm" if algorithm else "scheme",
         returns=seed_mean(out.final),
         normalized=normalized,
         normalized_reason=None if normalized else NO_REFERENCE,

@@ -31,7 +31,7 @@ from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.text.world import PLAIN, TextWorld
 
-DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
+DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean")
 """Pooled, per agent, per agent with memory, and a per-agent mean alone."""
 BATCHES = 3
 """Batches of the untrained team that are examined."""

@@ -53,8 +53,10 @@ def _rollouts(**fields: Any) -> Scheme:
     return Scheme(**{"rollout_reward": "last", "weighting": "trajectory", **fields})
 
 
-ALIASES: Mapping[str, str] = MappingProxyType({"ms_swift": "trl", "open_rlhf": "openrlhf"})
-"""Other names of entries."""
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"ms_swift": "trl", "open_rlhf": "openrlhf", "happo_per_agent": "mappo_per_agent"}
+)
+"""Other names of entries, and a former one."""
 
 _ENTRIES = (
     Entry("none", Scheme(center="none", scale="none"),
@@ -76,11 +78,12 @@ _ENTRIES = (
           "reward minus its prompt's mean, then whitened over the batch",
           "Hu 2025, REINFORCE++ (baseline variant), arXiv 2501.03262",
           "verl and OpenRLHF whiten tokens; here rollouts count once"),
-    Entry("happo_per_agent", Scheme(center_by=AGENT),
+    Entry("mappo_per_agent", Scheme(center_by=AGENT),
           "per-agent mean and deviation",
           "Kuba et al. 2022, arXiv 2109.11251; Zhong et al. 2024 (HARL), arXiv 2304.09870",
           "HARL's code with an agent-specific global state and separate parameters; TorchRL's "
-          "default in its MAPPO loss; over the steps in which the agent is active"),
+          "default in its MAPPO loss; over the steps in which the agent is active. Formerly "
+          "happo_per_agent; HAPPO's sequential update is the algorithm happo"),
     Entry("agent_mean", Scheme(center_by=AGENT, scale_by=()),
           "per-agent mean, one deviation for all agents",
           "ours: separates the effect of a per-agent mean from that of a per-agent deviation"),
@@ -226,7 +229,7 @@ _ENTRIES = (
     Entry("agent_x_component",
           Scheme(center_by=AGENT, components="normalize_first"),
           "per-agent mean and deviation of each reward component",
-          "ours: happo_per_agent and GDPO together"),
+          "ours: mappo_per_agent and GDPO together"),
     Entry("rank", _rollouts(center_by=PROMPT, transform="rank"),
           "mean and deviation of the ranks of a prompt's rollouts",
           "Wierstra et al. 2014, Natural Evolution Strategies, section 3.1 (fitness shaping)"),
@@ -250,7 +253,7 @@ class _Schemes(Mapping[str, AnyScheme]):
     """The schemes of the entries."""
 
     def __getitem__(self, name: str) -> AnyScheme:
-        return _REGISTRY[name].scheme
+        return _REGISTRY[ALIASES.get(name, name)].scheme
 
     def __iter__(self) -> Iterator[str]:
         return iter(_REGISTRY)

@@ -22,7 +22,7 @@ from counterpoint.diagnose.log import Log, logged_advantages
 from counterpoint.errors import LabelError
 
 GROUPINGS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "pooled": ("mappo_pooled", ()), "by agent": ("happo_per_agent", ("agent",)),
+    "pooled": ("mappo_pooled", ()), "by agent": ("mappo_per_agent", ("agent",)),
     "by prompt": ("grpo_rows", ("prompt",)),
     "by prompt and agent": ("agent_wise", ("prompt", "agent")),
 }  # fmt: skip
@@ -157,10 +157,10 @@ class Evaluator:
 def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
     """Returns names of candidates; those with the groups of the evaluated scheme come first."""
     wanted = {*scheme.center_by, *(scheme.scale_by or ())} & {"prompt", "agent"}
-    names = ["grpo", "grpo_rows", "mappo_pooled", "happo_per_agent", "agent_wise"]
+    names = ["grpo", "grpo_rows", "mappo_pooled", "mappo_per_agent", "agent_wise"]
     if decouple:
         wanted.add("agent")
-        names = ["happo_per_agent", "agent_wise", "grpo", "grpo_rows", "mappo_pooled"]
+        names = ["mappo_per_agent", "agent_wise", "grpo", "grpo_rows", "mappo_pooled"]
     names.sort(key=lambda name: set(GROUPS[name]) != wanted)
     if scheme.keeps_state and decouple:
         names.insert(0, "group_reward_decoupled")

@@ -53,7 +53,7 @@ HEARD = 0.05
 NEAR = 0.1
 """A team is at an equilibrium if no player's probabilities differ by more in all."""
 MOST_SEEDS = 10_000
-SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
+SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean")
 """The schemes that are compared by default."""
 
 

@@ -36,7 +36,7 @@ class Learning(CheckedSettings):
         SettingError: a number out of its range.
     """
 
-    scheme: str = "happo_per_agent"
+    scheme: str = "mappo_per_agent"
     """The scheme that turns rewards into advantages: a name of `counterpoint schemes`."""
     updates: Annotated[int, Range(1, 1_000_000)] = 400
     """Number of updates, each with its own batch."""

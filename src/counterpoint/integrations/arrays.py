@@ -19,7 +19,7 @@ from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, refu
 
 
 def normalized(
-    values: Array, active: Array | None = None, scheme: SchemeSource = "happo_per_agent"
+    values: Array, active: Array | None = None, scheme: SchemeSource = "mappo_per_agent"
 ) -> Array:
     """Returns advantages that a scheme normalizes over steps, environments and agents.
 

@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
 
 
 def credit_callback(
-    scheme: str | AnyScheme = "happo_per_agent",
+    scheme: str | AnyScheme = "mappo_per_agent",
     record: str | Path | None = None,
     *,
     check_every: int = 50,

@@ -112,7 +112,7 @@ class CreditMappo(Mappo):  # type: ignore[misc]
 class _Credited(AlgorithmConfig):  # type: ignore[misc]
     """The fields that both configurations add to those of BenchMARL."""
 
-    scheme: str = "happo_per_agent"
+    scheme: str = "mappo_per_agent"
     """Name of the scheme."""
     record: str | None = None
     """File for raw advantages."""

@@ -302,7 +302,7 @@ def refuse_rollouts(scheme: AnyScheme) -> None:
     ):
         raise SchemeError(
             f"got {scheme_name(scheme)}, which takes the steps of a rollout together; wanted a "
-            "scheme with weighting='step' and rollout_reward='mean', such as happo_per_agent or "
+            "scheme with weighting='step' and rollout_reward='mean', such as mappo_per_agent or "
             "group_reward_decoupled: each step has its own advantage"
         )
 

@@ -56,7 +56,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
     def __init__(
         self,
-        scheme: SchemeSource = "happo_per_agent",
+        scheme: SchemeSource = "mappo_per_agent",
         key: NestedKey = ("agents", "advantage"),
         *,
         mask: NestedKey | None = None,
@@ -74,7 +74,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
     @classmethod
     def for_loss(
-        cls, loss: Any, scheme: SchemeSource = "happo_per_agent", **options: Unpack[CreditOptions]
+        cls, loss: Any, scheme: SchemeSource = "mappo_per_agent", **options: Unpack[CreditOptions]
     ) -> NormalizeAdvantage:
         """Returns the module for the advantage key of a loss.
 

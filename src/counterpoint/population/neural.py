@@ -19,16 +19,16 @@ from counterpoint.population.cells import ArmOutcome, Arms, Facts, require_budge
 from counterpoint.results.parts import Settings
 from counterpoint.settings import require, settings_from
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
-from counterpoint.train.ppo.settings import PolicySettings, make_with_hints, split_settings
+from counterpoint.train.ppo.settings import POLICY, PolicySettings, make_with_hints, split_settings
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.world import StepWorld
 
 EPISODES = 20
 """Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""
-SCHEME = "happo_per_agent"
+SCHEME = "mappo_per_agent"
 """How members normalize, unless they differ in that."""
-SCHEMES = ("happo_per_agent", "mappo_pooled", "group_reward_decoupled")
+SCHEMES = ("mappo_per_agent", "mappo_pooled", "group_reward_decoupled")
 """Schemes of members who differ in their schemes."""
 
 
@@ -77,12 +77,12 @@ class NeuralArms(Arms):
     def _split_settings(self) -> tuple[Settings, PolicySettings]:
         """Returns the settings of the world, and those of its policies."""
         own = {k: v for k, v in self.settings.items() if k not in ("pbt_rounds", "diverse")}
-        return split_settings(find_world(self.world, Kind.SEQUENTIAL), own)
+        return split_settings(find_world(self.world, Kind.SEQUENTIAL), own, PolicySettings)
 
     def _made(self) -> StepWorld:
         """Returns the environment, closed: callers read its description."""
         entry = find_world(self.world, Kind.SEQUENTIAL)
-        world = make_with_hints(entry, self._split_settings()[0])
+        world = make_with_hints(entry, self._split_settings()[0], POLICY)
         world.close()
         return world
 

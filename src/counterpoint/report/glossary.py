@@ -89,7 +89,7 @@ GLOSSARY: dict[str, tuple[Word, ...]] = {
             ("Fields", "schemes.md#the-fields-of-a-scheme")),
         Word("Per-agent",
             "Each agent has a mean and a scale of its own.",
-            ("happo_per_agent", "schemes.md#happo_per_agent")),
+            ("mappo_per_agent", "schemes.md#mappo_per_agent")),
         Word("Pooled",
             "All agents share one mean and one scale.",
             ("mappo_pooled", "schemes.md#mappo_pooled")),

@@ -106,11 +106,11 @@ class AgentResult(Part, frozen=True, kw_only=True):
 
 
 class SchemeResult(Part, frozen=True, kw_only=True):
-    """One scheme or baseline."""
+    """One scheme or baseline, or one algorithm in the place of a scheme."""
 
     title: str = ""
     citation: str = ""
-    kind: Literal["scheme", "baseline"] = "scheme"
+    kind: Literal["scheme", "baseline", "algorithm"] = "scheme"
     returns: SeedMean = field(name="return")
     normalized: SeedMean | None = None
     """The return on a scale on which 0 is a random team and 1 the reference team."""

@@ -109,6 +109,7 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     """The unit of `step` and `budget`: `update` if language models learn."""
     world: str | None = None
     scheme: str | None = None
+    """The credit scheme, or the algorithm in its place."""
     seed: int | None = None
     config: Settings = field(default_factory=dict)
     status: str = ""

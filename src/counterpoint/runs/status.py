@@ -50,7 +50,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     world: str | None
     """World of its configuration."""
     scheme: str | None
-    """Scheme of its configuration."""
+    """Scheme of its configuration, or the algorithm in its place."""
     seed: int | None
     """Seed of its configuration."""
     status: str
@@ -95,6 +95,11 @@ def read_run(path: Path) -> RunFile:
 def axis_of(config: Settings) -> str:
     """Returns what a run's budget counts: `update` where language models learn, else `step`."""
     return "update" if "language" in config else "step"
+
+
+def learns_values(config: Settings) -> bool:
+    """Returns whether a run's team learns action values: it has no advantages to measure."""
+    return "value" in config
 
 
 def read_facts(path: Path) -> RunFacts:

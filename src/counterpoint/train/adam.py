@@ -25,6 +25,15 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 1 << 28
 
 
+def as_vector(networks: Sequence[nn.Module]) -> Tensor:
+    """Makes the parameters of `networks` views of one vector, and returns it."""
+    tensors = [x for network in networks for x in network.parameters()]
+    weights = torch.cat([x.detach().flatten() for x in tensors])
+    for x, part in zip(tensors, weights.split([x.numel() for x in tensors]), strict=True):
+        x.data = part.view_as(x)
+    return weights
+
+
 class Adam:
     """Moves the parameters of `networks` along their gradients.
 
@@ -39,36 +48,39 @@ class Adam:
 
     def __init__(self, networks: Sequence[nn.Module], max_norm: float) -> None:
         self.max_norm = max_norm
-        tensors = [[*network.parameters()] for network in networks]
-        sizes = [sum(x.numel() for x in inside) for inside in tensors]
-        device = next((x.device for inside in tensors for x in inside), None)
-        self.weights = torch.empty(sum(sizes), device=device)
-        self.gradient = torch.zeros(sum(sizes), device=device)
-        at = 0
-        for x in (x for inside in tensors for x in inside):
-            place = slice(at, at + x.numel())
-            self.weights[place] = x.detach().flatten()
-            x.data, x.grad = self.weights[place].view_as(x), self.gradient[place].view_as(x)
-            at += x.numel()
+        sizes = [sum(x.numel() for x in network.parameters()) for network in networks]
+        self.weights = as_vector(networks)
+        self.gradient = torch.zeros_like(self.weights)
+        tensors = [x for network in networks for x in network.parameters()]
+        parts = self.gradient.split([x.numel() for x in tensors])
+        for x, part in zip(tensors, parts, strict=True):
+            x.grad = part.view_as(x)
         self.parts: tuple[Tensor, ...] = self.gradient.split(sizes)
-        self.mean, self.square = torch.zeros(2, sum(sizes), device=device)
+        self.starts = [0, *np.cumsum(sizes).tolist()]
+        self.mean, self.square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.steps = 0
 
     def zero(self) -> None:
         """Sets the gradient to 0, before a backward pass adds the next one."""
         self.gradient.zero_()
 
-    def step(self, lr: float) -> None:
-        """Clips each network's gradient, then moves all parameters against it."""
-        for part in self.parts:
+    def step(self, lr: float, first: int = 0, last: int | None = None) -> None:
+        """Clips each network's gradient, then moves the parameters against it.
+
+        Args:
+            lr: learning rate.
+            first: the first network that is moved.
+            last: the one after the last that is moved; None moves all from `first` on.
+        """
+        for part in self.parts[first:last]:
             part.mul_(torch.clamp(self.max_norm / (part.norm() + 1e-6), max=1.0))
         self.steps += 1
-        self.mean.lerp_(self.gradient, 1 - DECAY)
-        self.square.mul_(DECAY_SQUARED).addcmul_(
-            self.gradient, self.gradient, value=1 - DECAY_SQUARED
-        )
-        scale = (self.square / (1 - DECAY_SQUARED**self.steps)).sqrt_().add_(EPSILON)
-        self.weights.addcdiv_(self.mean, scale, value=-lr / (1 - DECAY**self.steps))
+        place = slice(self.starts[first], None if last is None else self.starts[last])
+        gradient, mean, square = self.gradient[place], self.mean[place], self.square[place]
+        mean.lerp_(gradient, 1 - DECAY)
+        square.mul_(DECAY_SQUARED).addcmul_(gradient, gradient, value=1 - DECAY_SQUARED)
+        scale = (square / (1 - DECAY_SQUARED**self.steps)).sqrt_().add_(EPSILON)
+        self.weights[place].addcdiv_(mean, scale, value=-lr / (1 - DECAY**self.steps))
 
     def capture(self) -> dict[str, NDArray[Any]]:
         """Returns the parameters and the optimizer's memory, by name."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import Tally
+from counterpoint.credit.catalogue import ALIASES
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import Snapshot
@@ -61,6 +62,8 @@ class TrainConfig(ABC):
     """Sentences about defaults that were changed to fit; run.json has the changed values alone."""
 
     def __post_init__(self) -> None:
+        # A run under a former name of its scheme is a run of the same plan.
+        object.__setattr__(self, "scheme", ALIASES.get(self.scheme, self.scheme))
         for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
             if getattr(self, name) < low:
                 raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {low}")

@@ -26,7 +26,15 @@ from counterpoint.results.training import (
     WordCounts,
 )
 from counterpoint.runs.metrics import Json, Line, read_rows
-from counterpoint.runs.status import EPISODES, METRICS, RunFacts, axis_of, read_facts, read_run
+from counterpoint.runs.status import (
+    EPISODES,
+    METRICS,
+    RunFacts,
+    axis_of,
+    learns_values,
+    read_facts,
+    read_run,
+)
 from counterpoint.train.series import EqualEpisodes, Row, number, only, row_from_line
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
@@ -38,6 +46,8 @@ LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
 """The measures of each update by `train.ppo.improve`."""
 SOMETIMES = ("greedy_return", "clipped_inputs")
 """Measures that a series may have besides: see `train.ppo.plan` and `train.ppo.scaling`."""
+VALUED = ("td_loss", "value", "epsilon")
+"""The same by `train.value.learner`."""
 SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
 """The same for language models, and the prefix of the names of gradient lengths."""
 VERDICTS = ("collapsed", "cause", "expected")
@@ -113,7 +123,8 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
             references = _references(steps.references)
             steps.close()
     lengths = sorted({name for row in rows for name in row.metrics if name.startswith(LENGTH)})
-    names = (*SPOKEN, *lengths) if spoken else LOSSES
+    ours = VALUED if learns_values(run.config) else LOSSES
+    names: tuple[str, ...] = (*SPOKEN, *lengths) if spoken else ours
     names += tuple(name for name in SOMETIMES if any(name in row.metrics for row in rows))
     return TrainingResult(
         version=run.version,

@@ -21,6 +21,7 @@ from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import axis_of, read_facts, read_run
 from counterpoint.runs.stop import Stopper
+from counterpoint.train.algorithms import VALUE_BASED, refuse_algorithm
 from counterpoint.train.loop import TrainConfig, Trained, Trainer, train_to_end
 from counterpoint.train.series import Row
 from counterpoint.worlds.kind import Kind
@@ -29,13 +30,17 @@ from counterpoint.worlds.registry import find_world
 OnRow = Callable[[Row], None]
 
 
-def _plan_type(kind: Kind) -> type[TrainConfig]:
+def _plan_type(kind: Kind, scheme: str) -> type[TrainConfig]:
     if kind is Kind.TEXT:
         require_language()
         from counterpoint.train.lora.plan import LanguagePlan
 
         return LanguagePlan
     require_torch()
+    if scheme in VALUE_BASED:
+        from counterpoint.train.value.plan import ValuePlan
+
+        return ValuePlan
     from counterpoint.train.ppo.plan import TrainPlan
 
     return TrainPlan
@@ -59,7 +64,8 @@ def plan_of(
 
     Args:
         world: its name.
-        scheme: name of a scheme; in sequential environments also `counterfactual`.
+        scheme: name of a scheme; in sequential environments also `counterfactual`, or the name of
+            an algorithm.
         seed: of everything.
         budget: steps to play, or updates in text environments; None takes the default of the kind.
         seconds: end after this many seconds, if the budget lasts longer.
@@ -74,7 +80,9 @@ def plan_of(
         WorldError: a world of the user that cannot be played.
         MissingPackageError: torch or transformers is not installed.
     """
-    plan = _plan_type(find_world(world, *PLANS).kind).of(world, scheme, budget, given or {}, model)
+    kind = find_world(world, *PLANS).kind
+    refuse_algorithm(scheme, world, kind)
+    plan = _plan_type(kind, scheme).of(world, scheme, budget, given or {}, model)
     return replace(plan, seed=seed, seconds=seconds)
 
 
@@ -86,7 +94,7 @@ def plan_from_config(config: Settings) -> TrainConfig:
         MissingPackageError: torch or transformers is not installed.
     """
     kind = Kind.TEXT if axis_of(config) == "update" else Kind.SEQUENTIAL
-    return _plan_type(kind).from_config(config)
+    return _plan_type(kind, str(config.get("scheme"))).from_config(config)
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ def off_policy() -> str:
 def overhead(iterations: int) -> dict[str, Any]:
     """CPU time of our part as a share of an iteration's: 64 environments, 50 steps, 3 agents."""
     spent: list[float] = []
-    callback = credit_callback("happo_per_agent")
+    callback = credit_callback("mappo_per_agent")
 
     def timed(function: Any) -> Any:
         def run(*given: Any, **more: Any) -> Any:
@@ -306,7 +306,7 @@ def overhead(iterations: int) -> dict[str, Any]:
     whole = np.diff(clock.marks)
     shares = np.array(spent[:-1]) / whole
     rows = raw(torch.randn(3200, 3), made.group_map["agents"])
-    logged = TeamCredit("happo_per_agent", record="speed.jsonl", check_every=0)
+    logged = TeamCredit("mappo_per_agent", record="speed.jsonl", check_every=0)
     start = time.process_time()
     for _ in range(5):
         logged(*rows)

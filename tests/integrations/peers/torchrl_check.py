@@ -92,7 +92,7 @@ def module() -> dict[str, Any]:
     masked["agents", "mask"][0, 0, 1] = False
     masked["agents", "advantage"][0, 0, 1] = 1e9  # means nothing: nobody was there
     own = masked["agents", "advantage"][:, :, 1].reshape(-1)[1:].double()
-    NormalizeAdvantage("happo_per_agent")(masked)
+    NormalizeAdvantage("mappo_per_agent")(masked)
     rest = masked["agents", "advantage"][:, :, 1].reshape(-1)
     lonely = TensorDict({"agents": TensorDict({"advantage": torch.randn(1, 3, 1)}, [1, 3])}, [1])
     return {
@@ -110,7 +110,7 @@ def module() -> dict[str, Any]:
 
 def buffer() -> dict[str, Any]:
     """In a replay buffer: the whole batch once, the caller's batch untouched, minibatches as is."""
-    normalize = NormalizeAdvantage("happo_per_agent")
+    normalize = NormalizeAdvantage("mappo_per_agent")
     replay = TensorDictReplayBuffer(storage=LazyTensorStorage(100), batch_size=10)
     plain = list(replay.state_dict()["_transforms"])
     replay.append_transform(NormalizeOnExtend(normalize))
@@ -121,7 +121,7 @@ def buffer() -> dict[str, Any]:
     for _ in range(5):
         replay.sample()
     return {
-        "apart": float(np.abs(stored - kernel(raw, "happo_per_agent").values).max()),
+        "apart": float(np.abs(stored - kernel(raw, "mappo_per_agent").values).max()),
         "untouched": bool((td["agents", "advantage"] == raw).all()),
         "calls": normalize.credit.updates,
         "same checkpoint": list(replay.state_dict()["_transforms"]) == plain,

@@ -180,7 +180,7 @@ def _of_fault(fault: LogFault | None) -> str:
 
 
 def _of_causes(sick: dict[str, str], agents: int, use: str) -> str:
-    """Returns `2 of 4 agents lose signal to a variance mismatch (DROWNED); use happo_per_agent.`"""
+    """Returns `2 of 4 agents lose signal to a variance mismatch (DROWNED); use mappo_per_agent.`"""
     codes = list(dict.fromkeys(sick.values()))
     who = f"{len(sick)} of {agents} agents" if agents > 1 else "The agent"
     lose = "loses" if len(sick) == 1 else "lose"

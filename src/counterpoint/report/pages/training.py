@@ -30,6 +30,7 @@ from counterpoint.report.toolkit.tables import (
     text_columns,
 )
 from counterpoint.results.training import AgentSeries, Series, Talk, TrainingResult
+from counterpoint.runs.status import learns_values
 
 NAMELESS = ("c-none", "", "no cause named")
 UNMEASURED = "not measured, or undefined"
@@ -60,6 +61,9 @@ PANELS = {
     "clipped": ("Clipped", "share of decisions"),
     "clipped_inputs": ("Clipped inputs", "numbers beyond 10 deviations"),
     "value_loss": ("Error of the critics", "in units of the returns' variance"),
+    "td_loss": ("Error of the values", "squared, in units of the returns' variance"),
+    "value": ("Predicted value", "discounted reward, of actions in the replay"),
+    "epsilon": ("Random actions", "share of decisions"),
 }
 LENGTH = "gradient."
 """The prefix of the names of adapters' gradient lengths."""
@@ -93,6 +97,9 @@ def training_page(run: TrainingResult) -> Page:
             "said": said_table(talk) if talk else None,
             "words": words_table(talk) if talk else None,
             "collapse": collapse_figure(run),
+            "unmeasured": f"The agents are {without_advantages(run)}."
+            if learns_values(run.config)
+            else None,
             "agents": agent_table(run) if run.agents else None,
             "losses": loss_figure(run),
             "cures": training_cures(run),
@@ -130,8 +137,15 @@ def training_verdict(run: TrainingResult) -> Headline:
     return Headline(sentence, "", facts)
 
 
+def without_advantages(run: TrainingResult) -> str:
+    """Returns why nothing is measured of the agents of a team that learns action values."""
+    return f"not measured: {run.scheme} learns values, and has no advantages"
+
+
 def _collapsed_fact(run: TrainingResult) -> Fact:
     title = "Collapsed"
+    if learns_values(run.config):
+        return Fact(title, ABSENT, without_advantages(run))
     now = {name: present_state(agent) for name, agent in run.agents.items()}
     known = [state for state, _ in now.values() if state is not None]
     if not known:

@@ -53,7 +53,7 @@ from counterpoint.report.pages.topology import (
     share_table,
     topology_headline,
 )
-from counterpoint.report.pages.training import column
+from counterpoint.report.pages.training import column, without_advantages
 from counterpoint.report.terminal.layout import FittedTable, Paragraph
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
 from counterpoint.report.toolkit.frame import Fact, Headline
@@ -79,6 +79,7 @@ from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import AgentSeries, TrainingResult
+from counterpoint.runs.status import learns_values
 
 
 def verdict_parts(verdict: Headline) -> list[RenderableType]:
@@ -359,6 +360,8 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
         rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))
     rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
     rows += [(name, _signal_kept(agent)) for name, agent in run.agents.items()]
+    if learns_values(run.config):
+        rows.append(("collapsed agents", without_advantages(run)))
     return [text_table(("", ""), rows)]
 
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.pictures import channels_first
 from counterpoint.worlds.sequential.world import SeenPart, StepWorld
 
@@ -29,15 +28,15 @@ CHANNELS = (16, 32)
 """Channels of the first layer, and of all others."""
 
 
-def image_of(world: StepWorld, members: Sequence[int], settings: PolicySettings) -> SeenPart | None:
+def image_of(world: StepWorld, members: Sequence[int], images: str) -> SeenPart | None:
     """Returns the one picture that all these agents see in the same place of their observations;
-    None if there is none, or if it is to be taken as plain numbers."""
-    if settings.images == "flat" or not world.seen_parts:
+    None if there is none, or if `images` is `flat`: then it is taken as plain numbers."""
+    if images == "flat" or not world.seen_parts:
         return None
     seen = {tuple(part for part in world.seen_parts[k] if part.image) for k in members}
-    if len(seen) != 1 or len(images := seen.pop()) != 1:
+    if len(seen) != 1 or len(pictures := seen.pop()) != 1:
         return None
-    return images[0] if min(layout(images[0])[:2]) >= SMALLEST else None
+    return pictures[0] if min(layout(pictures[0])[:2]) >= SMALLEST else None
 
 
 def layout(image: SeenPart) -> tuple[int, int, int]:

@@ -2,12 +2,14 @@
 
 Start with `improve`. Axis letters as in `networks.py`: A agents of one set, N sequences of L steps.
 
-Source: Schulman et al. 2017, Proximal policy optimization algorithms, equations 7 and 9.
+Source: Schulman et al. 2017, Proximal policy optimization algorithms, equations 7 and 9; Kuba et
+    al. 2022, Trust region policy optimisation in multi-agent reinforcement learning, algorithm 4.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -126,26 +128,88 @@ def improve(
         Means over the passes: policy loss, value loss, entropy (nats), kl (nats, of the policy
         that played against the present one), clipped (share of decisions).
     """
-    settings, device = critics.settings, critics.team.device
-    sequences = batches[0].seen.shape[1]
-    count = min(settings.minibatches, sequences)
-    totals: dict[str, Tensor] = {}
-    for _ in range(settings.epochs):
-        order = torch.from_numpy(rng.permutation(sequences)).to(device)
-        for which in order.tensor_split(count):
+    settings, totals = critics.settings, dict[str, Tensor]()
+    if settings.update == "sequential":
+        improve_in_turn(critics, adam, batches, rng, lr, totals)
+    else:
+        for which in minibatches(settings, batches[0], rng):
             adam.zero()
-            loss = torch.zeros((), device=device)
+            loss = torch.zeros((), device=critics.team.device)
             for i, batch in enumerate(batches):
                 minibatch = batch.at(which)
                 policy_loss, losses = policy_losses(critics.team.actors[i], minibatch, settings)
                 losses["value_loss"] = value_loss(critics, i, minibatch)
                 loss = loss + policy_loss + settings.value_weight * losses["value_loss"]
-                for name, x in losses.items():
-                    totals[name] = totals.get(name, torch.zeros((), device=device)) + x.detach()
+                add_up(totals, losses)
             loss.backward()
             adam.step(lr)
+    count = min(settings.minibatches, batches[0].seen.shape[1])
     passes = settings.epochs * count * len(batches)
     return {name: float(x) / passes for name, x in totals.items()}
+
+
+def improve_in_turn(
+    critics: TeamCritics,
+    adam: Adam,
+    batches: list[SetBatch],
+    rng: np.random.Generator,
+    lr: float,
+    totals: dict[str, Tensor],
+) -> None:
+    """Takes all passes for one agent after the other, in random order, then those of the critics.
+
+    The advantages of an agent are multiplied by the product of the ratios of probabilities, new to
+    old, of the actions of the agents before it. So it improves on what they do now.
+
+    Args:
+        critics, adam, batches, rng, lr: as in `improve`; each parameter set has one agent.
+        totals: gets the sums of the losses.
+    """
+    settings, actors = critics.settings, critics.team.actors
+    steps, factor = adam.steps, torch.ones_like(batches[0].log_prob[0])
+    for i in rng.permutation(len(batches)).tolist():
+        mine = replace(batches[i], advantage=batches[i].advantage * factor)
+        adam.steps = steps  # every network has made as many steps as any other
+        for which in minibatches(settings, mine, rng):
+            adam.zero()
+            loss, losses = policy_losses(actors[i], mine.at(which), settings)
+            add_up(totals, losses)
+            loss.backward()
+            adam.step(lr, i, i + 1)
+        factor = factor * ratios(actors[i], mine)[0]
+    adam.steps = steps
+    for which in minibatches(settings, batches[0], rng):
+        adam.zero()
+        errors = [value_loss(critics, i, batch.at(which)) for i, batch in enumerate(batches)]
+        for error in errors:
+            add_up(totals, {"value_loss": error})
+        (settings.value_weight * torch.stack(errors).sum()).backward()
+        adam.step(lr, len(actors))
+
+
+def ratios(policy: Actor, batch: SetBatch) -> Tensor:
+    """Returns [A, N, L] the probability of each action now, divided by that when it was taken; 1
+    where the agent did not decide."""
+    with torch.no_grad():
+        log_prob, _ = policy(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
+        ratio = (log_prob - batch.log_prob).exp()
+    return ratio if batch.active is None else torch.where(batch.active > 0, ratio, 1.0)
+
+
+def minibatches(
+    settings: PolicySettings, batch: SetBatch, rng: np.random.Generator
+) -> Iterator[Tensor]:
+    """Yields the sequences of each minibatch of every pass, shuffled."""
+    sequences = batch.seen.shape[1]
+    for _ in range(settings.epochs):
+        order = torch.from_numpy(rng.permutation(sequences)).to(batch.seen.device)
+        yield from order.tensor_split(min(settings.minibatches, sequences))
+
+
+def add_up(totals: dict[str, Tensor], losses: dict[str, Tensor]) -> None:
+    """Adds losses, without their graphs, to their sums so far."""
+    for name, x in losses.items():
+        totals[name] = totals.get(name, torch.zeros_like(x)) + x.detach()
 
 
 def policy_losses(

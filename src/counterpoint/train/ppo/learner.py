@@ -3,7 +3,7 @@
 One update: play T steps in every copy, estimate what each decision was worth, let the credit
 scheme turn that into advantages, and take a few passes of clipped policy gradient over the batch.
 With `critic=own` this is IPPO, with `critic=central` MAPPO; the scheme `counterfactual` has
-COMA's advantage.
+COMA's advantage, and with `update=sequential` it is HAPPO.
 
 `Crediting` says where the scheme is applied. At level `reward` it normalizes the reward of each
 decision, before any value is estimated. At `advantage` it normalizes the advantage estimate; at
@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
 from counterpoint.credit import (
     RunningState,
     Scheme,
@@ -50,6 +50,8 @@ from counterpoint.worlds.sequential.world import StepWorld, stakes_of
 
 Level = Literal["reward", "component", "advantage"]
 COUNTERFACTUAL = "counterfactual"
+HAPPO, HAPPO_SCHEME = "happo", "mappo_per_agent"
+"""The algorithm, and the scheme that its published code normalizes with."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ class Crediting:
 
         Raises:
             UnknownNameError: nothing has that name.
-            SchemeError: `counterfactual` with continuous actions or recurrent policies, a baseline
-                that only worlds with exact answers have, or a level that cannot be.
+            SchemeError: `counterfactual` with continuous actions or recurrent policies, `happo`
+                without sequential updates, a baseline that only worlds with exact answers have, or
+                a level that cannot be.
         """
         if isinstance(scheme, str) and scheme in NORMALIZED_BY:
             if scheme != COUNTERFACTUAL:
@@ -87,8 +90,13 @@ class Crediting:
                     "an agent"
                 )
             return cls(scheme, NORMALIZED_BY[scheme], "advantage", counterfactual=True)
+        if scheme == HAPPO and settings.update != "sequential":
+            raise SchemeError(
+                "got happo with update=simultaneous; wanted update=sequential parameters=separate"
+            )
         if isinstance(scheme, str):
-            name, point = scheme, plain_scheme_named(scheme, also=(COUNTERFACTUAL,))
+            known = HAPPO_SCHEME if scheme == HAPPO else scheme
+            name, point = scheme, plain_scheme_named(known, also=(COUNTERFACTUAL, HAPPO))
         else:
             name, point = scheme_name(scheme), scheme
         level: Level = settings.level if settings.level != "auto" else _natural(point)
@@ -330,14 +338,7 @@ class Learner:
             StateError: the snapshot is that of another plan.
         """
         arrays, facts = snapshot.arrays, snapshot.facts
-        for name, mine in self.capture().arrays.items():
-            shape = arrays[name].shape if name in arrays else None
-            if not name.startswith("world.") and shape != mine.shape:
-                raise StateError(
-                    f"got a checkpoint with {name} of shape {shape}; wanted {mine.shape}, as "
-                    "run.json has it: give world and policies in run.json the settings they were "
-                    "trained with"
-                )
+        require_same_shapes(arrays, self.capture().arrays, ("world.",))
         self.adam.restore(below("adam", arrays))
         self.collector.restore(arrays, facts["player"])
         self.critics.restore(below("values", arrays))
@@ -346,3 +347,21 @@ class Learner:
         self.shuffles.bit_generator.state = facts["shuffles"]
         self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
         self.tally = Tally(**facts["tally"])
+
+
+def require_same_shapes(arrays: NamedArrays, mine: NamedArrays, besides: tuple[str, ...]) -> None:
+    """Raises StateError unless a checkpoint has all arrays of a learner, in their shapes.
+
+    Args:
+        arrays: those of the checkpoint.
+        mine: those of the learner.
+        besides: the beginnings of names whose shapes may differ.
+    """
+    for name, array in mine.items():
+        shape = arrays[name].shape if name in arrays else None
+        if not name.startswith(besides) and shape != array.shape:
+            raise StateError(
+                f"got a checkpoint with {name} of shape {shape}; wanted {array.shape}, as "
+                "run.json has it: give world and policies in run.json the settings they were "
+                "trained with"
+            )

@@ -68,7 +68,7 @@ def memory_need(world: StepWorld, settings: PolicySettings, crediting: Crediting
         learned += 3 * SINGLE * rows * (z + a * m)
     wide = (settings.layers + (7 if settings.memory == "gru" else 1)) * settings.hidden
     patches = 0
-    if image := image_of(world, range(a), settings):
+    if image := image_of(world, range(a), settings.images):
         layers = sizes_of(image)
         patches = sum((9 * before + 2 * after) * h * v for before, after, h, v in layers)
         _, out, height, width = layers[-1]

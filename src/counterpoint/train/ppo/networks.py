@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -30,6 +30,27 @@ NEVER = -1e9
 """Logit of an action that an agent does not have: probability 0 without infinities."""
 
 
+class NetworkSettings(Protocol):
+    """How networks are built and shared: see `PolicySettings`."""
+
+    @property
+    def parameters(self) -> Literal["shared", "per_role", "separate"]: ...
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def activation(self) -> Literal["tanh", "relu"]: ...
+    @property
+    def memory(self) -> str: ...
+    @property
+    def identity(self) -> bool: ...
+    @property
+    def images(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+
+
 def folded(x: Tensor, memory: str) -> Tensor:
     """Returns [A, T, E, ...] as sequences [A, N, L, ...]: copies with memory, else single steps."""
     if memory == "gru":
@@ -44,7 +65,7 @@ def memory_of(
     return torch.from_numpy(hidden[group.rows]).to(device) if hidden.shape[-1] else None
 
 
-def device_of(settings: PolicySettings) -> torch.device:
+def device_of(settings: NetworkSettings) -> torch.device:
     """Returns where networks are.
 
     Raises:
@@ -89,7 +110,7 @@ class ParameterSet:
         return list(self.members)
 
 
-def sets_of(world: StepWorld, settings: PolicySettings) -> tuple[ParameterSet, ...]:
+def sets_of(world: StepWorld, settings: NetworkSettings) -> tuple[ParameterSet, ...]:
     """Returns the parameter sets of a team, sorted by name."""
     names = {
         "shared": ["team"] * len(world.agents),
@@ -115,7 +136,7 @@ class Actor(nn.Module):
         self,
         world: StepWorld,
         group: ParameterSet,
-        settings: PolicySettings,
+        settings: NetworkSettings,
         generator: torch.Generator,
         scale: InputScale | None = None,
     ) -> None:
@@ -125,7 +146,7 @@ class Actor(nn.Module):
         self.continuous = world.actions[0].continuous
         most = max(kind.size for kind in world.actions)
         size = max(world.seen_sizes) + self.inputs.extra
-        image = image_of(world, group.members, settings)
+        image = image_of(world, group.members, settings.images)
         self.network = Network(size, most, settings, 0.01, generator, image)
         own = torch.arange(most) < torch.tensor([kind.size for kind in kinds])[:, None]
         self.register_buffer("own", own)
@@ -193,7 +214,7 @@ class Inputs:
     it is."""
 
     def __init__(
-        self, group: ParameterSet, settings: PolicySettings, scale: InputScale | None = None
+        self, group: ParameterSet, settings: NetworkSettings, scale: InputScale | None = None
     ) -> None:
         members = len(group.members)
         self.rows, self.scale = group.rows, scale
@@ -208,6 +229,12 @@ class Inputs:
             return seen
         who = self.eye[:, None, None].expand(*seen.shape[:-1], -1)
         return torch.cat([seen, who], dim=-1)
+
+
+def generator_of(seed: int, name: str) -> torch.Generator:
+    """Returns the chance of the initial weights of what is called `name`."""
+    entropy = np.random.SeedSequence([seed, *name.encode()])
+    return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> 1))
 
 
 class TeamNetworks(nn.Module):
@@ -241,11 +268,9 @@ class TeamNetworks(nn.Module):
         most = max(kind.size for kind in world.actions)
         action_inputs = world.state_size + len(world.agents) * most
         for group in self.sets:
-            entropy = np.random.SeedSequence([seed, *group.name.encode()])
-            number = int(entropy.generate_state(1, np.uint64)[0] >> 1)
-            chance = torch.Generator().manual_seed(number)
+            chance = generator_of(seed, group.name)
             self.actors.append(Actor(world, group, settings, chance, seen))
-            image = None if central else image_of(world, group.members, settings)
+            image = None if central else image_of(world, group.members, settings.images)
             valued = sizes[settings.critic], state if central else seen, image
             self.critics.append(Critic(group, settings, *valued, outputs, chance))
             if options:  # all 0 at first: differences of chance would be scaled up and followed
@@ -304,7 +329,7 @@ class Network(nn.Module):
         self,
         inputs: int,
         outputs: int,
-        settings: PolicySettings,
+        settings: NetworkSettings,
         gain: float,
         generator: torch.Generator,
         image: SeenPart | None = None,
@@ -315,16 +340,16 @@ class Network(nn.Module):
         if image is not None:
             self.image = ImageLayers(
                 image,
-                lambda size, after: _linear(size, after, math.sqrt(2), generator),
+                lambda size, after: linear(size, after, math.sqrt(2), generator),
                 lambda x: activated(x, settings.activation),
             )
             inputs += self.image.more
         sizes = [inputs] + [settings.hidden] * settings.layers
         self.layers = nn.ModuleList(
-            _linear(size, after, math.sqrt(2), generator) for size, after in pairwise(sizes)
+            linear(size, after, math.sqrt(2), generator) for size, after in pairwise(sizes)
         )
         self.cell = GRUCell(settings.hidden, generator) if settings.memory == "gru" else None
-        self.head = _linear(settings.hidden, outputs, gain, generator)
+        self.head = linear(settings.hidden, outputs, gain, generator)
 
     def forward(
         self, x: Tensor, hidden: Tensor | None = None, keep: Tensor | None = None
@@ -370,7 +395,7 @@ class Critic(Network):
     def __init__(
         self,
         group: ParameterSet,
-        settings: PolicySettings,
+        settings: NetworkSettings,
         inputs: int,
         scale: InputScale | None,
         image: SeenPart | None,
@@ -391,8 +416,8 @@ class GRUCell(nn.Module):
 
     def __init__(self, size: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.from_input = _linear(size, 3 * size, 1.0, generator)
-        self.from_memory = _linear(size, 3 * size, 1.0, generator)
+        self.from_input = linear(size, 3 * size, 1.0, generator)
+        self.from_memory = linear(size, 3 * size, 1.0, generator)
 
     def forward(self, from_input: Tensor, hidden: Tensor) -> Tensor:
         """Returns the new memory [..., H], from W x [..., 3 H] and the last memory [..., H]."""
@@ -403,7 +428,8 @@ class GRUCell(nn.Module):
         return new + z * (hidden - new)
 
 
-def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
+def linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
+    """Returns a layer with orthogonal weights of this scale, and no bias at first."""
     layer = nn.Linear(inputs, outputs)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     nn.init.zeros_(layer.bias)

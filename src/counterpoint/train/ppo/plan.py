@@ -12,14 +12,14 @@ from typing import Self
 
 import numpy as np
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.memory import available_memory
-from counterpoint.train.loop import TrainConfig, Trainer, Update
+from counterpoint.train.loop import Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.learner import COUNTERFACTUAL, BatchEstimate, Crediting, Learner
+from counterpoint.train.ppo.learner import COUNTERFACTUAL, HAPPO, BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.memory import fitted, require_memory
 from counterpoint.train.ppo.networks import device_of
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
@@ -29,6 +29,7 @@ from counterpoint.train.ppo.settings import (
     BEFORE,
     BUDGET,
     MEASUREMENTS,
+    POLICY,
     PYTHON_BUDGET,
     PolicySettings,
     make_with_hints,
@@ -36,17 +37,19 @@ from counterpoint.train.ppo.settings import (
     refuse_model,
     split_settings,
 )
+from counterpoint.train.stepwise import (
+    StepwisePlan,
+    first_episodes,
+    fresh_copies,
+    fresh_returns,
+)
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.world import StepWorld, by_name, endless, stakes_of
+from counterpoint.worlds.sequential.world import StepWorld
 
 CHECKPOINT_STEPS = 5_000
 """Most steps between two checkpoints, as far as a batch is not longer."""
-LONGEST_EVALUATION = 20_000
-"""Steps after which copies whose episode does not end are no longer waited for."""
-PLAYED_TOGETHER = 500
-"""Most steps of an evaluation that are in memory at once."""
 
 
 GREEDY_EPISODES = {False: 32, True: 8}
@@ -82,14 +85,13 @@ def discount_of(world: StepWorld) -> float:
 
 
 @dataclass(frozen=True)
-class TrainPlan(TrainConfig):
+class TrainPlan(StepwisePlan):
     """A training of a team of neural policies, as plain data.
 
     Raises:
         SettingError: a number out of its range.
     """
 
-    axis = "step"
     order = ("world", "scheme", "seed", "budget", "seconds", "world_settings", "policy", "episodes")
 
     budget: int = 100_000
@@ -119,8 +121,10 @@ class TrainPlan(TrainConfig):
     ) -> TrainPlan:
         refuse_model(world, model)
         entry = find_world(world, Kind.SEQUENTIAL)
-        own, policy = split_settings(entry, given)
-        made = make_with_hints(entry, own)
+        if scheme == HAPPO:
+            given = {"update": "sequential", "parameters": "separate", **given}
+        own, policy = split_settings(entry, given, PolicySettings)
+        made = make_with_hints(entry, own, POLICY)
         made.close()
         if not reads_state(policy, scheme):
             made.omit_state()
@@ -144,13 +148,11 @@ class TrainPlan(TrainConfig):
         return cls(world, scheme, budget=budget, world_settings=own, policy=policy, notes=notes)
 
     def make_world(self, stream: int, copies: int) -> StepWorld:
-        """Returns copies of the world, agents by name, with another seed for each `stream`."""
-        seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
-        entry = find_world(self.world, Kind.SEQUENTIAL)
-        world = by_name(entry.make(self.world_settings, copies, seed))
-        if not reads_state(self.policy, self.scheme):
-            world.omit_state()
-        return prepared(world, self.policy)
+        return prepared(super().make_world(stream, copies), self.policy)
+
+    @property
+    def reads_state(self) -> bool:
+        return reads_state(self.policy, self.scheme)
 
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""
@@ -161,26 +163,6 @@ class TrainPlan(TrainConfig):
 
     def trainer(self) -> PolicyTrainer:
         return PolicyTrainer(self, self.learner())
-
-    def paid_returns(self, by_agent: Floats) -> float | None:
-        """Returns the return weighted by stakes of mean 1; None if all stakes are equal.
-
-        Where the reward is common, what is paid is proportional to the return, whatever the stakes.
-        """
-        world = self.make_world(0, 1)
-        world.close()
-        weights = stakes_of(world.settings.stakes, world.agents, world.roles)
-        if world.settings.reward == "common" or np.ptp(weights) == 0:
-            return None
-        return float((by_agent.mean(axis=0) * weights).sum() / weights.mean())
-
-    def without_return(self) -> str:
-        world = self.make_world(0, 1)
-        world.close()
-        return (
-            f"no episode of '{self.world}' ended in {LONGEST_EVALUATION:,} steps of evaluation; "
-            f"{endless(world)}"
-        )
 
 
 def reads_state(policy: PolicySettings, scheme: str) -> bool:
@@ -229,19 +211,16 @@ class PolicyTrainer(Trainer):
         return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes, the first ones of each copy and equally many of
-        each, and each agent's part in them. Actions are sampled."""
-        plan, learner, world = self.plan, self.learner, self.learner.world
-        copies = min(plan.episodes, world.copies if world.python else plan.episodes)
-        each = -(-plan.episodes // copies)
-        fresh = plan.make_world(1, copies)
+        """Returns the returns of fresh episodes: see `fresh_returns`. Actions are sampled."""
+        plan, learner = self.plan, self.learner
+        fresh = fresh_copies(plan, learner.world)
         collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
-        kept = self._episodes(collector, each, should_stop)
-        fresh.close()
-        if kept is None:
-            return None
-        by_agent = np.array(kept).reshape(len(kept), len(world.agents))
-        return by_agent.sum(axis=-1), by_agent
+
+        def play(steps: int) -> tuple[Ints, Floats]:
+            batch = collector.play(learner.team, steps)
+            return batch.finished, batch.by_agent
+
+        return fresh_returns(plan, fresh, play, learner.collector.steps, should_stop)
 
     def greedy_return(self) -> dict[str, float]:
         """Returns the mean return of one episode in each copy of a world of its own, by name.
@@ -252,27 +231,15 @@ class PolicyTrainer(Trainer):
         if self.greedy is None:
             fresh = self.plan.make_world(2, GREEDY_EPISODES[self.learner.world.python])
             self.greedy = RolloutCollector(fresh, self.learner.settings, 0, greedy=True)
-        self.greedy.begin(self.plan.seed)
-        kept = self._episodes(self.greedy, 1, lambda: False)
-        return {"greedy_return": float(np.sum(kept) / len(kept))} if kept else {}
+        greedy = self.greedy
+        greedy.begin(self.plan.seed)
 
-    def _episodes(
-        self, collector: RolloutCollector, each: int, should_stop: Callable[[], bool]
-    ) -> list[Floats] | None:
-        """Returns each agent's part [A] in the first `each` episodes of every copy, fewer where
-        they do not end; None if `should_stop` answers true before."""
-        world = collector.world
-        by_copy: list[list[Floats]] = [[] for _ in range(world.copies)]
-        steps = min(world.horizon or collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
-        played = 0
-        while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
-            batch = collector.play(self.learner.team, steps)
-            played += steps
-            for copy, values in zip(batch.finished, batch.by_agent, strict=True):
-                by_copy[copy].append(values)
-        if should_stop() and min(map(len, by_copy)) < each:
-            return None
-        return [values for several in by_copy for values in several[:each]]
+        def play(steps: int) -> tuple[Ints, Floats]:
+            batch = greedy.play(self.learner.team, steps)
+            return batch.finished, batch.by_agent
+
+        kept = first_episodes(greedy.world, 1, play, greedy.steps)
+        return {"greedy_return": float(np.sum(kept) / len(kept))} if kept else {}
 
     def notes(self) -> tuple[str, ...]:
         notes = self.learner.world.notes()

@@ -146,13 +146,7 @@ class RolloutCollector:
         batch.by_agent = np.concatenate(by_agent)
         # A number that is not finite would reach every weight in the next update.
         for what, values in (("rewards", batch.reward), ("observations", batch.seen)):
-            finite = np.isfinite(values)
-            if not finite.all():
-                agent = world.agents[int(np.argwhere(~finite)[0][0])]
-                raise WorldError(
-                    f"got {what} of {agent} that are not finite from world '{world.name}'; "
-                    "wanted numbers to learn from: look for a division by zero in the world"
-                )
+            require_finite(world, what, values)
         return batch
 
     def _empty(self, t: int) -> Batch:
@@ -249,6 +243,17 @@ class RolloutCollector:
             setattr(self, name, array.copy())
         self.view = self.world.restore(below("world", arrays), facts["world"])
         self.rng.bit_generator.state = facts["actions"]
+
+
+def require_finite(world: StepWorld, what: str, values: NDArray[Any]) -> None:
+    """Raises WorldError, with the agent's name, unless all values [A, ...] are finite."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        agent = world.agents[int(np.argwhere(~finite)[0][0])]
+        raise WorldError(
+            f"got {what} of {agent} that are not finite from world '{world.name}'; "
+            "wanted numbers to learn from: look for a division by zero in the world"
+        )
 
 
 def draw_actions(

@@ -7,8 +7,9 @@ in the class of the world; `split_settings` tells them apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from counterpoint.errors import SettingError, UnknownNameError, choices, nearest
 from counterpoint.results.parts import Settings
@@ -48,6 +49,9 @@ class PolicySettings:
 
     parameters: Literal["shared", "per_role", "separate"] = "shared"
     """One network for all agents, one for each role, or one for each agent."""
+    update: Literal["simultaneous", "sequential"] = "simultaneous"
+    """Whether all agents take each gradient step together, or one agent after the other learns from
+    the batch, in random order (HAPPO). `sequential` needs `parameters=separate`."""
     critic: Literal["own", "central"] = "own"
     """The observation of a critic: the agent's own observation (IPPO), or the whole state
     (MAPPO)."""
@@ -133,6 +137,11 @@ class PolicySettings:
                 f"got minibatches={self.minibatches}; wanted at most {self.sequences}, the {what}"
             )
         require_choices(self)
+        if self.update == "sequential" and self.parameters != "separate":
+            raise SettingError(
+                f"got update=sequential with parameters={self.parameters}; wanted "
+                "parameters=separate: a step of one agent would change the others' policies too"
+            )
 
     def filled(self, *, python: bool) -> PolicySettings:
         """Returns the settings with every 0 that stands for a default replaced by it."""
@@ -155,37 +164,44 @@ class PolicySettings:
 
 BEFORE: Settings = {"observations": "raw", "images": "flat"}
 """The values of settings in runs that began before there was such a setting."""
+TeamSettings = TypeVar("TeamSettings")
+
 POLICY = tuple(spec.name for spec in fields(PolicySettings))
 
 
-def split_settings(entry: SequentialEntry, given: Settings) -> tuple[Settings, PolicySettings]:
-    """Returns the settings of a sequential environment, and those of the policies that learn in it.
+def split_settings(
+    entry: SequentialEntry, given: Settings, learned: type[TeamSettings]
+) -> tuple[Settings, TeamSettings]:
+    """Returns the settings of a sequential environment, and those of the team that learns in it.
 
-    No field of an environment of ours is called like a field of `PolicySettings`. Of a foreign one
-    every other name is an argument of its constructor, which says itself what it does not know.
+    No field of an environment of ours is called like one of a team. Of a foreign one every other
+    name is an argument of its constructor, which says itself what it does not know.
 
     Args:
         entry: the environment.
-        given: name to value; text is converted to the type of the policy's field.
+        given: name to value; text is converted to the type of the team's field.
+        learned: the type of the team's settings: `PolicySettings` or `ValueSettings`.
 
     Raises:
         UnknownNameError: neither the environment nor the policies have a setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
-    policy = {name: value for name, value in given.items() if name in POLICY}
-    rest = {name: value for name, value in given.items() if name not in POLICY}
+    names = [spec.name for spec in fields(learned)]  # type: ignore[arg-type]
+    team = {name: value for name, value in given.items() if name in names}
+    rest = {name: value for name, value in given.items() if name not in names}
     own = [spec.name for spec in fields(entry.settings_type)]
     unknown = sorted(set(rest) - set(own))
     if unknown and not entry.takes_arguments:
         raise UnknownNameError(
             f"got setting {', '.join(unknown)} of world '{entry.name}' or of its policies"
-            f"{choices(unknown[0], [*own, *POLICY])}"
+            f"{choices(unknown[0], [*own, *names])}"
         )
-    return rest, settings_from(policy, PolicySettings, entry.name)
+    return rest, settings_from(team, learned, entry.name)
 
 
-def make_with_hints(entry: SequentialEntry, own: Settings) -> StepWorld:
-    """Returns the environment; a setting that a foreign one refuses may be one of the policies.
+def make_with_hints(entry: SequentialEntry, own: Settings, names: Sequence[str]) -> StepWorld:
+    """Returns the environment; a setting that a foreign one refuses may be one of `names`, those of
+    the policies.
 
     Raises:
         CounterpointError: as `SequentialEntry.make`.
@@ -194,7 +210,7 @@ def make_with_hints(entry: SequentialEntry, own: Settings) -> StepWorld:
         return entry.make(own)
     except SettingError as error:
         ours = {spec.name for spec in fields(StepSettings)}
-        near = [one for name in own if name not in ours for one in nearest(name, POLICY)]
+        near = [one for name in own if name not in ours for one in nearest(name, names)]
         hint = f"; did you mean {near[0]}, a setting of the policies?" if near else ""
         raise SettingError(f"{error}{hint}") from error
 

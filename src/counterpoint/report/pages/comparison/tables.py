@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import compress
+from itertools import compress, pairwise
 
 from counterpoint.report.pages.comparison.decision_words import reading
 from counterpoint.report.pages.definitions import WORDS
@@ -127,8 +128,8 @@ def estimates_column(title: str, field: str, define: str) -> Column:
 
 def _scheme_row(result: ComparisonResult, name: str, scheme: SchemeResult, places: int) -> TableRow:
     best = name == result.decision.recommended
-    plain = scheme.kind != "baseline" or "baseline" in scheme.title.lower()
-    below = scheme.title if plain else f"{scheme.title} (baseline)"
+    plain = scheme.kind == "scheme" or scheme.kind in scheme.title.lower()
+    below = scheme.title if plain else f"{scheme.title} ({scheme.kind})"
     exact = (name, scheme.title, scheme.kind)
     difference = result.differences.get(name)
     change = difference.contrast if difference else Contrast()
@@ -209,7 +210,16 @@ def agent_table(result: ComparisonResult) -> Table:
             f"collapse. The file also has {rest}, and the correlation of its credit with its own "
             "reward."
         )
+    values = ", ".join(name for name, scheme in ranked.items() if learned_values(scheme))
+    if values:
+        caption += f" Action values have no advantages, so that nothing is measured under {values}."
     return Table("agents", caption, columns, rows)
+
+
+def learned_values(scheme: SchemeResult) -> bool:
+    """Returns whether an arm is an algorithm of whose agents nothing was measured."""
+    unknown = all(agent.participation is None for agent in scheme.agents.values())
+    return scheme.kind == "algorithm" and unknown
 
 
 def _agent_cell(agent: AgentResult, sampled: bool) -> Cell:
@@ -244,15 +254,21 @@ def curve_table(result: ComparisonResult) -> Table:
     picked = sorted({round(i * last / (SAMPLES - 1)) for i in range(SAMPLES)}) if last > 0 else []
     rows = []
     for i in picked:
-        cells = (estimate_cell(_at(scheme, i), 3) for scheme in ranked.values())
+        cells = (estimate_cell(_at(scheme, longest[i]), 3) for scheme in ranked.values())
         rows.append(TableRow((Cell(significant(longest[i]), (longest[i],)), *cells)))
     caption = f"Team return at a few {result.axis}s; the file under the picture has them all."
     return Table("curve-samples", caption, columns, rows)
 
 
-def _at(scheme: SchemeResult, i: int) -> Estimate:
-    band = scheme.curves.returns
-    if i >= len(band.iqm):
+def _at(scheme: SchemeResult, step: int) -> Estimate:
+    """Returns the return at the latest point of a scheme's curve by then; unknown after its end.
+
+    Batches of algorithms have sizes of their own, so that points of two curves may lie apart.
+    """
+    at, band = scheme.curves.at, scheme.curves.returns
+    i = bisect_right(at, step) - 1
+    apart = max((after - before for before, after in pairwise([0, *at])), default=0)
+    if i < 0 or step - at[i] > apart:
         return Estimate()
     low, high = (ends[i] if ends else None for ends in (band.low, band.high))
     return Estimate(band.iqm[i], low, high, scheme.returns.n)

@@ -1,0 +1,107 @@
+"""`ValueCollector`: plays steps of every copy by the best action, with random ones now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from counterpoint.arrays import Floats, Ints, NamedArrays, generator_state
+from counterpoint.train.ppo.rollout import CollectorFacts, below, require_finite
+from counterpoint.worlds.sequential.world import Step, StepWorld, View, uniform_actions
+
+OnStep = Callable[[View, Ints, Step], None]
+"""Called with what was seen, the actions [E, A], and the result of a step."""
+
+
+class Valued(Protocol):
+    """Networks that value each agent's actions."""
+
+    def __call__(self, seen: Tensor, legal: Tensor | None = None) -> Tensor:
+        """Returns [A, N, M] values, of observations [A, N, D] and legal actions [A, N, M]."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """The episodes that ended while a team played."""
+
+    by_agent: Floats
+    """[R, A] the agents' parts of their returns, in the world's own unit."""
+    finished: Ints
+    """[R] their copies."""
+
+
+class ValueCollector:
+    """Holds the view and the running returns between batches.
+
+    Args:
+        world: where the team plays; it is reset.
+        seed: of the random actions.
+    """
+
+    def __init__(self, world: StepWorld, seed: int) -> None:
+        self.world, self.view = world, world.reset()
+        self.rng = np.random.default_rng([seed, 2])
+        self.by_agent = np.zeros((world.copies, len(world.agents)))
+
+    def play(
+        self, team: Valued, steps: int, epsilon: float, on_step: OnStep | None = None
+    ) -> Played:
+        """Plays the next steps of every copy.
+
+        Args:
+            team: the networks that play.
+            steps: how many.
+            epsilon: probability that an agent takes any legal action, instead of the best one.
+            on_step: called with each step.
+
+        Raises:
+            WorldError: a reward or an observation is not finite.
+        """
+        world = self.world
+        by_agent, finished = [self.by_agent[:0].copy()], [np.zeros(0, dtype=np.int64)]
+        for _ in range(steps):
+            view = self.view
+            actions = explore(world, team, view, epsilon, self.rng)
+            step = world.step(actions)
+            require_finite(world, "rewards", step.reward.T)
+            require_finite(world, "observations", step.last.seen.swapaxes(0, 1))
+            if on_step is not None:
+                on_step(view, actions, step)
+            self.by_agent += step.own
+            self.view = step.view
+            if step.ended.any():
+                by_agent.append(self.by_agent[step.ended])
+                finished.append(np.flatnonzero(step.ended))
+                self.by_agent[step.ended] = 0.0
+        return Played(np.concatenate(by_agent), np.concatenate(finished))
+
+    def capture(self) -> tuple[dict[str, NDArray[Any]], CollectorFacts]:
+        """Returns everything that decides what is played next, the world included."""
+        arrays, facts = self.world.capture()
+        captured = {f"world.{name}": array for name, array in arrays.items()}
+        captured["player.by_agent"] = self.by_agent.copy()
+        return captured, {"world": facts, "actions": generator_state(self.rng)}
+
+    def restore(self, arrays: NamedArrays, facts: CollectorFacts) -> None:
+        """Resumes where `capture` was called."""
+        self.by_agent = np.array(arrays["player.by_agent"])
+        self.view = self.world.restore(below("world", arrays), facts["world"])
+        self.rng.bit_generator.state = facts["actions"]
+
+
+def explore(
+    world: StepWorld, team: Valued, view: View, epsilon: float, rng: np.random.Generator
+) -> Ints:
+    """Returns actions [E, A]: the best legal one, or with probability `epsilon` any legal one."""
+    random = uniform_actions(world, view, rng)
+    chance = rng.random(random.shape)
+    legal = None if view.legal is None else torch.from_numpy(view.legal.swapaxes(0, 1))
+    with torch.inference_mode():
+        best = team(torch.from_numpy(view.seen.swapaxes(0, 1)), legal).argmax(dim=-1).T.numpy()
+    return np.where(chance < epsilon, random, best)

@@ -1,0 +1,314 @@
+"""Trains a team that learns action values from replay. Read `ValueLearner.update` first.
+
+One update: play T steps in every copy, with random actions now and then, and take a few gradient
+steps on minibatches of the replay. `iql` learns a value for each agent, from its own reward. `vdn`
+and `qmix` learn one value of the team, a sum or a monotone function of the agents' values, from the
+sum of their rewards. So each agent acts on its own observation alone.
+
+Networks predict values in units of the running mean and deviation of discounted rewards: see
+`RewardScale`. The best action is the same in all units.
+
+Source: Mnih et al. 2015 (replay, target network); van Hasselt et al. 2016 (double Q-learning);
+    Lillicrap et al. 2016 (targets that move slowly).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays, generator_state
+from counterpoint.credit import Tally
+from counterpoint.errors import SettingError
+from counterpoint.runs.checkpoint import Snapshot
+from counterpoint.train.adam import Adam, as_vector, configure_threads
+from counterpoint.train.ppo.learner import require_same_shapes
+from counterpoint.train.ppo.networks import Actor, generator_of, sets_of
+from counterpoint.train.ppo.rollout import below
+from counterpoint.train.value.collector import Played, ValueCollector
+from counterpoint.train.value.mixers import MonotonicMixer, SumMixer
+from counterpoint.train.value.replay import Replay, Transitions
+from counterpoint.train.value.settings import ValueSettings
+from counterpoint.worlds.sequential.world import Step, StepWorld, View
+
+
+class TeamValues(nn.Module):
+    """The networks that value each agent's actions, and the mixer of the team if there is one.
+
+    Args:
+        world: whose agents these are.
+        algorithm: `iql`, `vdn` or `qmix`.
+        settings: how networks are built and shared.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, world: StepWorld, algorithm: str, settings: ValueSettings, seed: int):
+        super().__init__()
+        self.sets = sets_of(world, settings)
+        self.agents = nn.ModuleList(
+            Actor(world, group, settings, generator_of(seed, group.name)) for group in self.sets
+        )
+        self.mixer: SumMixer | MonotonicMixer | None = None
+        if algorithm == "vdn":
+            self.mixer = SumMixer()
+        elif algorithm == "qmix":
+            chance = generator_of(seed, "mixer")
+            args = len(world.agents), world.state_size, settings.mixing
+            self.mixer = MonotonicMixer(*args, chance)
+        order = [k for group in self.sets for k in group.members]
+        self.place = torch.tensor(np.argsort(order)) if order != sorted(order) else None
+
+    def networks(self) -> Sequence[nn.Module]:
+        """Returns each network whose gradient is clipped on its own."""
+        return [*self.agents, *([] if self.mixer is None else [self.mixer])]
+
+    def forward(self, seen: Tensor, legal: Tensor | None = None) -> Tensor:
+        """Returns [A, N, M] the values of actions, of observations [A, N, D].
+
+        Args:
+            seen: what agents see.
+            legal: [A, N, M] legal actions, or None; the others' values are very low.
+        """
+        values = []
+        for network, group in zip(self.agents, self.sets, strict=True):
+            m = group.rows
+            can = None if legal is None else legal[m][:, :, None]
+            out, _ = network.respond(network.inputs(seen[m][:, :, None]), legal=can)
+            values.append(out[:, :, 0])
+        joined = values[0] if len(values) == 1 else torch.cat(values)
+        return joined if self.place is None else joined[self.place]
+
+    def mixed(self, values: Tensor, acts: Tensor, state: Tensor | None) -> Tensor:
+        """Returns [G, B] the values of the deciders, of the agents' values [A, B].
+
+        The value of an agent that does not decide, `acts` 0, is 0 in the mixer.
+        """
+        if self.mixer is None:
+            return values
+        return self.mixer(values * acts, state)[None]
+
+
+LARGE = 10.0
+"""Where a number of a state was ever larger, states are divided by the largest: the mixer's weights
+are functions of the state, and those of pixels would leave the range in which a network learns."""
+
+
+class RewardScale:
+    """Running mean and deviation of discounted sums of rewards, for each of G deciders.
+
+    A sum takes in a reward after each step, and is discounted at each decision. Truncation does not
+    end it, since values are bootstrapped there.
+    """
+
+    NAMES = ("running", "count", "mean", "square")
+
+    def __init__(self, deciders: int, copies: int, gamma: float, on: bool) -> None:
+        self.gamma, self.on = gamma, on
+        self.running = np.zeros((deciders, copies))
+        self.count, self.mean, self.square = np.zeros((3, deciders))
+
+    def update(self, reward: Floats, decided: Bools, over: Bools) -> None:
+        """Takes in rewards [G, E]; `over` [G, E] starts the sum anew after them."""
+        self.running *= np.where(decided, self.gamma, 1.0)
+        self.running += reward
+        self.count += self.running.shape[1]
+        share = self.running.shape[1] / self.count
+        self.mean += share * (self.running.mean(axis=1) - self.mean)
+        self.square += share * ((self.running**2).mean(axis=1) - self.square)
+        self.running[over] = 0.0
+
+    def numbers(self) -> tuple[Tensor, Tensor]:
+        """Returns mean and deviation [G, 1]; 0 and 1 where rewards do not vary."""
+        variance = self.square - self.mean**2
+        known = self.on & (variance > 1e-8 * self.square)
+        mean, std = np.where(known, self.mean, 0.0), np.sqrt(np.where(known, variance, 1.0))
+        return tuple(torch.from_numpy(x[:, None].astype(np.float32)) for x in (mean, std))
+
+    def capture(self) -> NamedArrays:
+        """Returns the numbers of the scale, by name."""
+        return {name: getattr(self, name).copy() for name in self.NAMES}
+
+    def restore(self, arrays: NamedArrays) -> None:
+        """Resumes where `capture` was called."""
+        for name in self.NAMES:
+            setattr(self, name, np.array(arrays[name]))
+
+
+class ValueLearner:
+    """A team that learns action values: networks, targets, replay, and the copies it plays in.
+
+    Args:
+        world: where it plays.
+        algorithm: `iql`, `vdn` or `qmix`.
+        settings: how it learns.
+        seed: of the networks, the actions and the draws from the replay.
+        budget: steps that it will play, along which random actions become rare.
+
+    Raises:
+        SettingError: continuous actions.
+    """
+
+    def __init__(
+        self, world: StepWorld, algorithm: str, settings: ValueSettings, seed: int, budget: int
+    ) -> None:
+        require_discrete(world, algorithm)
+        configure_threads()
+        settings = settings.filled(python=world.python)
+        self.world, self.algorithm, self.settings = world, algorithm, settings
+        self.budget, self.collector = budget, ValueCollector(world, seed)
+        self.team = TeamValues(world, algorithm, settings, seed)
+        self.target = TeamValues(world, algorithm, settings, seed)
+        self.target_weights = as_vector(self.target.networks())
+        self.adam = Adam(self.team.networks(), settings.max_norm)
+        self.replay = Replay(
+            world,
+            settings.replay,
+            together=self.team.mixer is not None,
+            stateful=algorithm == "qmix",
+            masked=self.collector.view.legal is not None,
+        )
+        deciders, copies = self.replay.pending.shape
+        self.scale = RewardScale(deciders, copies, settings.gamma, settings.value_norm)
+        self.draws, self.largest = np.random.default_rng([seed, 3]), np.zeros(())
+        self.tally = Tally()
+        self.updates = 0
+
+    @property
+    def batch_steps(self) -> int:
+        """Steps of one update, all copies together."""
+        return self.settings.steps * self.world.copies
+
+    @property
+    def steps(self) -> int:
+        """Steps played so far, all copies together."""
+        return self.updates * self.batch_steps
+
+    @property
+    def epsilon(self) -> float:
+        """The probability of a random action in the next update."""
+        return self.settings.epsilon(self.steps / self.budget)
+
+    def update(self) -> tuple[Played, dict[str, float]]:
+        """Plays a batch, and learns from the replay; returns what was played, and the metrics."""
+        epsilon = self.epsilon
+        played = self.collector.play(self.team, self.settings.steps, epsilon, self.take)
+        metrics = self.improve()
+        self.updates += 1
+        return played, {**metrics, "epsilon": epsilon}
+
+    def take(self, view: View, actions: Ints, step: Step) -> None:
+        """Takes a step into the replay, and its rewards into their scale."""
+        if self.replay.together:
+            reward = team_reward(self.world, step.reward)
+            acts = np.any(view.active, axis=1)[None]
+            over = np.all(step.terminated, axis=1)[None]
+        else:
+            reward, acts, over = step.reward.T, view.active.T, step.terminated.T
+        self.replay.add(view, actions, step, reward)
+        self.scale.update(reward, acts, over)
+        states = view.state, step.last.state
+        self.largest = np.maximum(self.largest, max(abs(x).max(initial=0.0) for x in states))
+
+    def improve(self) -> dict[str, float]:
+        """Takes the gradient steps of one update.
+
+        Returns:
+            Means over them: td_loss (squared error, in units of the returns' variance), and value
+            (predicted, in the reward's unit).
+        """
+        settings, (mean, std) = self.settings, self.scale.numbers()
+        losses, values = torch.zeros(()), torch.zeros(())
+        drawn = self.replay.draw(settings.batch * settings.passes, self.draws)
+        for batch in drawn.split(settings.batch):
+            wanted = self.targets(batch, mean, std)
+            self.adam.zero()
+            all_values = self.team(batch.seen)
+            taken = all_values.gather(-1, batch.action[..., None])[..., 0]
+            value = self.team.mixed(taken, batch.acts, self.scaled(batch.state))
+            count = batch.ready.sum().clamp(min=1.0)
+            loss = ((value - wanted) ** 2 * batch.ready).sum() / count
+            loss.backward()
+            self.adam.step(settings.lr)
+            self.target_weights.lerp_(self.adam.weights, settings.tau)
+            losses += loss.detach()
+            values += ((value.detach() * std + mean) * batch.ready).sum() / count
+        metrics = {"td_loss": losses, "value": values}
+        return {name: float(x) / settings.passes for name, x in metrics.items()}
+
+    def targets(self, batch: Transitions, mean: Tensor, std: Tensor) -> Tensor:
+        """Returns [G, B], r + gamma Q'(next decision), in units of `mean` and `std` [G, 1].
+
+        Q' is the target network's value of the best legal actions, chosen by the present network
+        (`double`) or by itself, and 0 where the episode ended for good.
+        """
+        with torch.no_grad():
+            values = self.target(batch.after_seen, batch.after_legal)
+            if self.settings.double:
+                best = self.team(batch.after_seen, batch.after_legal).argmax(-1, keepdim=True)
+                after = values.gather(-1, best)[..., 0]
+            else:
+                after = values.max(dim=-1).values
+            mixed = self.target.mixed(after, batch.after_acts, self.scaled(batch.after_state))
+            expected = (mixed * std + mean) * (1.0 - batch.over)
+            return (batch.reward + self.settings.gamma * expected - mean) / std
+
+    def scaled(self, state: Tensor | None) -> Tensor | None:
+        """Returns states as the mixer reads them: see `LARGE`."""
+        if state is None or self.largest <= LARGE:
+            return state
+        return state / float(self.largest)
+
+    def capture(self) -> Snapshot:
+        """Returns everything that decides what the learner does next.
+
+        The replay is left out at the end of the budget, when nothing is learned any more.
+        """
+        arrays, facts = self.collector.capture()
+        arrays |= {f"adam.{name}": x for name, x in self.adam.capture().items()}
+        arrays |= {f"scale.{name}": x for name, x in self.scale.capture().items()}
+        arrays["target"] = self.target_weights.numpy().copy()
+        arrays["largest"] = np.array(self.largest, dtype=np.float64)
+        if self.steps < self.budget:
+            arrays |= {f"replay.{name}": x for name, x in self.replay.capture().items()}
+        return Snapshot(
+            arrays,
+            {"updates": self.updates, "player": facts, "draws": generator_state(self.draws)},
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Resumes where `capture` was called on a learner of the same plan.
+
+        Raises:
+            StateError: the snapshot is that of another plan.
+        """
+        arrays, facts = snapshot.arrays, snapshot.facts
+        require_same_shapes(arrays, self.capture().arrays, ("world.", "replay."))
+        self.updates, self.largest = facts["updates"], np.array(arrays["largest"])
+        self.adam.restore(below("adam", arrays))
+        self.scale.restore(below("scale", arrays))
+        self.target_weights.copy_(torch.from_numpy(np.array(arrays["target"])))
+        if self.steps < self.budget:
+            self.replay.restore(below("replay", arrays))
+        self.draws.bit_generator.state = facts["draws"]
+        self.collector.restore(arrays, facts["player"])
+
+
+def require_discrete(world: StepWorld, algorithm: str) -> None:
+    """Raises SettingError if the world's actions are continuous."""
+    if world.actions[0].continuous:
+        raise SettingError(
+            f"got {algorithm} for world '{world.name}', whose actions are continuous; wanted "
+            "discrete actions, which can be valued one by one: use a scheme, with which PPO learns"
+        )
+
+
+def team_reward(world: StepWorld, reward: Floats) -> Floats:
+    """Returns [1, E], the reward of the team, of its agents' [E, A]: their sum.
+
+    Where the reward is common, each agent is paid the sum already: the team is paid their mean.
+    """
+    common = world.settings.reward == "common"
+    return np.asarray(reward.mean(axis=1) if common else reward.sum(axis=1))[None]
