@@ -98,7 +98,9 @@ def test_a_saved_result_is_whole_at_every_width(file, capsys, monkeypatch):
 
 @pytest.mark.parametrize("words", LISTS, ids=" ".join)
 def test_a_list_is_whole_at_every_width(words, capsys, monkeypatch):
-    monkeypatch.setattr("counterpoint.cli.doctor.memory_gb", lambda: 21.5)  # or it changes between
+    monkeypatch.setattr(
+        "counterpoint.cli.doctor.available_memory", lambda: 21_500_000_000
+    )  # or it changes
     require_lawful(at_all_widths(lambda: main(list(words)), capsys, monkeypatch))
 
 

@@ -18,7 +18,10 @@ ARCHIVES = Path(__file__).parents[1] / "data" / "saved" / "runs"
 SPREAD = "spread --schemes grpo,mappo_pooled --seeds 2 --budget 128 --executor serial"
 SMALL = "--set hidden=8 --set copies=2 --set steps=16"
 SMOOTH = "smooth --members 1,2 --budget 64 --repeats 2 --executor serial"
-LATER_SETTINGS = {"update": "simultaneous"}
+LATER_SETTINGS = {
+    "update": "simultaneous", "observations": "raw", "images": "flat", "grayscale": False,
+    "frames": 1, "device": "cpu", "evaluate_every": 125,
+}  # fmt: skip
 """Settings of policies that the earlier version did not have, with the value that it meant."""
 CLOCK = ("seconds", "per_second")
 """Parts of the names of columns that say how long something took."""

@@ -56,7 +56,7 @@ def test_a_scheme_is_known_by_its_name_or_by_what_it_is():
 def test_what_cannot_be_credited_is_refused_by_name():
     world = PaysTheBetterArm()
     with pytest.raises(UnknownNameError, match="mappo_per_agent"):
-        Crediting.of("happo", world, small())
+        Crediting.of("mapo_per_agent", world, small())
     with pytest.raises(SchemeError, match="difference"):
         Crediting.of("difference", world, small())
     with pytest.raises(SchemeError, match="counterfactual with continuous"):

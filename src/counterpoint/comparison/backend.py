@@ -150,7 +150,7 @@ class TrainingTask:
         """
         if not (folder / RUN).exists():
             return RunDirectory.create(folder, self.plan.config())
-        if plan_from_config(read_run(folder).config) != self.plan:
+        if not self.plan.trains_as(plan_from_config(read_run(folder).config)):
             raise RunError(
                 f"{folder} holds a run of another plan; wanted that of this comparison, or none: "
                 "choose another --out"

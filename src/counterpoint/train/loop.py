@@ -101,6 +101,10 @@ class TrainConfig(ABC):
         values = asdict(self)
         return {name: values[name] for name in self.order}
 
+    def trains_as(self, other: TrainConfig) -> bool:
+        """Returns whether the trainings of two plans are the same, update by update."""
+        return self == other
+
     @abstractmethod
     def trainer(self) -> Trainer:
         """Returns the untrained team."""

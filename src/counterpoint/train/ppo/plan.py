@@ -17,7 +17,7 @@ from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.memory import available_memory
-from counterpoint.train.loop import Trainer, Update
+from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.learner import COUNTERFACTUAL, HAPPO, BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.memory import fitted, require_memory
@@ -132,6 +132,8 @@ class TrainPlan(StepwisePlan):
         policy = replace(policy.filled(python=made.python), device=device_of(policy).type)
         if not normalized_numbers(made, policy.observations).any():
             policy = replace(policy, observations="raw")
+        if not any(part.image for parts in made.seen_parts for part in parts):
+            policy = replace(policy, images="flat")
         if budget is None:
             budget = PYTHON_BUDGET if made.python else BUDGET
         if budget < 1:
@@ -153,6 +155,12 @@ class TrainPlan(StepwisePlan):
     @property
     def reads_state(self) -> bool:
         return reads_state(self.policy, self.scheme)
+
+    def trains_as(self, other: TrainConfig) -> bool:
+        if isinstance(other, TrainPlan):  # evaluations on the way change nothing
+            policy = replace(other.policy, evaluate_every=self.policy.evaluate_every)
+            other = replace(other, policy=policy)
+        return self == other
 
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""
