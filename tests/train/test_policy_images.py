@@ -109,7 +109,9 @@ def gradient_of(total, layer):
 def test_old_configurations_mean_plain_numbers():
     plan = TrainPlan.of("spread", "none", 100, {}, None)
     config = plan.config()
-    assert config["policy"]["images"] == "auto"
+    assert config["policy"]["images"] == "flat"  # there are none
+    config["policy"]["images"] = "auto"
+    assert TrainPlan.from_config(config).policy.images == "auto"
     del config["policy"]["images"]
     assert TrainPlan.from_config(config).policy.images == "flat"
 
