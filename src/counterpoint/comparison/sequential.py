@@ -74,7 +74,7 @@ class SequentialComparison(TrainedComparison):
         self.schemes = plan.schemes or DEFAULT_SCHEMES
         self.plans = {name: self._plan_of(name) for name in self.schemes}
         some = next((n for n in self.schemes if n not in algorithms()), REFERENCE)
-        first = self._plan_of(some)
+        first = self.plans.get(some) or self._plan_of(some)
         assert isinstance(first, TrainPlan)
         self.first = first
         self.notes = first.notes

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -223,11 +224,7 @@ class PolicyTrainer(Trainer):
         plan, learner = self.plan, self.learner
         fresh = fresh_copies(plan, learner.world)
         collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
-
-        def play(steps: int) -> tuple[Ints, Floats]:
-            batch = collector.play(learner.team, steps)
-            return batch.finished, batch.by_agent
-
+        play = partial(self._play, collector)
         return fresh_returns(plan, fresh, play, learner.collector.steps, should_stop)
 
     def greedy_return(self) -> dict[str, float]:
@@ -241,13 +238,14 @@ class PolicyTrainer(Trainer):
             self.greedy = RolloutCollector(fresh, self.learner.settings, 0, greedy=True)
         greedy = self.greedy
         greedy.begin(self.plan.seed)
-
-        def play(steps: int) -> tuple[Ints, Floats]:
-            batch = greedy.play(self.learner.team, steps)
-            return batch.finished, batch.by_agent
-
+        play = partial(self._play, greedy)
         kept = first_episodes(greedy.world, 1, play, greedy.steps)
         return {"greedy_return": float(np.sum(kept) / len(kept))} if kept else {}
+
+    def _play(self, collector: RolloutCollector, steps: int) -> tuple[Ints, Floats]:
+        """Returns the copies and the agents' parts of the episodes that end in these steps."""
+        batch = collector.play(self.learner.team, steps)
+        return batch.finished, batch.by_agent
 
     def notes(self) -> tuple[str, ...]:
         notes = self.learner.world.notes()
