@@ -5,6 +5,7 @@ example of hypothesis has no deadline, because a busy machine is no fault of the
 """
 
 import os
+from collections import defaultdict
 
 import pytest
 from hypothesis import settings
@@ -12,8 +13,26 @@ from hypothesis import settings
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-settings.register_profile("counterpoint", deadline=None)
+EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "50"))
+settings.register_profile("counterpoint", deadline=None, max_examples=min(EXAMPLES, 100))
 settings.load_profile("counterpoint")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Of a test that is marked `few(n)`, all but `n` cases become slow: its first, its last and
+    those at equal distances between them stay. A case that is slow anyway does not count.
+    """
+    cases = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            cases[item.nodeid.split("[")[0]].append(item)
+    for those in cases.values():
+        kept = those[0].get_closest_marker("few").args[0]
+        stay = {round(k * (len(those) - 1) / max(kept - 1, 1)) for k in range(kept)}
+        for place, item in enumerate(those):
+            if place not in stay:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ def kept(result):
     return again
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("failure", PLANTED)
 def test_what_was_planted_is_found_in_every_format(tmp_path, failure, kind):
@@ -50,6 +51,7 @@ def test_what_was_planted_is_found_in_every_format(tmp_path, failure, kind):
         assert finding.cases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "least"), [(5, 5), pytest.param(20, 18, marks=pytest.mark.slow)])
 def test_the_power_at_full_strength_is_nine_in_ten(tmp_path, seeds, least):
     for failure, which in PLANTED.items():
@@ -60,6 +62,7 @@ def test_the_power_at_full_strength_is_nine_in_ten(tmp_path, seeds, least):
         assert hits >= least, failure
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", FORMATS)
 def test_clean_logs_are_seldom_blamed(tmp_path, kind):
     blamed = 0
@@ -69,6 +72,7 @@ def test_clean_logs_are_seldom_blamed(tmp_path, kind):
     assert blamed <= 3  # of 25; a hundred over all formats, of which 5 may be
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     ("which", "name"), [(which, name) for which, names in IN_EPISODES.items() for name in names]
 )

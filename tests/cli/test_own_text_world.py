@@ -69,6 +69,7 @@ def test_every_command_takes_it(world, here, capsys):
     assert [(one["world"], one["axis"], one["step"]) for one in told] == [(world, "update", 14)]
 
 
+@pytest.mark.slow
 def test_compare_takes_it_here_and_in_other_processes(world, capsys):
     command = ["compare", world, "--schemes", "grpo", "--seeds", "2", "--budget", "3"]
     command += ["speaker_scale=10", *SMALL, "--json"]

@@ -60,14 +60,14 @@ def test_a_run_directory_comes_out(tmp_path, capsys):
 
 def test_a_world_without_an_end_says_why_there_is_no_return(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("counterpoint.train.stepwise.LONGEST_EVALUATION", 50)
-    assert train("--budget", "80", "horizon=1000", "--out", str(tmp_path / "run"), "--json") == 0
+    assert train("--budget", "80", "horizon=60", "--out", str(tmp_path / "run"), "--json") == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["return"] is None
     line = told.err.splitlines()[-1]
     assert "the return is not known: no episode of 'spread' ended in 50 steps" in line
     assert "set horizon" in line
     command = ["compare", "spread", "--schemes", "none", "--seeds", "1", "--budget", "80"]
-    command += ["--executor", "serial", "--set", *TINY, "horizon=1000"]
+    command += ["--executor", "serial", "--set", *TINY, "horizon=60"]
     assert main(command) == 2
     assert "set horizon" in capsys.readouterr().err
 
@@ -115,6 +115,7 @@ def test_a_run_has_a_page(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_starts_again(trained, tmp_path, capsys):
     whole, cut = trained / "80", tmp_path / "cut"
     shutil.copytree(whole, cut)
@@ -231,6 +232,7 @@ def test_a_second_signal_also_says_how_to_go_on(number, tmp_path, monkeypatch, c
     assert read_facts(out).status == "stopped"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, trained, tmp_path):
     stopped, errors = tmp_path / "stopped", tmp_path / "errors"

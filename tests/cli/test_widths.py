@@ -96,6 +96,7 @@ def test_a_saved_result_is_whole_at_every_width(file, capsys, monkeypatch):
     require_lawful(at_all_widths(lambda: print_result(*PARTS[name](result)), capsys, monkeypatch))
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("words", LISTS, ids=" ".join)
 def test_a_list_is_whole_at_every_width(words, capsys, monkeypatch):
     monkeypatch.setattr(

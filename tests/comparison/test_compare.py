@@ -59,6 +59,7 @@ def test_any_number_of_workers_gives_the_same_result(result):
     assert compare(Plan("regions", seeds=4, settings=SMALL), workers=2) == result
 
 
+@pytest.mark.slow
 def test_more_workers_than_arms_split_the_seeds():
     plan = Plan("regions", ("mappo_pooled",), 3, SMALL, control=False)
     assert compare(plan, workers=3) == compare(plan, workers=1)
@@ -118,6 +119,7 @@ def test_the_headline_in_small():
         assert own[agent].accuracy > pooled[agent].accuracy + 0.3
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("agents", [2, 4, 6, 8])
 def test_with_everybody_present_decoupling_is_a_no_op(agents):
     settings = {"participation": "everyone", "agents": agents, "updates": 40}
@@ -145,6 +147,7 @@ def test_with_one_reward_for_all_advantages_agree_to_rounding(agents):
     np.testing.assert_allclose(pooled, own, rtol=1e-12, atol=0)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("agents", range(2, 9))
 def test_both_commands_say_no_op_where_everybody_contributes(agents, tmp_path, capsys):
     """homogeneous: everybody always present, one reward; also for odd teams."""

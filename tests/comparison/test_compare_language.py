@@ -158,6 +158,7 @@ def test_an_untrained_team_says_something_where_it_writes_freely():
     assert set(words) == {"x", "y"}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("world", ["solver_verifier", "relay"])
 def test_the_other_worlds_can_be_compared_too(world):
     settings = {"most_tokens": "2", "things": "1"} if world == "relay" else {}

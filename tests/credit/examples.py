@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import os
 
-EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "50"))
 """Examples of each property test of the credit room."""

@@ -83,6 +83,7 @@ def test_each_planted_condition_is_found_and_no_other(name):
         assert conditions(log(seed, **plant)) == {condition}
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", CLEAN)
 def test_each_clean_twin_stays_silent(name):
     # At an error rate of .01, 2 or more of 8 logs are flagged with probability .0027.

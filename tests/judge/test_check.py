@@ -38,6 +38,7 @@ def judge(**told):
     return Programmatic(ProgrammaticSettings(**told))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("accuracy", [0.6, 0.75, 0.9, 1.0])
 def test_accuracy_is_what_was_put_in(accuracy):
     found, _ = measured(judge(accuracy=accuracy), drawn(300, 4))
@@ -59,6 +60,7 @@ def test_a_planted_taste_is_found_and_its_clean_twin_is_not(name, planted):
         assert not clean[name].found
 
 
+@pytest.mark.slow
 def test_clean_judges_are_seldom_blamed():
     blamed = 0
     for seed in range(40):
@@ -122,6 +124,7 @@ def test_orders_by_hand():
     assert orders_for(0.8, 0.0) is None
 
 
+@pytest.mark.slow
 def test_the_projection_holds_in_simulation():
     noisy, groups = judge(accuracy=0.75), drawn(150, 6)
     _, found = measured(noisy, groups, wanted=0.8)

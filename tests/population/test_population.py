@@ -77,6 +77,7 @@ def test_a_repeat_does_not_depend_on_its_company():
     assert np.array_equal(few.champion, again.champion)
 
 
+@pytest.mark.slow
 def test_a_population_wins_where_starts_differ_and_loses_where_there_is_one_peak():
     wide = compare_populations(PopulationPlan("climbing", (1, 16), 6400, 12, {"rounds": 4}))
     assert wide.against_single["best_of_16"].low > 0
@@ -106,6 +107,7 @@ def test_the_crossover_by_hand():
     assert crossover(single, always, "r").why == "always"
 
 
+@pytest.mark.slow
 def test_copies_make_a_population_alike():
     arms = compare_populations(PopulationPlan("climbing", (1, 16), 6400, 6, {"rounds": 8})).arms
     assert arms["pbt_16"].diversity < arms["best_of_16"].diversity

@@ -12,7 +12,7 @@ from counterpoint.errors import CounterpointError
 from counterpoint.readers import LogWarning, read_decisions
 from counterpoint.records import Decisions
 
-EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "50"))
 
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),

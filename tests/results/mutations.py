@@ -15,7 +15,7 @@ from counterpoint.report import render
 
 OTHERS = (None, "x", 7, -1.5, True, [], {}, [None], {"a": 1})
 """What a value is replaced with."""
-EVERY = 1 if int(os.environ.get("COUNTERPOINT_EXAMPLES", "100")) >= 1000 else 7
+EVERY = 1 if int(os.environ.get("COUNTERPOINT_EXAMPLES", "50")) >= 1000 else 7
 """`make test-all` tries every mutation, `make test` each seventh: all kinds and all places."""
 Where = tuple[str | int, ...]
 SAVED = Path(__file__).parents[1] / "data" / "saved"

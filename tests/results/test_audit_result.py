@@ -38,6 +38,7 @@ def test_the_evidence_of_an_earlier_version_is_its_cases() -> None:
     assert read.findings[0].verdict == NOT_FOUND
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_a_page_or_one_line_comes_of_every_change_of_one_value(kind: str) -> None:
     document = saved(kind)

@@ -72,6 +72,7 @@ def test_a_comparison_of_an_earlier_version_is_read() -> None:
     assert document["verdict"]["why"] not in render(document)  # it followed another rule
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", [*KINDS, "comparison_price"])
 def test_some_mutations_give_a_page_or_one_line(name: str) -> None:
     shown = [is_shown(document) for document in mutations(saved(name), every=29)]

@@ -27,6 +27,7 @@ def test_a_saved_training_is_read_and_encoded_again(name: str) -> None:
     assert "<html" in render(result)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_single_change_gives_a_page_or_one_line(name: str) -> None:
     assert {is_shown(document) for document in mutations(saved(name))} == {True, False}

@@ -59,6 +59,7 @@ def is_close(new: Any, old: Any) -> bool:
     return bool(new == old)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["spread", "game", "lewis"])
 def test_a_stopped_training_is_listed_continued_and_drawn(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))

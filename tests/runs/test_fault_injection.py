@@ -93,6 +93,7 @@ def check(how, path, notes):
         faulty_commits.steps_of(run, 1, lambda line: None)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", ["resume", "begin"])
 def test_killed_at_every_call_of_a_commit(how, in_memory):
     counts = calls_of(how, in_memory / "calm")
@@ -113,6 +114,7 @@ SLOW = [("write", "EIO"), ("fsync", "ENOSPC"), ("write", "EDQUOT"), ("mkdir", "E
 SLOW += [("rename", "EIO"), ("unlinkat", "EIO"), ("ftruncate", "EIO")]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", ["resume", "begin"])
 @pytest.mark.parametrize(
     ("call", "error"), [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]

@@ -81,6 +81,7 @@ def test_200_kills_lose_nothing_and_change_nothing(tmp_path):
         assert compare_with_straight(tmp_path / str(seed), 400, 20, seed) >= 10
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("count", [2, 8])
 def test_of_many_processes_one_wins_and_the_others_say_why(count, tmp_path):
     run, notes = tmp_path / "run", tmp_path / "notes"

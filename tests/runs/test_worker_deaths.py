@@ -40,6 +40,7 @@ def test_a_killed_worker_is_replaced_and_its_task_run_again(tmp_path):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("how", "told"), [(signal.SIGKILL, "signal SIGKILL"), (0, "exit status 3")]
 )

@@ -152,6 +152,7 @@ class RefusesSync:
         self.sync(handle)
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_leaves_no_model(registry, converted, monkeypatch):
     counting = RefusesSync()
     monkeypatch.setattr(os, "fsync", counting)

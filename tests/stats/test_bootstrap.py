@@ -198,6 +198,7 @@ def test_memory_is_bounded_however_many_resamples() -> None:
     assert largest <= 4_000_000
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("n", "claimed"), [(3, 0.74), (5, 0.90), (10, 0.93), (20, 0.94), (50, 0.94)]
 )

@@ -103,6 +103,7 @@ def test_tasks_are_averaged_and_their_intervals_combined(paired: bool) -> None:
     assert both.n == 4
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("truth", [0.5, 0.75, 0.9])
 def test_coverage_in_a_simulation(paired: bool, truth: float) -> None:

@@ -26,6 +26,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("name", "settings"), VARIANTS)
 def test_every_twin_keeps_its_promises(name, settings):
     check_step_world(lambda copies, seed: find_world(name).make(settings, copies, seed))

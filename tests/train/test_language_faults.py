@@ -158,6 +158,7 @@ def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_it_at_once_and_loses_no_checkpoint(tmp_path, errors, capsys):
     run = tmp_path / "run"
     child = start_command("train", *RELAY, "--out", run, log=errors)
@@ -180,6 +181,7 @@ def test_a_second_interrupt_ends_it_at_once_and_loses_no_checkpoint(tmp_path, er
     capsys.readouterr()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_two_signals_within_one_update(number, tmp_path, monkeypatch, capsys):
     def twice(run, row):

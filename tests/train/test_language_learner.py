@@ -33,6 +33,7 @@ MOVED_BY_AN_OFFSET = {
 """Where rollouts, not decisions, are the samples, an offset of one agent is one of all rollouts."""
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.TEXT)])
 def test_the_same_seed_gives_the_same_bits(name):
     few = {"prompts": 1} if name == "relay" else {}
@@ -41,6 +42,7 @@ def test_the_same_seed_gives_the_same_bits(name):
     assert found[0][1] != found[2][1]
 
 
+@pytest.mark.few(9)
 @pytest.mark.parametrize("world", ["schelling", "lewis"])
 @pytest.mark.parametrize("scheme", IDENTITY)
 def test_under_the_same_reward_decoupling_changes_not_a_bit(world, scheme):
@@ -54,6 +56,7 @@ def test_under_the_same_reward_decoupling_changes_not_a_bit(world, scheme):
             assert row.metrics[key] == other.metrics[key]
 
 
+@pytest.mark.few(11)
 @pytest.mark.parametrize("scheme", COUPLED)
 @pytest.mark.parametrize("setting", ["speaker_offset", "speaker_noise"])
 def test_paid_in_another_way_it_does(scheme, setting):
@@ -70,6 +73,7 @@ def weights_after(world, scheme, updates, **changes):
     return weights(learner)
 
 
+@pytest.mark.few(34)
 @pytest.mark.parametrize("world", [entry.name for entry in worlds(Kind.TEXT)])
 @pytest.mark.parametrize("scheme", PLAIN)
 def test_every_scheme_trains_in_every_world(world, scheme):

@@ -60,6 +60,7 @@ class Majority(TextWorld):
         return Ending(success, shared(success, said))
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.TEXT)])
 @pytest.mark.parametrize(("scheme", "changes"), TEAMS)
 def test_a_relisted_world_gives_the_same_training_bit_for_bit(name, scheme, changes):

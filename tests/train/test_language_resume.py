@@ -69,6 +69,7 @@ def updated(learner, rows):
     return one_update(team, CollapseMonitor(learner.agents), rows)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", CASES)
 def test_after_each_of_ten_updates_it_can_be_taken_up_by_another(kind):
     """Written down after every update, read by a new learner, and that one goes on: the same."""
@@ -175,6 +176,7 @@ RUNS = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("kind", RUNS)
 def test_stopped_and_cut_off_at_every_update_it_ends_as_if_never(kind, tmp_path):

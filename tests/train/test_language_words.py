@@ -49,6 +49,7 @@ def test_logits_are_those_of_the_whole_prompt_through_the_whole_model(agents, sh
     assert (found - bare).abs().max() > 0.05
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("agents", "shared", "layers"), CASES)
 def test_the_gradient_is_that_of_the_whole_model_and_of_finite_differences(agents, shared, layers):
     """In 64 bits; the words' own logits are cut to 32, which is what the tolerance is for."""

@@ -80,6 +80,7 @@ def test_with_everybody_present_decoupling_is_a_no_op(agents: str, parameters: s
     np.testing.assert_allclose(pooled.accuracy, own.accuracy, atol=1e-9)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("world", ["homogeneous", "unequal_stakes"])
 @pytest.mark.parametrize("agents", [3, 5, 7, 8])
 def test_curves_agree_to_the_end_where_rounding_would_be_amplified(world: str, agents: int) -> None:
@@ -140,6 +141,7 @@ def test_gradients_of_separate_tables_are_orthogonal() -> None:
     np.testing.assert_allclose(found.gradients["effective_rank"], np.exp(entropy))
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.EXACT)])
 @pytest.mark.parametrize("parameters", ["shared", "separate"])
 def test_every_world_trains_under_every_scheme(name: str, parameters: str) -> None:

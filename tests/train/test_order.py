@@ -72,6 +72,7 @@ def close(actual: Any, desired: Any, err_msg: str) -> None:
     np.testing.assert_allclose(actual, desired, rtol=rtol, atol=1e-12, err_msg=err_msg)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("name", "parameters"), CASES)
 def test_a_relisted_world_gives_the_same_results_bit_for_bit(name: str, parameters: str) -> None:
     world = find_world(name).make({"parameters": parameters, "updates": UPDATES})
@@ -111,6 +112,7 @@ def credited(world: World, scheme: str, play: Any) -> np.ndarray:
     return values[np.lexsort((who, *where))]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("name", "parameters"), CASES)
 def test_a_trainer_that_goes_by_place_is_found_out(
     name: str, parameters: str, monkeypatch: pytest.MonkeyPatch

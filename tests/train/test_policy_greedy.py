@@ -22,6 +22,7 @@ def without_greedy(row):
     return replace(row, metrics=metrics, seconds=0)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("world", "settings", "given"),
     [

@@ -41,6 +41,7 @@ def series(world, scheme, given):
     return rows, learner.adam.weights.numpy().tobytes(), world.agents
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("world", ["spread", "speaker_listener", "foraging"])
 @pytest.mark.parametrize(("scheme", "given"), TEAMS)
 def test_a_reordered_world_gives_the_same_series_by_name(world, scheme, given):

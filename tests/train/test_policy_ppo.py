@@ -61,6 +61,7 @@ def test_components_lead_to_the_better_arm_as_well(scheme):
     assert (moved(scheme, parts=True) > 0.02).all()
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     "given",
     [

@@ -82,6 +82,7 @@ def left(path):
     return rows, folder.name, files
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", PLANS)
 def test_stopped_ten_times_it_is_bit_for_bit_what_it_would_have_been(kind, tmp_path):
     plan = made(kind)

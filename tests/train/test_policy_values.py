@@ -410,6 +410,7 @@ def test_vdn_learns_the_closest_sum_and_qmix_the_monotone_game_itself():
     assert MONOTONE[best] == 8.0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("algorithm", ["vdn", "qmix"])
 def test_where_the_best_action_depends_on_the_other_s_both_miss_it_as_published(algorithm):
     table, best = joint_values(algorithm, CLIFF)

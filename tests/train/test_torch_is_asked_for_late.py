@@ -33,6 +33,7 @@ except SystemExit as end:
 """
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "code",
     [

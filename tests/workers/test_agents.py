@@ -78,6 +78,7 @@ def test_tests_do_not_see_the_key(tmp_path, monkeypatch):
     assert "MY_API_KEY" not in run(["/usr/bin/env"], {}, inputs=SandboxInputs(env=plan.env)).output
 
 
+@pytest.mark.slow
 def test_a_key_in_the_plan_is_taken_for_one_that_is_passed(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("MY_API_KEY", raising=False)
     disjoint_plan(tmp_path / "repo", 1)
@@ -156,6 +157,7 @@ def test_setup_runs_once_and_is_there_in_every_sandbox(tmp_path):
         run_team(again.folder)
 
 
+@pytest.mark.slow
 def test_an_agent_may_use_git_and_reads_its_task_from_standard_input(tmp_path):
     command = (
         "read first; git checkout -qb work; git config user.name me; "

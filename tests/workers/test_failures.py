@@ -104,6 +104,7 @@ def test_failures_that_are_alike_end_a_run_and_a_resumed_one_goes_on(tmp_path, c
     assert "5 of 5 tasks are done." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_failures_with_work_that_lands_between_do_not_end_a_run(tmp_path):
     # t1, t2, t4, t5 fail alike and t3 lands; tasks are taken in the order of their names
@@ -215,6 +216,7 @@ def test_a_command_says_what_it_used_and_budgets_are_checked_before_every_claim(
     assert texts[0].startswith("unknown tokens and dollars: the command wrote no file")
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_malformed_usage_is_said_without_a_budget_too(tmp_path):
     state = team(tmp_path, 1, "echo much > $COUNTERPOINT_USAGE; " + WRITE)
@@ -225,6 +227,7 @@ def test_malformed_usage_is_said_without_a_budget_too(tmp_path):
     assert not any("unknown" in event.text for event in silent.queue.events())
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_commands_work_side_by_side_under_a_budget_of_tries(tmp_path):
     state = team(tmp_path, 3, f"sleep 2; {WRITE}", "flat_optimistic", 3, tries=3)

@@ -387,6 +387,7 @@ QUICK = {links, configuration, names, as_git, bomb}
 """What every run of the tests tries; the others are slow."""
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("attack", quick_or_slow(MENDED, QUICK))
 def test_a_hostile_repository_is_worked_on_and_stays_inside(place, attack):
     said = check(place, attack)

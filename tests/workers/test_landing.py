@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from disjoint import disjoint_plan, make_disjoint
@@ -110,6 +109,7 @@ def test_what_passes_is_known_for_the_head_alone(tmp_path):
     assert head_and_passing(state)[1] == {claim.task.test}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])
 def test_disjoint_tasks_are_all_done_and_nobody_is_blamed(tmp_path, topology):
     state = begun(tmp_path, 4, topology, workers=4)
@@ -126,7 +126,9 @@ def test_forty_disjoint_tasks_and_eight_workers(tmp_path, topology, seed):
     assert (result.done, result.verdict, blamed(state)) == (40, "done", [])
 
 
-def test_relative_paths_in_a_folder_with_a_space(tmp_path):
+@pytest.mark.few(1)
+@pytest.mark.parametrize("more", [["--out", "to here"], []], ids=["named", "default"])
+def test_relative_paths_in_a_folder_with_a_space(more, tmp_path):
     place = tmp_path / "my work"
     make_disjoint(place / "repo", 2)
     subprocess.run(["git", "init", "-q"], cwd=place / "repo", check=True)
@@ -137,16 +139,11 @@ def test_relative_paths_in_a_folder_with_a_space(tmp_path):
         'repository = "repo"\ntests = "sh run.sh"\n[worker]\nkind = "command"\n'
         'command = "n=$(echo {test} | tr -d t); echo good > f$n.txt"\n'
     )
-    line = [sys.executable, "-m", "counterpoint", "team", "run", "plan.toml"]
-    for more, folder in ((), "counterpoint-out/team/solo-1"), (("--out", "to here"), "to here"):
-        ended = subprocess.run(
-            [*line, *more], cwd=place, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
-        assert "2 of 2" in ended.stdout
-        assert Path(place, folder, "repo.git").is_dir()
-    state = TeamState.load(place / "to here")
-    assert state.folder.is_absolute()
-    clone = subprocess.run(["git", "-C", "repo", "fetch", "-q", str(place / "to here" / "repo.git"),
-                            "main"], cwd=place, check=False)  # fmt: skip
-    assert clone.returncode == 0
+    line = [sys.executable, "-m", "counterpoint", "team", "run", "plan.toml", *more]
+    ended = subprocess.run(line, cwd=place, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "2 of 2" in ended.stdout
+    folder = place / (more[-1] if more else "counterpoint-out/team/solo-1")
+    assert TeamState.load(folder).folder.is_absolute()
+    fetch = ["git", "-C", "repo", "fetch", "-q", str(folder / "repo.git"), "main"]
+    assert subprocess.run(fetch, cwd=place, check=False).returncode == 0

@@ -56,6 +56,7 @@ def landed(state):
     return Counter(line for line in log.splitlines() if line)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("topology", "workers"),
     [("solo", 1), ("flat_locks", 3), ("planner_workers", 3),
@@ -134,6 +135,7 @@ def test_protected_tests_cannot_be_rewritten(tmp_path):
     assert run_team(open_to_all.folder).done == 4  # the same cheat, and nothing to stop it
 
 
+@pytest.mark.slow
 def test_a_command_does_listed_tasks(tmp_path):
     plan = package(tmp_path)
     tasks = (TaskPlan(id="one", text="write one"), TaskPlan(id="two", text="write two", priority=1))

@@ -89,6 +89,7 @@ def test_a_run_whose_folder_moves_ends_with_one_line_and_goes_on_there(tmp_path,
     assert run_team(tmp_path / "moved").verdict == "done"
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_limits_below_those_of_the_sandbox_are_left_as_they_are(tmp_path):
     TeamState(tmp_path / "run", disjoint_plan(tmp_path / "repo", 1), "solo", 1).create()
@@ -115,6 +116,7 @@ def test_branches_that_git_cannot_make_are_refused_before_the_run(tmp_path):
     require_branch(repo, "größer")
 
 
+@pytest.mark.few(1)
 @needs_sandbox
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_set_changes_neither_the_seconds_nor_the_budget(

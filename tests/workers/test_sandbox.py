@@ -288,6 +288,7 @@ def test_twenty_of_twenty_escapes_are_stopped(tmp_path, server, monkeypatch):
     assert came == []
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_twenty_of_twenty_as_another_user(tmp_path, server):

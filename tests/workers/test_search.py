@@ -102,6 +102,7 @@ def run_plan(plan, tmp_path, capsys):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_parameters_fixtures_classes_and_doctests_are_repaired(tmp_path, capsys):
     write(tmp_path / "source", FILES)
     plan = pytest_plan(tmp_path / "source", LINE, attempts=1, worker=WorkerPlan(tries=100))
@@ -209,6 +210,7 @@ except AssertionError:
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("python", ["python3", "/setup/bin/python3"])
 def test_the_python_of_setup_runs_the_search_too(tmp_path, python):
     write(tmp_path / "repo", {

@@ -254,6 +254,7 @@ def test_a_strangers_folder_decides_nothing(place, attack):
     assert (place.run / "repo.git" / "config").read_bytes() == CONFIG[40]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("attack", quick_or_slow(REFUSED, QUICK))
 def test_a_strangers_folder_is_refused_with_a_reason(place, attack):
     attack(place)
@@ -322,6 +323,7 @@ def test_a_run_that_another_user_copied_goes_on(place):
     assert said.status == 0, said.all
 
 
+@pytest.mark.slow
 def test_our_own_queue_is_sound(place):
     require_valid_queue(TeamState.load(place.run).queue)
     place.call("resume", place.run)

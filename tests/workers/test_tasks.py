@@ -82,6 +82,7 @@ def test_a_task_waits_for_those_that_it_depends_on(tmp_path):
     assert queue.claim("w", lease_seconds=60, reserve=1).task.depends_on == ("a",)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_order_checks_and_failing_tests_as_well(tmp_path):
     tasks = (

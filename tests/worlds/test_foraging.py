@@ -59,6 +59,7 @@ def originals(steps: int, seed: int, ours: ForagingSettings) -> list[dict[str, n
     return rows
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("settings", "steps"),
     [

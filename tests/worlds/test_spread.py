@@ -47,6 +47,7 @@ def originals(steps: int, seed: int, **settings: Any) -> list[dict[str, np.ndarr
     return rows
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("settings", "theirs", "steps"),
     [
