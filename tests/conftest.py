@@ -5,11 +5,15 @@ example of hypothesis has no deadline, because a busy machine is no fault of the
 """
 
 import os
+import sys
 from collections import defaultdict
 
 import pytest
 from hypothesis import settings
 
+# without it every process that a test starts compiles the package anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
