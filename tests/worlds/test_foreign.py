@@ -171,9 +171,9 @@ def test_turns_and_rewards_that_come_in_between():
     assert np.sum(own, axis=0).tolist() == [0, 0, 0]  # each reward is given out once
     assert step.ended.all()
     assert step.terminated.all()
-    assert world._players[0].env.heard == []  # a new episode
+    assert world._here.players[0].env.heard == []  # a new episode
     world.step(np.array([[2, 0, 0]]))
-    assert world._players[0].env.heard == [("a", 3)]  # actions of that space start at 1
+    assert world._here.players[0].env.heard == [("a", 3)]  # actions of that space start at 1
     check_step_world(lambda e, s: find_world("foreign_envs:PassesAHat").make({}, e, s))
 
 
@@ -184,7 +184,7 @@ def test_observations_of_all_kinds(sees: str, size: int):
     world = find_world("foreign_envs:ActsInManyWays").make({"sees": sees}, seed=3)
     assert world.seen_sizes == (size,)
     step = world.step(np.array([[1]]))
-    row, shown = step.view.seen[0, 0], world._players[0].env.shown
+    row, shown = step.view.seen[0, 0], world._here.players[0].env.shown
     if sees in ("box", "dict"):
         shown = shown["observation"] if sees == "dict" else shown
         assert np.array_equal(row, shown.ravel().astype(np.float32))
@@ -204,15 +204,15 @@ def test_actions_of_all_kinds():
     got = []
     for k in range(world.actions[0].size):
         world.step(np.array([[k]]))
-        got.append(world._players[0].env.got.tolist())
+        got.append(world._here.players[0].env.got.tolist())
     assert got == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
     assert find_world("foreign_envs:ActsInManyWays").make({"does": "bits"}).actions[0].size == 4
     world = find_world("foreign_envs:ActsInManyWays").make({"does": "numbers"})
     assert world.actions[0].low == (-1.0,) * 4
     assert world.actions[0].high == (2.0,) * 4
     assert world.step(np.array([[[0.5, 1.0, 0.0, -1.0]]])).own.tolist() == [[0.5]]
-    assert world._players[0].env.got.shape == (2, 2)
-    assert world._players[0].env.got.dtype == np.float32
+    assert world._here.players[0].env.got.shape == (2, 2)
+    assert world._here.players[0].env.got.dtype == np.float32
 
 
 def test_what_cannot_be_resumed_says_so():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from counterpoint.errors import WorkerError
@@ -37,16 +37,65 @@ def on_ray(
     import ray
     import ray.exceptions
 
-    ours = not ray.is_initialized()
-    if ours:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
-        size = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", **size)
+    ours = _connect(workers)
     try:
         return _Gathering(ray, tasks, monitor).results(workers)
     finally:
         if ours:
             ray.shutdown()
+
+
+def _connect(workers: int | None) -> bool:
+    """Connects to the cluster; returns False if this process was connected already."""
+    import ray
+
+    if ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    size = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", **size)
+    return True
+
+
+class OnRay:
+    """A `runs.remote.Remote`: an object in a process of a Ray cluster, made at the first call."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        import ray
+
+        _connect(None)
+        self._ray = ray
+        self._actor = ray.remote(num_cpus=1)(_Served).remote(make)
+
+    def ask(self, method: str, *given: Any) -> None:
+        self._future = self._actor.call.remote(method, given)
+
+    def answer(self) -> Any:
+        try:
+            answer = self._ray.get(self._future)
+        except self._ray.exceptions.RayError as error:
+            raise WorkerError(f"it ended by {type(error).__name__}") from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        if self._ray.is_initialized():
+            self._ray.kill(self._actor)
+
+
+class _Served:
+    """An object in a process of Ray."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make, self._object = make, None
+
+    def call(self, method: str, given: tuple[Any, ...]) -> Any:
+        try:
+            self._object = self._make() if self._object is None else self._object
+            return getattr(self._object, method)(*given)
+        except Exception as error:
+            return portable(error)
 
 
 class _Gathering:

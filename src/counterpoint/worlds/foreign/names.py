@@ -68,7 +68,7 @@ FAMILIES = (
 """The environments of other packages that a name finds."""
 
 
-def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
+def construct(name: str, arguments: GivenSettings) -> Constructor:
     """Returns a function that makes the environment called `name`, anew with each call.
 
     Raises:
@@ -84,23 +84,33 @@ def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
         maker = _from_gymnasium(where, what)
     else:
         maker = _attribute(*(("mpe2." + what, "") if where == "mpe2" else (where, what)), name)
+    return Constructor(name, arguments, maker)
 
-    def make() -> Any:
-        with foreign_code(name, "its constructor", "an environment that can be made"):
+
+class Constructor:
+    """Makes the environment called `name`; another process finds it by that name again."""
+
+    def __init__(self, name: str, arguments: GivenSettings, maker: Callable[..., Any]) -> None:
+        self.name, self.arguments, self.maker = name, arguments, maker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return construct, (self.name, self.arguments)
+
+    def __call__(self) -> Any:
+        with foreign_code(self.name, "its constructor", "an environment that can be made"):
             try:
-                return maker(**arguments)
+                return self.maker(**self.arguments)
             except ModuleNotFoundError as error:
                 package = error.name or "a package"
                 raise missing_package(
-                    f"world '{name}'", package, f"pip install {package}"
+                    f"world '{self.name}'", package, f"pip install {package}"
                 ) from error
             except (TypeError, ValueError, AssertionError) as error:
-                shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "none"
+                given = self.arguments.items()
+                shown = ", ".join(f"{key}={value!r}" for key, value in given) or "none"
                 raise SettingError(
-                    f"got settings {shown} for '{name}', which refuses them: {error}"
+                    f"got settings {shown} for '{self.name}', which refuses them: {error}"
                 ) from error
-
-    return make
 
 
 def is_foreign(name: str) -> bool:

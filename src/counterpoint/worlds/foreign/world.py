@@ -1,4 +1,5 @@
-"""`ForeignWorld`: E copies of an environment of another package, stepped one by one in Python.
+"""`ForeignWorld`: E copies of an environment of another package, stepped one by one in Python, here
+or over processes.
 
 The state of a foreign environment cannot be saved. So a captured state has the seed of each running
 episode and the actions taken in it, and a restore resets with that seed and plays the actions
@@ -9,20 +10,23 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats, Ints, NamedArrays, generator_state
-from counterpoint.errors import SettingError, StateError, WorldError
-from counterpoint.settings import GivenSettings, from_text
+from counterpoint.arrays import Ints, NamedArrays, generator_state
+from counterpoint.errors import SettingError, StateError, WorkerError, WorldError
+from counterpoint.runs.remote import Here, Remote, remote
+from counterpoint.settings import GivenSettings, Range, from_text
 from counterpoint.worlds.foreign.check import check_environment
+from counterpoint.worlds.foreign.copies import CopiesMaker, Played, PlayedCopies, empty_arrays
 from counterpoint.worlds.foreign.dialects import (
     LIMITS,
     CopyArrays,
+    EnvironmentDriver,
     dialect,
     state_of,
     team_of,
@@ -44,6 +48,8 @@ from counterpoint.worlds.sequential.world import (
     uniform_actions,
 )
 
+LEAST_COPIES = 4
+"""Fewer are not worth a process."""
 SUM = "team sum: sum over all agents and steps of each agent's own reward"
 
 _KNOWN = {
@@ -68,7 +74,21 @@ def known_references(name: str, arguments: GivenSettings) -> References:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForeignSettings(StepSettings):
+class SteppedSettings(StepSettings):
+    """Settings that every foreign world has.
+
+    Raises:
+        SettingError: a value out of its range.
+    """
+
+    processes: Annotated[int, Range(1, 1024)] = 1
+    """Processes that step the copies, with the same results; at most one for every 4 copies."""
+    executor: Literal["processes", "ray"] = "processes"
+    """Whether they are processes of this machine, or of a Ray cluster."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignSettings(SteppedSettings):
     """Settings of a foreign world."""
 
     arguments: GivenSettings = field(default_factory=dict)
@@ -107,7 +127,9 @@ class ForeignWorld(StepWorld):
         self.name, self.summary = name, f"{name}, stepped one by one in Python"
         self.settings, self.copies = settings or ForeignSettings(), copies
         self.rng = np.random.default_rng(seed)
-        envs = [make() for _ in range(copies)]
+        processes = min(self.settings.processes, max(copies // LEAST_COPIES, 1))
+        parts = [range(part[0], part[-1] + 1) for part in np.array_split(range(copies), processes)]
+        envs = [make() for _ in parts[0]]
         speaks = dialect(envs[0], name)
         team = team_of(envs[0], name, speaks)
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
@@ -122,25 +144,24 @@ class ForeignWorld(StepWorld):
         limits = [limit.lstrip("_") for limit in LIMITS]
         self.limit = next((limit for limit in limits if limit in takes), "")
         self.references = known_references(name, self.settings.arguments)
-        shape = (copies, len(self.agents))
-        self._seen = np.zeros((*shape, max(self.seen_sizes)), dtype=np.float32)
-        self._active, self._terminated = np.zeros((2, *shape), dtype=bool)
-        self._all_legal = team.all_legal()
-        self._legal = np.repeat(self._all_legal[None], copies, axis=0)
-        self._players = [
-            speaks(env, team, CopyArrays(*rows))
-            for env, *rows in zip(
-                envs, self._seen, self._active, self._terminated, self._legal, strict=True
-            )
-        ]
+        self._arrays = empty_arrays(team, copies)
+        self._seen, self._active, self._terminated, self._legal = self._arrays
+        ours = self._part(parts[0])
+        self._here = here = PlayedCopies(name, envs, speaks, team, ours)
+        self._hosts: list[tuple[range, Remote]] = [(parts[0], Here(here))]
+        for part in parts[1:]:
+            copies_there = CopiesMaker(name, make, len(part))
+            self._hosts.append((part, remote(copies_there, self.settings.executor)))
         self._continuous = self.actions[0].continuous
         self._log: list[NDArray[Any]] = []
         self._seeds, self._started = np.zeros((2, copies), dtype=np.int64)
         self._nothing_legal = np.zeros(len(self.agents), dtype=np.int64)
-        self._masks = any(player.masks for player in self._players)
-        self.state_size, self._state = sum(self.seen_sizes), _JOINED
+        self._masked = here.masked
+        self._own, self._over = np.zeros(self._active.shape), np.zeros(copies, dtype=bool)
+        self._states: list[Singles | None] = [None] * copies
+        self.state_size, self._source = sum(self.seen_sizes), _JOINED
         with foreign_code(name, "its first steps"):
-            self._probe_state()
+            self._probe_state(here.players[0])
         self.reset(seed)
         self._nothing_legal[:] = 0
 
@@ -148,23 +169,18 @@ class ForeignWorld(StepWorld):
         if seed is not None:
             self.rng = np.random.default_rng(seed)
         self._log.clear()
-        with foreign_code(self.name, "reset"):
-            self._begin(np.arange(self.copies))
-            return self._view()
+        self._begin(np.arange(self.copies))
+        return self._view()
 
     def step(self, actions: NDArray[Any]) -> Step:
         given = np.array(actions, dtype=np.float64 if self._continuous else np.int64)
         self._log.append(given)
-        rows = given if self._continuous else given.tolist()
-        with foreign_code(self.name, "step"):
-            rewards = [player.act(row) for player, row in zip(self._players, rows, strict=True)]
-            own = self._numbers(rewards)
-            ended = np.array([player.over for player in self._players])
-            last = view = self._view()
-            terminated = self._terminated.copy()
-            if ended.any():
-                self._begin(np.flatnonzero(ended))
-                view = self._view()
+        self._play("act", {part: (given[part.start : part.stop],) for part, _ in self._hosts})
+        own, ended, terminated = self._own.copy(), self._over.copy(), self._terminated.copy()
+        last = view = self._view()
+        if ended.any():
+            self._begin(np.flatnonzero(ended))
+            view = self._view()
         return Step(view, paid(own, self), own, terminated, ended, last)
 
     def capture(self) -> Captured:
@@ -201,12 +217,13 @@ class ForeignWorld(StepWorld):
         self.rng.bit_generator.state = facts["generator"]
         self._seeds[:], self._started[:] = arrays["seeds"], arrays["started"]
         self._log[:] = list(arrays["actions"])
-        for e, player in enumerate(self._players):
-            player.start(int(self._seeds[e]))
-            for given in self._log[self._started[e] :]:
-                if not player.over:
-                    player.act(given[e] if self._continuous else given[e].tolist())
-            if player.over or not np.array_equal(self._seen[e], arrays["seen"][e]):
+        asked = {}
+        for part, _ in self._hosts:
+            logs = [[row[e] for row in self._log[self._started[e] :]] for e in part]
+            asked[part] = (self._seeds[part.start : part.stop], logs, self._source == _STATE)
+        self._play("replay", asked)
+        for e in range(self.copies):
+            if self._over[e] or not np.array_equal(self._seen[e], arrays["seen"][e]):
                 raise WorldError(
                     f"got another episode from '{self.name}' with seed {self._seeds[e]} and the "
                     "same actions; wanted the same: it does not obey its seed, and cannot be "
@@ -215,8 +232,8 @@ class ForeignWorld(StepWorld):
         return self._view()
 
     def close(self) -> None:
-        for player in self._players:
-            player.env.close()
+        for _, host in self._hosts:
+            host.close()
 
     def _begin(self, copies: Ints) -> None:
         """Starts an episode in the copies of these indices, and forgets actions of no use."""
@@ -227,11 +244,52 @@ class ForeignWorld(StepWorld):
         if first == len(self._log) or first > 1000:
             del self._log[:first]
             self._started -= first
-        for e in copies:
-            self._players[e].start(int(self._seeds[e]))
+        asked = {}
+        for part, _ in self._hosts:
+            seeds = {e - part.start: int(self._seeds[e]) for e in copies.tolist() if e in part}
+            if seeds:
+                asked[part] = (seeds, self._source == _STATE)
+        self._play("start", asked)
+
+    def _play(self, method: str, asked: Mapping[range, tuple[Any, ...]]) -> None:
+        """Lets copies do something, side by side, and writes down what came of it.
+
+        Args:
+            method: of `PlayedCopies`.
+            asked: what it is given, for each part of the copies that takes part.
+
+        Raises:
+            WorkerError: a process died.
+        """
+        hosts = [(part, host) for part, host in self._hosts if part in asked]
+        for part, host in hosts:
+            host.ask(method, *asked[part])
+        for part, host in hosts:
+            try:
+                played: Played = host.answer()
+            except WorkerError as error:
+                raise WorkerError(
+                    f"got no answer from the process that steps copies {part[0]} to {part[-1]} of "
+                    f"'{self.name}': {error}; wanted it alive: give it more memory, or take fewer "
+                    "processes. A run goes on from its last checkpoint with --resume"
+                ) from error
+            if host is not self._hosts[0][1]:
+                for ours, theirs in zip(self._part(part), played.arrays, strict=True):
+                    ours[...] = theirs
+            rows = slice(part.start, part.stop)
+            self._own[rows], self._over[rows] = played.rewards, played.over
+            self._states[rows] = played.states or [None] * len(part)
+            self._masked = self._masked or played.masked
+            self._nothing_legal += played.nothing_legal
+
+    def _part(self, part: range) -> CopyArrays:
+        """Returns these copies' rows of the arrays."""
+        rows = slice(part.start, part.stop)
+        seen, active, terminated, legal = self._arrays
+        return CopyArrays(seen[rows], active[rows], terminated[rows], legal[rows])
 
     def omit_state(self) -> None:
-        self.state_size, self._state = 0, _OMITTED
+        self.state_size, self._source = 0, _OMITTED
 
     def notes(self) -> tuple[str, ...]:
         return tuple(
@@ -241,40 +299,18 @@ class ForeignWorld(StepWorld):
             if count
         )
 
-    def _numbers(self, rewards: list[Any]) -> Floats:
-        """Returns the rewards [E, A] of a step.
-
-        Raises:
-            WorldError: one is not a finite number.
-        """
-        try:
-            own = np.array(rewards, dtype=np.float64)
-        except (TypeError, ValueError):
-            own = np.zeros(0)
-        if own.shape == self._active.shape and np.isfinite(own).all():
-            return own
-        pairs = zip(self._players, rewards, strict=True)
-        return np.array([player.numbers(row) for player, row in pairs])
-
     def _view(self) -> View:
-        seen, legal = self._seen.copy(), None
-        self._masks = self._masks or any(player.informs for player in self._players)
-        if self._masks:
-            empty = self._active & ~self._legal.any(axis=-1)
-            if empty.any():
-                self._nothing_legal += empty.sum(axis=0)
-                self._legal[empty] = np.broadcast_to(self._all_legal, self._legal.shape)[empty]
-            legal = self._legal.copy()
-        return View(seen, self._states(seen), self._active.copy(), legal)
+        seen = self._seen.copy()
+        legal = self._legal.copy() if self._masked else None
+        return View(seen, self._state_of(seen), self._active.copy(), legal)
 
-    def _states(self, seen: Singles) -> Singles:
+    def _state_of(self, seen: Singles) -> Singles:
         """Returns [E, Z]."""
-        if self._state == _OMITTED:
+        if self._source == _OMITTED:
             return np.zeros((self.copies, 0), dtype=np.float32)
-        if self._state == _JOINED:
+        if self._source == _JOINED:
             return self._joined(seen, self._order)
-        states = [state_of(player.env) for player in self._players]
-        for state in states:
+        for state in self._states:
             if state is None or state.size != self.state_size:
                 what = "None" if state is None else f"{state.size} numbers"
                 raise WorldError(
@@ -282,17 +318,17 @@ class ForeignWorld(StepWorld):
                     f"{self.state_size} before; wanted as many in every step, or no state() at "
                     "all: critic=central then sees all observations"
                 )
-        return np.stack([state for state in states if state is not None])
+        return np.stack([state for state in self._states if state is not None])
 
     def _joined(self, seen: Singles, order: Sequence[int]) -> Singles:
         """Returns the observations of agents in this order, one behind the other, [E, Z]."""
         parts = [seen[:, k, : self.seen_sizes[k]] for k in order]
         return np.concatenate(parts, axis=1)
 
-    def _probe_state(self) -> None:
+    def _probe_state(self, player: EnvironmentDriver) -> None:
         """Finds out in a few steps of one copy whether environments have a state that is more than
         all observations together, and always has the same size."""
-        rng, player, as_listed = np.random.default_rng(0), self._players[0], range(len(self.agents))
+        rng, as_listed = np.random.default_rng(0), range(len(self.agents))
         more, sizes = False, set()
         player.start(0)
         for _ in range(5):
@@ -307,7 +343,7 @@ class ForeignWorld(StepWorld):
             if player.over:
                 break
         if more and len(sizes) == 1:
-            self.state_size, self._state = sizes.pop(), _STATE
+            self.state_size, self._source = sizes.pop(), _STATE
 
 
 _JOINED, _STATE, _OMITTED = "joined observations", "state()", "omitted"
@@ -325,7 +361,7 @@ class ForeignEntry(SequentialEntry):
 
     def __init__(self, name: str) -> None:
         summary = f"{name}, stepped one by one in Python"
-        super().__init__(name, StepSettings, summary, ForeignWorld.source)
+        super().__init__(name, SteppedSettings, summary, ForeignWorld.source)
 
     def construct(self, settings: GivenSettings | None, copies: int, seed: int) -> StepWorld:
         full = self._full(settings)
@@ -338,5 +374,6 @@ class ForeignEntry(SequentialEntry):
 
     def _full(self, settings: GivenSettings | None) -> ForeignSettings:
         given = {key: from_text(value) for key, value in (settings or {}).items()}
-        ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
-        return ForeignSettings(**ours, arguments=given)
+        ours = {spec.name for spec in fields(SteppedSettings)}
+        common: dict[str, Any] = {key: given.pop(key) for key in ours & given.keys()}
+        return ForeignSettings(**common, arguments=given)
