@@ -141,7 +141,9 @@ def _look_at_turns(
     for each in long.values():
         flags = np.array([flag for _, flag in each], dtype=bool)
         length, end = _longest(flags)
-        null = _longest_runs(_shuffled(flags, rng)).mean()
+        orders, idle_turns = _shuffled(flags, rng), int(flags.sum())
+        # one idle turn is as long in any order
+        null = _longest_runs(orders).mean() if idle_turns > 1 else idle_turns
         runs.append((length - null) / len(flags))
         if length >= LONG_RUN:
             at = [t for t, _ in each[end - length + 1 : end + 1]]
