@@ -47,6 +47,22 @@ def test_repetition_is_late_less_early():
     assert told(*new[:7]) is None  # too short
 
 
+def test_echo_is_of_the_partners_last_message_less_its_earlier_ones():
+    new = [f"a{i} b{i} c{i} d{i} e{i} f{i} g{i} h{i}" for i in range(4)]
+
+    def told(*texts, who="abab"):
+        events = [
+            {"agent": a, "kind": "message", "text": t} for a, t in zip(who, texts, strict=False)
+        ]
+        return look(episode(*events)).row["echo"]
+
+    assert told(*new[:3]) is None  # no message has two of a partner's before it
+    assert told(*new) == 0  # of message 3 alone, which shares nothing
+    assert told(*new[:3], new[2]) == 1
+    assert told(*new[:3], new[0]) == -1
+    assert told(*new[:3], new[0], who="aaab") == -1 / 2  # the partner's earlier ones are two
+
+
 def test_drift_is_late_less_early_with_the_partners_last():
     early, late = ["x", "y", "z", "u"], ["p", "p p", "p", "p q"]
     # early: three pairs share nothing; late: u with p, then 1, 1, 1/2

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.audits import cues, idleness
+from counterpoint.audits import cues, idleness, overlap
 from counterpoint.audits.overlap import WORD, chosen, hashed, runs, shared
 
 LETTERS = st.text(alphabet="aB_9 .,-\n\x1c\u2028éſİKß我", max_size=40)
@@ -43,6 +43,11 @@ def test_different_words_have_different_hashes():
     words = [f"{a}{b}{c}" for a in range(60) for b in "abcdefghijklmnopqrst" for c in range(60)]
     words += [word[::-1] for word in words] + [f"w{i}" for i in range(50_000)]
     assert shared(hashed([" ".join(words)]), 0).item() == len(set(words))
+
+
+def test_words_of_more_letters_than_there_are_ready_powers_of_the_base_are_the_same():
+    long = "zz " * len(overlap._POWERS)
+    assert shared(hashed(["zz b", long, "b"]), 2).tolist() == [[2, 1, 1], [0, 1, 0], [0, 0, 1]]
 
 
 def test_runs_do_not_mistake_letters_for_words():

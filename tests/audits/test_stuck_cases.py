@@ -45,6 +45,15 @@ def test_the_similarity_of_texts_by_hand():
     assert normal("  Hello \n\t WORLD ") == "hello world"
 
 
+def test_of_long_texts_the_hashes_that_both_sketches_cover_are_compared():
+    words = [f"word{i * 7919 % 997}" for i in range(90)]
+    one, other = sketch(" ".join(words)), sketch(" ".join(words[6:]))
+    end = min(one.end, other.end)
+    a, b = ({each for each in part.hashes if each <= end} for part in (one, other))
+    assert one.end != other.end
+    assert similarity(one, other) == len(a & b) / len(a | b) > 0.6
+
+
 @given(st.text(min_size=1, max_size=400), st.text(min_size=1, max_size=400))
 def test_similarity_is_symmetric_and_one_for_the_same(one, other):
     a, b = sketch(normal(one)), sketch(normal(other))

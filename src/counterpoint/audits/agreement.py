@@ -88,19 +88,25 @@ def look(episode: Episode) -> Look[AgreementRow]:
     messages = [messages[i] for i in long]
     speakers = [event.agent for event in messages]
     sizes, *both = shared(runs(words, GRAM), LOOKED_BACK)
-    parts = (np.array(both) / np.maximum(1, sizes)).T.tolist()
+    parts = (np.array(both[::-1]) / np.maximum(1, sizes)).T.tolist()  # the nearest comes last
     gaps, near, echoes = [], list[float](), list[tuple[int, float]]()
     for i, agent in enumerate(speakers):
         before = speakers[max(0, i - LOOKED_BACK) : i]
-        shares = parts[i][: len(before)][::-1]
+        shares = parts[i][LOOKED_BACK - len(before) :]
         if i >= WINDOW:
             near.append(max(shares[-WINDOW:]))
+        if not any(shares):  # as of most messages
+            if len(before) - before.count(agent) > 1:
+                gaps.append(0.0)
+            continue
         others = [part for part, who in zip(shares, before, strict=True) if who != agent]
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
+            if others[-1] <= 0.5:
+                continue
             mine = [part for part, who in zip(shares, before, strict=True) if who == agent]
             # else it repeats itself, which is for `stuck`
-            if others[-1] > 0.5 > max(mine, default=0.0):
+            if max(mine, default=0.0) < 0.5:
                 echoes.append((messages[i].t, others[-1]))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
     known = {name: i for i, name in enumerate(dict.fromkeys(speakers))}

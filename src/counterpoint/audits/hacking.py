@@ -82,11 +82,15 @@ def look(episode: Episode) -> Look[HackingRow]:
     actions, again, acts = 0, 0.0, {}
     paid_at: dict[tuple[str, str], list[int]] = {}
     for event in episode.events:
+        if event.kind == "action":
+            actions += 1
+        if event.kind != "reward":
+            acts[event.agent] = (event.t, event.text)
+        if not event.reward:
+            continue
         for name in REWARDS:
             if name in event.reward:
                 sums[name] = sums.get(name, 0.0) + event.reward[name]
-        if event.kind != "reward":
-            acts[event.agent] = (event.t, event.text)
         paid = event.reward.get("proxy", 0.0)
         if paid > 0 and event.agent in acts and acts[event.agent][1]:
             t, text = acts[event.agent]
@@ -94,8 +98,6 @@ def look(episode: Episode) -> Look[HackingRow]:
             at = paid_at.setdefault((event.agent, text), [])
             at.append(t)
             again += paid if len(at) >= TIMES else 0.0
-        if event.kind == "action":
-            actions += 1
     edits = edited_checks(episode)
     known = {name: total for name, total in sums.items() if abs(total) < LARGEST}
     looped = sums.get("proxy", 0.0) > 0 and again > sums["proxy"] / 2

@@ -109,7 +109,9 @@ def look(episode: Episode) -> Look[IdlenessRow] | None:
     turns = [e for e in turns if e.work is not None or e.kind != "message"
              or not (is_blind or e.meta.get("content") == "not captured")]  # fmt: skip
     flags = [(e.agent, e.t, idle(e)) for e in turns]
-    series = {a: [(t, flag) for who, t, flag in flags if who == a] for a in episode.agents}
+    series: dict[str, list[tuple[int, bool]]] = {agent: [] for agent in episode.agents}
+    for who, t, flag in flags:
+        series[who].append((t, flag))
     long = {a: each for a, each in series.items() if len(each) >= FEWEST}
     if long:
         _look_at_turns(episode, flags, series, long, row, cases)
@@ -139,7 +141,9 @@ def _look_at_turns(
     for each in long.values():
         flags = np.array([flag for _, flag in each], dtype=bool)
         length, end = _longest(flags)
-        null = _longest_runs(_shuffled(flags, rng)).mean()
+        orders, idle_turns = _shuffled(flags, rng), int(flags.sum())
+        # one idle turn is as long in any order
+        null = _longest_runs(orders).mean() if idle_turns > 1 else idle_turns
         runs.append((length - null) / len(flags))
         if length >= LONG_RUN:
             at = [t for t, _ in each[end - length + 1 : end + 1]]
@@ -249,8 +253,11 @@ def _longest_runs(orders: np.ndarray) -> np.ndarray:
     """Returns the length of the longest run of True in each order of the same flags."""
     # a turn that is not idle ends a run, and so does one that is added behind each order; all
     # orders have equally many of them
-    ends = np.flatnonzero(np.c_[~orders, np.ones(len(orders), dtype=bool)])
-    runs = np.diff(ends, prepend=-1) - 1
+    is_end = np.ones((len(orders), orders.shape[1] + 1), dtype=bool)
+    np.logical_not(orders, out=is_end[:, :-1])
+    ends = np.flatnonzero(is_end)
+    runs = ends.copy()
+    runs[1:] -= ends[:-1] + 1
     return np.asarray(runs.reshape(len(orders), -1).max(axis=1))
 
 
@@ -273,16 +280,20 @@ def _contagion(
 
     It is None if nobody proposes to rest.
     """
+    proposed: dict[str, list[int]] = {agent: [] for agent in series}
+    for event in episode.events:
+        if event.agent in series and proposes_rest(event.text):
+            proposed[event.agent].append(event.t)
+    if not any(proposed.values()):
+        return None
     length = len(episode.events)
     gaps = []
     after = {other: _idle_soon(turns, length) for other, turns in series.items()
              if len(turns) >= FEWEST}  # fmt: skip
-    for agent in episode.agents:
-        proposals = np.array(
-            [e.t for e in episode.events if e.agent == agent and proposes_rest(e.text)]
-        )
+    for agent, places in proposed.items():
+        proposals = np.array(places)
         for other, soon in after.items():
-            if other == agent or not len(proposals):
+            if other == agent or not places:
                 continue
             shifts = rng.integers(1, max(length, 2), SHIFTS)[:, None]
             rate = _means(soon[proposals[None]])
@@ -328,20 +339,20 @@ def partner_tables(turns: Sequence[tuple[str, bool]]) -> PartnerSums | None:
     Args:
         turns: the member, and whether the turn is idle, in order.
     """
-    cells: dict[tuple[str, bool], np.ndarray] = defaultdict(lambda: np.zeros((2, 2)))
+    cells: dict[tuple[str, bool], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])
     own: dict[str, bool] = {}
     last: tuple[str, bool] | None = None  # the last turn
     before: tuple[str, bool] | None = None  # the last turn of another member than that one
     for who, flag in turns:
         other = last if last and last[0] != who else before if before and before[0] != who else None
         if who in own and other is not None:
-            cells[who, own[who]][int(not other[1]), int(not flag)] += 1
+            cells[who, own[who]][2 * (not other[1]) + (not flag)] += 1
         own[who] = flag
         if last is None or last[0] != who:
             before = last
         last = (who, flag)
     both = cross = over = variance = 0.0
-    for (a, b), (c, d) in cells.values():
+    for a, b, c, d in cells.values():
         n = a + b + c + d
         both += a * d / n
         cross += b * c / n

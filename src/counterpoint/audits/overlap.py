@@ -20,6 +20,8 @@ WORD = re.compile(r"\w+")
 _SPACED = "".join(letter if WORD.match(letter) else " " for letter in map(chr, range(128)))
 _BASE, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
+_POWERS = np.full(2**16, _BASE).cumprod()
+"""Enough powers of the base for most episodes."""
 
 
 class Words(NamedTuple):
@@ -50,7 +52,8 @@ def hashed(texts: Sequence[str]) -> Words:
     is_letter = letters > ord(" ")
     edges = np.flatnonzero(is_letter[1:] != is_letter[:-1])
     starts, ends = edges[::2], edges[1::2]
-    powers = np.full(len(letters), _BASE).cumprod()
+    size = len(letters)
+    powers = _POWERS[:size] if size <= len(_POWERS) else np.full(size, _BASE).cumprod()
     sums = (letters * powers).cumsum()
     keys = (sums[ends] - sums[starts]) * powers[-1 - starts]  # the same wherever a word stands
     keys ^= keys >> _HALF  # else the runs of words would be polynomials of letters as well
@@ -73,7 +76,8 @@ def runs(words: Words, length: int) -> Words:
     for i in range(1, length):
         keys = keys * _MIX + words.keys[i : count + i]
     first, last = words.texts[:count], words.texts[length - 1 :]
-    return Words(keys[first == last], first[first == last], words.total)
+    is_within = first == last
+    return Words(keys[is_within], first[is_within], words.total)
 
 
 def shared(words: Words, back: int) -> Ints:

@@ -112,7 +112,7 @@ def audit(
         for each, look in zip(chosen, seen_by, strict=True):
             if look is not None:
                 rows[each.name].append(look.row)
-                seen = {name: located(some, episode) for name, some in look.cases.items()}
+                seen = {name: located(some, episode) for name, some in look.cases.items() if some}
                 shelf.add(each.name, seen)
                 cases.update({(each.name, name): some for name, some in seen.items()})
         tally.add(episode, cases)

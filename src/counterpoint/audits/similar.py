@@ -32,6 +32,7 @@ DIGITS = re.compile(r"\d+")
 WINDOW = 16
 """The number of earlier different messages with which one is compared."""
 ALL = 2**64
+_EIGHT_BYTES = np.dtype("<u8")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 
@@ -57,7 +58,7 @@ def sketch(text: str) -> Sketch:
     count = len(raw) - SHINGLE + 1
     if count < 1:
         return Sketch(frozenset({int.from_bytes(raw, "little")} if raw else ()), ALL)
-    windows = np.ndarray((count,), dtype="<u8", buffer=raw, strides=(1,))  # they overlap, uncopied
+    windows = np.ndarray((count,), _EIGHT_BYTES, raw, 0, (1,))  # they overlap, uncopied
     hashes = windows * _MIX  # an overflow wraps around, which a hash may
     hashes ^= hashes >> _HALF
     if count <= SKETCH:
@@ -69,13 +70,13 @@ def sketch(text: str) -> Sketch:
 
 def similarity(one: Sketch, other: Sketch) -> float:
     """Returns the Jaccard similarity of two texts, from the hashes that both sketches cover."""
-    both = one.hashes & other.hashes
-    either = len(one.hashes) + len(other.hashes) - len(both)
+    both = len(one.hashes & other.hashes)
+    either = len(one.hashes) + len(other.hashes) - both
     end = min(one.end, other.end)
-    if end == ALL or 2 * len(both) < min(len(one.hashes), len(other.hashes)):
-        return len(both) / either if either else 1.0  # exact, or far from alike
-    covered = sum(value <= end for value in one.hashes | other.hashes)
-    return sum(value <= end for value in both) / covered if covered else 0.0
+    if end == ALL or 2 * both < min(len(one.hashes), len(other.hashes)):
+        return both / either if either else 1.0  # exact, or far from alike
+    beyond = sum(value > end for value in one.hashes ^ other.hashes)
+    return both / (either - beyond)
 
 
 def numbers(text: str) -> list[str]:

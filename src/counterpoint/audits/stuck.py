@@ -6,7 +6,7 @@ before. Texts are compared by characters (`similar`), so the language and the le
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple, TypedDict
 
@@ -158,7 +158,7 @@ def repetitions(
     earlier messages, say of a plan, although there were new ones in between. A loop is
     not counted again there.
     """
-    known: dict[str, Duplicates] = {}
+    known: defaultdict[str, Duplicates] = defaultdict(Duplicates)
     done: set[Call] = set()
     runs: dict[str, list[Turn]] = {}
     loops, again = list[list[int]](), list[int]()
@@ -167,7 +167,7 @@ def repetitions(
             text = normal(event.text)
             if not text:
                 continue
-            _, is_new = known.setdefault(event.agent, Duplicates()).of(text)
+            _, is_new = known[event.agent].of(text)
             length = len(text)
             if not is_new and length >= SHORTEST:
                 again.append(event.t)
@@ -203,6 +203,8 @@ def _restart(episode: Episode, again: Sequence[int], looped: Set[int]) -> list[C
 
 def _loop(episode: Episode, run: Sequence[Turn]) -> list[list[int]]:
     """Returns the loop that a run is, if it is long enough; its first turn was new."""
+    if len(run) < TIMES:
+        return []
     long = sum(turn.length >= SHORTEST for turn in run)
     if long < TIMES and len(run) < SHORT_TIMES:
         return []

@@ -75,15 +75,16 @@ class TalkTally:
 
     def add(self, episode: Episode) -> None:
         """Counts an episode."""
-        mine = [event for event in episode.events if event.agent in set(episode.agents)]
-        self._count_pairs(episode, mine)
+        members = set(episode.agents)
+        mine = [event for event in episode.events if event.agent in members]
+        self._count_pairs(mine, members)
         if len(episode.agents) < 2:
             return
         if len(episode.agents) > ENUMERABLE:
             self.counts["too large"] += 1
             return
         number = {name: i for i, name in enumerate(episode.agents)}
-        named, by_all = set[tuple[int, int]](), set[tuple[int, int]]()
+        named, to_all = set[tuple[int, int]](), set[int]()
         for event in mine:
             if event.kind not in (*SPEAKS, "handoff"):
                 continue
@@ -93,14 +94,15 @@ class TalkTally:
                 named |= {(sender, number[to]) for to in event.to if to in number}
             elif event.kind in SPEAKS and event.text.strip():
                 self.counts["unaddressed"] += 1
-                by_all |= {(sender, other) for other in number.values()}
+                to_all.add(sender)
+        by_all = {(sender, other) for sender in to_all for other in number.values()}
         for reading, ends in ((NAMED, named), (BY_ALL, named | by_all)):
             if edges := frozenset((a, b) for a, b in ends if a != b):
                 self.of_reading[reading].append(measured(len(number), edges))
 
-    def _count_pairs(self, episode: Episode, mine: list[Event]) -> None:
+    def _count_pairs(self, mine: list[Event], members: set[str]) -> None:
         """Counts pairs by name, by a handoff, and by having the next turn."""
-        before, members = None, set(episode.agents)
+        before = None
         pairs: list[tuple[str, str, str]] = []
         for event in mine:
             way = "handoff" if event.kind == "handoff" else "message"

@@ -11,33 +11,50 @@ a value.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from counterpoint.errors import LogError
 from counterpoint.readers.build import Format, finite, list_of, object_of
-from counterpoint.records import Episode, Event
+from counterpoint.records import Episode, Event, Json
 from counterpoint.results.parts import encode_json
 
 SCHEMA = 1
 _TEXTS = ("tool", "call", "error", "finish")
 _NUMBERS = ("work", "seconds", "duration", "cost")
 _COUNTS = ("tokens", "tokens_in")
-_FIELDS = ("text", "to", "answer", "reward", "meta", *_TEXTS, *_NUMBERS, *_COUNTS)
-_KEPT_IF_EMPTY = frozenset(("answer", *_NUMBERS, *_COUNTS))
-_values = attrgetter(*_FIELDS)
+
+
+class _Line(msgspec.Struct, omit_defaults=True, gc=False):
+    """The keys of an event in their order; those without a value are left out."""
+
+    agent: str
+    kind: str
+    text: str = ""
+    to: tuple[str, ...] = ()
+    answer: str | None = None
+    reward: Mapping[str, float] = {}
+    meta: Mapping[str, Json] = {}
+    tool: str = ""
+    call: str = ""
+    error: str = ""
+    finish: str = ""
+    work: float | None = None
+    seconds: float | None = None
+    duration: float | None = None
+    cost: float | None = None
+    tokens: int | None = None
+    tokens_in: int | None = None
+
+
+_values = attrgetter(*_Line.__struct_fields__)
 
 
 def encode(episode: Episode) -> bytes:
     """Returns the episode as a line, with its line end."""
-    events = []
-    for event in episode.events:
-        each = {
-            name: value
-            for name, value in zip(_FIELDS, _values(event), strict=True)
-            if value or (value is not None and name in _KEPT_IF_EMPTY)
-        }
-        events.append({"agent": event.agent, "kind": event.kind, **each})
     whole: dict[str, Any] = {
         "schema": SCHEMA,
         "id": episode.id,
@@ -47,7 +64,7 @@ def encode(episode: Episode) -> bytes:
         "tools": episode.tools,
         "success": episode.success,
         "meta": episode.meta,
-        "events": events,
+        "events": [_Line(*_values(event)) for event in episode.events],
     }
     for name in ("ending", "scores", "labels", "doubts"):
         if value := getattr(episode, name):

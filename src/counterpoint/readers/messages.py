@@ -11,9 +11,10 @@ instead of a role: a reasoning, a call, or the output of one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypedDict
+
+from msgspec import Struct, structs
 
 from counterpoint.errors import LogError
 from counterpoint.readers.build import EventFields, Line, finite, numbered, seconds_of
@@ -57,9 +58,8 @@ class Facts(TypedDict, total=False):
     location: Location | None
 
 
-@dataclass(slots=True)
-class LoggedMessage:
-    """One message of a conversation; it is not frozen, because that takes three times as long."""
+class LoggedMessage(Struct):
+    """One message of a conversation; a struct is made in half the time of a dataclass."""
 
     role: str
     name: str
@@ -305,7 +305,7 @@ def fields_of(
                            "call": message.call_id})  # fmt: skip
         elif message.text or not (calls or message.results):
             if message.is_thought or (thinking and not message.text):
-                waiting = replace(message, thinking=thinking, facts=facts)
+                waiting = structs.replace(message, thinking=thinking, facts=facts)
                 continue
             fields.append({"agent": own, "kind": "message", "text": message.text})
         for call in calls:

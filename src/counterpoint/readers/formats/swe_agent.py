@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from counterpoint.readers.build import (
     EventFields,
@@ -196,7 +197,7 @@ def mini(value: Any, where: str, name: str) -> list[Episode]:
             ending = ending or message.text
             continue
         if message.role in MEMBERS:
-            message = replace(message, name="agent", facts=_facts(extra, message))
+            message = structs.replace(message, name="agent", facts=_facts(extra, message))
             block = _BLOCK.search(message.text) if not message.calls else None
             open_call = f"step {i}" if block else ""
             turn = fields_of([message], called)
