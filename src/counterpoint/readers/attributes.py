@@ -30,9 +30,9 @@ KINDS: Mapping[str, Kind] = {
 """The kind of a span, in the words of OpenInference, OpenLLMetry and MLflow, to ours."""
 OUTPUTS = ("gen_ai.output.messages", "llm.output_messages", "gen_ai.completion", "llm.completions",
            "gen_ai.output", "gen_ai.response.text", "mlflow.spanOutputs",
-           "traceloop.entity.output", "ai.response.text", "response", "all_messages_events",
-           "pydantic_ai.all_messages", "final_result", "gcp.vertex.agent.llm_response",
-           "output.value")  # fmt: skip
+           "traceloop.entity.output", "ai.response.text", "ai.response.object", "response",
+           "all_messages_events", "pydantic_ai.all_messages", "final_result",
+           "gcp.vertex.agent.llm_response", "output.value")  # fmt: skip
 """Where the output of a model or an agent stands; the first that is there counts."""
 INPUTS = ("gen_ai.input.messages", "llm.input_messages", "gen_ai.prompt", "llm.prompts",
           "mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt",
