@@ -79,7 +79,11 @@ def test_turns_of_owl_have_two_members(tmp_path):
     value = [{"user": "Weigh it.", "assistant": "It weighs 900 g.", "tool_calls": [call]},
              {"user": "Done.", "assistant": "Good.", "tool_calls": []}]  # fmt: skip
     (found,) = read(tmp_path, value)
-    assert (found.agents, found.tools, found.task) == (("user", "assistant"), ("weigh",), "Weigh it.")
+    assert (found.agents, found.tools, found.task) == (
+        ("user", "assistant"),
+        ("weigh",),
+        "Weigh it.",
+    )
     assert rows(found) == [
         ("user", "message", ("assistant",), "Weigh it."),
         ("assistant", "action", (), '{"of": "dough"}'),
@@ -114,3 +118,15 @@ def test_the_log_of_a_workforce(tmp_path):
                            ("Baker", "message", (), "")]  # fmt: skip
     assert found.events[1].error == "oven is cold"
     assert found.meta["other_events"] == {"task_started": 1}
+
+
+def test_the_definition_of_a_tool_is_not_what_it_was_called_with(tmp_path):
+    schema = {"type": "object", "properties": {"of": {"type": "string"}}, "required": ["of"]}
+    spans = [{"trace_id": "t", "span_id": "1", "name": "clerk", "start_time": 1,
+              "attributes": {"openinference.span.kind": "AGENT", "agent.name": "clerk"}},
+             {"trace_id": "t", "span_id": "2", "parent_id": "1", "name": "price", "start_time": 2,
+              "attributes": {"openinference.span.kind": "TOOL", "tool.name": "price",
+                             "tool.parameters": json.dumps(schema), "output.value": "4",
+                             "input.value": '{"of": "rye"}'}}]  # fmt: skip
+    (found,) = read(tmp_path, spans)
+    assert [e.text for e in found.events if e.kind == "action"] == ['{"of": "rye"}']

@@ -38,9 +38,10 @@ INPUTS = ("gen_ai.input.messages", "llm.input_messages", "gen_ai.prompt", "llm.p
           "mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt",
           "request_data", "gcp.vertex.agent.llm_request", "input.value")  # fmt: skip
 ARGUMENTS = ("gen_ai.tool.call.arguments", "gen_ai.tool.args", "gen_ai.tool.arguments",
-             "tool_arguments", "ai.toolCall.args", "tool.parameters", "mlflow.spanInputs",
-             "traceloop.entity.input", "gcp.vertex.agent.tool_call_args",
-             "input.value")  # fmt: skip
+             "tool_arguments", "ai.toolCall.args", "mlflow.spanInputs", "traceloop.entity.input",
+             "gcp.vertex.agent.tool_call_args", "input.value", "tool.parameters")  # fmt: skip
+"""Where the arguments of a call stand. The last one is a definition in OpenInference's convention,
+and arguments only in what some instrumentations write."""
 RESULTS = ("gen_ai.tool.call.result", "gen_ai.tool.result", "gen_ai.tool.message", "tool_response",
            "ai.toolCall.result", "gcp.vertex.agent.tool_response", "mlflow.spanOutputs",
            "traceloop.entity.output", "gen_ai.output", "retrieval.documents",

@@ -85,7 +85,9 @@ def _unpaired(history: list[Any]) -> list[Any]:
         each
         for pair in history
         for each in pair
-        if not (isinstance(each, dict) and "source" not in each and each.get("observation") == "null")
+        if not (
+            isinstance(each, dict) and "source" not in each and each.get("observation") == "null"
+        )
     ]
 
 
