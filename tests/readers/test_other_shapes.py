@@ -11,7 +11,8 @@ def test_a_first_line_may_be_longer_than_what_is_read_to_find_the_format(tmp_pat
     def document(number):
         attributes = [{"key": "gen_ai.agent.name", "value": {"stringValue": "miller"}},
                       {"key": "gen_ai.output.messages", "value": {"stringValue": "flour " * 900}},
-                      {"key": "gen_ai.operation.name", "value": {"stringValue": "invoke_agent"}}]  # fmt: skip
+                      {"key": "gen_ai.operation.name", "value": {"stringValue": "invoke_agent"}},
+                      ]  # fmt: skip
         span = {"traceId": f"{number:032x}", "spanId": "a1", "name": "invoke_agent miller",
                 "startTimeUnixNano": str(number), "attributes": attributes}  # fmt: skip
         return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
@@ -67,8 +68,9 @@ def test_early_openhands_has_pairs_of_action_and_observation(tmp_path):
     run = {"source": "agent", "action": "run", "args": {"command": "expr 2 + 2", "thought": ""}}
     result = {"source": "agent", "observation": "run", "content": "4",
               "extras": {"command": "expr 2 + 2", "exit_code": 0}}  # fmt: skip
-    (found,) = read(tmp_path, {"id": "sum_1", "instruction": "2 + 2?", "test_result": {"result": True},
-                               "history": [[run, result], [said, nothing]]})  # fmt: skip
+    value = {"id": "sum_1", "instruction": "2 + 2?", "test_result": {"result": True},
+             "history": [[run, result], [said, nothing]]}  # fmt: skip
+    (found,) = read(tmp_path, value)
     assert (found.id, found.success, found.agents) == ("sum_1", 1.0, ("agent",))
     assert [(e.agent, e.kind) for e in found.events] == [
         ("agent", "action"), ("run", "message"), ("agent", "message")]  # fmt: skip
@@ -130,3 +132,26 @@ def test_the_definition_of_a_tool_is_not_what_it_was_called_with(tmp_path):
                              "input.value": '{"of": "rye"}'}}]  # fmt: skip
     (found,) = read(tmp_path, spans)
     assert [e.text for e in found.events if e.kind == "action"] == ['{"of": "rye"}']
+
+
+def test_the_moments_of_a_call_of_beeai_are_one_call(tmp_path):
+    def moment(number, name, **attributes):
+        return {"trace_id": "t", "span_id": str(number), "parent_id": "1", "name": name,
+                "start_time": number, "end_time": 9, "attributes": attributes}  # fmt: skip
+
+    tool = {"openinference.span.kind": "TOOL"}
+    spans = [
+        moment(1, "bee", **{"openinference.span.kind": "AGENT", "agent.name": "bee"}),
+        moment(2, "tool.maps.start-4", **tool, **{"input.value": '{"to": "Oslo"}'}),
+        moment(3, "tool.maps.start-5", **tool, **{"input.value": '{"to": "Bergen"}'}),
+        moment(4, "tool.maps.success-4", **tool, **{"output.value": "north"}),
+        moment(5, "tool.maps.success-5", **tool, **{"output.value": "west"}),
+        moment(6, "tool.maps.finish-4", **tool),
+        moment(7, "tool.maps.finish-5", **tool),
+    ]
+    spans[0]["parent_id"] = None
+    (found,) = read(tmp_path, spans)
+    assert found.tools == ("maps",)
+    assert sorted((e.kind, e.text) for e in found.events) == [
+        ("action", '{"to": "Bergen"}'), ("action", '{"to": "Oslo"}'),
+        ("message", "north"), ("message", "west")]  # fmt: skip
