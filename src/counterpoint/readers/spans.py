@@ -125,9 +125,8 @@ def conversations(spans: Sequence[Span]) -> dict[str, list[Step]]:
         # of a span that was exported twice, the last export is the complete one
         known[span.id or f"span {i}"] = span if span.id else replace(span, id=f"span {i}")
     talks: dict[str, list[Step]] = {}
-    for trace, each_known in traces.items():
-        known = _whole_calls(each_known)
-        steps = list(_steps(known))
+    for trace, spans_of_trace in traces.items():
+        steps = list(_steps(_whole_calls(spans_of_trace)))
         names = dict.fromkeys(node.conversation for *_, node in steps if node.conversation)
         # what names no conversation belongs to the only one of its trace
         rest = next(iter(names)) if len(names) == 1 else trace
@@ -143,8 +142,11 @@ def _whole_calls(known: Mapping[str, Span]) -> Mapping[str, Span]:
 
     A later moment belongs to the first start of the same call that has no such moment yet.
     """
-    calls = [(match[1], match[2], span) for span in known.values()
-             if span.kind in ("tool", "model") and (match := _MOMENT.fullmatch(span.name))]  # fmt: skip
+    calls = [
+        (match[1], match[2], span)
+        for span in known.values()
+        if span.kind in ("tool", "model") and (match := _MOMENT.fullmatch(span.name))
+    ]
     if not any(moment == "start" for _, moment, _ in calls):
         return known
     whole: dict[str, Span] = {}
