@@ -1,7 +1,8 @@
 """CAMEL: the log of a workforce, a list of events about workers and their tasks.
 
-A worker is known from its creation on. The log has no words of the coordinator, so it is no member:
-it hands each task to a worker, whose result or error is the worker's message.
+A worker is known from its creation on. The log has no words of the coordinator, which is not
+counted as a team member: it hands each task to a worker, whose result or error is the worker's
+message.
 """
 
 from __future__ import annotations
