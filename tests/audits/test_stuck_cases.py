@@ -193,3 +193,18 @@ def test_different_work_in_one_template_is_healthy():
     turns = [says("ab"[t % 2], f"Item {t * 7919 + 140891} lies under {t * 104729} and was counted.")
              for t in range(20)]  # fmt: skip
     assert not LOOPS & set(seen(says("user", "Count."), *turns))
+
+
+def test_code_that_is_written_again_with_a_new_line_is_new():
+    def program(*lines):
+        inner = "\n".join((*(f"total_{n} = total_{n - 1} + {n}" for n in range(1, 60)), *lines))
+        return says(
+            "coder", f"main.py\n```python\ntotal_0 = 100000\n{inner}\nprint(total_59)\n```\n"
+        )
+
+    better = [program(f"check_the_total_of(total_{n})") for n in (3, 17, 28, 39)]
+    assert seen(*better) == {}
+    same = [
+        says(turn["agent"], f"{turn['text']}Version {n}.") for n, turn in enumerate([better[0]] * 4)
+    ]
+    assert set(seen(*same)) == {"loop"}

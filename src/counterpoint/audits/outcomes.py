@@ -18,10 +18,11 @@ from counterpoint.arrays import Floats
 from counterpoint.audits.base import mean_scores, outcome_of
 from counterpoint.audits.run import audit
 from counterpoint.audits.worth import best_member
-from counterpoint.errors import SettingError
+from counterpoint.errors import LogError, SettingError
 from counterpoint.readers.lines import json_value
 from counterpoint.readers.logs import read_logs
 from counterpoint.readers.outcomes import read_outcomes
+from counterpoint.readers.packed import unpacked
 from counterpoint.readers.walk import Note
 from counterpoint.records import NOT_COMPUTABLE, Outcome
 from counterpoint.results.contribution import (
@@ -84,8 +85,11 @@ def read_scores(path: Path, note: Note = lambda line: None) -> list[Outcome]:
 def _is_table(path: Path) -> bool:
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return True
-    with path.open("rb") as file:
-        line = next((line for line in file if line.strip()), b"")
+    try:
+        with path.open("rb") as file:
+            line = next((line for line in unpacked(file) if line.strip()), b"")
+    except LogError:
+        return True  # the reader of tables raises the error with its place
     if line.lstrip(b"\xef\xbb\xbf \t")[:1] not in (b"{", b"["):
         return True
     try:

@@ -6,6 +6,7 @@ before. Texts are compared by characters (`similar`), so the language and the le
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple, TypedDict
@@ -30,6 +31,10 @@ SHORT_TIMES = 5
 """This many repetitions of messages under `SHORTEST` characters are a loop."""
 SHORTEST = 40
 """The fewest characters of a message that is seldom repeated by a sound team."""
+SHORTEST_LINE = 12
+"""The fewest characters of a line of code that says something."""
+_CODE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+"""A block of code in a message."""
 ROUNDS = 4
 """This many handoffs between the same two members are a ping-pong."""
 STANDOFF = 8
@@ -156,9 +161,11 @@ def repetitions(
 
     A loop is a run of a member's turns none of which is new. A member starts over if it repeats
     earlier messages, say of a plan, although there were new ones in between. A loop is
-    not counted again there.
+    not counted again there. Code that is written again with a line that its member never wrote
+    before is new, however much of it is the same.
     """
     known: defaultdict[str, Duplicates] = defaultdict(Duplicates)
+    written: defaultdict[str, set[int]] = defaultdict(set)
     done: set[Call] = set()
     runs: dict[str, list[Turn]] = {}
     loops, again = list[list[int]](), list[int]()
@@ -169,6 +176,10 @@ def repetitions(
                 continue
             _, is_new = known[event.agent].of(text)
             length = len(text)
+            if code := code_lines(event.text):
+                before = written[event.agent]
+                is_new = is_new or not code <= before
+                before |= code
             if not is_new and length >= SHORTEST:
                 again.append(event.t)
         elif event.kind == "action":
@@ -188,6 +199,14 @@ def repetitions(
         loops += _loop(episode, run)
     looped = {t for at in loops for t in at}
     return {"loop": _joined(episode, loops), "starting_over": _restart(episode, again, looped)}
+
+
+def code_lines(text: str) -> set[int]:
+    """Returns the hashes of the lines of the code in a message, without those that are short."""
+    if "```" not in text:
+        return set()
+    lines = (line.strip() for block in _CODE.findall(text) for line in block.split("\n"))
+    return {hash(line) for line in lines if len(line) >= SHORTEST_LINE}
 
 
 def _restart(episode: Episode, again: Sequence[int], looped: Set[int]) -> list[Case]:

@@ -231,9 +231,15 @@ def _merged(log: Log, keys: int, labelled: bool) -> str:
     text = f"{number_of(keys, 'key')} ({names}) {_occur(keys)} more than once with different "
     text += "rewards, and would be merged into one."
     if log.decisions.step is None:
-        return text + " The log has no 'step': add the training update, or the turn, of each row."
+        return text + (
+            " The log has no 'step': add the training update, or the turn, of each row; --columns "
+            "NAME=step or --columns NAME=turn reads it from a column of another name."
+        )
     if not labelled:
-        return text + " Add the 'turn' of each row, or number the rollouts of a prompt apart."
+        return text + (
+            " Add the 'turn' of each row (--columns NAME=turn reads it from a column of another "
+            "name), or number the rollouts of a prompt apart."
+        )
     return text + " Number the rollouts of a prompt apart, or diagnose each run separately."
 
 

@@ -30,17 +30,18 @@ KINDS: Mapping[str, Kind] = {
 """The kind of a span, in the words of OpenInference, OpenLLMetry and MLflow, to ours."""
 OUTPUTS = ("gen_ai.output.messages", "llm.output_messages", "gen_ai.completion", "llm.completions",
            "gen_ai.output", "gen_ai.response.text", "mlflow.spanOutputs",
-           "traceloop.entity.output", "ai.response.text", "response", "all_messages_events",
-           "pydantic_ai.all_messages", "final_result", "gcp.vertex.agent.llm_response",
-           "output.value")  # fmt: skip
+           "traceloop.entity.output", "ai.response.text", "ai.response.object", "response",
+           "all_messages_events", "pydantic_ai.all_messages", "final_result",
+           "gcp.vertex.agent.llm_response", "output.value")  # fmt: skip
 """Where the output of a model or an agent stands; the first that is there counts."""
 INPUTS = ("gen_ai.input.messages", "llm.input_messages", "gen_ai.prompt", "llm.prompts",
           "mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt",
           "request_data", "gcp.vertex.agent.llm_request", "input.value")  # fmt: skip
 ARGUMENTS = ("gen_ai.tool.call.arguments", "gen_ai.tool.args", "gen_ai.tool.arguments",
-             "tool_arguments", "ai.toolCall.args", "tool.parameters", "mlflow.spanInputs",
-             "traceloop.entity.input", "gcp.vertex.agent.tool_call_args",
-             "input.value")  # fmt: skip
+             "tool_arguments", "ai.toolCall.args", "mlflow.spanInputs", "traceloop.entity.input",
+             "gcp.vertex.agent.tool_call_args", "input.value", "tool.parameters")  # fmt: skip
+"""Where the arguments of a call stand. The last one is a definition in OpenInference's convention,
+and arguments only in what some instrumentations write."""
 RESULTS = ("gen_ai.tool.call.result", "gen_ai.tool.result", "gen_ai.tool.message", "tool_response",
            "ai.toolCall.result", "gcp.vertex.agent.tool_response", "mlflow.spanOutputs",
            "traceloop.entity.output", "gen_ai.output", "retrieval.documents",

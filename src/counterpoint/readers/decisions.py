@@ -1,4 +1,4 @@
-"""A reward log of any tool to `Decisions`: JSON lines, CSV or a NumPy archive, by content.
+"""A reward log of any tool to `Decisions`: JSON lines, a JSON list, CSV or a NumPy archive.
 
 Start at `read_decisions`. Nothing is executed, unpickled or fetched. A line may have 64 MB, and a
 hostile file takes bounded memory.
@@ -18,6 +18,7 @@ from counterpoint.errors import LogError
 from counterpoint.readers.jsonl import read_jsonl
 from counterpoint.readers.lines import LogNotice, blocks
 from counterpoint.readers.npz import read_npz
+from counterpoint.readers.packed import unpacked
 from counterpoint.readers.table import read_table
 from counterpoint.records import Decisions
 
@@ -38,9 +39,9 @@ def read_decisions(
 
     Args:
         source: a path, "-" for standard input, or a binary stream. The content decides the
-            format: an npz archive, lines that begin with `{`, or else CSV. The formats are
-            described in `counterpoint.readers.jsonl`, `.table` and `.npz`; the names
-            that other tools give to columns are in `.names`.
+            format: an npz archive, lines that begin with `{`, a list of objects, or else CSV, each
+            also in gzip. The formats are described in `counterpoint.readers.jsonl`, `.table` and
+            `.npz`; the names that other tools give to columns are in `.names`.
         columns: what columns mean, the log's name to ours: prompt, rollout, agent, role, turn,
             context, step, action, reward, `rewards.NAME` (a component), or ignore. Other columns
             are understood by their names.
@@ -81,6 +82,7 @@ def example_log() -> Path:
 
 def _read(stream: BinaryIO, chosen: Mapping[str, str] | None) -> tuple[Decisions, list[str]]:
     """Returns the decisions of a stream, and sentences about guessed meanings."""
+    stream = unpacked(stream)
     head = stream.read(len(ZIP))
     while len(head) < len(ZIP) and (more := stream.read(len(ZIP) - len(head))):
         head += more

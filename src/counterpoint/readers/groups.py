@@ -1,4 +1,4 @@
-"""Groups of runs to be judged, from JSON lines: `read_groups`.
+"""Groups of runs to be judged, from JSON lines or a JSON list, also in gzip: `read_groups`.
 
 A line is a group, `{"id", "task", "runs": [run, ...]}`, or a run with the name of its `group`; runs
 of one group then follow each other. A run is `{"id", "messages": [...]}` as OpenAI has them, or
@@ -24,6 +24,7 @@ from counterpoint.readers.build import finite, list_of
 from counterpoint.readers.episodes import events_in
 from counterpoint.readers.lines import json_lines
 from counterpoint.readers.messages import events_of, members_of, parse_messages
+from counterpoint.readers.packed import unpacked
 from counterpoint.records import Episode, Event
 
 RUNS = ("runs", "trajectories", "candidates")
@@ -69,7 +70,7 @@ def read_groups(source: str | os.PathLike[str]) -> Iterator[GroupLine]:
 def _groups(stream: BinaryIO) -> Iterator[GroupLine]:
     waiting: list[tuple[str, Mapping[str, object]]] = []
     seen: set[str] = set()
-    for _, where, line in json_lines(stream):
+    for _, where, line in json_lines(unpacked(stream)):
         if not isinstance(line, dict):
             raise LogError(f"{where}: got {type(line).__name__}; wanted a JSON object")
         key = next((key for key in RUNS if key in line), None)

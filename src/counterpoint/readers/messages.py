@@ -232,6 +232,8 @@ ITEMS = ("reasoning", "function_call", "function_call_output")
 def is_item(value: Any) -> bool:
     """Returns whether a value is an item of a response that has no role."""
     kind = value.get("type") if isinstance(value, dict) and "role" not in value else None
+    if kind == "reasoning":  # parts of other tools' messages have this type too, and a text
+        return "text" not in value
     return isinstance(kind, str) and (kind in ITEMS or kind.endswith(("_call", "_call_output")))
 
 
@@ -261,8 +263,9 @@ def _item(value: Any, where: str) -> LoggedMessage:
 
 def messages_in(value: Any) -> list[Any]:
     """Returns a list of messages, which may be in an object; an empty list if there is none."""
-    messages = value.get("messages") if isinstance(value, dict) else value
-    return messages if isinstance(messages, list) else []
+    if isinstance(value, dict):  # data sets for training have conversations
+        value = value.get("messages", value.get("conversations"))
+    return value if isinstance(value, list) else []
 
 
 def parse_messages(values: Sequence[object], where: str) -> list[LoggedMessage]:

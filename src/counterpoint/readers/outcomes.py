@@ -1,9 +1,9 @@
 """Tables of outcomes: the scores of one agent, of isolated members and of a team at each task.
 
-A table is CSV with a header (separated by commas, semicolons or tabs), or JSON lines: `task`,
-`setting` (solo, team, isolated), `score` from 0 to 1, and if known `members` (names with `;`
-between), `cost`, `answer`. `budget` is an earlier name of `cost`. If there is no setting, one
-member worked in isolation, and several are a team.
+A table is CSV with a header (separated by commas, semicolons or tabs), JSON lines or a JSON list,
+also in gzip: `task`, `setting` (solo, team, isolated), `score` from 0 to 1, and if known `members`
+(names with `;` between), `cost`, `answer`. `budget` is an earlier name of `cost`. If there is no
+setting, one member worked in isolation, and several are a team.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from counterpoint.errors import LogError
 from counterpoint.readers.lines import json_value
+from counterpoint.readers.packed import unpacked
 from counterpoint.records import Outcome
 from counterpoint.settings import split_list
 
@@ -32,12 +33,12 @@ def read_outcomes(path: Path) -> list[Outcome]:
         LogError: The file cannot be read, or a row is no outcome; the message names the line.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise LogError(
-                f"{path}: got more than {LARGEST // 2**20} MB; wanted a table of outcomes"
-            )
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            data = unpacked(file).read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise LogError(f"got more than {LARGEST // 2**20} MB")
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, LogError) as error:
         raise LogError(f"{path}: {error}; wanted a table of outcomes") from None
     rows = _json(path, text) if text.lstrip()[:1] in ("{", "[") else _csv(path, text)
     return [_outcome(where, row) for where, row in rows]

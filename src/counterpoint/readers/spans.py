@@ -8,6 +8,7 @@ an episode of the steps.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -109,6 +110,8 @@ class Node:
 
 Step = tuple[float, bool, Node]
 """The time of a step, whether it is the end of a span, and the span."""
+_MOMENT = re.compile(r"([\w.-]{1,200})\.(start|success|finish|error)-\d{1,9}")
+"""The name of a span that BeeAI writes for a moment of a call, such as `tool.maps.start-3`."""
 
 
 def conversations(spans: Sequence[Span]) -> dict[str, list[Step]]:
@@ -122,8 +125,8 @@ def conversations(spans: Sequence[Span]) -> dict[str, list[Step]]:
         # of a span that was exported twice, the last export is the complete one
         known[span.id or f"span {i}"] = span if span.id else replace(span, id=f"span {i}")
     talks: dict[str, list[Step]] = {}
-    for trace, known in traces.items():
-        steps = list(_steps(known))
+    for trace, spans_of_trace in traces.items():
+        steps = list(_steps(_whole_calls(spans_of_trace)))
         names = dict.fromkeys(node.conversation for *_, node in steps if node.conversation)
         # what names no conversation belongs to the only one of its trace
         rest = next(iter(names)) if len(names) == 1 else trace
@@ -132,6 +135,50 @@ def conversations(spans: Sequence[Span]) -> dict[str, list[Step]]:
     for each in talks.values():
         each.sort(key=lambda step: step[0])  # stable: at the same time, the tree's order holds
     return talks
+
+
+def _whole_calls(known: Mapping[str, Span]) -> Mapping[str, Span]:
+    """Returns the spans of a trace, with the moments of a call as one span.
+
+    A later moment belongs to the first start of the same call that has no such moment yet.
+    """
+    calls = [
+        (match[1], match[2], span)
+        for span in known.values()
+        if span.kind in ("tool", "model") and (match := _MOMENT.fullmatch(span.name))
+    ]
+    if not any(moment == "start" for _, moment, _ in calls):
+        return known
+    whole: dict[str, Span] = {}
+    lacking: dict[tuple[str, str], list[str]] = {}
+    joined: dict[str, str] = {}
+    for what, moment, span in sorted(calls, key=lambda call: call[2].start or 0.0):
+        if moment == "start":
+            named = what.removeprefix("tool.") if span.tool == span.name else span.tool
+            whole[span.id] = replace(span, tool=named)
+            for later in ("success", "finish", "error"):
+                lacking.setdefault((what, later), []).append(span.id)
+        elif starts := lacking.get((what, moment)):
+            joined[span.id] = first = starts.pop(0)
+            whole[first] = _merged(whole[first], span)
+    return {
+        key: replace(whole.get(key, span), parent=joined.get(span.parent, span.parent))
+        for key, span in known.items()
+        if key not in joined
+    }
+
+
+def _merged(one: Span, other: Span) -> Span:
+    """Returns a span with what a later one of the same call adds."""
+    ends = [span.end for span in (one, other) if span.end is not None]
+    return replace(
+        one, end=max(ends, default=None),
+        output=other.output if one.output is None else one.output,
+        tokens=other.tokens if one.tokens is None else one.tokens,
+        tokens_in=other.tokens_in if one.tokens_in is None else one.tokens_in,
+        cost=other.cost if one.cost is None else one.cost,
+        error=one.error or other.error, finish=one.finish or other.finish,
+    )  # fmt: skip
 
 
 def _steps(known: Mapping[str, Span]) -> Iterator[Step]:

@@ -239,13 +239,17 @@ def _is_lines(path: Path, head: bytes) -> bool:
     if path.suffix == ".jsonl":
         return True
     first, end, rest = head.partition(b"\n")
-    if not end:
+    if not end:  # the first line may be longer than the head
+        with path.open("rb") as file:
+            first = file.readline(LARGEST_DOCUMENT)
+            rest = file.read(len(head)) if first.endswith(b"\n") else b""
+    if not rest.strip():
         return False
     try:
         msgspec.json.decode(first)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return bool(rest.strip())
+    return True
 
 
 def _text_format(head: bytes) -> str | None:

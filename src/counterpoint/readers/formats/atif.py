@@ -223,8 +223,10 @@ def _result(
 
 
 def companions(path: Path) -> Iterator[Path]:
-    """Yields the files whose names go on from that of a trajectory, as `NAME.cont-1.json`."""
-    yield from sorted(path.parent.glob(f"{path.name.removesuffix('.json')}.*.json"))
+    """Yields the files that Harbor names after a trajectory which goes on or was summarized."""
+    base = path.name.removesuffix(".json")
+    for kind in ("cont", "summarization"):
+        yield from sorted(path.parent.glob(f"{base}.{kind}-*.json"))
 
 
 FORMAT = SessionFormat(is_atif, read, "folder", companions)

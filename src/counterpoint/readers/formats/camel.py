@@ -1,6 +1,7 @@
 """CAMEL: records of a memory, a list of messages with role names, or a conversation of two roles.
 
-A conversation has `role_1`, `role_2`, `message_1`, `message_2` and so on, as the data sets have it.
+A conversation has `role_1`, `role_2`, `message_1`, `message_2` and so on, as the data sets have it,
+or is the list of turns that OWL writes, with what both roles said and the calls of the second.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from counterpoint.readers.formats.autogen_chat import content_text
 from counterpoint.readers.handoffs import text_of
 from counterpoint.records import Episode, Json
 
+ROLES = ("user", "assistant")
+"""The two members of a society in OWL's turns: a model plays the user."""
+
 
 def is_record(value: Any) -> bool:
     """Returns whether a value is a message with a role name, plain or in a record of a memory."""
@@ -46,9 +50,23 @@ def is_pair(value: Any) -> bool:
     return isinstance(value, dict) and "role_1" in value and is_record(value.get("message_1"))
 
 
+def is_turns(value: Any) -> bool:
+    """Returns whether a value is the list of turns of a society, as OWL writes it."""
+    return (
+        isinstance(value, list)
+        and value != []
+        and all(
+            isinstance(turn, dict)
+            and all(isinstance(turn.get(role), str) for role in ROLES)
+            and isinstance(turn.get("tool_calls"), list)
+            for turn in value[:3]
+        )
+    )
+
+
 def is_camel(value: Any) -> bool:
     """Returns whether a value is a conversation of CAMEL's."""
-    if is_pair(value):
+    if is_pair(value) or is_turns(value):
         return True
     first = _records(value)[:3]
     return first != [] and all(map(is_record, first))
@@ -56,6 +74,8 @@ def is_camel(value: Any) -> bool:
 
 def camel(value: Any, where: str, name: str) -> list[Episode]:
     """Returns one episode; both roles of a conversation are members."""
+    if is_turns(value):
+        return [_society(value, where, name)]
     if not is_pair(value):
         items = [(item, f"{where}, message {i}") for i, item in enumerate(_records(value))]
         return [_episode(items, name)]
@@ -66,6 +86,31 @@ def camel(value: Any, where: str, name: str) -> list[Episode]:
     ending = text_of(value.get("termination_reason"))
     own = text_of(value.get("id")) or name
     return [_episode(items, own, task=_task(value), ending=ending)]
+
+
+def _society(turns: Sequence[Any], where: str, name: str) -> Episode:
+    """Returns the episode of a society: in each turn, one role instructs and the other one acts."""
+    user, assistant = ROLES
+    events: list[EventFields] = []
+    tools: list[str] = []
+    for i, each in enumerate(turns):
+        at = f"{where}, turn {i}"
+        turn = object_of(each, at)
+        events.append({"agent": user, "kind": "message", "to": (assistant,),
+                       "text": text_of(turn.get("user"))})  # fmt: skip
+        for each_call in list_of(turn.get("tool_calls") or [], f"{at}, tool_calls"):
+            call = object_of(each_call, f"{at}, tool_calls")
+            tool = text_of(call.get("tool_name")) or "tool"
+            number = text_of(call.get("tool_call_id"))
+            events.append({"agent": assistant, "kind": "action", "tool": tool, "call": number,
+                           "text": text_of(call.get("args"))})  # fmt: skip
+            if "result" in call:
+                tools.append(tool)
+                events.append({"agent": tool, "kind": "message", "tool": tool, "call": number,
+                               "text": text_of(call["result"])})  # fmt: skip
+        events.append({"agent": assistant, "kind": "message", "to": (user,),
+                       "text": text_of(turn.get("assistant"))})  # fmt: skip
+    return episode(name, events, "camel", tools, members=ROLES, task=events[0].get("text", ""))
 
 
 def _task(value: Mapping[str, Json]) -> str:

@@ -25,6 +25,7 @@ from counterpoint.readers.build import (
     seconds_of,
 )
 from counterpoint.readers.content import as_text, error_of, usage_of
+from counterpoint.readers.formats.openai_chat import is_message
 from counterpoint.readers.messages import LoggedMessage, fields_of, outsiders, parse_line
 from counterpoint.records import Episode, Json
 
@@ -97,8 +98,8 @@ def _add(thread: _Thread, line: Line) -> None:
     kind, where = line.value["type"], line.where
     payload, seconds = line.value["payload"], seconds_of(line.value.get("timestamp"))
     if kind == "response_item":
-        if payload.get("type") == "ghost_snapshot":
-            thread.others["ghost_snapshot"] += 1
+        if not is_message(payload):
+            thread.others[str(payload.get("type") or "response_item")] += 1
             return
         message = _checked(parse_line(line._replace(value=payload)))
         if seconds is not None:

@@ -74,10 +74,27 @@ def _nested(event: Mapping[str, Any]) -> Mapping[str, Any]:
             "args": {**content, **rest}}  # fmt: skip
 
 
+def _unpaired(history: list[Any]) -> list[Any]:
+    """Returns a history as a list of events; early versions have pairs of action and observation.
+
+    The observation of nothing, which fills a pair, is left out.
+    """
+    if not history or not all(isinstance(each, list) and len(each) == 2 for each in history):
+        return history
+    return [
+        each
+        for pair in history
+        for each in pair
+        if not (
+            isinstance(each, dict) and "source" not in each and each.get("observation") == "null"
+        )
+    ]
+
+
 def is_openhands(value: Any) -> bool:
     """Returns whether a value is an event, a list of events, or a run with a history of events."""
     if isinstance(value, dict) and isinstance(value.get("history"), list):
-        value = value["history"]
+        value = _unpaired(value["history"])
         if value and all(map(_is_flat, value[:3])):
             return True
     if isinstance(value, list):
@@ -95,9 +112,9 @@ def read(lines: Sequence[Line], name: str) -> Iterator[Episode]:
             alone.append((value, line.where))
             continue
         about = value if isinstance(value, dict) else {}
-        events = list_of(about.get("history", value), f"{line.where}, history")
+        events = _unpaired(list_of(about.get("history", value), f"{line.where}, history"))
         pairs = [(each, f"{line.where}, event {i}") for i, each in enumerate(events)]
-        own = about.get("instance_id")
+        own = about.get("instance_id", about.get("id"))
         files = len({each.path for each in lines}) > 1
         base = line.path.stem if files else name
         base = f"{base}-{line.number}" if line.number else base
@@ -152,7 +169,8 @@ class _Talk:
         if self._quiet:
             meta["other_events"] = dict(self._quiet)
         tested = about.get("test_result")
-        success = tested.get("resolved") if isinstance(tested, dict) else None
+        tested = tested if isinstance(tested, dict) else {}
+        success = tested.get("resolved", tested.get("result"))
         first = (f.get("text", "") for f in self._fields if f["agent"] == "user")
         return episode(
             name, self._fields, "openhands", outsiders(self._fields, members), members=members,

@@ -45,6 +45,8 @@ STARTS = ("start_time", "startTimeUnixNano", "start_time_unix_nano", "start_time
           "startTime", "start_time_ns", "_start_time")  # fmt: skip
 ENDS = ("end_time", "endTimeUnixNano", "end_time_unix_nano", "end_timestamp", "endTime",
         "end_time_ns", "_end_time")  # fmt: skip
+CONTEXTS = ("context", "spanContext", "_spanContext")
+"""The objects that hold a span's own ids; JavaScript's SDK writes the last two."""
 _MESSAGES = {f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool")}
 """The names of events that have what a model read, to the role of the message."""
 DEEPEST = 30
@@ -78,7 +80,7 @@ def _is_document(value: Any) -> bool:
 def _is_one(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
-    has_trace = bool(value.keys() & {*TRACES[:3], "context"})
+    has_trace = bool(value.keys() & {*TRACES[:3], *CONTEXTS})
     if isinstance(value.get("attributes"), dict | list):
         return has_trace
     # a table of Phoenix's has a column an attribute
@@ -200,9 +202,9 @@ def _span(value: dict[str, Any], where: str, owner: str, logs: Logs) -> Span:
     columns = {key.removeprefix("attributes."): each for key, each in value.items()
                if key.startswith("attributes.")}  # fmt: skip
     facts = Facts({**attributes, **columns})
-    context, parent = value.get("context"), value.get("parent")
-    context = context if isinstance(context, dict) else {}
-    ids = {**context, **value}
+    context = first_of(value, CONTEXTS)
+    parent = first_of(value, ("parent", "parentSpanContext"))
+    ids = {**(context if isinstance(context, dict) else {}), **value}
     trace, own = _id(ids, TRACES) or "trace", _id(ids, IDS)
     own_events = decoded(value.get("events") or [])
     own_events = own_events if isinstance(own_events, list) else []
@@ -253,7 +255,11 @@ def _time(value: Mapping[str, Any], names: Sequence[str]) -> float | None:
     if name.casefold().endswith(("nano", "_ns")):
         exact = count(value[name])
         return None if exact is None else exact / 1e9
-    return seconds_of(value.get(name))
+    moment = value.get(name)
+    if isinstance(moment, list) and len(moment) == 2:  # seconds and nanoseconds
+        whole, part = count(moment[0]), count(moment[1])
+        return None if whole is None or part is None else whole + part / 1e9
+    return seconds_of(moment)
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
