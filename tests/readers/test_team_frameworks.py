@@ -298,6 +298,41 @@ def test_a_stream_of_subgraphs_names_the_node_that_holds_them(tmp_path):
     assert lines.agents == ("anna", "bo", "cy")
 
 
+def test_streams_of_version_2_are_read_as_those_before(tmp_path):
+    def part(mode, data, *path):
+        return {"type": mode, "ns": list(path), "data": data}
+
+    updates = [
+        part("updates", {"agent": {"messages": [ai("a", "1")]}}, "anna:1-2"),
+        part("custom", {"progress": 1}),
+        part("updates", {"bo": {"messages": [ai("b", "2")]}}),
+    ]
+    about = {"langgraph_node": "bo", "langgraph_step": 1}
+    chunks = [part("messages", [{**ai(text, "7"), "type": "AIMessageChunk"}, about])
+              for text in ("to ", "do")]  # fmt: skip
+    states = [part("values", {"messages": [ai("a", "1", name="anna"), ai("b", "2")][:n]})
+              for n in (1, 2)]  # fmt: skip
+    for value, agents, said in (
+        (updates, ("anna", "bo"), ["a", "b"]),
+        (chunks, ("bo",), ["to do"]),
+        (states, ("anna", "assistant"), ["a", "b"]),
+    ):
+        (found,) = read(tmp_path, value)
+        assert (found.agents, [e.text for e in found.events]) == (agents, said)
+    (lines,) = read(tmp_path, updates[::2], "stream.jsonl")
+    assert lines.agents == ("anna", "bo")
+
+
+def test_an_agent_of_langgraph_without_steps_ends_its_run(tmp_path):
+    sorry = "Sorry, need more steps to process this request."
+    states = {"messages": [{"type": "human", "content": "q"}, ai("a", "1", name="anna")]}
+    (sound,) = read(tmp_path, states)
+    states["messages"].append(ai(sorry, "2"))
+    (cut,) = read(tmp_path, states)
+    assert (sound.ending, cut.ending) == ("", "recursion limit reached")
+    assert (sound.agents, sound.events, sound.doubts) == (cut.agents, cut.events, cut.doubts)
+
+
 def test_states_of_a_run_are_one_episode_in_either_order(tmp_path):
     messages = [{"type": "human", "content": "q", "id": "0"}, ai("a", "1"), ai("b", "2")]
     states = [{"messages": messages[:n]} for n in (1, 2, 3)]

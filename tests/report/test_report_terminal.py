@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from counterpoint.cli.results import print_result
+from counterpoint.report.terminal.audit import audit_parts
 from counterpoint.report.terminal.parts import comparison_parts, diagnosis_parts
 from counterpoint.results import ComparisonResult, DiagnosisResult, read_result
+from counterpoint.results.audit import AuditResult
+
+SAVED = Path(__file__).parents[1] / "data" / "saved"
 
 
 def printed(*parts: RenderableType, width: int = 80) -> str:
@@ -101,3 +106,18 @@ def test_absent_parts_are_dashes() -> None:
     row = next(line for line in said.splitlines() if line.strip().startswith("a "))
     assert row.split() == ["a", "–", "–", "–", "–", "–"]
     assert "not run for this comparison" in said
+
+
+def test_cases_beyond_the_first_are_named() -> None:
+    document = json.loads((SAVED / "audit_cases.json").read_bytes())
+    shown = next(finding for finding in document["findings"] if finding["cases"])
+    case = shown["cases"][0]
+    names = ("one", "two", "three", "four", "five", "six", "seven")
+    document["findings"] = [
+        {**shown, "name": name, "cases": [case], "cases_total": 3} for name in names
+    ]
+    result = read_result(document)
+    assert isinstance(result, AuditResult)
+    said = " ".join(printed(*audit_parts(result)).split())
+    audit = shown["audit"]
+    assert f"More cases (--json, --out): {audit}.six (3), {audit}.seven (3)" in said

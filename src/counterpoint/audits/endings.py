@@ -106,7 +106,8 @@ def ignored(episode: Episode, mine: Sequence[Event], returned: Mapping[int, Even
             continue
         if then is not None and then.kind == "action":
             continue
-        error, text = f"{result.error} {result.text}"[:LONGEST], after.text[:LONGEST]
+        both = result.text if result.error in result.text else f"{result.error} {result.text}"
+        error, text = both[:LONGEST], after.text[:LONGEST]
         if any(word in text.lower() for word in REACTS):
             continue
         words = {word.casefold() for word in WORD.findall(error)}

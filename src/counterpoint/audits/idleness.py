@@ -205,8 +205,10 @@ def conclude(rows: Sequence[IdlenessRow], outcomes: Sequence[Outcome]) -> list[F
     shares = [row["concentration"] for row in rows if row["concentration"] is not None]
     silent = [row["silent"] for row in rows if row["silent"] is not None]
     silence = share(NAME, "silent_member", sum(silent), len(silent), HALF,
-                    f"a member takes at most one turn in {RARE} of every other member's",
-                    none="no episode has enough turns of two members", seen=len(rows))  # fmt: skip
+                    f"a member takes at most one turn in {RARE} of every other member's, which "
+                    f"are at least {FEWEST}",
+                    none=f"no episode has {FEWEST} turns of members for each but one",
+                    seen=len(rows))  # fmt: skip
     if silent and not any(row["quiet"] for row in rows):
         silence = replace(silence, reason=f"{silence.reason}; {UNNAMED}")
     if not ran:

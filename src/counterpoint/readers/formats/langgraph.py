@@ -1,8 +1,9 @@
 """LangGraph: the messages of a state, the states of a stream, or its updates, which name the nodes.
 
 An element of a stream is an update `{node: state}` or a state, or a list of a namespace, a mode and
-one of them, as `stream` yields it with subgraphs or several modes. Each state of a run has the
-messages of those before it. A message of the mode `messages` is a list of a chunk and its metadata.
+one of them, as `stream` yields it with subgraphs or several modes; with `version="v2"` it is a
+dict of `type`, `ns` and `data`. Each state of a run has the messages of those before it. A message
+of the mode `messages` is a list of a chunk and its metadata.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ UNNAMED_NODES = (
     """member, say so with a mapping: rename.assistant = "solver"."""
 )
 """What is uncertain about the messages of a state without names."""
+NO_STEPS_LEFT = "Sorry, need more steps to process this request."
+"""What a prebuilt agent of LangGraph says in place of an answer when its limit of steps is near."""
 STATES = ("values", "state", "output", "channel_values")
 """Keys under which a snapshot keeps its state."""
 
@@ -40,6 +43,7 @@ def _state(value: Any) -> list[Any]:
 
     In a stream with subgraphs, the states of the graph itself stand behind an empty namespace.
     """
+    value = _plain(value)
     if isinstance(value, list) and len(value) == 2 and value[0] == []:
         return _state(value[1])
     if parts := messages_in(value):
@@ -71,13 +75,27 @@ def langgraph(value: Any, where: str, name: str) -> list[Episode]:
 
 def _episode(log: Messages, name: str, kind: str) -> Episode:
     log.finish()
+    ending = _cut_short(log)
     people = (e.get("text", "") for e in log.events if e["agent"] in ("user", "human"))
     # even with tools in between: a state does not say which node spoke
     doubts = (UNNAMED_NODES,) if log.unnamed > 1 else ()
     left_out = dict(log.left_out)
     return episode(name, log.events, kind, tuple(log.outside - log.members.keys()),
-                   members=tuple(log.members), task=next(people, ""),
+                   members=tuple(log.members), task=next(people, ""), ending=ending,
                    meta={"left_out": left_out} if left_out else None, doubts=doubts)  # fmt: skip
+
+
+def _cut_short(log: Messages) -> str:
+    """Takes the sentence of an agent without steps from the end, and returns it as the ending."""
+    last = log.events[-1] if log.events else {}
+    if last.get("text") != NO_STEPS_LEFT or last.get("kind") != "message":
+        return ""
+    name = str(last["agent"])
+    log.events.pop()
+    if all(event["agent"] != name for event in log.events):
+        log.members.pop(name, None)
+    log.unnamed -= name == "assistant"
+    return "recursion limit reached"
 
 
 def repeats(before: Any, value: Any) -> bool:
@@ -134,8 +152,18 @@ def _updates_of(element: Any, where: str) -> Iterator[Update]:
                 yield Update(path, node, parts, f"{where}, node {node}")
 
 
+def _plain(element: Any) -> Any:
+    """Returns an element of a stream of version 2 as one of version 1; others as they are."""
+    if isinstance(element, dict) and isinstance(element.get("type"), str) and "data" in element:
+        path, mode, payload = element.get("ns"), element["type"], element["data"]
+        if isinstance(path, list):
+            return [path, payload] if mode == "values" else [path, mode, payload]
+    return element
+
+
 def _parts(element: Any) -> tuple[tuple[str, ...], str, Any]:
     """Returns the nodes of the namespace, the mode and the payload of an element of a stream."""
+    element = _plain(element)
     if not isinstance(element, list) or not 2 <= len(element) <= 3:
         return (), "updates", element
     first, last = element[0], element[-1]
@@ -228,8 +256,15 @@ def _stream(elements: Sequence[tuple[Any, str]], name: str) -> Episode:
     return _episode(log, name, "langgraph updates")
 
 
+def _chunk(element: Any) -> Any:
+    """Returns the chunk and its metadata in an element of the mode `messages`."""
+    _, mode, payload = _parts(element)
+    return payload if mode == "messages" else element
+
+
 def is_chunk(value: Any) -> bool:
     """Returns whether a value is an element of the mode `messages`: a chunk and its metadata."""
+    value = _chunk(value)
     return (
         isinstance(value, list)
         and len(value) == 2
@@ -251,7 +286,8 @@ def chunks(value: Any, where: str, name: str) -> list[Episode]:
         at = f"{where}, chunk {i}"
         if not is_chunk(each):
             continue
-        message, about = unwrapped(each[0]), each[1]
+        first, about = _chunk(each)
+        message = unwrapped(first)
         own = text_of(message.get("id")) or at
         text = content_text(message.get("content"), at)
         if own not in whole:

@@ -41,7 +41,12 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     if audit.warning:
         parts.append(Text(visible(audit.warning), style="bold"))
     parts.append(Text(audit_headline(audit), style="bold"))
-    parts += map(_case, look_first(audit.findings, LOOKED_AT))
+    first = look_first(audit.findings, LOOKED_AT)
+    parts += map(_case, first)
+    seen = [worst.finding for worst in first]
+    if rest := [f for f in audit.findings if f.cases_total and f not in seen]:
+        names = (f"{f.audit}.{f.name} ({f.cases_total:,})" for f in rest)
+        parts.append(Text(f"More cases (--json, --out): {', '.join(names)}"))
     known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
     verdicts = [f for f in known if not is_measurement(f)]
     measured = [f for f in known if is_measurement(f)]
