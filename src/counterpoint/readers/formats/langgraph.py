@@ -87,10 +87,10 @@ def _episode(log: Messages, name: str, kind: str) -> Episode:
 
 def _cut_short(log: Messages) -> str:
     """Takes the sentence of an agent without steps from the end, and returns it as the ending."""
-    last = log.events[-1] if log.events else {}
-    if last.get("text") != NO_STEPS_LEFT or last.get("kind") != "message":
+    last = log.events[-1] if log.events else None
+    if last is None or last.get("text") != NO_STEPS_LEFT or last["kind"] != "message":
         return ""
-    name = str(last["agent"])
+    name = last["agent"]
     log.events.pop()
     if all(event["agent"] != name for event in log.events):
         log.members.pop(name, None)

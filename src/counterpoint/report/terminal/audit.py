@@ -45,8 +45,8 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
     parts += map(_case, first)
     seen = [worst.finding for worst in first]
     if rest := [f for f in audit.findings if f.cases_total and f not in seen]:
-        names = (f"{f.audit}.{f.name} ({f.cases_total:,})" for f in rest)
-        parts.append(Text(f"More cases (--json, --out): {', '.join(names)}"))
+        titles = (f"{f.audit}.{f.name} ({f.cases_total:,})" for f in rest)
+        parts.append(Text(f"More cases (--json, --out): {', '.join(titles)}"))
     known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
     verdicts = [f for f in known if not is_measurement(f)]
     measured = [f for f in known if is_measurement(f)]
