@@ -11,7 +11,7 @@ import pytest
 
 from counterpoint.runs.exporters import EXPORTERS
 from counterpoint.runs.exporters.tracker import PROJECT, plain, summary_of
-from counterpoint.runs.exporters.wandb import stored_records
+from counterpoint.runs.exporters.wandb import stored
 from counterpoint.runs.metrics import read_rows
 from counterpoint.testing import check_exporter
 from counterpoint.testing.exporters import RUN_FILES
@@ -38,13 +38,6 @@ def record_of(run, name):
     return json.loads((run / name / "tracker.json").read_text())
 
 
-def records(path):
-    """Returns the records of an offline file of wandb."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    return [Record.FromString(data) for data in stored_records(path.read_bytes())]
-
-
 def wandb_files(run, folder):
     key = record_of(run, "wandb")["key"]
     return sorted(folder.glob(f"wandb/offline-run-*-{key}/run-{key}.wandb"))
@@ -57,7 +50,7 @@ def items(entries):
 
 def wandb_rows(run):
     files = wandb_files(run, Path(os.environ["WANDB_DIR"]))
-    rows = [record.history for file in files for record in records(file)]
+    rows = [record.history for file in files for record in stored(file)]
     return [
         (row.step.num, {n: x for n, x in items(row.item).items() if not n.startswith("_")})
         for row in rows
@@ -141,7 +134,7 @@ def test_settings_and_summary_are_there(name, tmp_path, stores):
         assert lines == {key: str(value) for key, value in summary.items()}
     else:
         (file,) = wandb_files(tmp_path, stores)
-        kept = list(records(file))
+        kept = list(stored(file))
         config = [items(r.run.config.update) for r in kept if r.WhichOneof("record_type") == "run"]
         assert {k: v for k, v in config[0].items() if k != "_wandb"} == settings
         last = [items(r.summary.update) for r in kept if r.WhichOneof("record_type") == "summary"]
@@ -175,6 +168,7 @@ def test_a_killed_and_resumed_training_is_one_run_with_each_step_once(tmp_path):
         [sys.executable, "-m", "counterpoint", "resume", str(run), "--json"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
+    assert "--export" not in resumed.stderr
     assert json.loads(resumed.stdout)["status"] == "finished", "standard output is JSON alone"
     assert [record_of(run, name)["key"] for name in names] == keys
     series = read_rows(run / "metrics.jsonl")[0]

@@ -63,6 +63,9 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
             "train", "Train", "train one team, or continue a run that was stopped", "train, resume"
         ),
         "resume": CommandEntry("resume", "Resume", ""),
+        "sweep": CommandEntry(
+            "sweep", "Sweep", "search for settings, and test them on fresh seeds"
+        ),
         "runs": CommandEntry("runs", "Runs", "list runs, with their status and their last return"),
         "chat": CommandEntry("chat", "Chat", "talk to a trained team of language models"),
         "population": CommandEntry(

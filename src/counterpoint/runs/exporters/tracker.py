@@ -102,9 +102,15 @@ class Tracker(ABC):
             self.send(step, {name: x for name, x in scalars(row) if name != "step"})
 
     def close(self) -> None:
-        """Sends the remaining rows and the summary of the run."""
+        """Sends the remaining rows and the summary of the run.
+
+        Raises:
+            OutputError: the tracker lacks rows that it took.
+        """
         summary = summary_of(self.run)
         self.end(str(summary["status"]), summary)
+        if (kept := self.last_step()) < self.last:
+            raise OutputError(f"{self.name} has the rows up to step {kept}, not to {self.last}")
 
     def _read(self) -> Record:
         if not self.file.exists():

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from counterpoint.optional import needs, pip_line
 from counterpoint.runs.exporters.tracker import PROJECT, Plain, Tracker
@@ -14,6 +16,7 @@ from counterpoint.runs.exporters.tracker import PROJECT, Plain, Tracker
 BLOCK, HEADER = 32768, struct.Struct("<IHB")
 """An offline file is a log in blocks, in the format of LevelDB: each piece of a record has a header
 of checksum, length and kind, and the file itself has one of the same length."""
+FLUSH_SECONDS = 10.0
 WHOLE, LAST = 1, 4
 """Kinds of the pieces that end a record."""
 
@@ -43,6 +46,7 @@ class WeightsAndBiases(Tracker):
                 silent=True, console="off", disable_git=True, save_code=False, x_disable_stats=True
             ),
         )
+        self._folder, self._file = Path(self._run.dir).parent, f"run-{self.record.key}.wandb"
         return self.record.key
 
     def last_step(self) -> int:
@@ -50,9 +54,9 @@ class WeightsAndBiases(Tracker):
         session may have lost all its rows."""
         if self._mode == "online":
             return int(self._run.step) - 1
-        key = self.record.key
-        files = Path(self._run.dir).parents[1].glob(f"*-{key}/run-{key}.wandb")
-        return max((step for file in files for step in stored_steps(file)), default=-1)
+        files = self._folder.parent.glob(f"*-{self.record.key}/{self._file}")
+        records = (record for file in files for record in stored(file))
+        return max((one.history.step.num for one in records if one.history.item), default=-1)
 
     def send(self, step: int, numbers: Mapping[str, float]) -> None:
         self._run.log(dict(numbers), step=step)
@@ -60,21 +64,20 @@ class WeightsAndBiases(Tracker):
     def end(self, status: str, summary: Mapping[str, Plain]) -> None:
         self._run.summary.update({f"final/{name}": value for name, value in summary.items()})
         self._run.finish(exit_code=1 if status == "failed" else 0)
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while self._mode == "offline" and time.monotonic() < deadline:  # a file may be late
+            if any(
+                one.WhichOneof("record_type") == "exit" for one in stored(self._folder / self._file)
+            ):
+                return
+            time.sleep(0.05)
 
 
-def stored_steps(file: Path) -> Iterator[int]:
-    """Yields the step of each row in an offline file."""
+def stored(file: Path) -> Iterator[Any]:
+    """Yields the whole records of an offline file; a last one that was cut off is left out."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    for data in stored_records(file.read_bytes()):
-        record = Record.FromString(data)
-        if record.history.item:
-            yield record.history.step.num
-
-
-def stored_records(data: bytes) -> Iterator[bytes]:
-    """Yields the whole records of an offline file; a last one that was cut off is left out."""
-    at, record = HEADER.size, b""
+    data, at, record = file.read_bytes(), HEADER.size, b""
     while at + HEADER.size <= len(data):
         if BLOCK - at % BLOCK < HEADER.size:  # no header fits into the rest of a block
             at += BLOCK - at % BLOCK
@@ -84,5 +87,5 @@ def stored_records(data: bytes) -> Iterator[bytes]:
         record += data[at : at + size]
         at += size
         if kind in (WHOLE, LAST) and at <= len(data):
-            yield record
+            yield Record.FromString(record)
             record = b""
