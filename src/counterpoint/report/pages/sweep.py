@@ -263,12 +263,13 @@ def arm_table(sweep: SweepResult) -> Table:
 def trial_table(sweep: SweepResult) -> Table:
     """Returns one row for each trial, the best first in each arm."""
     names = [one.name for one in sweep.over]
+    failed = any(trial.reason for arm in sweep.arms.values() for trial in arm.trials)
     columns = (
         *text_columns("Arm"),
         Column("Trial", ("trial",)),
         *text_columns(*names),
         Column("Score", ("score",), missing="a training failed"),
-        *text_columns("Why it has none"),
+        *(text_columns("Why it has none") if failed else ()),
     )
     rows = []
     for name, arm in sweep.arms.items():
@@ -279,7 +280,7 @@ def trial_table(sweep: SweepResult) -> Table:
                 Cell(str(trial.number + 1), (trial.number + 1,)),
                 *map(Cell, values),
                 Cell(fixed(trial.score, 3), (trial.score,)),
-                Cell(trial.reason),
+                *([Cell(trial.reason)] if failed else []),
             )
             won = trial.number == arm.winner
             rows.append(TableRow(cells, tone="best" if won else ""))
