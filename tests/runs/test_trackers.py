@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -174,6 +175,26 @@ def test_a_killed_and_resumed_training_is_one_run_with_each_step_once(tmp_path):
     series = read_rows(run / "metrics.jsonl")[0]
     for name in names:
         assert [step for step, _ in READERS[name](run)] == [row["step"] for row in series]
+
+
+def test_no_library_calls_a_server_of_its_own(tmp_path):
+    """A look-up of a name is seen by the kernel, whatever process of a library makes it."""
+    strace, names = which("strace"), [name for name in TRACKERS if find_spec(name)]
+    if not (strace and names):
+        pytest.skip("strace, or every tracker, is not installed")
+    calls, run = tmp_path / "calls.txt", tmp_path / "run"
+    for file, content in RUN_FILES.items():
+        (run / file).parent.mkdir(parents=True, exist_ok=True)
+        (run / file).write_bytes(content)
+    program = (
+        "import sys; from pathlib import Path; from counterpoint.runs.exporters import exporter\n"
+        "for name in sys.argv[2:]:\n"
+        "    one = exporter(name, Path(sys.argv[1])); one.log({'step': 1, 'x': 1.0}); one.close()\n"
+    )
+    command = [strace, "-f", "-qq", "-e", "trace=connect", "-o", str(calls), sys.executable, "-c"]
+    subprocess.run([*command, program, str(run), *names], capture_output=True, check=True)
+    lines = calls.read_text().splitlines()
+    assert [line for line in lines if "AF_INET" in line] == []
 
 
 def test_nested_settings_are_one_mapping():

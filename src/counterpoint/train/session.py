@@ -172,7 +172,7 @@ def _session(
     def log_row(row: Row) -> None:
         if on_row is not None:
             on_row(row)
-        if exports is not None:
+        if export and exports is not None:
             exports.log(row.to_line())
 
     lacking: tuple[str, ...] = ()

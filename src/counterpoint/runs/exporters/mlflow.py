@@ -19,9 +19,13 @@ LONGEST = 500
 STEP = "step"
 """The metric whose last value says how far the store is."""
 ENDINGS = {"finished": "FINISHED", "failed": "FAILED"}
-PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-"""Seconds and retries for a server that does not answer, where nobody has chosen others: a training
-waits for it."""
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+"""Variables of the library, where nobody has set them: it calls no server of its own, and waits
+little for a store that does not answer, since the training waits too."""
 
 
 class MLflow(Tracker):
@@ -30,7 +34,7 @@ class MLflow(Tracker):
     name = "mlflow"
 
     def open(self) -> str:
-        for variable, value in PATIENCE.items():
+        for variable, value in QUIET.items():
             os.environ.setdefault(variable, value)
         with needs("the exporter mlflow", pip_line("mlflow")):
             from mlflow.entities import Metric, Param, RunTag

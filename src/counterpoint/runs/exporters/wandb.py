@@ -31,9 +31,11 @@ class WeightsAndBiases(Tracker):
     name = "wandb"
 
     def open(self) -> str:
+        self._mode = os.environ.get("WANDB_MODE", "offline")
+        if self._mode == "offline":  # it reports errors to its server even then
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         with needs("the exporter wandb", pip_line("wandb")):
             import wandb
-        self._mode = os.environ.get("WANDB_MODE", "offline")
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=self.record.key,
