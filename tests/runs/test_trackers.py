@@ -156,6 +156,11 @@ begin_run(plan, run, on_row, export=names)
 """
 
 
+def fresh():
+    """Returns the environment of a process that does not share the service of wandb with others."""
+    return {name: x for name, x in os.environ.items() if name != "WANDB_SERVICE"}
+
+
 def test_a_killed_and_resumed_training_is_one_run_with_each_step_once(tmp_path):
     names = [name for name in TRACKERS if find_spec(name)]
     if not names:
@@ -163,11 +168,12 @@ def test_a_killed_and_resumed_training_is_one_run_with_each_step_once(tmp_path):
     pytest.importorskip("torch")
     run = tmp_path / "run"
     command = [sys.executable, "-c", TRAINED, ",".join(names), str(run), "4"]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == -9
+    killed = subprocess.run(command, capture_output=True, check=False, env=fresh())
+    assert killed.returncode == -9
     keys = [record_of(run, name)["key"] for name in names]
     resumed = subprocess.run(
         [sys.executable, "-m", "counterpoint", "resume", str(run), "--json"],
-        capture_output=True, text=True, check=True,
+        capture_output=True, text=True, check=True, env=fresh(),
     )  # fmt: skip
     assert "--export" not in resumed.stderr
     assert json.loads(resumed.stdout)["status"] == "finished", "standard output is JSON alone"
@@ -192,7 +198,8 @@ def test_no_library_calls_a_server_of_its_own(tmp_path):
         "    one = exporter(name, Path(sys.argv[1])); one.log({'step': 1, 'x': 1.0}); one.close()\n"
     )
     command = [strace, "-f", "-qq", "-e", "trace=connect", "-o", str(calls), sys.executable, "-c"]
-    subprocess.run([*command, program, str(run), *names], capture_output=True, check=True)
+    words = [*command, program, str(run), *names]
+    subprocess.run(words, capture_output=True, check=True, env=fresh())
     lines = calls.read_text().splitlines()
     assert [line for line in lines if "AF_INET" in line] == []
 
