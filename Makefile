@@ -16,7 +16,7 @@ SOURCES := pyproject.toml constraints.txt
 	@touch $@
 
 .venv/.all: .venv/.dev
-	$(PIP) -e '.[dev,torch,jax,mutation,worlds,llm,language,ray,tensorboard]'
+	$(PIP) -e '.[dev,torch,jax,mutation,worlds,llm,language,ray,tensorboard,wandb,mlflow,trackio,sweep]'
 	@touch $@
 
 demo: .venv/.core  ## install the core, run the headline comparison, diagnose the example log

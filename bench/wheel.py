@@ -51,6 +51,10 @@ CHECKS: dict[str, tuple[str, ...]] = {
         "-c",
         "from tensorboard.compat.proto import event_pb2\nimport counterpoint.runs.exporters",
     ),
+    "wandb": ("-c", "import wandb, counterpoint.runs.exporters"),
+    "mlflow": ("-c", "from mlflow.tracking import MlflowClient\nimport sqlalchemy, alembic"),
+    "trackio": ("-c", "import trackio, counterpoint.runs.exporters"),
+    "sweep": ("-c", "import optuna"),
     "jax": (
         "-c",
         "import jax.numpy as jnp\nimport counterpoint as cp\n"

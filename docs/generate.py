@@ -104,6 +104,7 @@ API = (
     "population",
     "worlds",
     "comparison",
+    "sweep",
     "train",
     "speakers",
     "results",

@@ -26,6 +26,10 @@ PURPOSES = {
     "games": "equilibria of three players, correlated ones",
     "ray": "tasks over a cluster",
     "tensorboard": "runs in TensorBoard",
+    "wandb": "runs in Weights & Biases",
+    "mlflow": "runs in MLflow",
+    "trackio": "runs in Trackio",
+    "sweep": "a search for settings",
     "jax": "JAX arrays",
 }
 """Extra to what it is for."""

@@ -27,6 +27,7 @@ from counterpoint.report.terminal import parts
 from counterpoint.report.terminal.audit import audit_parts
 from counterpoint.report.terminal.layout import wrap
 from counterpoint.report.terminal.outcomes import contribution_parts, outcomes_parts
+from counterpoint.report.terminal.sweep import sweep_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.results import read_result
 
@@ -44,6 +45,7 @@ PARTS = {
     "outcomes": outcomes_parts,
     "population": parts.population_parts,
     "ranking": parts.ranking_parts,
+    "sweep": sweep_parts,
     "team": parts.team_parts,
     "topology": parts.topology_parts,
     "topology_search": parts.search_parts,
@@ -51,7 +53,8 @@ PARTS = {
 }
 """Start of the name of a saved result to the function that shows it; the longest start counts."""
 SHOWN_BY_RESULT = {
-    "demo", "diagnose", "compare", "train", "resume", "population", "rank", "judge", "team",
+    "demo", "diagnose", "compare", "train", "resume", "population", "rank", "judge", "sweep",
+    "team",
 }  # fmt: skip
 """Commands that print nothing but saved kinds of results; `demo` prints two of them."""
 LISTS = [

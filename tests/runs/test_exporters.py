@@ -31,12 +31,12 @@ def test_the_numbers_of_a_row():
 
 
 def test_an_unknown_name_and_a_missing_package_are_errors(tmp_path, monkeypatch):
-    with pytest.raises(UnknownNameError, match="got exporter 'mlflow'; wanted one of tensorboard"):
-        exporter("mlflow", tmp_path)
+    with pytest.raises(UnknownNameError, match="got exporter 'aim'; wanted one of tensorboard"):
+        exporter("aim", tmp_path)
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
     with pytest.raises(MissingPackageError, match=r"pip install .*\[tensorboard\]"):
         exporter("tensorboard", tmp_path)
-    assert list(EXPORTERS) == ["tensorboard"]
+    assert list(EXPORTERS) == ["tensorboard", "wandb", "mlflow", "trackio"]
 
 
 @pytest.mark.slow

@@ -63,12 +63,17 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
             "train", "Train", "train one team, or continue a run that was stopped", "train, resume"
         ),
         "resume": CommandEntry("resume", "Resume", ""),
+        "sweep": CommandEntry(
+            "sweep", "Sweep", "search for settings, and test them on fresh seeds"
+        ),
         "runs": CommandEntry("runs", "Runs", "list runs, with their status and their last return"),
-        "chat": CommandEntry("chat", "Chat", "talk to a trained team of language models"),
+        "chat": CommandEntry(
+            "chat", "Chat", "talk to a trained team; fetch local language models", "chat, model"
+        ),
         "population": CommandEntry(
             "population", "PopulationCommand", "a population against one agent at a fixed budget"
         ),
-        "model": CommandEntry("model", "Model", "fetch, list or check local language models"),
+        "model": CommandEntry("model", "Model", ""),
     },
     "Audit": {
         "audit": CommandEntry("audit", "Audit", "what a team's logs show, with intervals"),

@@ -41,6 +41,10 @@ EXTRAS = {
     "openai": "language servers",
     "ray": "tasks over a cluster",
     "tensorboard": "--export tensorboard",
+    "wandb": "--export wandb",
+    "mlflow-skinny": "--export mlflow",
+    "trackio": "--export trackio",
+    "optuna": "sweep",
     "jax": "credit functions on JAX arrays",
 }
 ABILITIES = (
@@ -51,6 +55,10 @@ ABILITIES = (
      ("pettingzoo", "mpe2", "lbforaging", "rware"), pip_line("worlds")),
     ("run tasks over a cluster", ("ray",), pip_line("ray")),
     ("watch runs in TensorBoard", ("tensorboard",), pip_line("tensorboard")),
+    ("send runs to Weights & Biases", ("wandb",), pip_line("wandb")),
+    ("send runs to MLflow", ("mlflow-skinny",), pip_line("mlflow")),
+    ("send runs to Trackio", ("trackio",), pip_line("trackio")),
+    ("search for settings", ("optuna",), pip_line("sweep")),
     ("ask language servers", ("openai",), pip_line("llm")),
     ("train teams of language models, talk to them, fetch a small one", LANGUAGE,
      pip_line("language")),

@@ -34,7 +34,8 @@ _METAVARS = {
     "config": "FILE", "criteria": "TEXT", "export": "NAME", "fail_on": "AUDIT[.NAME]",
     "guard": "RULE", "here": "DIR", "judge": "NAME", "log": "DIR", "mapping": "FILE",
     "members": "LIST", "model": "MODEL", "only": "AUDIT", "out": "DIR", "outcomes": "FILE",
-    "output": "FILE", "own": "AUTHOR", "policy": "MODEL", "prompts": "LIST", "remedies": "LIST",
+    "output": "FILE", "over": "NAME=RANGE", "own": "AUTHOR", "policy": "MODEL",
+    "prompts": "LIST", "remedies": "LIST",
     "scheme": "NAME", "schemes": "LIST", "seconds": "SECONDS", "set": "KEY=VALUE",
     "status": "STATUS", "store": "FILE", "topologies": "LIST", "world": "NAME",
 }  # fmt: skip

@@ -17,7 +17,7 @@ from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.report.terminal.parts import training_parts
 from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import RUN
-from counterpoint.settings import split_pairs
+from counterpoint.settings import split_list, split_pairs
 from counterpoint.train.algorithms import algorithms
 from counterpoint.train.lora.settings import LANGUAGE
 from counterpoint.train.ppo.settings import POLICY
@@ -76,8 +76,9 @@ class Train:
     out: Path | None = None
     """The run directory; default: counterpoint-out/train/WORLD-SCHEME-SEED."""
     export: str | None = None
-    """Also write the series for `tensorboard`, or by the exporter of that name of an installed
-    package, to a folder in the run directory; `resume` continues it."""
+    """Also send the series, the settings and the end of the run to `tensorboard`, `wandb`
+    (offline), `mlflow` or `trackio`, or to the exporter of that name of an installed package;
+    several are separated by commas. `resume` continues them."""
     check: bool = True
     """Do not check an environment of your own or of another package before the start."""
     json: bool = False
@@ -113,7 +114,7 @@ class Train:
         out = self.out or run_folder(DEFAULT, self.world, scheme, self.seed)
         shown = TrainingDisplay(f"{scheme} on {self.world}", plan.budget, plan.axis)
         with resumable(out), shown:
-            session = begin_run(plan, out, shown.add, export=self.export)
+            session = begin_run(plan, out, shown.add, export=split_list(self.export or ""))
         return end_session(session, self.json)
 
 

@@ -104,10 +104,10 @@ def differences(outcomes: Mapping[str, SchemeOutcome], pair: Pair) -> dict[str, 
     return {
         name: Difference(
             versus=versus,
-            **asdict(_paired(out.final, reference.final)),
+            **asdict(paired(out.final, reference.final)),
             weighted_return=None
             if out.weighted_returns is None or reference.weighted_returns is None
-            else _paired(out.weighted_returns, reference.weighted_returns),
+            else paired(out.weighted_returns, reference.weighted_returns),
         )
         for name, out in outcomes.items()
         if name != versus
@@ -140,7 +140,7 @@ def band(curves: Floats) -> Band:
     return Band(iqm=filled(means.value), low=filled(means.low), high=filled(means.high))
 
 
-def _paired(x: Floats, y: Floats) -> PairedDifference:
+def paired(x: Floats, y: Floats) -> PairedDifference:
     """Returns x minus y [S]."""
     if len(x) < 2:
         return PairedDifference(iqm=float(x[0] - y[0]), low=None, high=None)

@@ -20,6 +20,7 @@ from counterpoint.report.pages.outcomes import outcomes_headline
 from counterpoint.report.pages.population import population_headline
 from counterpoint.report.pages.ranking import ranking_page
 from counterpoint.report.pages.search import search_page
+from counterpoint.report.pages.sweep import sweep_headline
 from counterpoint.report.pages.team import team_headline
 from counterpoint.report.pages.topology import topology_headline
 from counterpoint.report.pages.training import training_verdict
@@ -36,6 +37,7 @@ from counterpoint.results import (
     PopulationResult,
     RankingResult,
     Result,
+    SweepResult,
     TeamResult,
     TopologyResult,
     TopologySearchResult,
@@ -77,6 +79,7 @@ HEADINGS: Mapping[type[Result], Callable[[Any], Heading]] = {
     OutcomesResult: lambda one: Heading("Outcomes", one.source, outcomes_headline(one)),
     PopulationResult: lambda one: Heading("Population", one.world, population_headline(one)),
     RankingResult: lambda one: _of_page(ranking_page(one)),
+    SweepResult: lambda one: Heading("Sweep", one.world, sweep_headline(one)),
     TeamResult: lambda team: Heading("Team at work", team.name, team_headline(team)),
     TopologyResult: lambda one: Heading("Topologies", one.world, topology_headline(one)),
     TopologySearchResult: lambda one: _of_page(search_page(one)),

@@ -23,6 +23,7 @@ from counterpoint.results import (
     PopulationResult,
     RankingResult,
     Result,
+    SweepResult,
     TeamResult,
     TopologyResult,
     TopologySearchResult,
@@ -207,6 +208,21 @@ def _judge_check(result: JudgeCheckResult) -> list[NextStep]:
     return [NextStep("Rank in as many orders as reach that reliability", line)]
 
 
+def _sweep(result: SweepResult) -> list[NextStep]:
+    name = result.chosen or next(iter(result.arms))
+    arm, policy = result.arms[name], result.config.get("policy")
+    if arm.won is None:
+        return []
+    given = result.config.get("settings")
+    settings = {**(given if isinstance(given, dict) else {}), **arm.won.settings}
+    words = ["counterpoint", "train", result.world, "--scheme", name]
+    words += ["--policy", str(policy)] if policy else []
+    words += ["--budget", str(result.budget), *set_words(settings)]
+    better = result.gained(name) == "better"
+    unsure = "" if better else ", which are not shown to be better than the defaults"
+    return [NextStep(f"Train {name} with the best settings{unsure}", shlex.join(words))]
+
+
 def _judge(config: Settings) -> list[str]:
     """Returns the judge and its settings for a command line; nothing if they are not known."""
     name, settings = config.get("judge"), config.get("settings")
@@ -231,6 +247,7 @@ STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
     OutcomesResult: _outcomes,
     PopulationResult: _population,
     RankingResult: _ranking,
+    SweepResult: _sweep,
     TeamResult: _team,
     TopologyResult: _topology,
     TopologySearchResult: _search,

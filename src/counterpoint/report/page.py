@@ -38,6 +38,7 @@ from counterpoint.report.pages.outcomes import outcomes_page
 from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.ranking import ranking_page
 from counterpoint.report.pages.search import search_page
+from counterpoint.report.pages.sweep import sweep_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training import training_page
@@ -58,6 +59,7 @@ from counterpoint.results import (
     PopulationResult,
     RankingResult,
     Result,
+    SweepResult,
     TeamResult,
     TopologyResult,
     TopologySearchResult,
@@ -82,6 +84,7 @@ PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     OutcomesResult: outcomes_page,
     PopulationResult: population_page,
     RankingResult: ranking_page,
+    SweepResult: sweep_page,
     TeamResult: team_page,
     TopologyResult: topology_page,
     TopologySearchResult: search_page,

@@ -17,6 +17,7 @@ from counterpoint.results.parts import Document, Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
 from counterpoint.results.saved import document_of, encode, read_result
+from counterpoint.results.sweep import SweepResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import TrainingResult
@@ -34,6 +35,7 @@ __all__ = [
     "PopulationResult",
     "RankingResult",
     "Result",
+    "SweepResult",
     "TeamResult",
     "TopologyResult",
     "TopologySearchResult",

@@ -20,6 +20,7 @@ from counterpoint.results.outcomes import OutcomesResult
 from counterpoint.results.parts import Document, Result, encode_json
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.ranking import RankingResult
+from counterpoint.results.sweep import SweepResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import TrainingResult
@@ -37,6 +38,7 @@ KINDS: Mapping[str, type[Result]] = {
         OutcomesResult,
         PopulationResult,
         RankingResult,
+        SweepResult,
         TeamResult,
         TopologyResult,
         TopologySearchResult,

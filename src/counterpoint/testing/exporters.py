@@ -6,12 +6,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from counterpoint.errors import CounterpointError
+from counterpoint.results.parts import Settings
 from counterpoint.runs.exporters import Exporter, scalars
 from counterpoint.runs.metrics import Loggable
+from counterpoint.runs.provenance import provenance
+from counterpoint.runs.status import METRICS
 from counterpoint.testing.batches import attempt, demand
 
 Row = Mapping[str, Loggable]
@@ -21,10 +26,12 @@ Make = Callable[[Path], Exporter]
 Read = Callable[[Path], Sequence[tuple[int, Mapping[str, float]]]]
 """Reads the exported rows of the run in a folder: the step, and numbers by name."""
 
+SETTINGS: Settings = {"world": "spread", "scheme": "none", "seed": 0, "policy": {"lr": 0.5}}
+"""The configuration of the run."""
 RUN_FILES = {
-    "run.json": b'{"schema": 1}',
+    "run.json": provenance(SETTINGS, "train").encode(),
     "status.json": b'{"status": "running"}',
-    "metrics.jsonl": b'{"step": 1, "return": 0.5}\n',
+    "metrics.jsonl": b"",
     "episodes.jsonl": b"",
     "checkpoints/4/state.json": b"{}",
 }
@@ -33,13 +40,17 @@ CLOSE = 1e-6
 """The largest relative difference of a number, which may be kept in 32 bits."""
 
 
-def check_exporter(make: Make, run: Path, read: Read | None = None) -> None:
+def check_exporter(
+    make: Make, run: Path, read: Read | None = None, *, appends: bool = False
+) -> None:
     """Checks every promise of `counterpoint.runs.exporters.Exporter`.
 
     Args:
         make: `make(run)` returns an exporter of the run in that folder.
         run: an empty folder.
         read: reads the exported rows in the order of the steps; None if that is not possible.
+        appends: the exporter cannot take a row back, as most trackers cannot. A step that it has
+            keeps its first row then, which a resumed run repeats.
 
     Raises:
         ConformanceError: The first broken promise.
@@ -49,9 +60,10 @@ def check_exporter(make: Make, run: Path, read: Read | None = None) -> None:
         (run / name).write_bytes(content)
     _export(make, run, [])  # a session without rows
     _export(make, run, [_row(step) for step in range(1, 7)])
-    check_resumed(make, run, read)
+    check_resumed(make, run, read, appends=appends)
     for name, content in RUN_FILES.items():
-        fine = (run / name).is_file() and (run / name).read_bytes() == content
+        kept = (run / name).read_bytes() if (run / name).is_file() else None
+        fine = kept == (_lines(RESUMED) if name == METRICS else content)
         demand(fine, f"{name} changed or gone", "the run's files as they were")
     own = sorted({path.name for path in run.iterdir()} - {name.split("/")[0] for name in RUN_FILES})
     demand(len(own) <= 1, f"{', '.join(own)} in the run directory", "one folder at most")
@@ -64,14 +76,15 @@ def check_exporter(make: Make, run: Path, read: Read | None = None) -> None:
         exporter.close()
 
 
-def check_resumed(make: Make, run: Path, read: Read | None) -> None:
-    """Checks that rows after a resumed checkpoint replace the earlier rows of those steps."""
-    again = [{**_row(step), "return": -step} for step in range(4, 9)]
-    _export(make, run, again)
+def check_resumed(make: Make, run: Path, read: Read | None, *, appends: bool = False) -> None:
+    """Checks that rows after a resumed checkpoint replace the earlier rows of those steps, or that
+    no step is there twice in what an exporter appended."""
+    (run / METRICS).write_bytes(_lines(RESUMED[:3]))  # the checkpoint was that of step 3
+    _export(make, run, RESUMED[3:])
     if read is None:
         return
     steps = list(range(1, 9))
-    exported = [*(_row(step) for step in steps[:3]), *again]
+    exported = [*(_row(step) for step in range(1, 7)), *RESUMED[6:]] if appends else RESUMED
     wanted = [{n: v for n, v in scalars(row) if n != "step"} for row in exported]
     with attempt("read(run)", "the rows that were exported"):
         rows = [(step, dict(values)) for step, values in read(run)]
@@ -100,14 +113,30 @@ def _row(step: int) -> Row:
     }
 
 
+def _lines(rows: Sequence[Row]) -> bytes:
+    """Returns rows as the series of a run has them."""
+    return b"".join(msgspec.json.encode(dict(row), enc_hook=_plain) + b"\n" for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist()
+
+
 def _export(make: Make, run: Path, rows: Sequence[Row]) -> None:
     """Logs rows in one session, and checks that the exporter takes each and changes none."""
     with attempt("making an exporter", "one: the folder is sound"):
         exporter = make(run)
     for row in rows:
         before = repr(row)
+        with (run / METRICS).open("ab") as series:
+            series.write(_lines([row]))
         with attempt(f"log({row})", "no error: a run logs such rows"):
             exporter.log(row)
         demand(repr(row) == before, f"a row that was changed to {row}", "the same row")
     with attempt("close()", "no error"):
         exporter.close()
+
+
+RESUMED = [*map(_row, range(1, 4)), *({**_row(step), "return": -step} for step in range(4, 9))]
+"""The rows of the run after it was resumed; those after the checkpoint have other returns, to be
+known from the earlier ones."""

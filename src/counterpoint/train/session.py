@@ -10,14 +10,15 @@ module of each kind of plan is imported when it is used.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from counterpoint.optional import pip_line, require_language, require_packages, require_torch
+from counterpoint.optional import require_language, require_torch
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory, require_empty
-from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
+from counterpoint.runs.exporters.catalogue import exporters_of, require_exporters
+from counterpoint.runs.exporters.session import Exports
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import axis_of, read_facts, read_run
 from counterpoint.runs.stop import Stopper
@@ -114,7 +115,7 @@ class Session:
 
 
 def begin_run(
-    plan: TrainConfig, path: Path, on_row: OnRow | None = None, *, export: str | None = None
+    plan: TrainConfig, path: Path, on_row: OnRow | None = None, *, export: Sequence[str] = ()
 ) -> Session:
     """Trains in a folder that holds no run.
 
@@ -122,28 +123,26 @@ def begin_run(
         plan: what to train.
         path: the run directory to make.
         on_row: called with each row of the series.
-        export: name of an exporter that gets the rows too; None for none.
+        export: names of exporters that get the rows too.
 
     Raises:
         RunError: there is a run already.
         UnknownNameError, PluginError: there is no such exporter, or it cannot be used.
-        MissingPackageError: the exporter's package is not installed.
+        MissingPackageError: an exporter's package is not installed.
         CounterpointError: as `train_to_end`; nothing is written where the team cannot be made.
     """
-    if export is not None:  # before there is anything to leave behind
-        EXPORTERS.named(export)
-    if export == TensorBoard.FOLDER:
-        require_packages("--export tensorboard", ("tensorboard",), pip_line("tensorboard"))
+    require_exporters(export)  # before there is anything to leave behind
     require_empty(path)
     team = plan.trainer()
-    with RunDirectory.create(path, plan.config(), index=Index()) as run:
-        return _session(plan, team, run, on_row, export)
+    return _session(
+        plan, team, RunDirectory.create(path, plan.config(), index=Index()), on_row, export
+    )
 
 
 def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
     """Resumes a run from its newest checkpoint, or from the start if it has none.
 
-    The run continues its export.
+    The run continues its exports.
 
     Raises:
         RunError: there is no run.
@@ -156,29 +155,40 @@ def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
         message = f"{path} is finished, at {plan.axis} {facts.step or 0}; "
         message += f"`counterpoint report {shlex.quote(str(path))}` draws its page"
         return Session(path, None, 0, message)
-    export = next((name for name in EXPORTERS if (path / name).is_dir()), None)
     team = plan.trainer()
-    with RunDirectory.open(path, index=Index()) as run:
-        return _session(plan, team, run, on_row, export)
+    run = RunDirectory.open(path, index=Index())
+    return _session(plan, team, run, on_row, exporters_of(path))
 
 
 def _session(
-    plan: TrainConfig, team: Trainer, run: RunDirectory, on_row: OnRow | None, export: str | None
+    plan: TrainConfig,
+    team: Trainer,
+    run: RunDirectory,
+    on_row: OnRow | None,
+    export: Sequence[str],
 ) -> Session:
-    copy = exporter(export, run.path) if export else None
+    exports: Exports | None = None
 
     def log_row(row: Row) -> None:
         if on_row is not None:
             on_row(row)
-        if copy is not None:
-            copy.log(row.to_line())
+        if export and exports is not None:
+            exports.log(row.to_line())
 
-    with Stopper() as stopper:
-        trained = train_to_end(
-            plan, run=run, on_row=log_row, should_stop=lambda: stopper.asked is not None, team=team
-        )
-    if copy is not None:
-        copy.close()
+    lacking: tuple[str, ...] = ()
+    try:
+        with run, Stopper() as stopper:
+            exports = Exports(export, run.path)
+            trained = train_to_end(
+                plan,
+                run=run,
+                on_row=log_row,
+                should_stop=lambda: stopper.asked is not None,
+                team=team,
+            )
+    finally:
+        if exports is not None:  # now that the run directory says how the session ended
+            lacking = exports.close()
     step = trained.rows[-1].step if trained.rows else 0
     stopped = not trained.finished
     return Session(
@@ -186,5 +196,5 @@ def _session(
         trained=trained,
         exit_status=stopper.exit_status if stopped else 0,
         message=stopper.how_to_resume(run.path, step, plan.axis) if stopped else "",
-        notes=run.notes,
+        notes=(*run.notes, *lacking),
     )

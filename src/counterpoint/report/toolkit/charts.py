@@ -56,6 +56,8 @@ class Line:
     high: Sequence[float | None] = ()
     strong: bool = False
     """Whether this is the line of the scheme in the verdict."""
+    dots: bool = False
+    """Whether its points are drawn as dots without a line or a name."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Chart:
     references: tuple[tuple[str, float], ...] = ()
     """Names and values of horizontal lines to compare with."""
     log: bool = False
+    fractions: bool = False
+    """Whether the x axis has ticks between whole numbers."""
     heading: str = ""
     """Written above the axes of a small panel."""
     within: tuple[float, float] | None = None
@@ -125,6 +129,11 @@ def _draw(chart: Chart, frame: Frame, naming: str) -> Markup:
             edges = area(_points(ln, ln.high, x, y), _points(ln, ln.low, x, y))
             parts.append(element("path", d=edges, class_=f"band {ln.style}"))
     for i, ln in enumerate(ordered):
+        if ln.dots:
+            centres = (point for point in _points(ln, ln.y, x, y) if point)
+            parts += [element("circle", cx=cx, cy=cy, r=3, class_=f"dot {ln.style}")
+                      for cx, cy in centres]  # fmt: skip
+            continue
         # a line that another one covers is wide and pale, to show beside it
         weight = " strong" if ln.strong else ""
         weight = " under" if hidden(ln, ordered[i + 1 :]) else weight
@@ -152,7 +161,8 @@ def _axes(chart: Chart, frame: Frame, x: Scale, y: Scale) -> Iterable[Markup]:
     for value in y_ticks:
         yield line((left, y(value)), (right, y(value)), "grid")
         yield label(tick_text(value, y_ticks), left - 6, y(value) + 3.5, "tick", "end")
-    x_ticks = [v for v in x.ticks(4 if frame.width < 500 else 8) if v == int(v)]
+    x_ticks = x.ticks(4 if frame.width < 500 else 8)
+    x_ticks = [v for v in x_ticks if chart.fractions or v == int(v)]
     for value in x_ticks:
         yield line((x(value), base), (x(value), base + 4), "rule")
         yield label(tick_text(value, x_ticks), x(value), base + 16, "tick", "middle")
@@ -188,7 +198,9 @@ def hidden(ln: Line, later: Sequence[Line]) -> bool:
 def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:
     """Returns each name at the height where its line ends, moved apart where they would overlap."""
     named = [
-        (ln.name, end, ln.style, ln.strong) for ln in chart.lines if (end := last(ln.y)) is not None
+        (ln.name, end, ln.style, ln.strong)
+        for ln in chart.lines
+        if not ln.dots and (end := last(ln.y)) is not None
     ]
     named += [(name, value, "", False) for name, value in chart.references]
     named = [entry for entry in named if not (chart.log and entry[1] <= 0)]
@@ -207,7 +219,8 @@ def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:
 
 def _key(chart: Chart, frame: Frame) -> list[Markup]:
     """Returns the names in two columns under the axes, highest end first."""
-    ordered = sorted(chart.lines, key=lambda ln: -(last(ln.y) or float("-inf")))
+    named = [ln for ln in chart.lines if not ln.dots]
+    ordered = sorted(named, key=lambda ln: -(last(ln.y) or float("-inf")))
     top = frame.height - frame.bottom + 54
     parts = []
     for i, ln in enumerate(ordered):
