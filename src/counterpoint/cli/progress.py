@@ -143,7 +143,7 @@ class TrainingDisplay(Display):
         known = [value for value in self.returns if value is not None]
         return (
             f"{self.axis} {row.step:,} of {self.budget:,}",
-            f"return {known[-1]:.2f}" if known else "no episode has ended",
+            f"return {known[-1]:.2f}" if known else NO_RETURN[row.episodes > 0],
             f"normalized {row.normalized:.3f}" if row.normalized is not None else "",
             pace(self.speed(row), self.axis),
             f"collapsed: {self.collapsed}" if self.collapsed else "",
