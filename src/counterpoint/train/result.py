@@ -43,7 +43,7 @@ from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential import world as sequential
-from counterpoint.worlds.sequential.sides import AGAINST, BESIDE, NONE, sides_from
+from counterpoint.worlds.sequential.sides import AGAINST, BESIDE, NONE, POINTS, sides_from
 from counterpoint.worlds.text.world import Statement, TextWorld
 
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
@@ -115,7 +115,7 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
     spoken = axis_of(run.config) == "update"
     settings = only(dict, run.config.get("world_settings"))
     world: TextWorld | None = None
-    references = References()
+    references, competition = References(), read_competition(path, run.config)
     with contextlib.suppress(CounterpointError):  # its package may be missing where it is read
         if short:
             pass
@@ -124,7 +124,7 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
             references = _references(world.references)
         else:
             steps = find_world(facts.world or "", Kind.SEQUENTIAL).make(settings)
-            references = _references(steps.references)
+            references = _references(POINTS if competition else steps.references)
             steps.close()
     lengths = sorted({name for row in rows for name in row.metrics if name.startswith(LENGTH)})
     ours = VALUED if learns_values(run.config) else LOSSES
@@ -153,7 +153,7 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
         },
         agents=_agents(rows),
         talk=read_talk(path, world) if spoken and not short else None,
-        competition=read_competition(path, run.config),
+        competition=competition,
     )
 
 

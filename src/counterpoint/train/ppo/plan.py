@@ -61,7 +61,7 @@ from counterpoint.train.stepwise import (
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.sides import NONE, Sides
+from counterpoint.worlds.sequential.sides import NONE, POINTS, Sides
 from counterpoint.worlds.sequential.world import StepWorld
 
 CHECKPOINT_STEPS = 5_000
@@ -209,7 +209,8 @@ class PolicyTrainer(Trainer):
         self.greedy: RolloutCollector | None = None
         """What plays the greedy evaluations, made when the first one is due."""
         world = learner.world
-        self.agents, self.references = world.agents, world.references
+        self.agents = world.agents
+        self.references = world.references if learner.sides is None else POINTS
         self.continuous = world.actions[0].continuous
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError
-from counterpoint.worlds.sequential.world import StepWorld, uniform_actions
+from counterpoint.worlds.sequential.world import References, StepWorld, uniform_actions
 
 AUTO, NONE, AGENTS, ROLES = "auto", "none", "agents", "roles"
 AGAINST, BESIDE = "/", "+"
@@ -30,6 +30,12 @@ ROUNDING = 1e-6
 """Rewards whose sum is smaller, relative to their size, add up to 0."""
 OPPOSED = -0.9
 """Correlation of two agents' rewards below which they are called opposed."""
+
+
+POINTS = References(
+    0.5, None, "points against random actions: 1 for a win, 0.5 for a draw; no reference is defined"
+)
+"""The scale of returns where sides play against each other."""
 
 
 @dataclass(frozen=True)
