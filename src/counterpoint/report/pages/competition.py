@@ -30,22 +30,27 @@ MAIN = ("random actions", "first self")
 """The opponents of whom the verdict speaks."""
 
 
-def competition_sentence(competition: Competition) -> str:
-    """Returns whether the trained team beats random actions and its first self."""
-    known = [(r.opponent, r.points, r.won) for r in main_records(competition)]
-    parts = [
-        f"{percent(won.value)} of {unit(competition)} against {_owned(opponent)}"
-        for opponent, points, won in known
-        if points is not None and won is not None and points.low > EVEN
+def competition_verdict(competition: Competition) -> tuple[str, str]:
+    """Returns whether the trained team beats random actions, and whether its first self too: a
+    short sentence and one that adds to it."""
+    records = main_records(competition)
+    if not records:
+        return "No games have rated the team yet.", ""
+    ahead = [r.won is not None and r.points is not None and r.points.low > EVEN for r in records]
+    wins = [f"{percent(r.won.value)}" if r.won is not None else "" for r in records]
+    what = unit(competition)
+    if len(records) > 1 and all(ahead):
+        first = f"The team wins {wins[0]} of {what} against random actions"
+        return f"{first}, {wins[1]} against its first self.", ""
+    sentences = [
+        f"The team wins {won} of {what} against {_owned(record.opponent)}."
+        if better
+        else f"The team is worse than {_owned(record.opponent)}."
+        if record.points is not None and record.points.high < EVEN
+        else f"The {what} cannot tell whether the team beats {_owned(record.opponent)}."
+        for record, won, better in zip(records, wins, ahead, strict=True)
     ]
-    worse = [_owned(o) for o, points, _ in known if points is not None and points.high < EVEN]
-    open_ = [_owned(o) for o, p, _ in known if p is None or p.low <= EVEN <= p.high]
-    sentences = [f"The team wins {' and '.join(parts)}."] if parts else []
-    sentences += [f"It is worse than {' and '.join(worse)}."] if worse else []
-    sentences += [
-        f"The games cannot tell whether it is better than {' and '.join(open_)}."
-    ] if open_ else []  # fmt: skip
-    return " ".join(sentences) or "No games have rated the team yet."
+    return sentences[0], " ".join(sentences[1:])
 
 
 def main_records(competition: Competition) -> list[Record]:

@@ -9,7 +9,7 @@ from counterpoint.diagnose import REMEDIES
 from counterpoint.report.pages.competition import (
     EVEN,
     competition_facts,
-    competition_sentence,
+    competition_verdict,
     rating_table,
     record_table,
     side_figure,
@@ -143,15 +143,17 @@ def training_verdict(run: TrainingResult) -> Headline:
         speed = run.step / run.seconds
         slow = f"{significant(1 / speed)} seconds {with_article(run.axis)}"
         pace = f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
-    about = competition_facts(run.competition) if run.competition else ()
-    if run.competition and run.competition.records:
-        sentence = competition_sentence(run.competition)
-    facts = (
-        *(about or (Fact("Return", significant(level, 4), score, how if score != how else ""),)),
+    why = ""
+    facts: tuple[Fact, ...] = (
+        Fact("Return", significant(level, 4), score, how if score != how else ""),
         Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace),
         _collapsed_fact(run),
     )
-    return Headline(sentence, "", facts)
+    if run.competition and run.competition.records:
+        sentence, why = competition_verdict(run.competition)
+        why = f"{why} It played {run.step:,} {run.axis}s.".strip()
+        facts = (*competition_facts(run.competition), facts[-1])
+    return Headline(sentence, why, facts)
 
 
 def without_advantages(run: TrainingResult) -> str:

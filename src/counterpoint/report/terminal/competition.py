@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counterpoint.report.pages.competition import MAIN, competition_sentence
+from counterpoint.report.pages.competition import MAIN, competition_verdict
 from counterpoint.report.toolkit.charts import last
 from counterpoint.report.toolkit.numerals import fixed, interval, significant
 from counterpoint.results.competition import SIDE_RETURN
@@ -25,4 +25,4 @@ def competition_rows(run: TrainingResult) -> list[tuple[str, str]]:
             ends = interval(record.won.low, record.won.high, 3)
             won = f"{fixed(record.won.value, 3)} {ends}: {counts}"
             rows.append((f"won against {record.opponent}, {record.actions}", won))
-    return [*rows, ("verdict", competition_sentence(competition))]
+    return [*rows, ("verdict", " ".join(competition_verdict(competition)).strip())]
