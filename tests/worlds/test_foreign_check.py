@@ -55,6 +55,7 @@ def test_published_environments_give_no_doubt(name):
         ("pettingzoo.classic:connect_four_v3", r"adds up to 0 .* player_0 and player_1 as sides"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The old environment creation API")
 def test_rivals_are_noticed(name, why):
     if importlib.util.find_spec(re.split("[.:]", name)[0]) is None:
         pytest.skip("not installed")
