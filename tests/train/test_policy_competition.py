@@ -9,6 +9,8 @@ import pytest
 import torch
 from step_worlds import small
 
+from counterpoint.comparison.plan import Plan
+from counterpoint.comparison.sequential import SequentialComparison
 from counterpoint.errors import SettingError, StateError
 from counterpoint.report import render
 from counterpoint.report.terminal.parts import training_parts
@@ -25,7 +27,8 @@ from counterpoint.train.ppo.competition.games import (
     results_of,
 )
 from counterpoint.train.ppo.competition.pool import PastSelf, Pool
-from counterpoint.train.ppo.learner import Learner
+from counterpoint.train.ppo.learner import Crediting, Learner
+from counterpoint.train.ppo.memory import memory_need
 from counterpoint.train.ppo.plan import TrainPlan
 from counterpoint.train.result import training_result
 from counterpoint.train.session import plan_of
@@ -69,7 +72,7 @@ NORTH_SOUTH = sides_from("agents", ("north", "south"), ("north", "south"))
 
 
 def cards(**given):
-    policy = {"copies": 32, "steps": 8, "lr": 0.02, "epochs": 4, "parameters": "separate", **GAME}
+    policy = {"copies": 32, "steps": 8, "lr": 0.02, "parameters": "separate", **GAME}
     return Learner(HigherCardWins(copies=32), "none", small(**{**policy, **given}), 0)
 
 
@@ -83,10 +86,11 @@ def always(team, card):
 
 
 def games(entrants, pairings, learner):
-    return play_games(
-        lambda n: HigherCardWins(copies=n), learner.team, learner.settings, NORTH_SOUTH, entrants,
-        pairings, 0,
-    )  # fmt: skip
+    def make(wave, copies):
+        return HigherCardWins(copies=copies)
+
+    team, settings = learner.team, learner.settings
+    return play_games(make, team, settings, NORTH_SOUTH, entrants, pairings, 0)
 
 
 def test_the_best_reply_is_learned_and_rated_as_arithmetic_says():
@@ -293,3 +297,38 @@ def test_a_checkpoint_of_another_team_is_refused():
     wrong = {**snapshot.arrays, "pool.weights": snapshot.arrays["pool.weights"][:, 1:]}
     with pytest.raises(StateError, match="past selves have no weights"):
         cards(pool_every=1).restore(replace(snapshot, arrays=wrong))
+
+
+@pytest.mark.parametrize(
+    ("world", "settings", "scheme", "given"),
+    [
+        ("spread", {"continuous": True}, "mappo_pooled", {"memory": "gru"}),
+        ("spread", {}, "counterfactual", {"critic": "central"}),
+        ("speaker_listener", {}, "happo", {"parameters": "separate", "update": "sequential"}),
+    ],
+)
+def test_every_kind_of_team_plays_its_past_selves(world, settings, scheme, given):
+    sides = {"spread": "agent_0/agent_1+agent_2", "speaker_listener": "agents"}[world]
+    settings_of = small(copies=4, steps=26, pool_every=1, sides=sides, diagnose_every=0, **given)
+    what = TrainPlan(world, scheme, 0, 4 * 26 * 3, None, settings, settings_of, episodes=2)
+    trained = train_to_end(what)
+    assert [row.metrics["opponents"] > 0 for row in trained.rows] == [False, True, True]
+    assert len(trained.returns) == 2
+    assert set(trained.returns) <= {0, 0.5, 1}
+    assert trained.by_agent.shape == (2, len(trained.agents))
+
+
+def test_past_selves_count_in_the_memory_that_a_training_needs():
+    world = HigherCardWins(copies=1)
+    needs = [
+        memory_need(world, settings, Crediting.of("none", world, settings)).networks
+        for settings in (cards(pool_size=2).settings, cards(pool_size=102).settings)
+    ]
+    one = 4 * sum(x.numel() for x in cards().team.actors.parameters())
+    assert needs[1] - needs[0] == 100 * one
+
+
+def test_action_values_and_points_are_not_compared():
+    plan = Plan("repeated_game", ("mappo_pooled", "vdn"), settings={"game": "matching_pennies"})
+    with pytest.raises(SettingError, match="sides=none"):
+        SequentialComparison(plan)

@@ -31,6 +31,7 @@ from counterpoint.comparison.plan import Plan
 from counterpoint.credit import Scheme
 from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.log import SAME
+from counterpoint.errors import SettingError
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control, References
 from counterpoint.train.algorithms import VALUE_BASED, algorithms
@@ -86,6 +87,11 @@ class SequentialComparison(TrainedComparison):
         self.world_name, self.summary = plan.world, world.summary
         competes = any(isinstance(p, TrainPlan) and p.policy.sides != NONE
                        for p in self.plans.values())  # fmt: skip
+        if competes and any(isinstance(p, ValuePlan) for p in self.plans.values()):
+            raise SettingError(
+                "got algorithms that learn action values where sides play against each other; "
+                f"wanted schemes or happo alone, or sides={NONE}: their returns are no points"
+            )
         self.references = References(**asdict(POINTS if competes else world.references))
         own = asdict(world.settings)
         arguments = own.pop("arguments", {})  # those of a foreign world's constructor

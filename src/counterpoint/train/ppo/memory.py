@@ -94,7 +94,7 @@ def memory_need(world: StepWorld, settings: PolicySettings, crediting: Crediting
         measurements = max(0, gradients + kept - max(valued, part))
     batch = played + learned + max(valued, part)
     networks = 8 * SINGLE * sets * (actor + valuer)
-    if settings.sides != NONE and settings.pool_share > 0:
+    if settings.sides != NONE:
         networks += SINGLE * sets * actor * settings.pool_size
     return MemoryNeed(batch, networks, measurements)
 

@@ -68,6 +68,8 @@ CHECKPOINT_STEPS = 5_000
 """Most steps between two checkpoints, as far as a batch is not longer."""
 
 
+GAME_STREAM = 3
+"""The first of the streams of starts of games: see `make_world`."""
 GREEDY_EPISODES = {False: 32, True: 8}
 """Episodes of a greedy evaluation, one in each copy, by whether the world is stepped in Python."""
 GREEDY_SHARE = 0.03
@@ -174,6 +176,11 @@ class TrainPlan(StepwisePlan):
     def reads_state(self) -> bool:
         return reads_state(self.policy, self.scheme)
 
+    def paid_returns(self, by_agent: Floats) -> float | None:
+        if self.policy.sides != NONE:  # the return is in points, whatever the stakes
+            return None
+        return super().paid_returns(by_agent)
+
     def trains_as(self, other: TrainConfig) -> bool:
         if isinstance(other, TrainPlan):  # evaluations on the way change nothing
             policy = replace(other.policy, evaluate_every=self.policy.evaluate_every)
@@ -251,7 +258,7 @@ class PolicyTrainer(Trainer):
         plan, learner = self.plan, self.learner
         if isinstance(learner.collector, CompetingCollector):
             rated = rate_team(
-                partial(plan.make_world, 1), learner.team, learner.settings,
+                self._starts, learner.team, learner.settings,
                 learner.collector.sides, self.agents, learner.collector.pool.selves,
                 plan.episodes, plan.seed + 1, should_stop,
             )  # fmt: skip
@@ -283,12 +290,16 @@ class PolicyTrainer(Trainer):
         plan, learner = self.plan, self.learner
         entrants = Entrant(RANDOM, None), Entrant(TRAINED, learner.team)
         returns = play_games(
-            partial(plan.make_world, 2), learner.team, learner.settings, sides, entrants,
+            self._starts, learner.team, learner.settings, sides, entrants,
             [Pairing(1, 0, STARTS)], plan.seed,
         )  # fmt: skip
         assert returns is not None  # nothing asks it to stop
         points = results_of(returns, sides, learner.settings.scoring).scored
         return float(np.nanmean(points)) if not np.isnan(points).all() else None
+
+    def _starts(self, wave: int, copies: int) -> StepWorld:
+        """Returns copies of the world, always with the same starts for a wave."""
+        return self.plan.make_world(GAME_STREAM + wave, copies)
 
     def save_artifacts(self, run: RunDirectory) -> None:
         if self.competition is not None:

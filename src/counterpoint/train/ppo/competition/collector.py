@@ -168,7 +168,7 @@ class CompetingCollector(SeatedCollector):
         return own, level[side]
 
     def after_update(self, updates: int) -> None:
-        if self.pooled.any() and self.pool.enter(updates):
+        if self.pool.enter(updates):
             there = self.opponent != ITSELF
             self.opponent[there] //= 2
 

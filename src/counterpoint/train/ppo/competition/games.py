@@ -6,6 +6,7 @@ and no start favours anybody. Axis letters: S sides, E pairs of players and star
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -26,8 +27,6 @@ from counterpoint.worlds.sequential.world import StepWorld
 
 LONGEST_GAME = 2_000
 """Steps after which a game that has not ended is left out."""
-PLAYED_TOGETHER = 100
-"""Most steps that are in memory at once."""
 OTHERS = 10
 """The trained team plays one start against most past selves for each so many against the first, and
 so do selves against the next ones."""
@@ -85,7 +84,7 @@ class GameCollector(SeatedCollector):
 
 
 def play_games(
-    make: Callable[[int], StepWorld],
+    make: Callable[[int, int], StepWorld],
     team: TeamNetworks,
     settings: PolicySettings,
     sides: Sides,
@@ -98,36 +97,39 @@ def play_games(
     plays side s, and the second all others. The result is None if it should stop before.
 
     Args:
-        make: makes copies of the world, always with the same starts.
+        make: makes copies of the world, always with the same starts for a wave of games.
         team: any team of these settings.
         settings: how the networks remember.
         sides: who plays against whom.
         entrants: the players.
         pairings: who plays whom; E is the sum of their starts.
         seed: of the actions.
-        should_stop: asked now and then.
+        should_stop: asked after each part.
 
     A game that does not end has NaN.
     """
     first = np.repeat([p.first for p in pairings], [p.starts for p in pairings])
     second = np.repeat([p.second for p in pairings], [p.starts for p in pairings])
     returns = np.full((sides.count, len(first), len(sides.of)), np.nan)
-    for side in range(sides.count):
-        world = make(len(first))
-        who = np.where(sides.of[:, None] == side, first, second)
-        collector = GameCollector(world, settings, seed + side, entrants, who)
+    waves = range(0, len(first), settings.copies)  # as much in memory at once as in training
+    for (wave, start), side in itertools.product(enumerate(waves), range(sides.count)):
+        here = slice(start, start + settings.copies)
+        ended = returns[side, here]  # a view
+        world = make(wave, len(ended))
+        who = np.where(sides.of[:, None] == side, first[here], second[here])
+        chance = seed + side + wave * sides.count
+        collector = GameCollector(world, settings, chance, entrants, who)
         played, longest = 0, min(world.horizon or LONGEST_GAME, LONGEST_GAME)
-        while np.isnan(returns[side]).any() and played < longest:
-            if should_stop():
-                world.close()
-                return None
-            steps = min(PLAYED_TOGETHER, collector.steps, longest - played)
+        while np.isnan(ended).any() and played < longest and not should_stop():
+            steps = min(collector.steps, longest - played)
             batch = collector.play(team, steps)
             played += steps
             for copy, by_agent in zip(batch.finished, batch.by_agent, strict=True):
-                if np.isnan(returns[side, copy, 0]):  # the first episode of each copy alone
-                    returns[side, copy] = by_agent
+                if np.isnan(ended[copy, 0]):  # the first episode of each copy alone
+                    ended[copy] = by_agent
         world.close()
+        if should_stop():
+            return None
     return returns
 
 
@@ -242,7 +244,7 @@ class Rated(NamedTuple):
 
 
 def rate_team(
-    make: Callable[[int], StepWorld],
+    make: Callable[[int, int], StepWorld],
     team: TeamNetworks,
     settings: PolicySettings,
     sides: Sides,
