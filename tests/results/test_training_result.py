@@ -16,7 +16,7 @@ from counterpoint.results import TrainingResult, encode, read_result
 from counterpoint.results.training import AgentSeries, References
 from counterpoint.train.result import training_result
 
-NAMES = ("training", "training_language", "training_begun")
+NAMES = ("training", "training_language", "training_begun", "training_sides")
 
 
 @pytest.mark.parametrize("name", NAMES)

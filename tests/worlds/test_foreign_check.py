@@ -37,8 +37,8 @@ def test_a_good_environment_gives_no_doubt(settings):
 @pytest.mark.parametrize(
     "name",
     [
-        "mpe2:simple_tag_v3", "mpe2.simple_spread_v3:env", "lbforaging:Foraging-8x8-2p-3f-v3",
-        "rware:rware-tiny-2ag-v2", "pettingzoo.classic:connect_four_v3", "lamp_envs:LampsInTurns",
+        "mpe2.simple_spread_v3:env", "lbforaging:Foraging-8x8-2p-3f-v3",
+        "rware:rware-tiny-2ag-v2", "lamp_envs:LampsInTurns",
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:The old environment creation API")
@@ -46,6 +46,21 @@ def test_published_environments_give_no_doubt(name):
     if importlib.util.find_spec(re.split("[.:]", name)[0]) is None:
         pytest.skip("not installed")
     assert find_world(name).check() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("mpe2:simple_tag_v3", r"adversary plays .* take adversary and agent_0 as sides"),
+        ("pettingzoo.classic:connect_four_v3", r"adds up to 0 .* player_0 and player_1 as sides"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The old environment creation API")
+def test_rivals_are_noticed(name, why):
+    if importlib.util.find_spec(re.split("[.:]", name)[0]) is None:
+        pytest.skip("not installed")
+    (doubt,) = find_world(name).check()
+    assert re.search(why, doubt)
 
 
 @pytest.mark.parametrize(

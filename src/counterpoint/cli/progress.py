@@ -25,6 +25,11 @@ READ_AT_ONCE = 10_000
 """Episodes between two lines of a `ReadingDisplay`."""
 
 
+def no_return(row: Row) -> str:
+    """Returns why there is no return so far."""
+    return "no return yet" if row.episodes else "no episode has ended"
+
+
 class Display:
     """Something that is shown while a `with` block runs; `drawn` of a subclass says what.
 
@@ -143,7 +148,7 @@ class TrainingDisplay(Display):
         known = [value for value in self.returns if value is not None]
         return (
             f"{self.axis} {row.step:,} of {self.budget:,}",
-            f"return {known[-1]:.2f}" if known else "no episode has ended",
+            f"return {known[-1]:.2f}" if known else no_return(row),
             f"normalized {row.normalized:.3f}" if row.normalized is not None else "",
             pace(self.speed(row), self.axis),
             f"collapsed: {self.collapsed}" if self.collapsed else "",

@@ -31,6 +31,7 @@ from counterpoint.comparison.plan import Plan
 from counterpoint.credit import Scheme
 from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.log import SAME
+from counterpoint.errors import SettingError
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control, References
 from counterpoint.train.algorithms import VALUE_BASED, algorithms
@@ -48,6 +49,7 @@ from counterpoint.train.value.plan import ValuePlan
 from counterpoint.train.value.settings import VALUE
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.sequential.sides import NONE, POINTS
 
 DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "none")
 """Pooled, decoupled, decoupled with memory on rewards, and no normalization at all."""
@@ -83,7 +85,14 @@ class SequentialComparison(TrainedComparison):
         self.agents, self.budget = world.agents, first.budget
         self.batch_steps = max(p.batch_steps for p in self.plans.values())
         self.world_name, self.summary = plan.world, world.summary
-        self.references = References(**asdict(world.references))
+        competes = any(isinstance(p, TrainPlan) and p.policy.sides != NONE
+                       for p in self.plans.values())  # fmt: skip
+        if competes and any(isinstance(p, ValuePlan) for p in self.plans.values()):
+            raise SettingError(
+                "got algorithms that learn action values where sides play against each other; "
+                f"wanted schemes or happo alone, or sides={NONE}: their returns are no points"
+            )
+        self.references = References(**asdict(POINTS if competes else world.references))
         own = asdict(world.settings)
         arguments = own.pop("arguments", {})  # those of a foreign world's constructor
         self.settings = {**own, **arguments, **asdict(first.policy)}

@@ -54,6 +54,13 @@ def bradley_terry(rankings: Rankings, n: int) -> Strengths:
             if len(tied) > 1:
                 wins[np.ix_(list(tied), list(tied))] += 0.5
     np.fill_diagonal(wins, 0)
+    return bradley_terry_of(wins)
+
+
+def bradley_terry_of(wins: Floats) -> Strengths:
+    """Returns what `bradley_terry` does for counts of wins [n, n], of each item (row) over each
+    (column): the diagonal is 0, and a tie is half a win for either."""
+    n = len(wins)
     met = wins + wins.T  # how often each pair was compared
 
     def slopes(v: Floats) -> tuple[float, Floats, Floats]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import field
 
+from counterpoint.results.competition import Competition
 from counterpoint.results.parts import Part, Result, Settings, expect
 
 Series = list[float | None]
@@ -132,6 +133,9 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     agents: dict[str, AgentSeries] = field(default_factory=dict)
     talk: Talk | None = None
     """None if the agents do not speak."""
+    competition: Competition | None = None
+    """Where sides play against each other: every return is in points against random actions then,
+    and `curve` has the returns of sides. None if the agents are one team."""
 
     def __post_init__(self) -> None:
         expect("step" in self.curve, "curve", "a list `step`")

@@ -18,7 +18,7 @@ from counterpoint.runs.lock import is_locked
 from counterpoint.runs.provenance import RunFile
 
 RUN, STATUS, METRICS = "run.json", "status.json", "metrics.jsonl"
-EPISODES = "episodes.jsonl"
+EPISODES, GAMES = "episodes.jsonl", "games.json"
 CHECKPOINTS, LOCK = "checkpoints", "lock"
 
 Kind = TypeVar("Kind")

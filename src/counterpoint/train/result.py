@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from counterpoint.errors import CounterpointError
+from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.results.competition import SIDE_RETURN, Competition
+from counterpoint.results.parts import Settings
 from counterpoint.results.training import (
     AgentSeries,
     EpisodeSample,
@@ -28,6 +30,7 @@ from counterpoint.results.training import (
 from counterpoint.runs.metrics import Json, Line, read_rows
 from counterpoint.runs.status import (
     EPISODES,
+    GAMES,
     METRICS,
     RunFacts,
     axis_of,
@@ -40,6 +43,7 @@ from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential import world as sequential
+from counterpoint.worlds.sequential.sides import AGAINST, BESIDE, NONE, POINTS, sides_from
 from counterpoint.worlds.text.world import Statement, TextWorld
 
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
@@ -111,7 +115,7 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
     spoken = axis_of(run.config) == "update"
     settings = only(dict, run.config.get("world_settings"))
     world: TextWorld | None = None
-    references = References()
+    references, competition = References(), read_competition(path, run.config)
     with contextlib.suppress(CounterpointError):  # its package may be missing where it is read
         if short:
             pass
@@ -120,12 +124,13 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
             references = _references(world.references)
         else:
             steps = find_world(facts.world or "", Kind.SEQUENTIAL).make(settings)
-            references = _references(steps.references)
+            references = _references(POINTS if competition else steps.references)
             steps.close()
     lengths = sorted({name for row in rows for name in row.metrics if name.startswith(LENGTH)})
     ours = VALUED if learns_values(run.config) else LOSSES
     names: tuple[str, ...] = (*SPOKEN, *lengths) if spoken else ours
     names += tuple(name for name in SOMETIMES if any(name in row.metrics for row in rows))
+    names += tuple(sorted({n for row in rows for n in row.metrics if n.startswith(SIDE_RETURN)}))
     return TrainingResult(
         version=run.version,
         axis="update" if spoken else "step",
@@ -148,6 +153,32 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
         },
         agents=_agents(rows),
         talk=read_talk(path, world) if spoken and not short else None,
+        competition=competition,
+    )
+
+
+def read_competition(path: Path, config: Settings) -> Competition | None:
+    """Returns the games of a trained team; without records as long as there are none, or if their
+    file is damaged. The result is None if the agents of the run are one team.
+
+    Args:
+        path: the run directory.
+        config: the configuration of the run.
+    """
+    with contextlib.suppress(OSError, msgspec.MsgspecError, RecursionError):
+        return msgspec.json.decode((path / GAMES).read_bytes(), type=Competition)
+    policy = only(dict, config.get("policy")) or {}
+    sides, scoring = only(str, policy.get("sides")) or NONE, policy.get("scoring")
+    if sides == NONE:
+        return None
+    agents = tuple(sides.replace(AGAINST, BESIDE).split(BESIDE))
+    try:
+        members = sides_from(sides, agents, agents)
+    except SettingError:  # somebody edited the configuration
+        return None
+    assert members is not None
+    return Competition(
+        sides=members.by_name(agents), scoring="game" if scoring == "game" else "match"
     )
 
 

@@ -244,8 +244,28 @@ _TRAINING_TEXT = {
 }
 
 
-def training_definitions(*, spoken: bool) -> tuple[Definition, ...]:
-    """Returns the definitions for a training of language models (`spoken`) or networks."""
+_SIDES = (
+    Definition("return", "Return",
+        "Where sides play against each other, it is the mean points of games, or matches, against "
+        "random actions: 1 for a win, 0.5 for a draw. 0.5 is as good as random."),
+    Definition("won", "Won",
+        "The share of games, or matches, that the trained team won, with its Wilson interval."),
+    Definition("points", "Points",
+        "The same with half of the draws: 50% is as good as the opponent."),
+    Definition("seat", "As a side",
+        "Wins, draws and losses of the games on that side, and the mean return of the trained team "
+        "there, then that of the other sides."),
+    Definition("elo", "Elo",
+        "By the model of Bradley and Terry: 400 points more are odds of 10 to 1. Where one always "
+        "wins, the interval is wide. A circle of players who beat each other does not show."),
+)  # fmt: skip
+
+
+def training_definitions(*, spoken: bool, sides: bool = False) -> tuple[Definition, ...]:
+    """Returns the definitions for a training of language models (`spoken`) or networks, or of
+    networks on `sides` that play against each other."""
+    if sides:
+        return (*_SIDES, *TRAINING[1:])
     if not spoken:
         return TRAINING
     own = [d for d in TRAINING if d.key != "credit"]

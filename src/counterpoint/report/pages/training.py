@@ -6,6 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from counterpoint.diagnose import REMEDIES
+from counterpoint.report.pages.competition import (
+    EVEN,
+    competition_facts,
+    competition_verdict,
+    rating_table,
+    record_table,
+    side_figure,
+)
 from counterpoint.report.pages.definitions import training_definitions
 from counterpoint.report.toolkit.charts import (
     Chart,
@@ -29,6 +37,7 @@ from counterpoint.report.toolkit.tables import (
     TableRow,
     text_columns,
 )
+from counterpoint.results.competition import SIDE_RETURN
 from counterpoint.results.training import AgentSeries, Series, Talk, TrainingResult
 from counterpoint.runs.status import learns_values
 
@@ -76,6 +85,7 @@ FIRST_VERDICT = 10
 def training_page(run: TrainingResult) -> Page:
     """Returns the page of a training, as far as it has come."""
     world, scheme, talk = run.world or "", run.scheme or "", run.talk
+    competition = run.competition
     seed = "" if run.seed is None else f"seed {run.seed}"
     settings = {n: v for n, v in flatten(run.config).items() if v and v != "null"}
     reason = talk.words_reason if talk else None
@@ -86,7 +96,7 @@ def training_page(run: TrainingResult) -> Page:
         subject=world,
         details=[d for d in (scheme, seed, run.status) if d],
         verdict=training_verdict(run),
-        definitions=training_definitions(spoken=talk is not None),
+        definitions=training_definitions(spoken=talk is not None, sides=competition is not None),
         settings=setting_rows({**settings, "version": run.version}),
         picture="curve",
         contents={
@@ -96,6 +106,10 @@ def training_page(run: TrainingResult) -> Page:
             else None,
             "said": said_table(talk) if talk else None,
             "words": words_table(talk) if talk else None,
+            "games": record_table(competition) if competition else None,
+            "ratings": rating_table(competition) if competition else None,
+            "sides": side_figure(run),
+            "unrated": "The team is rated at the end of its training." if competition else None,
             "collapse": collapse_figure(run),
             "unmeasured": f"The agents are {without_advantages(run)}."
             if learns_values(run.config)
@@ -129,12 +143,17 @@ def training_verdict(run: TrainingResult) -> Headline:
         speed = run.step / run.seconds
         slow = f"{significant(1 / speed)} seconds {with_article(run.axis)}"
         pace = f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
-    facts = (
+    why = ""
+    facts: tuple[Fact, ...] = (
         Fact("Return", significant(level, 4), score, how if score != how else ""),
         Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace),
         _collapsed_fact(run),
     )
-    return Headline(sentence, "", facts)
+    if run.competition and run.competition.records:
+        sentence, why = competition_verdict(run.competition)
+        why = f"{why} It played {run.step:,} {run.axis}s.".strip()
+        facts = (*competition_facts(run.competition), facts[-1])
+    return Headline(sentence, why, facts)
 
 
 def without_advantages(run: TrainingResult) -> str:
@@ -208,19 +227,30 @@ def curve_figure(run: TrainingResult) -> Figure:
     if at:
         points = [steps[i] for i in at], [greedy[i] for i in at]
         lines.append(Line("greedy actions", *points, style_of(2)))
-    named = (("reference team", run.references.reference), ("random", run.references.random))
+    named: tuple[tuple[str, float | None], ...] = (
+        ("reference team", run.references.reference),
+        ("random", run.references.random),
+    )
+    what, unit = "team return", "team return (unit of the world)"
+    if run.competition is not None:
+        what = unit = "points against random actions"
+        named = (("as good as random", EVEN),)
     chart = Chart(
         key="curve",
-        title=f"Learning curve: team return over {run.axis}s",
+        title=f"Learning curve: {what} over {run.axis}s",
         description=f"The return ends at {significant(last(mean), 4)}.",
         x_title=UNITS[run.axis],
-        y_title="team return (unit of the world)",
+        y_title=unit,
         lines=tuple(lines),
         references=tuple((name, value) for name, value in named if value is not None),
     )
     columns: list[Series] = [steps, returned, mean]
     header: tuple[str, ...] = (run.axis, "return", "smoothed")
     caption = "Mean team return of the episodes that ended in each batch, while it learned."
+    if run.competition is not None:
+        caption = (
+            "Always the same starts, on each side; where nothing stands, no games were played."
+        )
     if at:
         columns, header = [*columns, greedy], (*header, "greedy")
         caption += " Greedy actions are evaluated in the same few episodes each time."
@@ -294,7 +324,11 @@ def loss_figure(run: TrainingResult) -> Figure | None:
     steps = run.curve["step"]
     if not steps:
         return None
-    losses = {name: values for name, values in run.curve.items() if name not in UNDRAWN}
+    losses = {
+        name: values
+        for name, values in run.curve.items()
+        if name not in UNDRAWN and not name.startswith(SIDE_RETURN)
+    }
     panels = []
     for i, (name, values) in enumerate(losses.items()):
         gradient = f"Gradient of {name.removeprefix(LENGTH)}", "length, before it is clipped"

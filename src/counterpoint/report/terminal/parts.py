@@ -54,6 +54,7 @@ from counterpoint.report.pages.topology import (
     topology_headline,
 )
 from counterpoint.report.pages.training import column, without_advantages
+from counterpoint.report.terminal.competition import competition_rows
 from counterpoint.report.terminal.layout import FittedTable, Paragraph
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
 from counterpoint.report.toolkit.frame import Fact, Headline
@@ -354,7 +355,9 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
     known = [value for value in returned if value is not None]
     ends = f"{fixed(known[0], 2)} to {fixed(known[-1], 2)}" if known else "no episode ended"
     rows = [("learning curve", f"{sparkline(returned)}  {ends}")]
-    if run.returned is not None:
+    if run.competition is not None:
+        rows = [("points against random", rows[0][1]), *competition_rows(run)]
+    elif run.returned is not None:
         rows.append(("return of fresh episodes", fixed(run.returned, 3)))
     if run.normalized is not None:
         rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))

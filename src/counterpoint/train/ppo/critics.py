@@ -276,9 +276,10 @@ class TeamCritics:
         left = np.where(batch.terminated[..., None], 0.0, left * std + mean)
         return value * std + mean, left
 
-    def observe(self, target: Floats, active: Bools) -> None:
-        """Updates the scale of the critics' predictions with the returns `target` [A, T, E, K]."""
-        self.scale.update(target, active[:, :-1])
+    def observe(self, target: Floats, decided: Bools) -> None:
+        """Updates the scale of the critics' predictions with the returns `target` [A, T, E, K] of
+        the decisions `decided` [A, T, E]."""
+        self.scale.update(target, decided)
 
     def capture(self) -> dict[str, NDArray[Any]]:
         """Returns the scale and the memory of the critics, by name."""

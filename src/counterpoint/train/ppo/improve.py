@@ -76,9 +76,9 @@ def split_by_set(
         target: [A, T, E, K] returns in the reward's unit.
         critics: the critics, their scale, and what they remembered.
     """
-    t, settings, team = len(batch.ended), critics.settings, critics.team
+    t, settings, team, decided = len(batch.ended), critics.settings, critics.team, batch.decided
     memory = settings.memory
-    always = bool(batch.active[:, :t].all())
+    always = bool(decided.all())
     keep = torch.from_numpy(~batch.starts[:t]).float().expand(len(batch.seen), -1, -1)
     mean, std = critics.scale.numbers()
     given: dict[str, Tensor | None] = {
@@ -88,7 +88,7 @@ def split_by_set(
         "action": torch.from_numpy(batch.action),
         "log_prob": torch.from_numpy(batch.log_prob),
         "advantage": torch.from_numpy(advantage.astype(np.float32)),
-        "active": None if always else torch.from_numpy(batch.active[:, :t]).float(),
+        "active": None if always else torch.from_numpy(decided).float(),
         "valued": None if settings.critic == "own" else critics.inputs(batch)[:, :t],
         "target": torch.from_numpy(((target - mean) / std).astype(np.float32)),
         "action_inputs": action_critic_inputs(batch) if len(team.answers) else None,

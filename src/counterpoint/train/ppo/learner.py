@@ -36,6 +36,7 @@ from counterpoint.errors import SchemeError, SettingError, StateError
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
+from counterpoint.train.ppo.competition.collector import CompetingCollector
 from counterpoint.train.ppo.critics import (
     TeamCritics,
     generalized_advantages,
@@ -46,6 +47,7 @@ from counterpoint.train.ppo.improve import Losses, SetBatch, improve, split_by_s
 from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector, below
 from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.sides import sides_from
 from counterpoint.worlds.sequential.world import StepWorld, stakes_of
 
 Level = Literal["reward", "component", "advantage"]
@@ -149,8 +151,7 @@ def credit_batch(
         scheme: how to normalize.
         state: running statistics after the last batch.
     """
-    t = what.shape[1]
-    acts = batch.active[:, :t]
+    acts = batch.decided
     rows: Floats = what[acts] if not acts.all() else what.reshape(-1, what.shape[-1])
     rows = rows[:, 0] if rows.shape[1] == 1 else rows
     columns = decision_labels(batch, acts, roles)
@@ -225,7 +226,13 @@ class Learner:
         outputs, options = self.crediting.outputs(world), self.crediting.counterfactual
         self.team = TeamNetworks(world, settings, outputs, seed, options)
         self.adam = Adam(self.team.networks(), settings.max_norm)
-        self.collector = RolloutCollector(world, settings, seed, probs=options)
+        self.sides = sides_from(settings.sides, world.agents, world.roles)
+        if self.sides is None:
+            self.collector = RolloutCollector(world, settings, seed, probs=options)
+        else:
+            self.collector = CompetingCollector(
+                world, settings, seed, self.sides, self.team, probs=options
+            )
         self.critics = TeamCritics(self.team, settings, outputs, self.collector.hidden)
         view = self.collector.view  # the first observations are the first statistics
         self.team.scales.update(
@@ -276,6 +283,7 @@ class Learner:
         if scales.clipped is not None and before is not None:
             losses["clipped_inputs"] = float(scales.clipped - before)
         self.updates += 1
+        self.collector.after_update(self.updates)
         return batch, losses
 
     def estimate(self, batch: Batch) -> BatchEstimate:
@@ -301,7 +309,7 @@ class Learner:
         target = advantage + value[:, :-1]
         if self.crediting.counterfactual:  # in the unit that critics learned, before it moves on
             advantage = self.critics.counterfactual(batch)
-        self.critics.observe(target, batch.active)
+        self.critics.observe(target, batch.decided)
         if level == "reward":
             return BatchEstimate(advantage[..., 0], target, credited)
         credited = self._credit(advantage, batch)
@@ -338,7 +346,7 @@ class Learner:
             StateError: the snapshot is that of another plan.
         """
         arrays, facts = snapshot.arrays, snapshot.facts
-        require_same_shapes(arrays, self.capture().arrays, ("world.",))
+        require_same_shapes(arrays, self.capture().arrays, ("world.", "pool."))
         self.adam.restore(below("adam", arrays))
         self.collector.restore(arrays, facts["player"])
         self.critics.restore(below("values", arrays))

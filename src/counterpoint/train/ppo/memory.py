@@ -17,6 +17,7 @@ from counterpoint.train.ppo.images import image_of, sizes_of
 from counterpoint.train.ppo.learner import Crediting
 from counterpoint.train.ppo.probe import MICRO_BATCHES
 from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.sides import NONE
 from counterpoint.worlds.sequential.world import StepWorld
 
 SHARE = 0.8
@@ -92,7 +93,10 @@ def memory_need(world: StepWorld, settings: PolicySettings, crediting: Crediting
         # They are taken before the first minibatch, which then has their memory.
         measurements = max(0, gradients + kept - max(valued, part))
     batch = played + learned + max(valued, part)
-    return MemoryNeed(batch, 8 * SINGLE * sets * (actor + valuer), measurements)
+    networks = 8 * SINGLE * sets * (actor + valuer)
+    if settings.sides != NONE:
+        networks += SINGLE * sets * actor * settings.pool_size
+    return MemoryNeed(batch, networks, measurements)
 
 
 def fitted(

@@ -15,10 +15,24 @@ import numpy as np
 
 from counterpoint.arrays import Floats, Ints
 from counterpoint.errors import SettingError
-from counterpoint.results.parts import Settings
+from counterpoint.results.competition import Competition
+from counterpoint.results.parts import Settings, encode_json
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.files import write_atomically
 from counterpoint.runs.memory import available_memory
+from counterpoint.runs.status import GAMES
 from counterpoint.train.loop import TrainConfig, Trainer, Update
+from counterpoint.train.ppo.competition.collector import CompetingCollector, side_returns
+from counterpoint.train.ppo.competition.games import (
+    RANDOM,
+    TRAINED,
+    Entrant,
+    Pairing,
+    play_games,
+    rate_team,
+    results_of,
+)
+from counterpoint.train.ppo.competition.guess import STARTS, with_sides
 from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.learner import COUNTERFACTUAL, HAPPO, BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.memory import fitted, require_memory
@@ -47,12 +61,15 @@ from counterpoint.train.stepwise import (
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.sequential.sides import NONE, POINTS, Sides
 from counterpoint.worlds.sequential.world import StepWorld
 
 CHECKPOINT_STEPS = 5_000
 """Most steps between two checkpoints, as far as a batch is not longer."""
 
 
+GAME_STREAM = 3
+"""The first of the streams of starts of games: see `make_world`."""
 GREEDY_EPISODES = {False: 32, True: 8}
 """Episodes of a greedy evaluation, one in each copy, by whether the world is stepped in Python."""
 GREEDY_SHARE = 0.03
@@ -143,10 +160,12 @@ class TrainPlan(StepwisePlan):
             # A small budget is measured more often: the first verdict comes with the tenth time.
             often = max(1, -(-budget // (policy.copies * policy.steps)) // MEASUREMENTS)
             policy = replace(policy, diagnose_every=min(policy.diagnose_every, often))
+        policy, about_sides = with_sides(entry, own, policy, given, budget)
         policy, notes = fitted(made, policy, Crediting.of(scheme, made, policy), given)
+        notes = (*notes, *about_sides)
         if "gamma" not in given:
             policy = replace(policy, gamma=discount_of(made))
-        if "evaluate_every" not in given:
+        if "evaluate_every" not in given and policy.sides == NONE:
             policy = replace(policy, evaluate_every=affordable_evaluations(made, policy))
         return cls(world, scheme, budget=budget, world_settings=own, policy=policy, notes=notes)
 
@@ -156,6 +175,11 @@ class TrainPlan(StepwisePlan):
     @property
     def reads_state(self) -> bool:
         return reads_state(self.policy, self.scheme)
+
+    def paid_returns(self, by_agent: Floats) -> float | None:
+        if self.policy.sides != NONE:  # the return is in points, whatever the stakes
+            return None
+        return super().paid_returns(by_agent)
 
     def trains_as(self, other: TrainConfig) -> bool:
         if isinstance(other, TrainPlan):  # evaluations on the way change nothing
@@ -187,10 +211,13 @@ class PolicyTrainer(Trainer):
 
     def __init__(self, plan: TrainPlan, learner: Learner) -> None:
         self.plan, self.learner = plan, learner
+        self.competition: Competition | None = None
+        """The games of the trained team, where sides play against each other."""
         self.greedy: RolloutCollector | None = None
         """What plays the greedy evaluations, made when the first one is due."""
         world = learner.world
-        self.agents, self.references = world.agents, world.references
+        self.agents = world.agents
+        self.references = world.references if learner.sides is None else POINTS
         self.continuous = world.actions[0].continuous
 
     @property
@@ -213,15 +240,30 @@ class PolicyTrainer(Trainer):
         due = every > 0 and learner.updates % every == 0
         batch, losses = learner.update(look if due else None)
         each = learner.settings.evaluate_every
-        if each > 0 and learner.updates % each == 0:
+        if each > 0 and learner.updates % each == 0 and learner.sides is None:
             losses |= self.greedy_return()
         returns = batch.returns
         mean = float(returns.mean()) if len(returns) else None
+        if learner.sides is not None:
+            losses |= side_returns(batch, learner.sides)
+            evaluated = each > 0 and learner.updates % each == 0
+            mean = self.points_against_random(learner.sides) if evaluated else None
         return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes: see `fresh_returns`. Actions are sampled."""
+        """Returns the returns of fresh episodes: see `fresh_returns`. Actions are sampled.
+
+        Where sides play against each other, they are the points of games against random actions.
+        """
         plan, learner = self.plan, self.learner
+        if isinstance(learner.collector, CompetingCollector):
+            rated = rate_team(
+                self._starts, learner.team, learner.settings,
+                learner.collector.sides, self.agents, learner.collector.pool.selves,
+                plan.episodes, plan.seed + 1, should_stop,
+            )  # fmt: skip
+            self.competition = None if rated is None else rated.competition
+            return None if rated is None else (rated.points, rated.by_agent)
         fresh = fresh_copies(plan, learner.world)
         collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
         play = partial(self._play, collector)
@@ -241,6 +283,27 @@ class PolicyTrainer(Trainer):
         play = partial(self._play, greedy)
         kept = first_episodes(greedy.world, 1, play, greedy.steps)
         return {"greedy_return": float(np.sum(kept) / len(kept))} if kept else {}
+
+    def points_against_random(self, sides: Sides) -> float | None:
+        """Returns the mean points of the present team in games against random actions, always with
+        the same starts; None if none ended. Its actions are sampled."""
+        plan, learner = self.plan, self.learner
+        entrants = Entrant(RANDOM, None), Entrant(TRAINED, learner.team)
+        returns = play_games(
+            self._starts, learner.team, learner.settings, sides, entrants,
+            [Pairing(1, 0, STARTS)], plan.seed,
+        )  # fmt: skip
+        assert returns is not None  # nothing asks it to stop
+        points = results_of(returns, sides, learner.settings.scoring).scored
+        return float(np.nanmean(points)) if not np.isnan(points).all() else None
+
+    def _starts(self, wave: int, copies: int) -> StepWorld:
+        """Returns copies of the world, always with the same starts for a wave."""
+        return self.plan.make_world(GAME_STREAM + wave, copies)
+
+    def save_artifacts(self, run: RunDirectory) -> None:
+        if self.competition is not None:
+            write_atomically(run.path / GAMES, encode_json(self.competition))
 
     def _play(self, collector: RolloutCollector, steps: int) -> tuple[Ints, Floats]:
         """Returns the copies and the agents' parts of the episodes that end in these steps."""

@@ -7,7 +7,7 @@ the agents of one network are slices of it. One NumPy generator draws all action
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +19,18 @@ from counterpoint.errors import WorldError
 from counterpoint.train.ppo.networks import Actor, TeamNetworks, memory_of
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import CapturedFacts, Singles, StepWorld, View
+
+
+@dataclass(frozen=True)
+class Seats:
+    """Who played in each copy, where past selves of a team play too."""
+
+    opponent: NDArray[np.int64]
+    """[T, E] number of the past self; -1 where the present policies played all sides."""
+    side: NDArray[np.int64]
+    """[T, E] the side that the present policies played against it."""
+    learned: Bools
+    """[A, T, E] whether the present policies played the agent."""
 
 
 @dataclass
@@ -65,6 +77,14 @@ class Batch:
     """[R, A] the agents' parts in them."""
     finished: Ints
     """[R] their copies."""
+    seats: Seats | None = None
+    """Who played; None where the present policies played all agents."""
+
+    @property
+    def decided(self) -> Bools:
+        """[A, T, E] whether the agent decided, by the present policies: what is learned from."""
+        active = self.active[:, : len(self.ended)]
+        return active if self.seats is None else active & self.seats.learned
 
 
 class CollectorFacts(TypedDict):
@@ -72,6 +92,8 @@ class CollectorFacts(TypedDict):
 
     world: CapturedFacts
     actions: GeneratorState
+    pool: NotRequired[GeneratorState]
+    """Of the draws of opponents, where past selves play."""
 
 
 class RolloutCollector:
@@ -198,7 +220,7 @@ class RolloutCollector:
 
     def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
         """Returns the actions [E, A] or [E, A, U] as the world takes them."""
-        world, (a, _, e, *numbers) = self.world, batch.action.shape
+        a, _, e, *numbers = batch.action.shape
         chance = None
         if not self.greedy:
             draw = self.rng.standard_normal if numbers else self.rng.random
@@ -221,10 +243,20 @@ class RolloutCollector:
                     best = out[:, :, 0] if numbers else out[:, :, 0].argmax(dim=-1)
                     batch.action[m, i] = best.cpu().numpy()
                 else:
-                    draw_actions(policy, out[:, :, 0], chance[m], batch, m, i)
-        if not world.actions[0].continuous:
+                    drawn = drawn_actions(policy, out[:, :, 0], chance[m], probs=self.probs)
+                    batch.action[m, i], batch.log_prob[m, i] = drawn.action, drawn.log_prob
+                    if batch.probs is not None and drawn.probs is not None:
+                        batch.probs[m, i] = drawn.probs
+        return self.as_world_takes(batch, i)
+
+    def as_world_takes(self, batch: Batch, i: int) -> NDArray[Any]:
+        """Returns the actions of step `i`, [E, A] or [E, A, U] within bounds."""
+        if not self.world.actions[0].continuous:
             return batch.action[:, i].T
-        return within_bounds(world, batch.action[:, i].swapaxes(0, 1))
+        return within_bounds(self.world, batch.action[:, i].swapaxes(0, 1))
+
+    def after_update(self, updates: int) -> None:
+        """Is called after the team has made its update of this number."""
 
     def capture(self) -> tuple[NamedArrays, CollectorFacts]:
         """Returns everything that decides what is played next, the world included."""
@@ -256,16 +288,30 @@ def require_finite(world: StepWorld, what: str, values: NDArray[Any]) -> None:
         )
 
 
-def draw_actions(
-    policy: Actor, out: Tensor, chance: NDArray[Any], batch: Batch, m: Any, i: int
-) -> None:
-    """Draws the actions of one set's agents at step `i` from its network's outputs [A, E, M]."""
+class DrawnActions(NamedTuple):
+    """The actions of one set's agents at one step."""
+
+    action: NDArray[Any]
+    """[A, E], or [A, E, U] before they are put within bounds."""
+    log_prob: Singles
+    """[A, E] log-probability, or density."""
+    probs: Singles | None
+    """[A, E, M] probabilities of all actions, if they are asked for."""
+
+
+def drawn_actions(policy: Actor, out: Tensor, chance: NDArray[Any], *, probs: bool) -> DrawnActions:
+    """Draws the actions of one set's agents from its network's outputs [A, E, M].
+
+    Args:
+        policy: the network.
+        out: its outputs, which are overwritten.
+        chance: uniforms [A, E], or standard normals [A, E, U] if actions are continuous.
+        probs: whether the probabilities of all actions are asked for; they must be discrete.
+    """
     if policy.continuous:
         action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance).to(out.device)
-        batch.action[m, i] = action.cpu().numpy()
         density, _ = policy.log_density(out[:, :, None], action[:, :, None])
-        batch.log_prob[m, i] = density[:, :, 0].cpu().numpy()
-        return
+        return DrawnActions(action.cpu().numpy(), density[:, :, 0].cpu().numpy(), None)
     # Inverse-CDF sampling on unnormalized weights saves a softmax; it overwrites the logits.
     weights: Singles = out.cpu().numpy()
     weights -= weights.max(axis=-1, keepdims=True)
@@ -273,10 +319,8 @@ def draw_actions(
     total = weights.cumsum(axis=-1)
     choice = (total[..., :-1] <= chance[..., None] * total[..., -1:]).sum(axis=-1)
     agent, copy = np.ogrid[: choice.shape[0], : choice.shape[1]]
-    batch.action[m, i] = choice
-    batch.log_prob[m, i] = np.log(weights[agent, copy, choice] / total[..., -1])
-    if batch.probs is not None:
-        batch.probs[m, i] = weights / total[..., -1:]
+    log_prob = np.log(weights[agent, copy, choice] / total[..., -1])
+    return DrawnActions(choice, log_prob, weights / total[..., -1:] if probs else None)
 
 
 def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:

@@ -87,6 +87,10 @@ class InputScale:
         deviation = np.sqrt(np.maximum(self.square, 0.0) / np.maximum(self.count, 1.0))
         return deviation, deviation > ROUNDING * abs(self.mean)
 
+    def published(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the numbers [A, D] with which `apply` works: offset, factor and limit."""
+        return self.offset, self.factor, self.limit
+
     def _publish(self) -> None:
         """Writes the numbers with which `apply` works; before the first row it changes nothing."""
         (deviation, known), g = self._deviation(), self.groups

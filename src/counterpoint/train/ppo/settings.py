@@ -118,6 +118,23 @@ class PolicySettings:
     evaluate_every: int = 0
     """Updates between evaluations with greedy actions; 0 never evaluates. A plan that is made by
     name takes as many as make evaluations cost 3% of the time at most."""
+    sides: str = "none"
+    """Who plays against whom: `none` (one team), `agents`, `roles`, or sides such as
+    `adversary/agent`, `a+b/c+d`. A plan that is made by name, or with `auto`, takes those that
+    random play and the names of agents show."""
+    scoring: Literal["match", "game"] = "match"
+    """What is won: a `game` (the side with the highest return wins the episode), or a `match` (one
+    game on each side from the same start; the larger sum of returns wins). A plan that is made by
+    name takes `game` where two sides win, lose or draw."""
+    pool_share: float = 0.5
+    """Share of the copies in which a past self plays against the present policies; 0 for none."""
+    pool_every: int = 5
+    """Updates between two past selves that enter the pool."""
+    pool_size: int = 8
+    """Most past selves at once. When they are as many, every second one is forgotten, and later
+    ones enter half as often."""
+    opponents: Literal["uniform", "hardest"] = "uniform"
+    """Which past self plays: each as often as any other, or those more often that won lately."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -126,7 +143,8 @@ class PolicySettings:
             ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0), ("gae", 0.0, 1.0), ("clip", 0.0, 1e6),
             ("entropy", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
-            ("evaluate_every", 0, 1_000_000),
+            ("evaluate_every", 0, 1_000_000), ("pool_share", 0.0, 1.0),
+            ("pool_every", 1, 1_000_000), ("pool_size", 2, 256),
         ):  # fmt: skip
             require(name, getattr(self, name), low, high)
         if self.max_norm == 0:
@@ -162,7 +180,7 @@ class PolicySettings:
         return self.copies if self.memory == "gru" else self.copies * self.steps
 
 
-BEFORE: Settings = {"observations": "raw", "images": "flat"}
+BEFORE: Settings = {"observations": "raw", "images": "flat", "sides": "none"}
 """The values of settings in runs that began before there was such a setting."""
 TeamSettings = TypeVar("TeamSettings")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ from counterpoint.worlds.foreign.dialects import (
 )
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.foreign.spaces import MASK, Leaf, kind
+from counterpoint.worlds.sequential.sides import RandomPlay, guess_sides, without_number
 
 SEEDS = (1, 2)
 """The seeds of the two episodes."""
@@ -92,6 +93,7 @@ def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
         first = _Player(make(), name, doubts)
         courses = {seed: first.episode(seed) for seed in SEEDS}
         first.conclude()
+        note_sides(courses.values(), first.team, doubts)
         first.env.close()
         again = _Player(make(), name, Doubts())
         for seed in reversed(SEEDS):
@@ -104,6 +106,23 @@ def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
                 break
         again.env.close()
     return doubts.sentences()
+
+
+def note_sides(courses: Iterable[list[Moment]], team: TeamSpec, doubts: Doubts) -> None:
+    """Notes agents that play against each other."""
+    rewards = [np.array([moment.rewards for moment in course]) for course in courses]
+    returns = np.array([one.sum(axis=0) for one in rewards])
+    names = tuple(map(without_number, team.agents))
+    guess = guess_sides(
+        RandomPlay(returns, np.concatenate(rewards), None, False), team.agents, names
+    )
+    if guess.sides is not None:
+        doubts.add(
+            "sides",
+            f"{guess.reason}: train and compare take {' and '.join(guess.sides.names)} as sides, "
+            "unless sides=... says others; reward=common, vdn and qmix would add up what rivals "
+            "are paid",
+        )
 
 
 @contextmanager

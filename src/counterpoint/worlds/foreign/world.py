@@ -9,7 +9,6 @@ again.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
@@ -34,6 +33,7 @@ from counterpoint.worlds.foreign.dialects import (
 from counterpoint.worlds.foreign.names import construct, foreign_code
 from counterpoint.worlds.sequential.foraging import Foraging
 from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
+from counterpoint.worlds.sequential.sides import without_number
 from counterpoint.worlds.sequential.world import (
     Captured,
     CapturedFacts,
@@ -138,7 +138,7 @@ class ForeignWorld(StepWorld):
         for k, seen in enumerate(team.observations):
             self.extents[k, : seen.size] = seen.extents
         self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
-        self.roles = tuple(re.sub(r"_?(?<!\d)\d++$", "", agent) or agent for agent in self.agents)
+        self.roles = tuple(map(without_number, self.agents))
         self.horizon = team.horizon
         takes = inspect.signature(type(getattr(envs[0], "unwrapped", envs[0])).__init__).parameters
         limits = [limit.lstrip("_") for limit in LIMITS]

@@ -1,0 +1,1 @@
+"""Two or more sides that play against each other: past selves, and games that rate a team."""

@@ -1,0 +1,223 @@
+"""`CompetingCollector`: plays batches in some of whose copies a past self has the other side.
+
+Only the decisions of the present policies are learned from: `Batch.seats` says which these are.
+Axis letters as in `rollout.py`; S sides.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Bools, Floats, NamedArrays
+from counterpoint.results.competition import SIDE_RETURN
+from counterpoint.train.ppo.competition.pool import Player, Pool
+from counterpoint.train.ppo.networks import TeamNetworks, memory_of
+from counterpoint.train.ppo.rollout import (
+    Batch,
+    CollectorFacts,
+    RolloutCollector,
+    Seats,
+    below,
+    drawn_actions,
+)
+from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.sides import Sides
+from counterpoint.worlds.sequential.world import Singles, StepWorld, uniform_actions
+
+ITSELF = -1
+"""The number of the opponent where the present policies play all sides."""
+
+
+class SeatedCollector(RolloutCollector):
+    """A collector in which other players than the team have some of the seats."""
+
+    def seat(
+        self,
+        player: Player | None,
+        mine: Bools,
+        batch: Batch,
+        i: int,
+        before: Singles,
+        greedy: bool,
+    ) -> None:
+        """Lets a player act at step `i` in the seats `mine` [A, E].
+
+        Args:
+            player: who; None acts at random.
+            mine: its seats.
+            batch: gets the actions.
+            i: the step.
+            before: [A, E, H] memories before the step.
+            greedy: whether it takes its most probable action.
+        """
+        continuous = self.world.actions[0].continuous
+        if player is None:
+            if continuous:  # before they are put within bounds
+                action = self.rng.uniform(-1.0, 1.0, batch.action[:, i].shape)
+            else:
+                action = uniform_actions(self.world, self.view, self.rng).T
+            batch.action[:, i][mine] = action[mine]
+            return
+        copies = np.flatnonzero(mine.any(axis=0))
+        keep = torch.from_numpy(~self.first[copies]).float().to(player.device)
+        with torch.inference_mode():
+            for policy, group in zip(player.actors, player.sets, strict=True):
+                members = np.array(group.members)
+                place = np.ix_(members, copies)
+                seats = mine[place]
+                seen = torch.from_numpy(batch.seen[:, i][place][:, :, None]).to(player.device)
+                legal = None
+                if batch.legal is not None:
+                    legal = torch.from_numpy(batch.legal[:, i][place][:, :, None])
+                    legal = legal.to(player.device)
+                hidden = memory_of(before[:, copies], group, player.device)
+                out, remembered = policy.respond(
+                    policy.inputs(seen), hidden, keep.expand(len(seen), -1)[..., None], legal
+                )
+                out = out[:, :, 0]
+                where = members[np.nonzero(seats)[0]], copies[np.nonzero(seats)[1]]
+                if remembered is not None:
+                    self.hidden[where] = remembered[:, :, 0].cpu().numpy()[seats]
+                if greedy:
+                    best = out if continuous else out.argmax(dim=-1)
+                    batch.action[:, i][where] = best.cpu().numpy()[seats]
+                    continue
+                draw = self.rng.standard_normal if continuous else self.rng.random
+                shape = tuple(out.shape) if continuous else tuple(out.shape[:2])
+                drawn = drawn_actions(policy, out, draw(shape, dtype=np.float32), probs=self.probs)
+                batch.action[:, i][where] = drawn.action[seats]
+                batch.log_prob[:, i][where] = drawn.log_prob[seats]
+                if batch.probs is not None and drawn.probs is not None:
+                    batch.probs[:, i][where] = drawn.probs[seats]
+
+
+class CompetingCollector(SeatedCollector):
+    """Collects rollouts against past selves.
+
+    The first `share` of the copies play against a self that is drawn anew for each episode, as soon
+    as there is one. The side of the present policies alternates from episode to episode.
+
+    Args:
+        world, settings, seed, probs: as for `RolloutCollector`.
+        sides: who plays against whom.
+        team: the team that learns.
+    """
+
+    def __init__(
+        self,
+        world: StepWorld,
+        settings: PolicySettings,
+        seed: int,
+        sides: Sides,
+        team: TeamNetworks,
+        *,
+        probs: bool = False,
+    ) -> None:
+        self.sides, self.pool = sides, Pool(team, settings, seed)
+        self.pooled = np.arange(world.copies) < math.ceil(settings.pool_share * world.copies)
+        super().__init__(world, settings, seed, probs=probs)
+
+    def begin(self, seed: int | None) -> None:
+        super().begin(seed)
+        self.opponent = np.full(self.world.copies, ITSELF)
+        self.side = np.arange(self.world.copies) % self.sides.count
+
+    def play(self, team: TeamNetworks, steps: int | None = None) -> Batch:
+        t, (a, e) = steps or self.steps, self.by_agent.T.shape
+        self.seats = Seats(
+            opponent=np.empty((t, e), np.int64),
+            side=np.empty((t, e), np.int64),
+            learned=np.ones((a, t, e), dtype=bool),
+        )
+        batch = super().play(team, steps)
+        batch.seats = self.seats
+        own, others = self.outcomes(batch)
+        against = self.seats.opponent[batch.ended]
+        met = against != ITSELF
+        if met.any():
+            better, worse = own > others, own < others
+            self.pool.observe(against[met], (0.5 + 0.5 * better - 0.5 * worse)[met])
+        return batch
+
+    def outcomes(self, batch: Batch) -> tuple[Floats, Floats]:
+        """Returns the return [R] of the side of the present policies in each episode that ended,
+        and what it is compared with.
+
+        With `scoring=game` that is the best return of another side. Otherwise it is the mean return
+        that the same side had in the batch where the present policies played all sides: who does
+        better against an opponent than against itself is ahead of it.
+        """
+        assert batch.seats is not None
+        returns = self.sides.returns(batch.by_agent)
+        side = batch.seats.side[batch.ended]
+        rows = np.arange(len(side))
+        own = returns[rows, side]
+        if self.settings.scoring == "game":
+            rest = returns.copy()
+            rest[rows, side] = -np.inf
+            return own, rest.max(axis=1, initial=-np.inf)
+        mirrored = batch.seats.opponent[batch.ended] == ITSELF
+        level = (
+            returns[mirrored].mean(axis=0) if mirrored.any() else np.full(returns.shape[1], np.nan)
+        )
+        return own, level[side]
+
+    def after_update(self, updates: int) -> None:
+        if self.pool.enter(updates):
+            there = self.opponent != ITSELF
+            self.opponent[there] //= 2
+
+    def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
+        self._sit_down()
+        seats = self.seats
+        seats.opponent[i], seats.side[i] = self.opponent, self.side
+        numbers = np.unique(self.opponent[self.opponent != ITSELF])
+        before = self.hidden.copy()
+        actions = super()._act(team, batch, i)
+        if not len(numbers):
+            return actions
+        theirs = (self.opponent != ITSELF) & (self.sides.of[:, None] != self.side)
+        seats.learned[:, i] = ~theirs
+        for k in numbers:
+            mine = theirs & (self.opponent == k)
+            self.seat(self.pool.selves[k], mine, batch, i, before, greedy=False)
+        return self.as_world_takes(batch, i)
+
+    def _sit_down(self) -> None:
+        """Gives the seats of the episodes that begin."""
+        begin = np.flatnonzero(self.first & self.pooled)
+        if len(begin) and self.pool.selves:
+            self.opponent[begin] = self.pool.draw(len(begin))
+            self.side[begin] = (begin + self.episode[begin]) % self.sides.count
+
+    def capture(self) -> tuple[NamedArrays, CollectorFacts]:
+        captured, facts = super().capture()
+        arrays, rng = self.pool.capture()
+        mine = {"player.opponent": self.opponent.copy(), "player.side": self.side.copy()}
+        pooled = {f"pool.{name}": array for name, array in arrays.items()}
+        return {**captured, **mine, **pooled}, {**facts, "pool": rng}
+
+    def restore(self, arrays: NamedArrays, facts: CollectorFacts) -> None:
+        super().restore(arrays, facts)
+        self.pool.restore(below("pool", arrays), facts["pool"])
+
+
+def side_returns(batch: Batch, sides: Sides) -> dict[str, float]:
+    """Returns the mean return of each side over the episodes that ended in a batch and in which the
+    present policies played it, as `return.SIDE`, and `opponents`, the number of past selves that
+    they met; what no episode shows is left out."""
+    assert batch.seats is not None
+    returns, opponent = sides.returns(batch.by_agent), batch.seats.opponent
+    alone, side = opponent[batch.ended] == ITSELF, batch.seats.side[batch.ended]
+    played = {name: alone | (side == s) for s, name in enumerate(sides.names)}
+    means = {
+        f"{SIDE_RETURN}{name}": float(returns[here, s].mean())
+        for s, (name, here) in enumerate(played.items())
+        if here.any()
+    }
+    return {**means, "opponents": float(len(np.unique(opponent[opponent != ITSELF])))}
