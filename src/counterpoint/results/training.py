@@ -21,6 +21,8 @@ class References(Part, frozen=True, kw_only=True):
     """Return of a good team."""
     scale: str | None = None
     """The scale that both returns are on."""
+    silent: float | None = None
+    """Return of a good team that does not talk."""
 
 
 class AgentSeries(Part, frozen=True, kw_only=True):
@@ -102,6 +104,52 @@ class Talk(Part, frozen=True, kw_only=True):
     """Why there are no words."""
 
 
+class Said(Part, frozen=True, kw_only=True):
+    """How much the words of one agent depend on what it sees."""
+
+    agent: str
+    bits: float
+    """Mutual information of words and observations."""
+    chance: float
+    """95th percentile of the same under permutations of whole episodes."""
+    most: float
+    """Bits that so many words can carry."""
+
+
+class Heard(Part, frozen=True, kw_only=True):
+    """How much the actions of one agent depend on the words of another one."""
+
+    speaker: str
+    agent: str
+    bits: float | None = None
+    """Mutual information of words and actions, all else held fixed; None if that is not known."""
+    most: float
+    """Bits that so many words and actions can share."""
+
+
+class Messages(Part, frozen=True, kw_only=True):
+    """What the messages of a trained team carry, in fresh episodes."""
+
+    said: list[Said] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    worth: float | None = None
+    """Return, minus that of the same episodes with messages exchanged; None if not known."""
+    worth_low: float | None = None
+    worth_high: float | None = None
+    """Ends of the 95% interval over episodes."""
+    episodes: int = 0
+    """Number of episodes that were compared."""
+
+    @property
+    def verdict(self) -> Literal["talks", "does not talk yet", "is misled", "cannot tell"]:
+        """Whether exchanging messages costs return, changes nothing that shows, or gains."""
+        if self.worth_low is None or self.worth_high is None:
+            return "cannot tell"
+        if self.worth_low > 0:
+            return "talks"
+        return "is misled" if self.worth_high < 0 else "does not talk yet"
+
+
 class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.training/1"):
     """A training in a run directory. None stands for what is not known, or not known yet."""
 
@@ -131,7 +179,9 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     `greedy_return` at the updates after which greedy actions were evaluated."""
     agents: dict[str, AgentSeries] = field(default_factory=dict)
     talk: Talk | None = None
-    """None if the agents do not speak."""
+    """The texts of language models; None if no language models learn."""
+    messages: Messages | None = None
+    """None before the end, or if no agent of the world speaks."""
 
     def __post_init__(self) -> None:
         expect("step" in self.curve, "curve", "a list `step`")

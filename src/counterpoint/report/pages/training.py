@@ -7,6 +7,12 @@ from collections.abc import Sequence
 
 from counterpoint.diagnose import REMEDIES
 from counterpoint.report.pages.definitions import training_definitions
+from counterpoint.report.pages.messages import (
+    messages_fact,
+    messages_sentence,
+    messages_table,
+    talking,
+)
 from counterpoint.report.toolkit.charts import (
     Chart,
     Line,
@@ -91,6 +97,8 @@ def training_page(run: TrainingResult) -> Page:
         picture="curve",
         contents={
             "curve": curve_figure(run),
+            "messages": messages_table(run.messages) if run.messages else None,
+            "talking": talking(run),
             "no_words": f"There is no table of words: {reason or 'none was chosen'}."
             if talk
             else None,
@@ -129,12 +137,16 @@ def training_verdict(run: TrainingResult) -> Headline:
         speed = run.step / run.seconds
         slow = f"{significant(1 / speed)} seconds {with_article(run.axis)}"
         pace = f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
+    messages = () if run.messages is None else (messages_fact(run.messages),)
     facts = (
         Fact("Return", significant(level, 4), score, how if score != how else ""),
         Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace),
         _collapsed_fact(run),
+        *messages,
     )
-    return Headline(sentence, "", facts)
+    if run.messages is not None and run.messages.verdict != "talks":
+        sentence = f"{sentence} {messages_sentence(run.messages).partition(':')[0]}."
+    return Headline(sentence, talking(run), facts)
 
 
 def without_advantages(run: TrainingResult) -> str:
@@ -208,7 +220,12 @@ def curve_figure(run: TrainingResult) -> Figure:
     if at:
         points = [steps[i] for i in at], [greedy[i] for i in at]
         lines.append(Line("greedy actions", *points, style_of(2)))
-    named = (("reference team", run.references.reference), ("random", run.references.random))
+    levels = run.references
+    named = (
+        ("reference team", levels.reference),
+        ("without talk", levels.silent),
+        ("random", levels.random),
+    )
     chart = Chart(
         key="curve",
         title=f"Learning curve: team return over {run.axis}s",

@@ -53,6 +53,7 @@ from counterpoint.report.pages.topology import (
     share_table,
     topology_headline,
 )
+from counterpoint.report.pages.messages import messages_advice, messages_sentence
 from counterpoint.report.pages.training import column, without_advantages
 from counterpoint.report.terminal.layout import FittedTable, Paragraph
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
@@ -358,6 +359,20 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
         rows.append(("return of fresh episodes", fixed(run.returned, 3)))
     if run.normalized is not None:
         rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))
+    if run.references.silent is not None:
+        rows.append(("return of a good team without talk", fixed(run.references.silent, 3)))
+    if run.messages is not None:
+        rows.append(("messages", " ".join((messages_sentence(run.messages), messages_advice(run)))))
+        rows += [
+            (f"seen and said by {one.agent}", f"{fixed(one.bits, 2)} bits of {fixed(one.most, 2)} "
+             f"(by chance {fixed(one.chance, 2)})")
+            for one in run.messages.said
+        ]
+        rows += [
+            (f"heard and done by {one.agent}", f"{fixed(one.bits, 2)} bits of "
+             f"{fixed(one.most, 2)}, from {one.speaker}")
+            for one in run.messages.heard
+        ]  # fmt: skip
     rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
     rows += [(name, _signal_kept(agent)) for name, agent in run.agents.items()]
     if learns_values(run.config):

@@ -38,12 +38,8 @@ from counterpoint.train.ppo.settings import (
     refuse_model,
     split_settings,
 )
-from counterpoint.train.stepwise import (
-    StepwisePlan,
-    first_episodes,
-    fresh_copies,
-    fresh_returns,
-)
+from counterpoint.train.stepwise import Play, StepwisePlan, evaluated, first_episodes
+from counterpoint.train.talk import Recorder
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -168,7 +164,8 @@ class TrainPlan(StepwisePlan):
         world = self.make_world(0, self.policy.copies)
         crediting = Crediting.of(self.scheme, world, self.policy)
         require_memory(world, self.policy, crediting, available_memory())
-        return Learner(world, self.scheme, self.policy, self.seed, self.budget)
+        channels = self.channels(world)
+        return Learner(world, self.scheme, self.policy, self.seed, self.budget, channels)
 
     def trainer(self) -> PolicyTrainer:
         return PolicyTrainer(self, self.learner())
@@ -220,12 +217,21 @@ class PolicyTrainer(Trainer):
         return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes: see `fresh_returns`. Actions are sampled."""
+        """Returns the returns of fresh episodes: see `evaluated`. Actions are sampled."""
         plan, learner = self.plan, self.learner
-        fresh = fresh_copies(plan, learner.world)
-        collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
-        play = partial(self._play, collector)
-        return fresh_returns(plan, fresh, play, learner.collector.steps, should_stop)
+
+        def played_in(fresh: StepWorld, recorder: Recorder | None) -> Play:
+            collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
+            return partial(self._play, collector, recorder=recorder)
+
+        remembers = learner.settings.memory != "none"
+        policy = None if remembers else learner.team.probabilities
+        usual = learner.collector.steps
+        done = evaluated(plan, learner.world, learner.channels, played_in, policy, usual, should_stop)
+        if done is None:
+            return None
+        self.messages = done.messages
+        return done.returns, done.by_agent
 
     def greedy_return(self) -> dict[str, float]:
         """Returns the mean return of one episode in each copy of a world of its own, by name.
@@ -242,9 +248,16 @@ class PolicyTrainer(Trainer):
         kept = first_episodes(greedy.world, 1, play, greedy.steps)
         return {"greedy_return": float(np.sum(kept) / len(kept))} if kept else {}
 
-    def _play(self, collector: RolloutCollector, steps: int) -> tuple[Ints, Floats]:
+    def _play(
+        self, collector: RolloutCollector, steps: int, recorder: Recorder | None = None
+    ) -> tuple[Ints, Floats]:
         """Returns the copies and the agents' parts of the episodes that end in these steps."""
         batch = collector.play(self.learner.team, steps)
+        for t in range(steps if recorder is not None else 0):
+            legal = None if batch.legal is None else batch.legal[:, t]
+            recorder.add(
+                batch.seen[:, t], batch.action[:, t], batch.active[:, t], legal, batch.ended[t]
+            )
         return batch.finished, batch.by_agent
 
     def notes(self) -> tuple[str, ...]:

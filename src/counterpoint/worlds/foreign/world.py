@@ -24,6 +24,7 @@ from counterpoint.worlds.foreign.dialects import (
     LIMITS,
     CopyArrays,
     dialect,
+    particle_speakers,
     state_of,
     team_of,
 )
@@ -48,7 +49,9 @@ SUM = "team sum: sum over all agents and steps of each agent's own reward"
 
 _KNOWN = {
     "mpe2:simple_spread_v3": References(*Spread.measured, Spread.scale),
-    "mpe2:simple_speaker_listener_v4": References(*SpeakerListener.measured, SpeakerListener.scale),
+    "mpe2:simple_speaker_listener_v4": References(
+        *SpeakerListener.measured, SpeakerListener.scale, SpeakerListener.measured_silent
+    ),
     "mpe2:simple_reference_v3": References(  # 4,000 and 1,400 episodes: +- .6 and .4
         -56.68, -15.06, f"{SUM}; reference: a team that says and hears the goals"
     ),
@@ -121,6 +124,7 @@ class ForeignWorld(StepWorld):
         takes = inspect.signature(type(getattr(envs[0], "unwrapped", envs[0])).__init__).parameters
         limits = [limit.lstrip("_") for limit in LIMITS]
         self.limit = next((limit for limit in limits if limit in takes), "")
+        self.speakers = particle_speakers(envs[0], self.agents)
         self.references = known_references(name, self.settings.arguments)
         shape = (copies, len(self.agents))
         self._seen = np.zeros((*shape, max(self.seen_sizes)), dtype=np.float32)
@@ -338,5 +342,5 @@ class ForeignEntry(SequentialEntry):
 
     def _full(self, settings: GivenSettings | None) -> ForeignSettings:
         given = {key: from_text(value) for key, value in (settings or {}).items()}
-        ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
+        ours = {key: given.pop(key) for key in ("reward", "stakes", "speakers") if key in given}
         return ForeignSettings(**ours, arguments=given)

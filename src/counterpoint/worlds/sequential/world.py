@@ -46,6 +46,9 @@ class StepSettings(CheckedSettings):
     stakes: str = ""
     """Factors on the rewards of some agents: names of agents or roles with factors, such as
     `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
+    speakers: str = ""
+    """Names of agents or roles whose actions are messages, such as `speaker_0`; without any, those
+    that the world declares. Actions have to be discrete."""
 
 
 class Actions(NamedTuple):
@@ -145,6 +148,9 @@ class References:
     """Return of a good team."""
     scale: str
     """The published scale of the returns, and the source of `reference`."""
+    silent: float | None = None
+    """Return of a good team whose agents tell each other nothing; None: not known, or nobody can
+    speak."""
 
     def normalized(self, returns: Floats) -> Floats | None:
         """Returns scores [...] of returns: 0 is random, 1 the reference; None if not known."""
@@ -208,6 +214,8 @@ class StepWorld(ABC):
     """The setting of that maximum; empty if there is none."""
     components: tuple[str, ...] = ("reward",)
     """[K] names of the reward's parts."""
+    speakers: tuple[str, ...] = ()
+    """Names of the agents whose actions are messages: see `channels.py`."""
     references: References
     """Returns of a random and of a good team."""
     python: ClassVar[bool] = False
@@ -436,7 +444,7 @@ class PermutedStepWorld(StepWorld):
         self.world, self.order = world, list(order)
         self.name, self.summary, self.source = world.name, world.summary, world.source
         self.settings, self.copies, self.horizon = world.settings, world.copies, world.horizon
-        self.limit = world.limit
+        self.limit, self.speakers = world.limit, world.speakers
         self.state_size, self.components = world.state_size, world.components
         self.agents = tuple(world.agents[k] for k in order)
         self.roles = tuple(world.roles[k] for k in order)
