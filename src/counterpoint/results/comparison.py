@@ -105,6 +105,27 @@ class AgentResult(Part, frozen=True, kw_only=True):
     credit_correlation: float | None = None
 
 
+class TeamMessages(Part, frozen=True, kw_only=True):
+    """What messages carry under one scheme: means over its speakers and listeners in each seed."""
+
+    said_bits: SeedMean
+    """Mutual information of what is seen and said."""
+    heard_bits: SeedMean | None = None
+    """Mutual information of what is heard and done; None if it is not known."""
+    worth: SeedMean
+    """Return, minus that of the same episodes with messages exchanged."""
+
+    @property
+    def verdict(self) -> Literal["talks", "does not talk yet", "is misled", "cannot tell"]:
+        """Whether the worth is above, indistinguishable from or below 0, over the seeds."""
+        low, high = self.worth.low, self.worth.high
+        if low is None or high is None:
+            return "cannot tell"
+        if low > 0:
+            return "talks"
+        return "is misled" if high < 0 else "does not talk yet"
+
+
 class SchemeResult(Part, frozen=True, kw_only=True):
     """One scheme or baseline, or one algorithm in the place of a scheme."""
 
@@ -120,6 +141,8 @@ class SchemeResult(Part, frozen=True, kw_only=True):
     """The reward-weighted return; None if it equals the return."""
     credit_correlation: SeedMean | None = None
     """Correlation of credit with the agents' own rewards, under a common reward."""
+    messages: TeamMessages | None = None
+    """None if no agent of the world speaks, or if that is not known of each seed."""
     agents: dict[str, AgentResult]
     curves: Curves
     tally: dict[str, int] = field(default_factory=dict)
@@ -194,6 +217,8 @@ class References(Part, frozen=True, kw_only=True):
     """The best possible return, in an exact world."""
     reference: float | None = None
     """Return of a good team, in any other world."""
+    silent: float | None = None
+    """Return of a good team that does not talk, in worlds with speakers."""
     scale: str | None = None
     """The scale of the returns, and the source of the reference."""
 

@@ -292,9 +292,7 @@ def train_to_end(
         if mean is None:
             run.notes = (*run.notes, f"the return is not known: {plan.without_return()}")
         carried = UNSET if trained.messages is None else trained.messages
-        run.finish(
-            step=team.steps, returned=mean, normalized=trained.normalized, messages=carried
-        )
+        run.finish(step=team.steps, returned=mean, normalized=trained.normalized, messages=carried)
     return trained
 
 

@@ -32,7 +32,7 @@ CONTEXTS, WORDS = 512, 16
 """Decisions of a listener, and different messages, with which its policy is asked."""
 
 PolicyOf = Callable[[int, Singles, Bools | None], Floats]
-"""Maps an agent, observations [N, D] and legal actions [N, M] to its action probabilities [N, M]."""
+"""Maps an agent, observations [N, D] and legal actions [N, M] to probabilities [N, M]."""
 
 
 class Moment(NamedTuple):
@@ -126,10 +126,12 @@ def measure_messages(
         others = np.delete(seen, channel.echo, axis=1)
         if len(action):
             words = channel.words[action]
-            told = largest_information(classes_of(others), words, episode, rng)
+            shared = largest_information(classes_of(others), words, episode, rng)
             most = float(np.log2(channel.size))
             spoken.append(
-                Said(agent=agents[channel.speaker], bits=told.bits, chance=told.chance, most=most)
+                Said(
+                    agent=agents[channel.speaker], bits=shared.bits, chance=shared.chance, most=most
+                )
             )
         for listener, places in channel.heard:
             bits = None

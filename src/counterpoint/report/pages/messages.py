@@ -95,4 +95,3 @@ def messages_table(messages: Messages) -> Table:
         "ignores messages has 0."
     )
     return Table("messages", caption, columns, rows)
-

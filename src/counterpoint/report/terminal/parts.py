@@ -37,6 +37,7 @@ from counterpoint.report.pages.game import (
     sums,
 )
 from counterpoint.report.pages.judge_check import judge_check_headline
+from counterpoint.report.pages.messages import messages_advice, messages_sentence
 from counterpoint.report.pages.population import (
     arm_table,
     budget_table,
@@ -53,7 +54,6 @@ from counterpoint.report.pages.topology import (
     share_table,
     topology_headline,
 )
-from counterpoint.report.pages.messages import messages_advice, messages_sentence
 from counterpoint.report.pages.training import column, without_advantages
 from counterpoint.report.terminal.layout import FittedTable, Paragraph
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
@@ -364,8 +364,11 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
     if run.messages is not None:
         rows.append(("messages", " ".join((messages_sentence(run.messages), messages_advice(run)))))
         rows += [
-            (f"seen and said by {one.agent}", f"{fixed(one.bits, 2)} bits of {fixed(one.most, 2)} "
-             f"(by chance {fixed(one.chance, 2)})")
+            (
+                f"seen and said by {one.agent}",
+                f"{fixed(one.bits, 2)} bits of {fixed(one.most, 2)} "
+                f"(by chance {fixed(one.chance, 2)})",
+            )
             for one in run.messages.said
         ]
         rows += [

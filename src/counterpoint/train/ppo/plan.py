@@ -43,7 +43,8 @@ from counterpoint.train.talk import Recorder
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.world import StepWorld
+from counterpoint.worlds.sequential.channels import COPIES, find_channels, speakers_of
+from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
 
 CHECKPOINT_STEPS = 5_000
 """Most steps between two checkpoints, as far as a batch is not longer."""
@@ -127,6 +128,7 @@ class TrainPlan(StepwisePlan):
             made.omit_state()
         made = prepared(made, policy)
         policy = replace(policy.filled(python=made.python), device=device_of(policy).type)
+        require_speakers(entry, made, own, policy)
         if not normalized_numbers(made, policy.observations).any():
             policy = replace(policy, observations="raw")
         if not any(part.image for parts in made.seen_parts for part in parts):
@@ -169,6 +171,21 @@ class TrainPlan(StepwisePlan):
 
     def trainer(self) -> PolicyTrainer:
         return PolicyTrainer(self, self.learner())
+
+
+def require_speakers(
+    entry: SequentialEntry, world: StepWorld, own: Settings, policy: PolicySettings
+) -> None:
+    """Raises SettingError if a loss for talking is wanted in a world where nobody is heard, or if
+    the speakers that its settings `own` name are not."""
+    channels = find_channels(entry.make(own, COPIES)) if speakers_of(world) else ()
+    weights = [name for name in ("signalling", "listening") if getattr(policy, name)]
+    if weights and not channels:
+        raise SettingError(
+            f"got {weights[0]}={getattr(policy, weights[0])} for world '{world.name}', in which no "
+            "agent is known to speak; wanted speakers=NAME, the agents whose actions are messages "
+            "(discrete ones), or no such weight"
+        )
 
 
 def reads_state(policy: PolicySettings, scheme: str) -> bool:
@@ -227,7 +244,9 @@ class PolicyTrainer(Trainer):
         remembers = learner.settings.memory != "none"
         policy = None if remembers else learner.team.probabilities
         usual = learner.collector.steps
-        done = evaluated(plan, learner.world, learner.channels, played_in, policy, usual, should_stop)
+        done = evaluated(
+            plan, learner.world, learner.channels, played_in, policy, usual, should_stop
+        )
         if done is None:
             return None
         self.messages = done.messages
@@ -253,11 +272,11 @@ class PolicyTrainer(Trainer):
     ) -> tuple[Ints, Floats]:
         """Returns the copies and the agents' parts of the episodes that end in these steps."""
         batch = collector.play(self.learner.team, steps)
-        for t in range(steps if recorder is not None else 0):
-            legal = None if batch.legal is None else batch.legal[:, t]
-            recorder.add(
-                batch.seen[:, t], batch.action[:, t], batch.active[:, t], legal, batch.ended[t]
-            )
+        if recorder is not None:
+            for t in range(steps):
+                seen, active, legal = batch.seen[:, t], batch.active[:, t], batch.legal
+                may = None if legal is None else legal[:, t]
+                recorder.add(seen, batch.action[:, t], active, may, batch.ended[t])
         return batch.finished, batch.by_agent
 
     def notes(self) -> tuple[str, ...]:

@@ -99,8 +99,7 @@ class PolicySettings:
     entropy: float = 0.003
     """Weight of the entropy bonus, in nats."""
     signalling: float = 0.0
-    """Weight of the mutual information, in nats, of what speakers see and say. A plan that is made
-    by name may take more than 0 where the world declares its speakers."""
+    """Weight of the mutual information, in nats, of what speakers see and say."""
     listening: float = 0.0
     """Weight of the difference that messages make to listeners' policies."""
     value_weight: float = 1.0

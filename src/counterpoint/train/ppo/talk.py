@@ -1,4 +1,6 @@
-"""Two losses under which agents learn to talk: `signalling` for speakers, `listening` for listeners.
+"""Two losses under which agents learn to talk: signalling for speakers, listening for listeners.
+
+Start with `said_information` and `heard_difference`.
 
 A team that does not talk is a saddle: words that carry nothing are not heeded, and nobody who is
 not heeded gains by a better word. Signalling raises the mutual information of what a speaker sees
@@ -97,9 +99,7 @@ def said_information(out: Tensor, talk: SetTalk, active: Tensor | None) -> Tenso
     return total / len(talk.speaking)
 
 
-def heard_difference(
-    out: Tensor, others: Tensor, talk: SetTalk, active: Tensor | None
-) -> Tensor:
+def heard_difference(out: Tensor, others: Tensor, talk: SetTalk, active: Tensor | None) -> Tensor:
     """Returns the mean over listeners of the mean distance, sum_a |p(a) - q(a)|, of two policies.
 
     Args:

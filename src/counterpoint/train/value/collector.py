@@ -132,6 +132,6 @@ def explored_probabilities(
         every = torch.from_numpy(seen).expand(shape)
         values = team(every, torch.from_numpy(may.copy()).expand(len(world.agents), -1, -1))
         best = values[agent].argmax(dim=-1).numpy()
-    probs = epsilon * may / np.maximum(may.sum(axis=-1, keepdims=True), 1)
+    probs: Floats = epsilon * may / np.maximum(may.sum(axis=-1, keepdims=True), 1)
     probs[np.arange(len(seen)), best] += 1 - epsilon
     return probs

@@ -375,6 +375,8 @@ class SequentialFacts(WorldFacts, frozen=True, kw_only=True):
     components: list[str]
     random: float | None
     reference: float | None
+    silent: float | None
+    speakers: list[str]
     scale: str
     settings: dict[str, SettingFacts]
 
@@ -403,6 +405,10 @@ class SequentialEntry(WorldEntry[StepWorld]):
         """
         world = self.construct(settings, copies, seed)
         stakes_of(world.settings.stakes, world.agents, world.roles)  # refused now, not at a step
+        names = set(split_list(world.settings.speakers))
+        if unknown := sorted(names - set(world.agents) - set(world.roles)):
+            known = ", ".join(dict.fromkeys((*world.agents, *world.roles)))
+            raise SettingError(f"got speakers {', '.join(unknown)}; wanted names out of {known}")
         return world
 
     @abstractmethod
@@ -423,6 +429,8 @@ class SequentialEntry(WorldEntry[StepWorld]):
             },
             random=world.references.random,
             reference=world.references.reference,
+            silent=world.references.silent,
+            speakers=world.speakers,
             scale=world.references.scale,
         )  # fmt: skip
         world.close()
