@@ -20,7 +20,8 @@ SMALL = "--set hidden=8 --set copies=2 --set steps=16"
 SMOOTH = "smooth --members 1,2 --budget 64 --repeats 2 --executor serial"
 LATER_SETTINGS = {
     "update": "simultaneous", "observations": "raw", "images": "flat", "grayscale": False,
-    "frames": 1, "device": "cpu", "evaluate_every": 125,
+    "frames": 1, "device": "cpu", "evaluate_every": 125, "signalling": 0.0,
+    "speakers": "",
 }  # fmt: skip
 """Settings of policies that the earlier version did not have, with the value that it meant."""
 CLOCK = ("seconds", "per_second")

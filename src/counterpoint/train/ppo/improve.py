@@ -21,7 +21,7 @@ from counterpoint.train.ppo.critics import TeamCritics, action_critic_inputs
 from counterpoint.train.ppo.networks import Actor, Inputs, folded, memory_of
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.train.ppo.talk import heard_difference, said_information, with_other_messages
+from counterpoint.train.ppo.talk import signalling_bonus
 
 Losses = dict[str, float]
 
@@ -216,8 +216,8 @@ def add_up(totals: dict[str, Tensor], losses: dict[str, Tensor]) -> None:
 def policy_losses(
     policy: Actor, batch: SetBatch, settings: PolicySettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns the clipped surrogate with the entropy bonus and what makes agents talk, and the
-    losses to log."""
+    """Returns the clipped surrogate with the bonuses of entropy and signalling, and the losses to
+    log."""
     out, _ = policy.respond(batch.seen, batch.hidden, batch.keep, batch.legal)
     log_prob, entropy = policy.judge(out, batch.action)
     log_ratio = log_prob - batch.log_prob
@@ -231,13 +231,8 @@ def policy_losses(
         "clipped": active_mean((ratio != bounded).float(), batch.active),
     }
     loss = losses["policy_loss"] - settings.entropy * losses["entropy"]
-    if settings.signalling and policy.talk.speaking:
-        loss = loss - settings.signalling * said_information(out, policy.talk, batch.active)
-    if settings.listening and policy.talk.hearing:
-        seen = with_other_messages(batch.seen, policy.talk)
-        others, _ = policy.respond(seen, batch.hidden, batch.keep, batch.legal)
-        difference = heard_difference(out, others, policy.talk, batch.active)
-        loss = loss - settings.listening * difference
+    if settings.signalling and policy.speaking:
+        loss = loss - settings.signalling * signalling_bonus(out, policy.speaking, batch.active)
     return loss, losses
 
 

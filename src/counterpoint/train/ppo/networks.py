@@ -22,7 +22,7 @@ from counterpoint.errors import SettingError
 from counterpoint.train.ppo.images import ImageLayers, image_of
 from counterpoint.train.ppo.scaling import InputScale, scales_of
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.train.ppo.talk import talk_of
+from counterpoint.train.ppo.talk import speaking_of
 from counterpoint.worlds.sequential.channels import Channel
 from counterpoint.worlds.sequential.world import SeenPart, Singles, StepWorld
 
@@ -154,7 +154,7 @@ class Actor(nn.Module):
         own = torch.arange(most) < torch.tensor([kind.size for kind in kinds])[:, None]
         self.register_buffer("own", own)
         self.differ = not bool(own.all())
-        self.talk = talk_of(channels, group.members, most, device_of(settings))
+        self.speaking = speaking_of(channels, group.members, most, device_of(settings))
         if self.continuous:
             self.log_std = nn.Parameter(torch.full((len(kinds), most), -0.5))
 

@@ -176,15 +176,14 @@ class TrainPlan(StepwisePlan):
 def require_speakers(
     entry: SequentialEntry, world: StepWorld, own: Settings, policy: PolicySettings
 ) -> None:
-    """Raises SettingError if a loss for talking is wanted in a world where nobody is heard, or if
-    the speakers that its settings `own` name are not."""
+    """Raises SettingError if signalling is wanted in a world where nobody is heard, or if the
+    speakers that its settings `own` name are not."""
     channels = find_channels(entry.make(own, COPIES)) if speakers_of(world) else ()
-    weights = [name for name in ("signalling", "listening") if getattr(policy, name)]
-    if weights and not channels:
+    if policy.signalling and not channels:
         raise SettingError(
-            f"got {weights[0]}={getattr(policy, weights[0])} for world '{world.name}', in which no "
-            "agent is known to speak; wanted speakers=NAME, the agents whose actions are messages "
-            "(discrete ones), or no such weight"
+            f"got signalling={policy.signalling} for world '{world.name}', in which no agent is "
+            "known to speak; wanted speakers=NAME, the agents whose actions are messages (discrete "
+            "ones), or no signalling"
         )
 
 
