@@ -69,7 +69,7 @@ def test_actions_that_only_move_are_no_messages():
 
 def test_names_that_nobody_has_and_numbers_are_refused():
     with pytest.raises(SettingError, match="wanted names out of speaker_0, listener_0"):
-        find_world("speaker_listener").make({"speakers": "spaker_0"})
+        of("speaker_listener", speakers="spaker_0")
     world = find_world("speaker_listener").make({"continuous": True})
     assert speakers_of(world) == ()
     world = find_world("speaker_listener").make({"continuous": True, "speakers": "speaker_0"})

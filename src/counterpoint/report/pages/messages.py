@@ -56,7 +56,24 @@ def messages_advice(run: TrainingResult) -> str:
         return ""
     if learns_values(run.config) or not isinstance(policy, dict) or policy.get("signalling"):
         return ""
-    return "Set signalling=0.1, which rewards speakers for words that tell what they see."
+    return "Set signalling=0.3, which rewards speakers for words that tell what they see."
+
+
+def messages_rows(run: TrainingResult) -> list[tuple[str, str]]:
+    """Returns the same numbers as lines of a terminal table: title and text."""
+    rows, silent, messages = [], run.references.silent, run.messages
+    if silent is not None:
+        rows.append(("return of a good team without talk", fixed(silent, 3)))
+    if messages is None:
+        return rows
+    rows.append(("messages", f"{messages_sentence(messages)} {messages_advice(run)}".strip()))
+    for one in messages.said:
+        bits = f"{fixed(one.bits, 2)} bits of {fixed(one.most, 2)}"
+        rows.append((f"seen and said by {one.agent}", f"{bits} (by chance {fixed(one.chance, 2)})"))
+    for pair in messages.heard:
+        bits = f"{fixed(pair.bits, 2)} bits of {fixed(pair.most, 2)}"
+        rows.append((f"heard and done by {pair.agent}", f"{bits}, from {pair.speaker}"))
+    return rows
 
 
 def messages_table(messages: Messages) -> Table:

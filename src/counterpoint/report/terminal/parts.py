@@ -37,7 +37,7 @@ from counterpoint.report.pages.game import (
     sums,
 )
 from counterpoint.report.pages.judge_check import judge_check_headline
-from counterpoint.report.pages.messages import messages_advice, messages_sentence
+from counterpoint.report.pages.messages import messages_rows
 from counterpoint.report.pages.population import (
     arm_table,
     budget_table,
@@ -359,23 +359,7 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
         rows.append(("return of fresh episodes", fixed(run.returned, 3)))
     if run.normalized is not None:
         rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))
-    if run.references.silent is not None:
-        rows.append(("return of a good team without talk", fixed(run.references.silent, 3)))
-    if run.messages is not None:
-        rows.append(("messages", " ".join((messages_sentence(run.messages), messages_advice(run)))))
-        rows += [
-            (
-                f"seen and said by {one.agent}",
-                f"{fixed(one.bits, 2)} bits of {fixed(one.most, 2)} "
-                f"(by chance {fixed(one.chance, 2)})",
-            )
-            for one in run.messages.said
-        ]
-        rows += [
-            (f"heard and done by {one.agent}", f"{fixed(one.bits, 2)} bits of "
-             f"{fixed(one.most, 2)}, from {one.speaker}")
-            for one in run.messages.heard
-        ]  # fmt: skip
+    rows += messages_rows(run)
     rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
     rows += [(name, _signal_kept(agent)) for name, agent in run.agents.items()]
     if learns_values(run.config):

@@ -28,6 +28,7 @@ from counterpoint.train.value.settings import VALUE, ValueSettings
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.sequential.channels import speakers_of
 from counterpoint.worlds.sequential.world import Singles, Step, StepWorld, View
 
 CHECKPOINT_STEPS = 20_000
@@ -71,6 +72,7 @@ class ValuePlan(StepwisePlan):
         made = make_with_hints(entry, own, VALUE)
         made.close()
         require_discrete(made, scheme)
+        speakers_of(made)  # refused now, not at the end
         if budget is None:
             budget = PYTHON_BUDGET if made.python else BUDGET
         if budget < 1:

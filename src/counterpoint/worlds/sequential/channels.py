@@ -59,10 +59,14 @@ def speakers_of(world: StepWorld) -> tuple[int, ...]:
     `speakers` names, or else those that the world declares.
 
     Raises:
-        SettingError: speakers are named, and actions are no choices.
+        SettingError: a name that no agent or role has, or speakers are named and actions are no
+            choices.
     """
     given = split_list(world.settings.speakers)
     names = set(given or world.speakers)
+    if unknown := sorted(names - set(world.agents) - set(world.roles)):
+        known = ", ".join(dict.fromkeys((*world.agents, *world.roles)))
+        raise SettingError(f"got speakers {', '.join(unknown)}; wanted names out of {known}")
     if world.actions[0].continuous:
         if given:
             raise SettingError(

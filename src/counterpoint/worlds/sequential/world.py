@@ -47,8 +47,7 @@ class StepSettings(CheckedSettings):
     """Factors on the rewards of some agents: names of agents or roles with factors, such as
     `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
     speakers: str = ""
-    """Names of agents or roles whose actions are messages, such as `speaker_0`; without any, those
-    that the world declares. Actions have to be discrete."""
+    """Agents or roles whose actions are messages; empty takes those that the world declares."""
 
 
 class Actions(NamedTuple):
@@ -149,8 +148,7 @@ class References:
     scale: str
     """The published scale of the returns, and the source of `reference`."""
     silent: float | None = None
-    """Return of a good team whose agents tell each other nothing; None: not known, or nobody can
-    speak."""
+    """Return of a good team that does not talk; None if that is not known."""
 
     def normalized(self, returns: Floats) -> Floats | None:
         """Returns scores [...] of returns: 0 is random, 1 the reference; None if not known."""
@@ -375,8 +373,6 @@ class SequentialFacts(WorldFacts, frozen=True, kw_only=True):
     components: list[str]
     random: float | None
     reference: float | None
-    silent: float | None
-    speakers: list[str]
     scale: str
     settings: dict[str, SettingFacts]
 
@@ -405,10 +401,6 @@ class SequentialEntry(WorldEntry[StepWorld]):
         """
         world = self.construct(settings, copies, seed)
         stakes_of(world.settings.stakes, world.agents, world.roles)  # refused now, not at a step
-        names = set(split_list(world.settings.speakers))
-        if unknown := sorted(names - set(world.agents) - set(world.roles)):
-            known = ", ".join(dict.fromkeys((*world.agents, *world.roles)))
-            raise SettingError(f"got speakers {', '.join(unknown)}; wanted names out of {known}")
         return world
 
     @abstractmethod
@@ -429,8 +421,6 @@ class SequentialEntry(WorldEntry[StepWorld]):
             },
             random=world.references.random,
             reference=world.references.reference,
-            silent=world.references.silent,
-            speakers=world.speakers,
             scale=world.references.scale,
         )  # fmt: skip
         world.close()
