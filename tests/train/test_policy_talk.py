@@ -10,7 +10,7 @@ import torch
 
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.messages import messages_sentence
-from counterpoint.results.training import Messages
+from counterpoint.results.training import Messages, talk_verdict
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.improve import policy_losses, split_by_set
 from counterpoint.train.ppo.learner import Learner
@@ -68,7 +68,7 @@ class Scripted:
         worth = returns(plain, self, 64) - returns(other, self, 64)
         return measure_messages(
             plain.agents, (3, MOVES), [CHANNEL], recorder,
-            self.probabilities if policy else None, worth, 0,
+            self.probabilities if policy else None, worth, 64.5, 0,
         )  # fmt: skip
 
 
@@ -101,6 +101,13 @@ def test_what_is_not_known_is_not_said():
     alone = replace_worth(measured, np.zeros(1))
     assert (alone.worth, alone.verdict) == (None, "cannot tell")
     assert "annot tell" in messages_sentence(alone)
+
+
+def test_a_worth_far_below_the_scale_of_the_world_is_little():
+    assert talk_verdict(0.1, 0.7, 64.5) == "talks a little"
+    assert talk_verdict(0.1, 3.3, 64.5) == "talks"  # 5% of 64.5 are 3.2
+    assert talk_verdict(0.1, 0.7, None) == "talks"
+    assert talk_verdict(-0.1, 0.7, 64.5) == "does not talk yet"
 
 
 def replace_worth(measured: Messages, worth: np.ndarray) -> Messages:

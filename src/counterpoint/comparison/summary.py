@@ -109,6 +109,7 @@ def team_messages(carried: Sequence[Messages]) -> TeamMessages | None:
         said_bits=seed_mean(np.array(spoken)),
         heard_bits=seed_mean(np.array(bits, dtype=np.float64).mean(axis=1)) if known else None,
         worth=seed_mean(np.array(worth)),
+        scale=carried[0].scale,
     )
 
 

@@ -112,6 +112,7 @@ def _talk_sentences(result: ComparisonResult) -> list[str]:
             by_verdict.setdefault(scheme.messages.verdict, []).append(f"{name} ({worth})")
     meaning = {
         "talks": "Teams talk",
+        "talks a little": "Teams talk a little",
         "does not talk yet": "Teams do not talk yet",
         "is misled": "Messages mislead teams",
         "cannot tell": "Whether teams talk cannot be told",

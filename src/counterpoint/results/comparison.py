@@ -13,6 +13,7 @@ from typing import Literal
 from msgspec import field
 
 from counterpoint.results.parts import Document, Part, Result, SeedMean, Settings, expect
+from counterpoint.results.training import TalkVerdict, talk_verdict
 from counterpoint.stats.decision import Contrast, Decision, decide
 
 UNKNOWN = SeedMean(iqm=None, low=None, high=None)
@@ -115,15 +116,13 @@ class TeamMessages(Part, frozen=True, kw_only=True):
     worth: SeedMean
     """Return, minus that of the same episodes with messages exchanged."""
 
+    scale: float | None = None
+    """Return of a good team minus that of a random one; None if it is not known."""
+
     @property
-    def verdict(self) -> Literal["talks", "does not talk yet", "is misled", "cannot tell"]:
-        """Whether the worth is above, indistinguishable from or below 0, over the seeds."""
-        low, high = self.worth.low, self.worth.high
-        if low is None or high is None:
-            return "cannot tell"
-        if low > 0:
-            return "talks"
-        return "is misled" if high < 0 else "does not talk yet"
+    def verdict(self) -> TalkVerdict:
+        """Whether exchanging messages costs return, over the seeds: see `talk_verdict`."""
+        return talk_verdict(self.worth.low, self.worth.high, self.scale)
 
 
 class SchemeResult(Part, frozen=True, kw_only=True):

@@ -104,6 +104,25 @@ class Talk(Part, frozen=True, kw_only=True):
     """Why there are no words."""
 
 
+TalkVerdict = Literal["talks", "talks a little", "does not talk yet", "is misled", "cannot tell"]
+LITTLE = 0.05
+"""A worth below this share of what lies between a random and a good team is little."""
+
+
+def talk_verdict(low: float | None, high: float | None, scale: float | None) -> TalkVerdict:
+    """Returns whether a team talks, by the interval of what its messages are worth.
+
+    Args:
+        low, high: ends of the interval; None if it is not known.
+        scale: return of a good team minus that of a random one; None if it is not known.
+    """
+    if low is None or high is None:
+        return "cannot tell"
+    if low <= 0:
+        return "is misled" if high < 0 else "does not talk yet"
+    return "talks a little" if scale is not None and high < LITTLE * scale else "talks"
+
+
 class Said(Part, frozen=True, kw_only=True):
     """How much the words of one agent depend on what it sees."""
 
@@ -140,14 +159,13 @@ class Messages(Part, frozen=True, kw_only=True):
     episodes: int = 0
     """Number of episodes that were compared."""
 
+    scale: float | None = None
+    """Return of a good team minus that of a random one; None if it is not known."""
+
     @property
-    def verdict(self) -> Literal["talks", "does not talk yet", "is misled", "cannot tell"]:
-        """Whether exchanging messages costs return, changes nothing that shows, or gains."""
-        if self.worth_low is None or self.worth_high is None:
-            return "cannot tell"
-        if self.worth_low > 0:
-            return "talks"
-        return "is misled" if self.worth_high < 0 else "does not talk yet"
+    def verdict(self) -> TalkVerdict:
+        """Whether exchanging messages costs return: see `talk_verdict`."""
+        return talk_verdict(self.worth_low, self.worth_high, self.scale)
 
 
 class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.training/1"):

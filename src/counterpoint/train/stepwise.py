@@ -136,7 +136,11 @@ def evaluated(
     worth = returns - exchanged.sum(axis=-1) if len(exchanged) == len(returns) else np.zeros(0)
     worth = worth if copies > 1 else np.zeros(0)  # alone, a copy hears itself
     sizes = [can.size for can in world.actions]
-    carried = measure_messages(world.agents, sizes, channels, recorder, policy, worth, plan.seed)
+    good, random = world.references.reference, world.references.random
+    scale = None if good is None or random is None else good - random
+    carried = measure_messages(
+        world.agents, sizes, channels, recorder, policy, worth, scale, plan.seed
+    )
     return Evaluated(returns, by_agent, carried)
 
 

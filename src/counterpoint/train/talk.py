@@ -104,6 +104,7 @@ def measure_messages(
     played: Recorder,
     policy: PolicyOf | None,
     worth: Floats,
+    scale: float | None,
     seed: int,
 ) -> Messages:
     """Returns what the messages of a team carried in an evaluation.
@@ -117,6 +118,7 @@ def measure_messages(
             heard cannot be changed afterwards.
         worth: [n] the return of each episode minus that of the same one with exchanged messages;
             fewer than 2 if that is not known.
+        scale: the return of a good team minus that of a random one; None if it is not known.
         seed: of permutations and resamples.
     """
     rng = np.random.default_rng([seed, 5])
@@ -150,6 +152,7 @@ def measure_messages(
         worth_low=None if interval is None else interval.low,
         worth_high=None if interval is None else interval.high,
         episodes=len(worth),
+        scale=scale,
     )
 
 

@@ -15,8 +15,10 @@ def messages_sentence(messages: Messages) -> str:
     if value is None:
         return "Cannot tell whether this team talks: no two episodes could exchange messages."
     ends = interval(messages.worth_low, messages.worth_high, 2)
-    if verdict == "talks":
-        return f"This team talks: its messages are worth {fixed(value, 2)} {ends} of its return."
+    if verdict.startswith("talks"):
+        return (
+            f"This team {verdict}: its messages are worth {fixed(value, 2)} {ends} of its return."
+        )
     if verdict == "is misled":
         return f"Messages mislead this team: they are worth {fixed(value, 2)} {ends} of its return."
     return (
@@ -52,7 +54,7 @@ def talking(run: TrainingResult) -> str:
 def messages_advice(run: TrainingResult) -> str:
     """Returns the setting that may make a team talk; an empty text where it talks, or has it."""
     policy = run.config.get("policy")
-    if run.messages is None or run.messages.verdict != "does not talk yet":
+    if run.messages is None or run.messages.verdict not in ("does not talk yet", "talks a little"):
         return ""
     if learns_values(run.config) or not isinstance(policy, dict) or policy.get("signalling"):
         return ""
