@@ -25,7 +25,9 @@ from counterpoint.stats.decision import Contrast
 
 KINDS = ("comparison", "comparison_steps", "comparison_text")
 """In an exact world, in a sequential environment and in a text environment."""
-ADDED = {"credit_correlation", "influence", "optimal", "reference", "scale"}
+ADDED = {
+    "credit_correlation", "influence", "messages", "optimal", "reference", "scale", "silent",
+}  # fmt: skip
 """Parts that not every kind of world has: null where they are not known, and absent before."""
 
 

@@ -20,6 +20,7 @@ from counterpoint.train.ppo.improve import (
     value_loss,
 )
 from counterpoint.train.ppo.learner import COUNTERFACTUAL, Learner
+from counterpoint.worlds.sequential.channels import Channel
 
 ARMS = (*(name for name, entry in entries().items() if not entry.needs), COUNTERFACTUAL)
 
@@ -89,12 +90,20 @@ def test_forty_updates_find_the_better_arm(scheme):
     assert (moved(scheme, updates=40) > 0.4).all()
 
 
+TALK = {"signalling": 2.0}
+CHANNELS = (
+    Channel(0, np.array([0, 1]), ((1, np.array([1, 3])),), np.array([2])),
+    Channel(1, np.array([0, 1, 1]), ((0, np.array([0])),), np.array([], dtype=int)),
+)
+
+
 def batch_of(seed=0, scheme="mappo_per_agent", bounds=None, legal=3, **changes):
     tape = random_tape(
         np.random.default_rng(seed), steps=6, turns=True, leaving=True, legal=0 if bounds else legal
     )
     world = SaysWhatIsOnTape(tape, (2, 3), bounds)
-    learner = Learner(world, scheme, small(**{"steps": 6, "hidden": 4, **changes}), seed)
+    settings = small(**{"steps": 6, "hidden": 4, **changes})
+    learner = Learner(world, scheme, settings, seed, channels=CHANNELS if bounds is None else ())
     batch = learner.collector.play(learner.team)
     estimate = learner.estimate(batch)
     return learner, split_by_set(batch, estimate.advantage, estimate.target, learner.critics)
@@ -105,6 +114,7 @@ def batch_of(seed=0, scheme="mappo_per_agent", bounds=None, legal=3, **changes):
     [
         {}, {"memory": "gru"}, {"bounds": (-1.0, 1.0)}, {"critic": "central"},
         {"scheme": COUNTERFACTUAL}, {"activation": "relu", "parameters": "separate"},
+        TALK, {**TALK, "memory": "gru", "parameters": "separate"},
     ],
     ids=str,
 )  # fmt: skip

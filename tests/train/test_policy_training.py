@@ -31,6 +31,7 @@ PLANS = {
         {"memory": "gru", "critic": "central", "observations": "normalized"},
     ),
     "counterfactual": ("speaker_listener", "counterfactual", {}, {"observations": "normalized"}),
+    "talking": ("speaker_listener", "none", {}, {"signalling": 0.1}),
     "running": ("foraging", "group_reward_decoupled", {"size": 5}, {"parameters": "per_role"}),
     "separate": ("spread", "agent_mean", {"stakes": "agent_0:9"}, {"parameters": "separate"}),
     "continuous": ("speaker_listener", "marshal_style", {"continuous": True}, {"anneal": True}),
@@ -166,7 +167,9 @@ def test_a_world_whose_episodes_do_not_end_gives_a_run_without_a_score(tmp_path,
         "foraging", "none", 0, 20, world_settings={"horizon": 1000, "force_coop": True},
         policy=policy, episodes=1,
     )  # fmt: skip
-    monkeypatch.setattr("counterpoint.worlds.sequential.twin._measured", lambda *_: (0.0, 1.0))
+    monkeypatch.setattr(
+        "counterpoint.worlds.sequential.twin._measured", lambda *_: (0.0, 1.0, None)
+    )
     with RunDirectory.create(tmp_path / "run", plan.config()) as run:
         found = train_to_end(plan, run=run)
     assert len(found.returns) == 0

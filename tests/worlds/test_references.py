@@ -16,7 +16,7 @@ from counterpoint.worlds import (
     worlds,
 )
 from counterpoint.worlds.sequential.particles import head_for, shortest_matching
-from counterpoint.worlds.sequential.twin import scripted_team
+from counterpoint.worlds.sequential.twin import scripted_team, silent_team
 from counterpoint.worlds.sequential.world import (
     References,
     StepSettings,
@@ -38,6 +38,14 @@ def test_stated_references_are_what_the_teams_get(name: str):
     for team, which in ((uniform_actions, "random"), (scripted_team, "reference")):
         world = find_world(name).make(copies=500, seed=31)
         assert agrees(world, team, getattr(world.references, which), 2000)
+
+
+def test_the_stated_return_without_talk_is_what_the_silent_team_gets():
+    world = find_world("speaker_listener").make(copies=500, seed=31)
+    assert agrees(world, silent_team, world.references.silent, 2000)
+    longer = find_world("speaker_listener").make({"horizon": 50}).references
+    assert longer.random < longer.silent < longer.reference
+    assert find_world("spread").make().references.silent is None
 
 
 @pytest.mark.parametrize(

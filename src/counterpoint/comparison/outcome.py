@@ -17,6 +17,7 @@ from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.diagnose import CAUSES, kept_in_windows, signal_kept, task_noise
 from counterpoint.diagnose.kept import ShareInterval
 from counterpoint.errors import WorldError
+from counterpoint.results.training import Messages
 from counterpoint.train.loop import Trained
 from counterpoint.train.series import LEARNED, WINDOW, Row, measured_evidence
 from counterpoint.train.tabular.learner import Training
@@ -69,6 +70,8 @@ class SchemeOutcome:
     """[S, T', A] each measure over the updates that were measured; NaN if it is undefined."""
     tally: Mapping[str, int]
     """Counts of the edge cases of normalization, summed over updates and seeds."""
+    messages: Sequence[Messages] = ()
+    """[S] what messages carry; empty if a seed has none."""
 
 
 def from_tables(world: World, done: Training) -> SchemeOutcome:
@@ -140,6 +143,7 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
     collapsed = [[[v.collapsed for v in row] for row in one] for one in verdicts]
     weighted = [done.plan.paid_returns(done.by_agent) for done in trained]
     scores = [done.normalized for done in trained]
+    carried = [done.messages for done in trained]
     by_agent = np.array([done.by_agent.mean(axis=0) for done in trained])
     return SchemeOutcome(
         agents=agents,
@@ -160,6 +164,7 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
         measured=latest,
         measures={name: numbers(name) for name in (*MEASURES, "snr", "credit_correlation")},
         tally={name: sum(done.tally[name] for done in trained) for name in trained[0].tally},
+        messages=[m for m in carried if m is not None] if None not in carried else (),
     )
 
 

@@ -7,7 +7,7 @@ training gives the same interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,10 @@ from counterpoint.results.comparison import (
     Difference,
     PairedDifference,
     SchemeResult,
+    TeamMessages,
 )
 from counterpoint.results.parts import SeedMean
+from counterpoint.results.training import Messages
 from counterpoint.stats import (
     bootstrap_band,
     bootstrap_interval,
@@ -83,6 +85,7 @@ def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
         credit_correlation=None
         if correlation is None
         else seed_mean(np.nanmean(correlation, axis=(1, 2))),
+        messages=team_messages(out.messages),
         agents={agent: _agent(out, k, normalized) for k, agent in enumerate(out.agents)},
         curves=Curves(
             update=points if out.axis == "update" else None,
@@ -91,6 +94,22 @@ def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
             agents={agent: _agent_curves(out, k, at) for k, agent in enumerate(out.agents)},
         ),
         tally=dict(out.tally),
+    )
+
+
+def team_messages(carried: Sequence[Messages]) -> TeamMessages | None:
+    """Returns what messages carry under one scheme; None if a seed has no worth."""
+    worth = [one.worth for one in carried if one.worth is not None]
+    if not worth or len(worth) < len(carried) or not all(one.said for one in carried):
+        return None
+    bits = [[pair.bits for pair in one.heard] for one in carried]
+    spoken = [np.mean([speaker.bits for speaker in one.said]) for one in carried]
+    known = all(row and None not in row for row in bits)
+    return TeamMessages(
+        said_bits=seed_mean(np.array(spoken)),
+        heard_bits=seed_mean(np.array(bits, dtype=np.float64).mean(axis=1)) if known else None,
+        worth=seed_mean(np.array(worth)),
+        scale=carried[0].scale,
     )
 
 

@@ -18,7 +18,7 @@ from counterpoint.report.pages.comparison.decision_words import (
     numbers,
     reading,
 )
-from counterpoint.report.toolkit.numerals import estimate_of
+from counterpoint.report.toolkit.numerals import MINUS, estimate_of
 from counterpoint.results.comparison import ComparisonResult, ComparisonVerdict, SchemeResult
 
 EFFECTS = {"better": "helps", "worse": "hurts", "same": "tie", "unclear": "cannot tell"}
@@ -34,6 +34,7 @@ def verdict(result: ComparisonResult, pair: Pair, probe: Probe) -> ComparisonVer
         _decoupling_sentence(probe, pair),
         _effect_sentence(result, pair, effect),
         *_collapse_sentences(result.schemes),
+        *_talk_sentences(result),
     ]
     return ComparisonVerdict(
         decoupling=probe.verdict,
@@ -100,6 +101,30 @@ def _collapse_sentences(schemes: Mapping[str, SchemeResult]) -> list[str]:
         + "."
         for cause, by in causes.items()
     ]
+
+
+def _talk_sentences(result: ComparisonResult) -> list[str]:
+    """Returns which teams talk, and what a team gets that does not, where agents can speak."""
+    by_verdict: dict[str, list[str]] = {}
+    for name, scheme in result.schemes.items():
+        if scheme.messages is not None:
+            worth = estimate_of(scheme.messages.worth).shown(2, signed=True)
+            by_verdict.setdefault(scheme.messages.verdict, []).append(f"{name} ({worth})")
+    meaning = {
+        "talks": "Teams talk",
+        "talks a little": "Teams talk a little",
+        "does not talk yet": "Teams do not talk yet",
+        "is misled": "Messages mislead teams",
+        "cannot tell": "Whether teams talk cannot be told",
+    }
+    sentences = [
+        f"{meaning[verdict]} under {', '.join(names)}: the worth of messages in return."
+        for verdict, names in by_verdict.items()
+    ]
+    silent = result.references.silent
+    if sentences and silent is not None:
+        sentences.append(f"A good team that does not talk gets {silent:.2f}.".replace("-", MINUS))
+    return sentences
 
 
 def _better_baselines(result: ComparisonResult) -> str:

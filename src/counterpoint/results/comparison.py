@@ -13,6 +13,7 @@ from typing import Literal
 from msgspec import field
 
 from counterpoint.results.parts import Document, Part, Result, SeedMean, Settings, expect
+from counterpoint.results.training import TalkVerdict, talk_verdict
 from counterpoint.stats.decision import Contrast, Decision, decide
 
 UNKNOWN = SeedMean(iqm=None, low=None, high=None)
@@ -105,6 +106,25 @@ class AgentResult(Part, frozen=True, kw_only=True):
     credit_correlation: float | None = None
 
 
+class TeamMessages(Part, frozen=True, kw_only=True):
+    """What messages carry under one scheme: means over its speakers and listeners in each seed."""
+
+    said_bits: SeedMean
+    """Mutual information of what is seen and said."""
+    heard_bits: SeedMean | None = None
+    """Mutual information of what is heard and done; None if it is not known."""
+    worth: SeedMean
+    """Return, minus that of the same episodes with messages exchanged."""
+
+    scale: float | None = None
+    """Return of a good team minus that of a random one; None if it is not known."""
+
+    @property
+    def verdict(self) -> TalkVerdict:
+        """Whether exchanging messages costs return, over the seeds: see `talk_verdict`."""
+        return talk_verdict(self.worth.low, self.worth.high, self.scale)
+
+
 class SchemeResult(Part, frozen=True, kw_only=True):
     """One scheme or baseline, or one algorithm in the place of a scheme."""
 
@@ -120,6 +140,8 @@ class SchemeResult(Part, frozen=True, kw_only=True):
     """The reward-weighted return; None if it equals the return."""
     credit_correlation: SeedMean | None = None
     """Correlation of credit with the agents' own rewards, under a common reward."""
+    messages: TeamMessages | None = None
+    """None if no agent of the world speaks, or if that is not known of each seed."""
     agents: dict[str, AgentResult]
     curves: Curves
     tally: dict[str, int] = field(default_factory=dict)
@@ -194,6 +216,8 @@ class References(Part, frozen=True, kw_only=True):
     """The best possible return, in an exact world."""
     reference: float | None = None
     """Return of a good team, in any other world."""
+    silent: float | None = None
+    """Return of a good team that does not talk, in worlds with speakers."""
     scale: str | None = None
     """The scale of the returns, and the source of the reference."""
 

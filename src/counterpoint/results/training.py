@@ -22,6 +22,8 @@ class References(Part, frozen=True, kw_only=True):
     """Return of a good team."""
     scale: str | None = None
     """The scale that both returns are on."""
+    silent: float | None = None
+    """Return of a good team that does not talk."""
 
 
 class AgentSeries(Part, frozen=True, kw_only=True):
@@ -103,6 +105,70 @@ class Talk(Part, frozen=True, kw_only=True):
     """Why there are no words."""
 
 
+TalkVerdict = Literal["talks", "talks a little", "does not talk yet", "is misled", "cannot tell"]
+LITTLE = 0.05
+"""A worth below this share of what lies between a random and a good team is little."""
+
+
+def talk_verdict(low: float | None, high: float | None, scale: float | None) -> TalkVerdict:
+    """Returns whether a team talks, by the interval of what its messages are worth.
+
+    Args:
+        low, high: ends of the interval; None if it is not known.
+        scale: return of a good team minus that of a random one; None if it is not known.
+    """
+    if low is None or high is None:
+        return "cannot tell"
+    if low <= 0:
+        return "is misled" if high < 0 else "does not talk yet"
+    return "talks a little" if scale is not None and high < LITTLE * scale else "talks"
+
+
+class Said(Part, frozen=True, kw_only=True):
+    """How much the words of one agent depend on what it sees."""
+
+    agent: str
+    bits: float
+    """Mutual information of words and observations."""
+    chance: float
+    """95th percentile of the same under permutations of whole episodes."""
+    most: float
+    """Bits that so many words can carry."""
+
+
+class Heard(Part, frozen=True, kw_only=True):
+    """How much the actions of one agent depend on the words of another one."""
+
+    speaker: str
+    agent: str
+    bits: float | None = None
+    """Mutual information of words and actions, all else held fixed; None if that is not known."""
+    most: float
+    """Bits that so many words and actions can share."""
+
+
+class Messages(Part, frozen=True, kw_only=True):
+    """What the messages of a trained team carry, in fresh episodes."""
+
+    said: list[Said] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    worth: float | None = None
+    """Return, minus that of the same episodes with messages exchanged; None if not known."""
+    worth_low: float | None = None
+    worth_high: float | None = None
+    """Ends of the 95% interval over episodes."""
+    episodes: int = 0
+    """Number of episodes that were compared."""
+
+    scale: float | None = None
+    """Return of a good team minus that of a random one; None if it is not known."""
+
+    @property
+    def verdict(self) -> TalkVerdict:
+        """Whether exchanging messages costs return: see `talk_verdict`."""
+        return talk_verdict(self.worth_low, self.worth_high, self.scale)
+
+
 class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.training/1"):
     """A training in a run directory. None stands for what is not known, or not known yet."""
 
@@ -132,10 +198,12 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     `greedy_return` at the updates after which greedy actions were evaluated."""
     agents: dict[str, AgentSeries] = field(default_factory=dict)
     talk: Talk | None = None
-    """None if the agents do not speak."""
+    """The texts of language models; None if no language models learn."""
     competition: Competition | None = None
     """Where sides play against each other: every return is in points against random actions then,
     and `curve` has the returns of sides. None if the agents are one team."""
+    messages: Messages | None = None
+    """None before the end, or if no agent of the world speaks."""
 
     def __post_init__(self) -> None:
         expect("step" in self.curve, "curve", "a list `step`")

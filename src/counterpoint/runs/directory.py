@@ -24,6 +24,7 @@ from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import CounterpointError, OutputError, RunError
 from counterpoint.results.parts import Settings
+from counterpoint.results.training import Messages
 from counterpoint.runs import checkpoint
 from counterpoint.runs.checkpoint import LatestCheckpoint, Snapshot
 from counterpoint.runs.files import make_folder, write_atomically
@@ -173,6 +174,7 @@ class RunDirectory:
         step: int | UnsetType = UNSET,
         returned: float | UnsetType | None = UNSET,
         normalized: float | UnsetType | None = UNSET,
+        messages: Messages | UnsetType = UNSET,
     ) -> None:
         """Writes that the run has reached its end, and its closing numbers, which the index reads.
 
@@ -180,7 +182,8 @@ class RunDirectory:
             OutputError: it could not be written.
         """
         self._sync()
-        self._write_status("finished", step=step, returned=returned, normalized=normalized)
+        closing = {"step": step, "returned": returned, "normalized": normalized}
+        self._write_status("finished", **closing, messages=messages)
 
     def close(self) -> None:
         """Leaves the run to others; one that did not finish is `stopped`.

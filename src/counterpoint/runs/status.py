@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType, field
 
 from counterpoint.errors import RunError
 from counterpoint.results.parts import Settings
+from counterpoint.results.training import Messages
 from counterpoint.runs.checkpoint import steps
 from counterpoint.runs.lock import is_locked
 from counterpoint.runs.provenance import RunFile
@@ -38,6 +39,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Return at the end."""
     normalized: float | UnsetType | None = UNSET
     """The same, with a random team at 0 and an optimal one at 1."""
+    messages: Messages | UnsetType | None = UNSET
+    """What the messages of the trained team carry."""
     error: str | UnsetType = UNSET
     """What made the run fail."""
 

@@ -15,12 +15,14 @@ from typing import ClassVar, NamedTuple, Protocol, Self
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import Tally
 from counterpoint.credit.catalogue import ALIASES
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.results.parts import Settings
+from counterpoint.results.training import Messages
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import METRICS
@@ -146,6 +148,8 @@ class Trainer(ABC):
     """Returns of a random and of a good team in the world."""
     between_checkpoints: int
     """How much of the budget may be spent between two checkpoints."""
+    messages: Messages | None = None
+    """What messages carried in the last evaluation; None before it, or if nobody speaks."""
 
     @property
     @abstractmethod
@@ -209,6 +213,8 @@ class Trained:
     """Their mean between the random (0) and the reference (1) return; None where not known."""
     tally: Mapping[str, int]
     """Counts of the edge cases of normalization, summed over updates."""
+    messages: Messages | None = None
+    """What messages carry in these episodes; None where no agent speaks."""
 
 
 def train_to_end(
@@ -275,6 +281,7 @@ def train_to_end(
         by_agent=by_agent,
         normalized=None if score is None else float(score),
         tally=dict(vars(team.learner.tally)),
+        messages=team.messages,
     )
     if run is not None and trained.finished:
         team.save_artifacts(run)
@@ -284,7 +291,8 @@ def train_to_end(
     if run is not None and trained.finished:
         if mean is None:
             run.notes = (*run.notes, f"the return is not known: {plan.without_return()}")
-        run.finish(step=team.steps, returned=mean, normalized=trained.normalized)
+        carried = UNSET if trained.messages is None else trained.messages
+        run.finish(step=team.steps, returned=mean, normalized=trained.normalized, messages=carried)
     return trained
 
 

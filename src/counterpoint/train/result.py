@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.results.competition import SIDE_RETURN, Competition
@@ -20,6 +21,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.results.training import (
     AgentSeries,
     EpisodeSample,
+    Messages,
     Moment,
     References,
     Talk,
@@ -37,6 +39,7 @@ from counterpoint.runs.status import (
     learns_values,
     read_facts,
     read_run,
+    read_status,
 )
 from counterpoint.train.series import EqualEpisodes, Row, number, only, row_from_line
 from counterpoint.worlds.foreign.names import foreign_code
@@ -75,6 +78,10 @@ class TrainingSummary(RunFacts, frozen=True, kw_only=True):
     """Seconds of training so far."""
     agents: dict[str, dict[str, Json]]
     """Agent to its latest measurements and verdict; empty before the first."""
+    messages: Messages | None = None
+    """What messages carry; None before the end, or where nobody speaks."""
+    talks: str | None = None
+    """The verdict on the messages: see `Messages.verdict`."""
 
 
 def training_summary(path: Path) -> TrainingSummary:
@@ -85,11 +92,14 @@ def training_summary(path: Path) -> TrainingSummary:
     """
     rows = _rows(path)[0]
     measured = [row.agents for row in rows if row.agents is not None]
+    messages = carried_messages(path)
     return TrainingSummary(
         **msgspec.structs.asdict(read_facts(path)),
         updates=rows[-1].update if rows else 0,
         seconds=rows[-1].seconds or 0.0 if rows else 0.0,
         agents={k: a.to_json() for k, a in measured[-1].items()} if measured else {},
+        messages=messages,
+        talks=None if messages is None else messages.verdict,
     )
 
 
@@ -153,6 +163,7 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
         },
         agents=_agents(rows),
         talk=read_talk(path, world) if spoken and not short else None,
+        messages=carried_messages(path),
         competition=competition,
     )
 
@@ -182,9 +193,17 @@ def read_competition(path: Path, config: Settings) -> Competition | None:
     )
 
 
+def carried_messages(path: Path) -> Messages | None:
+    """Returns what messages carried when the run ended; None before, or where nobody speaks."""
+    carried = read_status(path).messages
+    return None if carried is UNSET else carried
+
+
 def _references(world: sequential.References) -> References:
-    random, reference = (None if r is None else float(r) for r in (world.random, world.reference))
-    return References(random=random, reference=reference, scale=world.scale)
+    random, reference, silent = (
+        None if r is None else float(r) for r in (world.random, world.reference, world.silent)
+    )
+    return References(random=random, reference=reference, scale=world.scale, silent=silent)
 
 
 def _agents(rows: Sequence[Row]) -> dict[str, AgentSeries]:

@@ -1,21 +1,30 @@
 """`StepwisePlan`: the part that all trainings of networks in sequential environments share.
 
-Start with `fresh_returns`, the evaluation of a trained team.
+Start with `evaluated`, the evaluation of a trained team.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from counterpoint.arrays import Floats, Ints
+from counterpoint.results.training import Messages
 from counterpoint.train.loop import TrainConfig
+from counterpoint.train.talk import PolicyOf, Recorder, measure_messages
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.sequential.channels import (
+    COPIES,
+    Channel,
+    ExchangedMessages,
+    find_channels,
+    speakers_of,
+)
 from counterpoint.worlds.sequential.world import StepWorld, by_name, endless, stakes_of
 
 LONGEST_EVALUATION = 20_000
@@ -41,6 +50,10 @@ class StepwisePlan(TrainConfig, ABC):
         if not self.reads_state:
             world.omit_state()
         return world
+
+    def channels(self, world: StepWorld) -> tuple[Channel, ...]:
+        """Returns who says what to whom in `world`, which this plan made; it is left as it is."""
+        return find_channels(self.make_world(3, COPIES)) if speakers_of(world) else ()
 
     @property
     @abstractmethod
@@ -68,34 +81,67 @@ class StepwisePlan(TrainConfig, ABC):
         )
 
 
-def fresh_copies(plan: StepwisePlan, world: StepWorld) -> StepWorld:
-    """Returns the copies in which a team that learned in `world` is evaluated."""
-    return plan.make_world(1, min(plan.episodes, world.copies if world.python else plan.episodes))
+class Evaluated(NamedTuple):
+    """Fresh episodes of a trained team."""
+
+    returns: Floats
+    """[n] the first ones of each copy, equally many of each."""
+    by_agent: Floats
+    """[n, A] each agent's part in them."""
+    messages: Messages | None
+    """What messages carried in them; None where no agent speaks."""
 
 
-def fresh_returns(
+def evaluated(
     plan: StepwisePlan,
-    fresh: StepWorld,
-    play: Play,
+    world: StepWorld,
+    channels: Sequence[Channel],
+    played_in: Callable[[StepWorld, Recorder | None], Play],
+    policy: PolicyOf | None,
     usual: int,
     should_stop: Callable[[], bool],
-) -> tuple[Floats, Floats] | None:
-    """Returns the returns [n] of fresh episodes, the first ones of each copy and equally many of
-    each, and each agent's part in them [n, A]; None if it should stop before they have ended.
+) -> Evaluated | None:
+    """Returns fresh episodes of a trained team; None if it should stop before they have ended.
+
+    Where agents speak, the same episodes are played again with exchanged messages.
 
     Args:
         plan: what was trained.
-        fresh: copies of the world; they are closed at the end.
-        play: plays in them.
+        world: where it learned.
+        channels: who says what to whom in it.
+        played_in: returns what plays in fresh copies, always with the same chance; steps that are
+            played are recorded, if there is a recorder.
+        policy: the team's policies: see `measure_messages`.
         usual: steps that are played at once where episodes have no limit.
         should_stop: called after each part.
     """
-    kept = first_episodes(fresh, -(-plan.episodes // fresh.copies), play, usual, should_stop)
-    fresh.close()
-    if kept is None:
+    copies = min(plan.episodes, world.copies if world.python else plan.episodes)
+
+    def returns_in(fresh: StepWorld, recorder: Recorder | None) -> Floats | None:
+        play, each = played_in(fresh, recorder), -(-plan.episodes // copies)
+        kept = first_episodes(fresh, each, play, usual, should_stop)
+        fresh.close()
+        return None if kept is None else np.array(kept).reshape(len(kept), len(fresh.agents))
+
+    recorder = Recorder() if channels else None
+    by_agent = returns_in(plan.make_world(1, copies), recorder)
+    if by_agent is None:
         return None
-    by_agent = np.array(kept).reshape(len(kept), len(fresh.agents))
-    return by_agent.sum(axis=-1), by_agent
+    returns = by_agent.sum(axis=-1)
+    if recorder is None:
+        return Evaluated(returns, by_agent, None)
+    exchanged = returns_in(ExchangedMessages(plan.make_world(1, copies), channels), None)
+    if exchanged is None:
+        return None
+    worth = returns - exchanged.sum(axis=-1) if len(exchanged) == len(returns) else np.zeros(0)
+    worth = worth if copies > 1 else np.zeros(0)  # alone, a copy hears itself
+    sizes = [can.size for can in world.actions]
+    good, random = world.references.reference, world.references.random
+    scale = None if good is None or random is None else good - random
+    carried = measure_messages(
+        world.agents, sizes, channels, recorder, policy, worth, scale, plan.seed
+    )
+    return Evaluated(returns, by_agent, carried)
 
 
 def first_episodes(

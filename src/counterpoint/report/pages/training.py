@@ -15,6 +15,12 @@ from counterpoint.report.pages.competition import (
     side_figure,
 )
 from counterpoint.report.pages.definitions import training_definitions
+from counterpoint.report.pages.messages import (
+    messages_fact,
+    messages_sentence,
+    messages_table,
+    talking,
+)
 from counterpoint.report.toolkit.charts import (
     Chart,
     Line,
@@ -101,6 +107,8 @@ def training_page(run: TrainingResult) -> Page:
         picture="curve",
         contents={
             "curve": curve_figure(run),
+            "messages": messages_table(run.messages) if run.messages else None,
+            "talking": talking(run),
             "no_words": f"There is no table of words: {reason or 'none was chosen'}."
             if talk
             else None,
@@ -143,12 +151,15 @@ def training_verdict(run: TrainingResult) -> Headline:
         speed = run.step / run.seconds
         slow = f"{significant(1 / speed)} seconds {with_article(run.axis)}"
         pace = f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
-    why = ""
+    why = talking(run)
+    steps = Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace)
     facts: tuple[Fact, ...] = (
         Fact("Return", significant(level, 4), score, how if score != how else ""),
-        Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace),
+        steps if run.messages is None else messages_fact(run.messages),
         _collapsed_fact(run),
     )
+    if run.messages is not None and run.messages.verdict != "talks":
+        sentence = f"{sentence} {messages_sentence(run.messages).partition(':')[0]}."
     if run.competition and run.competition.records:
         sentence, why = competition_verdict(run.competition)
         why = f"{why} It played {run.step:,} {run.axis}s.".strip()
@@ -229,6 +240,7 @@ def curve_figure(run: TrainingResult) -> Figure:
         lines.append(Line("greedy actions", *points, style_of(2)))
     named: tuple[tuple[str, float | None], ...] = (
         ("reference team", run.references.reference),
+        ("without talk", run.references.silent),
         ("random", run.references.random),
     )
     what, unit = "team return", "team return (unit of the world)"

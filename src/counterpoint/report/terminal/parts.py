@@ -37,6 +37,7 @@ from counterpoint.report.pages.game import (
     sums,
 )
 from counterpoint.report.pages.judge_check import judge_check_headline
+from counterpoint.report.pages.messages import messages_rows
 from counterpoint.report.pages.population import (
     arm_table,
     budget_table,
@@ -361,6 +362,7 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
         rows.append(("return of fresh episodes", fixed(run.returned, 3)))
     if run.normalized is not None:
         rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))
+    rows += messages_rows(run)
     rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
     rows += [(name, _signal_kept(agent)) for name, agent in run.agents.items()]
     if learns_values(run.config):

@@ -21,6 +21,7 @@ from counterpoint.train.ppo.critics import TeamCritics, action_critic_inputs
 from counterpoint.train.ppo.networks import Actor, Inputs, folded, memory_of
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.train.ppo.talk import signalling_bonus
 
 Losses = dict[str, float]
 
@@ -215,8 +216,10 @@ def add_up(totals: dict[str, Tensor], losses: dict[str, Tensor]) -> None:
 def policy_losses(
     policy: Actor, batch: SetBatch, settings: PolicySettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns the clipped surrogate with the entropy bonus, and the losses to log."""
-    log_prob, entropy = policy(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
+    """Returns the clipped surrogate with the bonuses of entropy and signalling, and the losses to
+    log."""
+    out, _ = policy.respond(batch.seen, batch.hidden, batch.keep, batch.legal)
+    log_prob, entropy = policy.judge(out, batch.action)
     log_ratio = log_prob - batch.log_prob
     ratio = log_ratio.exp()
     bounded = ratio.clamp(1 - settings.clip, 1 + settings.clip)
@@ -227,7 +230,10 @@ def policy_losses(
         "kl": active_mean((ratio - 1) - log_ratio, batch.active),
         "clipped": active_mean((ratio != bounded).float(), batch.active),
     }
-    return losses["policy_loss"] - settings.entropy * losses["entropy"], losses
+    loss = losses["policy_loss"] - settings.entropy * losses["entropy"]
+    if settings.signalling and policy.speaking:
+        loss = loss - settings.signalling * signalling_bonus(out, policy.speaking, batch.active)
+    return loss, losses
 
 
 def value_loss(critics: TeamCritics, i: int, batch: SetBatch) -> Tensor:

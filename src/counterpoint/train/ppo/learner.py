@@ -16,7 +16,7 @@ Source: de Witt et al. 2020 (IPPO); Yu et al. 2022 (MAPPO); Foerster et al. 2018
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -47,6 +47,7 @@ from counterpoint.train.ppo.improve import Losses, SetBatch, improve, split_by_s
 from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector, below
 from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.channels import Channel
 from counterpoint.worlds.sequential.sides import sides_from
 from counterpoint.worlds.sequential.world import StepWorld, stakes_of
 
@@ -201,6 +202,7 @@ class Learner:
         settings: how it learns.
         seed: of the networks, the actions and the order of the minibatches.
         budget: steps that it will play, which is where an annealed learning rate ends.
+        channels: who says what to whom: see `find_channels`.
 
     Raises:
         UnknownNameError: no scheme of that name.
@@ -215,16 +217,17 @@ class Learner:
         settings: PolicySettings,
         seed: int,
         budget: int | None = None,
+        channels: Sequence[Channel] = (),
     ) -> None:
         if settings.anneal and budget is None:
             raise SettingError("got anneal without a budget; wanted the steps at whose end it is 0")
         configure_threads()
         settings = settings.filled(python=world.python)
-        self.budget = budget
+        self.budget, self.channels = budget, tuple(channels)
         self.world, self.settings = world, settings
         self.crediting = Crediting.of(scheme, world, settings)
         outputs, options = self.crediting.outputs(world), self.crediting.counterfactual
-        self.team = TeamNetworks(world, settings, outputs, seed, options)
+        self.team = TeamNetworks(world, settings, outputs, seed, options, channels)
         self.adam = Adam(self.team.networks(), settings.max_norm)
         self.sides = sides_from(settings.sides, world.agents, world.roles)
         if self.sides is None:

@@ -22,7 +22,9 @@ from counterpoint.errors import SettingError
 from counterpoint.train.ppo.images import ImageLayers, image_of
 from counterpoint.train.ppo.scaling import InputScale, scales_of
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.worlds.sequential.world import SeenPart, StepWorld
+from counterpoint.train.ppo.talk import speaking_of
+from counterpoint.worlds.sequential.channels import Channel
+from counterpoint.worlds.sequential.world import SeenPart, Singles, StepWorld
 
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
@@ -139,6 +141,7 @@ class Actor(nn.Module):
         settings: NetworkSettings,
         generator: torch.Generator,
         scale: InputScale | None = None,
+        channels: Sequence[Channel] = (),
     ) -> None:
         super().__init__()
         kinds = [world.actions[k] for k in group.members]
@@ -151,6 +154,7 @@ class Actor(nn.Module):
         own = torch.arange(most) < torch.tensor([kind.size for kind in kinds])[:, None]
         self.register_buffer("own", own)
         self.differ = not bool(own.all())
+        self.speaking = speaking_of(channels, group.members, most, device_of(settings))
         if self.continuous:
             self.log_std = nn.Parameter(torch.full((len(kinds), most), -0.5))
 
@@ -192,7 +196,10 @@ class Actor(nn.Module):
             x: [A, N, L, D]; `x`, `hidden`, `keep` and `legal` are as in `respond`.
             action: [A, N, L] or [A, N, L, U].
         """
-        out, _ = self.respond(x, hidden, keep, legal)
+        return self.judge(self.respond(x, hidden, keep, legal)[0], action)
+
+    def judge(self, out: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `forward` returns, of the outputs of `respond`."""
         if self.continuous:
             return self.log_density(out, action)
         log_probs = torch.log_softmax(out, dim=-1)
@@ -247,6 +254,7 @@ class TeamNetworks(nn.Module):
         seed: of the initial weights; a set's weights depend on its name and on nothing else.
         options: whether there are critics of actions too (COMA): Q(state, actions of the others,
             own action), one output for each action.
+        channels: who says what to whom.
     """
 
     def __init__(
@@ -256,6 +264,7 @@ class TeamNetworks(nn.Module):
         outputs: int,
         seed: int,
         options: bool = False,
+        channels: Sequence[Channel] = (),
     ) -> None:
         super().__init__()
         self.sets = sets_of(world, settings)
@@ -269,7 +278,7 @@ class TeamNetworks(nn.Module):
         action_inputs = world.state_size + len(world.agents) * most
         for group in self.sets:
             chance = generator_of(seed, group.name)
-            self.actors.append(Actor(world, group, settings, chance, seen))
+            self.actors.append(Actor(world, group, settings, chance, seen, channels))
             image = None if central else image_of(world, group.members, settings.images)
             valued = sizes[settings.critic], state if central else seen, image
             self.critics.append(Critic(group, settings, *valued, outputs, chance))
@@ -281,6 +290,29 @@ class TeamNetworks(nn.Module):
     def networks(self) -> Sequence[nn.Module]:
         """Returns each network whose gradient is clipped on its own."""
         return [*self.actors, *self.critics, *self.answers]
+
+    def probabilities(
+        self, agent: int, seen: Singles, legal: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """Returns the probabilities [N, M] of an agent's discrete actions, without memory.
+
+        Args:
+            agent: its index.
+            seen: [N, D] what it sees.
+            legal: [N, M] its legal actions; None: all are.
+        """
+        i = next(i for i, group in enumerate(self.sets) if agent in group.members)
+        actor, members = self.actors[i], self.sets[i].members
+        row = members.index(agent)
+
+        def of_set(x: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(x).expand(len(members), *x.shape)[:, :, None].to(self.device)
+
+        with torch.inference_mode():
+            may = None if legal is None else of_set(legal)
+            out, _ = actor.respond(actor.inputs(of_set(seen)), legal=may)
+            probs: NDArray[np.float64] = torch.softmax(out[row, :, 0], -1).cpu().double().numpy()
+        return probs
 
 
 class FastTanh(torch.autograd.Function):

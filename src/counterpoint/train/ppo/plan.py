@@ -52,17 +52,14 @@ from counterpoint.train.ppo.settings import (
     refuse_model,
     split_settings,
 )
-from counterpoint.train.stepwise import (
-    StepwisePlan,
-    first_episodes,
-    fresh_copies,
-    fresh_returns,
-)
+from counterpoint.train.stepwise import Play, StepwisePlan, evaluated, first_episodes
+from counterpoint.train.talk import Recorder
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.sequential.channels import COPIES, find_channels, speakers_of
 from counterpoint.worlds.sequential.sides import NONE, POINTS, Sides
-from counterpoint.worlds.sequential.world import StepWorld
+from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
 
 CHECKPOINT_STEPS = 5_000
 """Most steps between two checkpoints, as far as a batch is not longer."""
@@ -148,6 +145,7 @@ class TrainPlan(StepwisePlan):
             made.omit_state()
         made = prepared(made, policy)
         policy = replace(policy.filled(python=made.python), device=device_of(policy).type)
+        require_speakers(entry, made, own, policy)
         if not normalized_numbers(made, policy.observations).any():
             policy = replace(policy, observations="raw")
         if not any(part.image for parts in made.seen_parts for part in parts):
@@ -192,10 +190,25 @@ class TrainPlan(StepwisePlan):
         world = self.make_world(0, self.policy.copies)
         crediting = Crediting.of(self.scheme, world, self.policy)
         require_memory(world, self.policy, crediting, available_memory())
-        return Learner(world, self.scheme, self.policy, self.seed, self.budget)
+        channels = self.channels(world)
+        return Learner(world, self.scheme, self.policy, self.seed, self.budget, channels)
 
     def trainer(self) -> PolicyTrainer:
         return PolicyTrainer(self, self.learner())
+
+
+def require_speakers(
+    entry: SequentialEntry, world: StepWorld, own: Settings, policy: PolicySettings
+) -> None:
+    """Raises SettingError if signalling is wanted in a world where nobody is heard, or if the
+    speakers that its settings `own` name are not."""
+    channels = find_channels(entry.make(own, COPIES)) if speakers_of(world) else ()
+    if policy.signalling and not channels:
+        raise SettingError(
+            f"got signalling={policy.signalling} for world '{world.name}', in which no agent is "
+            "known to speak; wanted speakers=NAME, the agents whose actions are messages (discrete "
+            "ones), or no signalling"
+        )
 
 
 def reads_state(policy: PolicySettings, scheme: str) -> bool:
@@ -251,7 +264,7 @@ class PolicyTrainer(Trainer):
         return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes: see `fresh_returns`. Actions are sampled.
+        """Returns the returns of fresh episodes: see `evaluated`. Actions are sampled.
 
         Where sides play against each other, they are the points of games against random actions.
         """
@@ -264,10 +277,21 @@ class PolicyTrainer(Trainer):
             )  # fmt: skip
             self.competition = None if rated is None else rated.competition
             return None if rated is None else (rated.points, rated.by_agent)
-        fresh = fresh_copies(plan, learner.world)
-        collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
-        play = partial(self._play, collector)
-        return fresh_returns(plan, fresh, play, learner.collector.steps, should_stop)
+
+        def played_in(fresh: StepWorld, recorder: Recorder | None) -> Play:
+            collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
+            return partial(self._play, collector, recorder=recorder)
+
+        remembers = learner.settings.memory != "none"
+        policy = None if remembers else learner.team.probabilities
+        usual = learner.collector.steps
+        done = evaluated(
+            plan, learner.world, learner.channels, played_in, policy, usual, should_stop
+        )
+        if done is None:
+            return None
+        self.messages = done.messages
+        return done.returns, done.by_agent
 
     def greedy_return(self) -> dict[str, float]:
         """Returns the mean return of one episode in each copy of a world of its own, by name.
@@ -305,9 +329,16 @@ class PolicyTrainer(Trainer):
         if self.competition is not None:
             write_atomically(run.path / GAMES, encode_json(self.competition))
 
-    def _play(self, collector: RolloutCollector, steps: int) -> tuple[Ints, Floats]:
+    def _play(
+        self, collector: RolloutCollector, steps: int, recorder: Recorder | None = None
+    ) -> tuple[Ints, Floats]:
         """Returns the copies and the agents' parts of the episodes that end in these steps."""
         batch = collector.play(self.learner.team, steps)
+        if recorder is not None:
+            for t in range(steps):
+                seen, active, legal = batch.seen[:, t], batch.active[:, t], batch.legal
+                may = None if legal is None else legal[:, t]
+                recorder.add(seen, batch.action[:, t], active, may, batch.ended[t])
         return batch.finished, batch.by_agent
 
     def notes(self) -> tuple[str, ...]:

@@ -98,6 +98,8 @@ class PolicySettings:
     """Clip range of the ratio of probabilities (PPO)."""
     entropy: float = 0.003
     """Weight of the entropy bonus, in nats."""
+    signalling: float = 0.0
+    """Weight of the bonus for speakers whose words tell what they see, in nats."""
     value_weight: float = 1.0
     """Weight of the critic's squared error, in units of the returns' variance."""
     max_norm: float = 0.5
@@ -141,7 +143,7 @@ class PolicySettings:
             ("frames", 1, 64), ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536),
             ("steps", 0, 65536), ("epochs", 0, 1000), ("minibatches", 0, 4096),
             ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0), ("gae", 0.0, 1.0), ("clip", 0.0, 1e6),
-            ("entropy", 0.0, 1e6),
+            ("entropy", 0.0, 1e6), ("signalling", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
             ("evaluate_every", 0, 1_000_000), ("pool_share", 0.0, 1.0),
             ("pool_every", 1, 1_000_000), ("pool_size", 2, 256),

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterpoint.arrays import Floats, Ints, NamedArrays, generator_state
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays, generator_state
 from counterpoint.train.ppo.rollout import CollectorFacts, below, require_finite
-from counterpoint.worlds.sequential.world import Step, StepWorld, View, uniform_actions
+from counterpoint.worlds.sequential.world import Singles, Step, StepWorld, View, uniform_actions
 
 OnStep = Callable[[View, Ints, Step], None]
 """Called with what was seen, the actions [E, A], and the result of a step."""
@@ -105,3 +105,33 @@ def explore(
     with torch.inference_mode():
         best = team(torch.from_numpy(view.seen.swapaxes(0, 1)), legal).argmax(dim=-1).T.numpy()
     return np.where(chance < epsilon, random, best)
+
+
+def explored_probabilities(
+    world: StepWorld,
+    team: Valued,
+    agent: int,
+    seen: Singles,
+    legal: Bools | None,
+    epsilon: float,
+) -> Floats:
+    """Returns the probabilities [N, M] of an agent's actions under `explore`.
+
+    Args:
+        world: whose agents these are.
+        team, epsilon: as in `explore`.
+        agent: its index.
+        seen: [N, D] what it sees.
+        legal: [N, M] its legal actions; None: all its actions are.
+    """
+    most = max(can.size for can in world.actions)
+    may = np.broadcast_to(np.arange(most) < world.actions[agent].size, (len(seen), most))
+    may = may if legal is None else may & legal
+    shape = (len(world.agents), *seen.shape)
+    with torch.inference_mode():
+        every = torch.from_numpy(seen).expand(shape)
+        values = team(every, torch.from_numpy(may.copy()).expand(len(world.agents), -1, -1))
+        best = values[agent].argmax(dim=-1).numpy()
+    probs: Floats = epsilon * may / np.maximum(may.sum(axis=-1, keepdims=True), 1)
+    probs[np.arange(len(seen)), best] += 1 - epsilon
+    return probs

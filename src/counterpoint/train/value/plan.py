@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from counterpoint.arrays import Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
@@ -20,13 +20,16 @@ from counterpoint.train.ppo.settings import (
     refuse_model,
     split_settings,
 )
-from counterpoint.train.stepwise import StepwisePlan, fresh_copies, fresh_returns
-from counterpoint.train.value.collector import ValueCollector
+from counterpoint.train.stepwise import Play, StepwisePlan, evaluated
+from counterpoint.train.talk import Recorder
+from counterpoint.train.value.collector import ValueCollector, explored_probabilities
 from counterpoint.train.value.learner import ValueLearner, require_discrete
 from counterpoint.train.value.settings import VALUE, ValueSettings
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.sequential.channels import speakers_of
+from counterpoint.worlds.sequential.world import Singles, Step, StepWorld, View
 
 CHECKPOINT_STEPS = 20_000
 """Most steps between two checkpoints: each has the whole replay, tens of megabytes."""
@@ -69,6 +72,7 @@ class ValuePlan(StepwisePlan):
         made = make_with_hints(entry, own, VALUE)
         made.close()
         require_discrete(made, scheme)
+        speakers_of(made)  # refused now, not at the end
         if budget is None:
             budget = PYTHON_BUDGET if made.python else BUDGET
         if budget < 1:
@@ -114,20 +118,39 @@ class ValueTrainer(Trainer):
         return Update(len(returns), mean, metrics, None)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes: see `fresh_returns`.
+        """Returns the returns of fresh episodes: see `evaluated`.
 
         The team plays as at the end of its budget, with `epsilon_end` random actions, without which
         a team that remembers nothing can stand still for ever (Mnih et al. 2015 evaluate so too).
         """
         plan, learner = self.plan, self.learner
-        fresh = fresh_copies(plan, learner.world)
-        collector = ValueCollector(fresh, plan.seed + 1)
+        epsilon = learner.settings.epsilon_end
 
-        def play(steps: int) -> tuple[Ints, Floats]:
-            played = collector.play(learner.team, steps, learner.settings.epsilon_end)
-            return played.finished, played.by_agent
+        def played_in(fresh: StepWorld, recorder: Recorder | None) -> Play:
+            collector = ValueCollector(fresh, plan.seed + 1)
 
-        return fresh_returns(plan, fresh, play, learner.settings.steps, should_stop)
+            def record(view: View, actions: Ints, step: Step) -> None:
+                assert recorder is not None
+                legal = None if view.legal is None else view.legal.swapaxes(0, 1)
+                seen, active = view.seen.swapaxes(0, 1), view.active.T
+                recorder.add(seen, actions.T, active, legal, step.ended)
+
+            def play(steps: int) -> tuple[Ints, Floats]:
+                on_step = None if recorder is None else record
+                played = collector.play(learner.team, steps, epsilon, on_step)
+                return played.finished, played.by_agent
+
+            return play
+
+        def policy(agent: int, seen: Singles, legal: Bools | None) -> Floats:
+            return explored_probabilities(learner.world, learner.team, agent, seen, legal, epsilon)
+
+        usual, channels = learner.settings.steps, plan.channels(learner.world)
+        done = evaluated(plan, learner.world, channels, played_in, policy, usual, should_stop)
+        if done is None:
+            return None
+        self.messages = done.messages
+        return done.returns, done.by_agent
 
     def close(self) -> None:
         """Closes the worlds."""

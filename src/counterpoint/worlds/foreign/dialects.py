@@ -370,6 +370,16 @@ def state_of(env: Any) -> Singles | None:
         return None
 
 
+def particle_speakers(env: Any, agents: Collection[str]) -> tuple[str, ...]:
+    """Returns the agents of a particle world of mpe2 that are not silent; empty for any other."""
+    bodies = getattr(getattr(getattr(env, "unwrapped", env), "world", None), "agents", None)
+    return tuple(
+        body.name
+        for body in (bodies if isinstance(bodies, list) else ())
+        if getattr(body, "silent", True) is False and getattr(body, "name", None) in agents
+    )
+
+
 def _short(value: Any) -> str:
     return textwrap.shorten(repr(value), 60, placeholder="...")
 

@@ -27,6 +27,7 @@ from counterpoint.worlds.foreign.dialects import (
     CopyArrays,
     EnvironmentDriver,
     dialect,
+    particle_speakers,
     state_of,
     team_of,
 )
@@ -54,7 +55,9 @@ SUM = "team sum: sum over all agents and steps of each agent's own reward"
 
 _KNOWN = {
     "mpe2:simple_spread_v3": References(*Spread.measured, Spread.scale),
-    "mpe2:simple_speaker_listener_v4": References(*SpeakerListener.measured, SpeakerListener.scale),
+    "mpe2:simple_speaker_listener_v4": References(
+        *SpeakerListener.measured, SpeakerListener.scale, SpeakerListener.measured_silent
+    ),
     "mpe2:simple_reference_v3": References(  # 4,000 and 1,400 episodes: +- .6 and .4
         -56.68, -15.06, f"{SUM}; reference: a team that says and hears the goals"
     ),
@@ -143,6 +146,7 @@ class ForeignWorld(StepWorld):
         takes = inspect.signature(type(getattr(envs[0], "unwrapped", envs[0])).__init__).parameters
         limits = [limit.lstrip("_") for limit in LIMITS]
         self.limit = next((limit for limit in limits if limit in takes), "")
+        self.speakers = particle_speakers(envs[0], self.agents)
         self.references = known_references(name, self.settings.arguments)
         self._arrays = empty_arrays(team, copies)
         self._seen, self._active, self._terminated, self._legal = self._arrays

@@ -56,6 +56,7 @@ class PreparedPictures(StepWorld):
         self.name, self.summary, self.source = world.name, world.summary, world.source
         self.settings, self.copies, self.horizon = world.settings, world.copies, world.horizon
         self.limit, self.components = world.limit, world.components
+        self.speakers = world.speakers
         self.agents, self.roles, self.actions = world.agents, world.roles, world.actions
         self.state_size, self.python = world.state_size, world.python  # type: ignore[misc]
         if not any(part.image for parts in world.seen_parts for part in parts):

@@ -46,6 +46,8 @@ class Twin(StepWorld):
     """The scale of the returns."""
     measured: ClassVar[tuple[float, float]]
     """Returns of a random and of the scripted team with default settings."""
+    measured_silent: ClassVar[float | None] = None
+    """Return of the `silent` team with default settings; None where there is no such team."""
     held: dict[str, NDArray[Any]]
     """Name to array [..., E]: the state, `time` among it."""
 
@@ -82,13 +84,22 @@ class Twin(StepWorld):
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
         """Returns choices [E, A] of a good team in the present state: see `scripted_team`."""
 
+    def silent(self, rng: np.random.Generator) -> NDArray[Any]:
+        """Returns choices [E, A] of a good team that does not talk; it is for worlds with speakers.
+
+        Raises:
+            NotImplementedError: there is no such team.
+        """
+        raise NotImplementedError
+
     @cached_property
     def references(self) -> References:  # type: ignore[override]  # measured when asked for
         """Returns `measured` for default settings; for others it plays 2,048 episodes each."""
-        plain = replace(self.settings, reward="own", stakes="")  # neither moves the return
+        plain = replace(self.settings, reward="own", stakes="", speakers="")  # no return moves
         if plain == type(self.settings)():
-            return References(*self.measured, self.scale)
-        return References(*_measured(type(self), plain), self.scale)
+            return References(*self.measured, self.scale, self.measured_silent)
+        random, reference, silent = _measured(type(self), plain)
+        return References(random, reference, self.scale, silent)
 
     def reset(self, seed: int | None = None) -> View:
         if seed is not None:
@@ -156,20 +167,32 @@ def scripted_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDA
     A choice is one strength in full. It reads the state of the twin in which it plays.
     """
     assert isinstance(world, Twin)
-    moves = world.scripted(rng)
+    return _in_full(world, world.scripted(rng))
+
+
+def silent_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
+    """Returns actions of the team behind `References.silent`: see `scripted_team`."""
+    assert isinstance(world, Twin)
+    return _in_full(world, world.silent(rng))
+
+
+def _in_full(world: Twin, moves: NDArray[Any]) -> NDArray[Any]:
     if not world.actions[0].continuous:
         return moves
     return one_hot(moves, max(can.size for can in world.actions))
 
 
 @lru_cache(maxsize=64)
-def _measured(twin: type[Twin], settings: StepSettings) -> tuple[float, float]:
-    """Returns the mean returns of a random and of the scripted team, the same in every process."""
+def _measured(twin: type[Twin], settings: StepSettings) -> tuple[float, float, float | None]:
+    """Returns the mean returns of a random, the scripted, and the silent team, the same in every
+    process; None where there is no silent team."""
+    teams = [uniform_actions, scripted_team]
+    teams += [silent_team] if twin.measured_silent is not None else []
     scores = []
-    for seed, team in enumerate((uniform_actions, scripted_team)):
+    for seed, team in enumerate(teams):
         world = twin(settings, copies=256, seed=seed)
         scores.append(float(returns(world, team, 2048, most_steps=10**8).mean()))
-    return scores[0], scores[1]
+    return scores[0], scores[1], scores[2] if len(scores) > 2 else None
 
 
 class TwinEntry(SequentialEntry):

@@ -46,6 +46,8 @@ class StepSettings(CheckedSettings):
     stakes: str = ""
     """Factors on the rewards of some agents: names of agents or roles with factors, such as
     `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
+    speakers: str = ""
+    """Agents or roles whose actions are messages; empty takes those that the world declares."""
 
 
 class Actions(NamedTuple):
@@ -145,6 +147,8 @@ class References:
     """Return of a good team."""
     scale: str
     """The published scale of the returns, and the source of `reference`."""
+    silent: float | None = None
+    """Return of a good team that does not talk; None if that is not known."""
 
     def normalized(self, returns: Floats) -> Floats | None:
         """Returns scores [...] of returns: 0 is random, 1 the reference; None if not known."""
@@ -208,6 +212,8 @@ class StepWorld(ABC):
     """The setting of that maximum; empty if there is none."""
     components: tuple[str, ...] = ("reward",)
     """[K] names of the reward's parts."""
+    speakers: tuple[str, ...] = ()
+    """Names of the agents whose actions are messages: see `channels.py`."""
     references: References
     """Returns of a random and of a good team."""
     python: ClassVar[bool] = False
@@ -436,15 +442,14 @@ class PermutedStepWorld(StepWorld):
         self.world, self.order = world, list(order)
         self.name, self.summary, self.source = world.name, world.summary, world.source
         self.settings, self.copies, self.horizon = world.settings, world.copies, world.horizon
-        self.limit = world.limit
-        self.state_size, self.components = world.state_size, world.components
+        self.limit, self.speakers, self.state_size = world.limit, world.speakers, world.state_size
+        self.components, self.python = world.components, world.python  # type: ignore[misc]
         self.agents = tuple(world.agents[k] for k in order)
         self.roles = tuple(world.roles[k] for k in order)
         self.seen_sizes = tuple(world.seen_sizes[k] for k in order)
         self.seen_parts = tuple(world.seen_parts[k] for k in order) if world.seen_parts else ()
         self.extents = None if world.extents is None else world.extents[self.order]
         self.actions = tuple(world.actions[k] for k in order)
-        self.python = world.python  # type: ignore[misc]  # as the world that is inside
 
     @property
     def references(self) -> References:  # type: ignore[override]  # asked for when wanted
@@ -457,7 +462,6 @@ class PermutedStepWorld(StepWorld):
         theirs = np.empty_like(actions)
         theirs[:, self.order] = actions
         step = self.world.step(theirs)
-        parts = step.components
         return Step(
             view=self._view(step.view),
             reward=step.reward[:, self.order],
@@ -465,7 +469,7 @@ class PermutedStepWorld(StepWorld):
             terminated=step.terminated[:, self.order],
             ended=step.ended,
             last=self._view(step.last),
-            components=None if parts is None else parts[:, self.order],
+            components=None if step.components is None else step.components[:, self.order],
         )
 
     def capture(self) -> Captured:

@@ -103,7 +103,8 @@ def reference_levels(result: ComparisonResult) -> dict[str, float]:
     known = result.references
     random = WORDS[result.kind].random
     levels = {
-        "best possible": known.optimal, "reference team": known.reference, random: known.random
+        "best possible": known.optimal, "reference team": known.reference,
+        "without talk": known.silent, random: known.random,
     }  # fmt: skip
     return {title: value for title, value in levels.items() if value is not None}
 
