@@ -167,7 +167,8 @@ def test_a_world_whose_episodes_do_not_end_gives_a_run_without_a_score(tmp_path,
         "foraging", "none", 0, 20, world_settings={"horizon": 1000, "force_coop": True},
         policy=policy, episodes=1,
     )  # fmt: skip
-    monkeypatch.setattr(
+    levels = (0.0, 1.0, None)
+    monkeypatch.setattr("counterpoint.worlds.sequential.twin._measured", lambda *_: levels)
         "counterpoint.worlds.sequential.twin._measured", lambda *_: (0.0, 1.0, None)
     )
     with RunDirectory.create(tmp_path / "run", plan.config()) as run:
