@@ -169,8 +169,6 @@ def test_a_world_whose_episodes_do_not_end_gives_a_run_without_a_score(tmp_path,
     )  # fmt: skip
     levels = (0.0, 1.0, None)
     monkeypatch.setattr("counterpoint.worlds.sequential.twin._measured", lambda *_: levels)
-        "counterpoint.worlds.sequential.twin._measured", lambda *_: (0.0, 1.0, None)
-    )
     with RunDirectory.create(tmp_path / "run", plan.config()) as run:
         found = train_to_end(plan, run=run)
     assert len(found.returns) == 0
