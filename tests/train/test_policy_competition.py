@@ -34,7 +34,8 @@ from counterpoint.train.result import training_result
 from counterpoint.train.session import plan_of
 from counterpoint.worlds.sequential.sides import sides_from
 from counterpoint.worlds.sequential.twin import Twin
-from counterpoint.worlds.sequential.world import Actions, PermutedStepWorld, View
+from counterpoint.worlds.sequential.world import Actions, View
+from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
 
 
 class HigherCardWins(Twin):

@@ -17,7 +17,8 @@ from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
 from counterpoint.train.ppo.probe import both_gradients
 from counterpoint.train.ppo.settings import prepared
 from counterpoint.worlds.sequential.pictures import channels_first
-from counterpoint.worlds.sequential.world import PermutedStepWorld, SeenPart
+from counterpoint.worlds.sequential.world import SeenPart
+from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
 
 CAMERA = SeenPart("camera", (8, 8, 3), 0, image=True)
 

@@ -16,7 +16,7 @@ from counterpoint.train.ppo.learner import Crediting, Learner, credit_batch
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
 from counterpoint.train.series import CollapseMonitor
 from counterpoint.worlds import PermutedStepWorld, find_world
-from counterpoint.worlds.sequential.world import by_name
+from counterpoint.worlds.sequential.wrapped import by_name
 
 TEAMS = [
     ("mappo_per_agent", {}),

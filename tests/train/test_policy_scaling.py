@@ -13,7 +13,8 @@ from counterpoint.train.ppo.learner import Learner
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
 from counterpoint.train.ppo.scaling import BOUND, InputScale, normalized_numbers, scales_of
 from counterpoint.worlds import find_world
-from counterpoint.worlds.sequential.world import Extent, PermutedStepWorld
+from counterpoint.worlds.sequential.world import Extent
+from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
 
 CPU = torch.device("cpu")
 

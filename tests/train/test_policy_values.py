@@ -29,7 +29,7 @@ from counterpoint.train.value.plan import ValuePlan
 from counterpoint.train.value.replay import Replay, Transitions
 from counterpoint.train.value.settings import ValueSettings
 from counterpoint.worlds import PermutedStepWorld, find_world
-from counterpoint.worlds.sequential.world import by_name
+from counterpoint.worlds.sequential.wrapped import by_name
 
 SMALL = ValueSettings(hidden=8, layers=1, mixing=4, copies=8, steps=5, batch=16, passes=2)
 STARTS = 20

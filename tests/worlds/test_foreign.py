@@ -22,7 +22,8 @@ from counterpoint.errors import (
 from counterpoint.testing import check_step_world
 from counterpoint.worlds import find_world
 from counterpoint.worlds.foreign.world import ForeignWorld
-from counterpoint.worlds.sequential.world import by_name, endless, uniform_actions
+from counterpoint.worlds.sequential.world import endless, uniform_actions
+from counterpoint.worlds.sequential.wrapped import by_name
 
 REAL = {
     "mpe2:simple_spread_v3": {},

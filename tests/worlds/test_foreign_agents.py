@@ -16,7 +16,8 @@ from counterpoint.errors import WorldError
 from counterpoint.testing import check_step_world
 from counterpoint.worlds import find_world
 from counterpoint.worlds.foreign.world import ForeignWorld
-from counterpoint.worlds.sequential.world import PermutedStepWorld, SeenPart, uniform_actions
+from counterpoint.worlds.sequential.world import SeenPart, uniform_actions
+from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
 
 
 def course(settings, name="lamp_envs:Lamps"):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from counterpoint.testing.batches import ROUNDING, ConformanceError, demand
 from counterpoint.worlds.sequential.world import (
-    PermutedStepWorld,
     Step,
     StepWorld,
     View,
@@ -19,6 +18,7 @@ from counterpoint.worlds.sequential.world import (
     returns,
     uniform_actions,
 )
+from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
 
 Make = Callable[[int, int], StepWorld]
 """Makes a world of a number of copies and a seed."""

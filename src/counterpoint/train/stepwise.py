@@ -25,7 +25,8 @@ from counterpoint.worlds.sequential.channels import (
     find_channels,
     speakers_of,
 )
-from counterpoint.worlds.sequential.world import StepWorld, by_name, endless, stakes_of
+from counterpoint.worlds.sequential.world import StepWorld, endless, stakes_of
+from counterpoint.worlds.sequential.wrapped import by_name
 
 LONGEST_EVALUATION = 20_000
 """Steps after which copies whose episode does not end are no longer waited for."""

@@ -20,7 +20,6 @@ from counterpoint.worlds.registry import find_world, worlds
 from counterpoint.worlds.sequential.pettingzoo import to_parallel_env
 from counterpoint.worlds.sequential.twin import TwinEntry
 from counterpoint.worlds.sequential.world import (
-    PermutedStepWorld,
     References,
     SequentialEntry,
     StepSettings,
@@ -28,6 +27,7 @@ from counterpoint.worlds.sequential.world import (
     random_return,
     returns,
 )
+from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
 from counterpoint.worlds.text.world import (
     Ending,
     Prompt,

@@ -10,23 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Ints, NamedArrays
+from counterpoint.arrays import Bools, Ints
 from counterpoint.errors import SettingError
 from counterpoint.settings import split_list
 from counterpoint.worlds.sequential.world import (
-    Captured,
-    CapturedFacts,
-    References,
-    Step,
     StepWorld,
     View,
     uniform_actions,
 )
+from counterpoint.worlds.sequential.wrapped import WrappedStepWorld
 
 MOMENTS = 3
 """Decisions of each speaker that are played again with every action."""
@@ -151,7 +148,7 @@ def _channel(speaker: int, shown: list[NDArray[np.float32]], agents: int) -> Cha
     return Channel(speaker, words, heard, np.flatnonzero(differs[speaker]))
 
 
-class ExchangedMessages(StepWorld):
+class ExchangedMessages(WrappedStepWorld):
     """`world` in which every listener hears what was said in the next copy at the same time.
 
     What a message then tells of its own episode is nothing; how often each word is heard, and all
@@ -159,36 +156,10 @@ class ExchangedMessages(StepWorld):
     """
 
     def __init__(self, world: StepWorld, channels: Sequence[Channel]) -> None:
-        self.world = world
+        super().__init__(world)
         self.heard = [pair for channel in channels for pair in channel.heard]
-        for name in (
-            "name", "summary", "source", "settings", "copies", "agents", "roles", "seen_sizes",
-            "seen_parts", "extents", "actions", "state_size", "horizon", "limit", "components",
-            "python", "speakers",
-        ):  # fmt: skip
-            setattr(self, name, getattr(world, name))
 
-    @property
-    def references(self) -> References:  # type: ignore[override]  # asked for when wanted
-        return self.world.references
-
-    def reset(self, seed: int | None = None) -> View:
-        return self._view(self.world.reset(seed))
-
-    def step(self, actions: NDArray[Any]) -> Step:
-        step = self.world.step(actions)
-        return replace(step, view=self._view(step.view), last=self._view(step.last))
-
-    def capture(self) -> Captured:
-        return self.world.capture()
-
-    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
-        return self._view(self.world.restore(arrays, facts))
-
-    def close(self) -> None:
-        self.world.close()
-
-    def _view(self, view: View) -> View:
+    def shown(self, view: View) -> View:
         seen = view.seen.copy()
         for listener, places in self.heard:
             seen[:, listener, places] = np.roll(view.seen[:, listener, places], 1, axis=0)

@@ -17,13 +17,13 @@ from counterpoint.errors import SettingError
 from counterpoint.worlds.sequential.world import (
     Captured,
     CapturedFacts,
-    References,
     SeenPart,
     Singles,
     Step,
     StepWorld,
     View,
 )
+from counterpoint.worlds.sequential.wrapped import WrappedStepWorld
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in a grey picture. Source: ITU-R BT.601."""
@@ -36,7 +36,7 @@ def channels_first(image: SeenPart) -> bool:
     return image.shape[2] not in COLOURS and image.shape[0] in COLOURS
 
 
-class PreparedPictures(StepWorld):
+class PreparedPictures(WrappedStepWorld):
     """`world` with its pictures grey, and in the channels of each one those of the steps before.
 
     A picture is [height, width, channels] then, the newest channels last. At the start of an
@@ -52,13 +52,8 @@ class PreparedPictures(StepWorld):
     """
 
     def __init__(self, world: StepWorld, grayscale: bool, frames: int) -> None:
-        self.world, self.grayscale, self.frames = world, grayscale, frames
-        self.name, self.summary, self.source = world.name, world.summary, world.source
-        self.settings, self.copies, self.horizon = world.settings, world.copies, world.horizon
-        self.limit, self.components = world.limit, world.components
-        self.speakers = world.speakers
-        self.agents, self.roles, self.actions = world.agents, world.roles, world.actions
-        self.state_size, self.python = world.state_size, world.python  # type: ignore[misc]
+        super().__init__(world)
+        self.grayscale, self.frames = grayscale, frames
         if not any(part.image for parts in world.seen_parts for part in parts):
             raise SettingError(
                 f"got frames={frames}, grayscale={grayscale} for world '{world.name}', whose "
@@ -78,10 +73,6 @@ class PreparedPictures(StepWorld):
                     span = world.extents[k, old.start : old.start + prod(old.shape)]
                     of_part = np.full(size, span.max()) if new.image else span
                     self.extents[k, new.start : new.start + size] = of_part
-
-    @property
-    def references(self) -> References:  # type: ignore[override]  # asked for when wanted
-        return self.world.references
 
     def reset(self, seed: int | None = None) -> View:
         return self._view(self.world.reset(seed), np.ones(self.copies, dtype=bool))
@@ -105,16 +96,6 @@ class PreparedPictures(StepWorld):
         view = self.world.restore({n: x for n, x in arrays.items() if n not in mine}, facts)
         self.past = {name.removeprefix("past."): x.copy() for name, x in mine.items()}
         return self._view(view, np.zeros(self.copies, dtype=bool), new=False)
-
-    def omit_state(self) -> None:
-        self.world.omit_state()
-        self.state_size = self.world.state_size
-
-    def notes(self) -> tuple[str, ...]:
-        return self.world.notes()
-
-    def close(self) -> None:
-        self.world.close()
 
     def _parts(self, parts: tuple[SeenPart, ...]) -> tuple[SeenPart, ...]:
         out, start = [], 0

@@ -10,8 +10,8 @@ captured one would have done, bit for bit.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
@@ -425,76 +425,3 @@ class SequentialEntry(WorldEntry[StepWorld]):
         )  # fmt: skip
         world.close()
         return facts
-
-
-class PermutedStepWorld(StepWorld):
-    """`world` with agent `order[k]` in place k; the state, and all that happens, is the same.
-
-    Raises:
-        SettingError: `order` does not name each agent once.
-    """
-
-    def __init__(self, world: StepWorld, order: Sequence[int]) -> None:
-        if sorted(order) != list(range(len(world.agents))):
-            raise SettingError(
-                f"got order {list(order)}; wanted each of 0 to {len(world.agents) - 1} once"
-            )
-        self.world, self.order = world, list(order)
-        self.name, self.summary, self.source = world.name, world.summary, world.source
-        self.settings, self.copies, self.horizon = world.settings, world.copies, world.horizon
-        self.limit, self.speakers, self.state_size = world.limit, world.speakers, world.state_size
-        self.components, self.python = world.components, world.python  # type: ignore[misc]
-        self.agents = tuple(world.agents[k] for k in order)
-        self.roles = tuple(world.roles[k] for k in order)
-        self.seen_sizes = tuple(world.seen_sizes[k] for k in order)
-        self.seen_parts = tuple(world.seen_parts[k] for k in order) if world.seen_parts else ()
-        self.extents = None if world.extents is None else world.extents[self.order]
-        self.actions = tuple(world.actions[k] for k in order)
-
-    @property
-    def references(self) -> References:  # type: ignore[override]  # asked for when wanted
-        return self.world.references
-
-    def reset(self, seed: int | None = None) -> View:
-        return self._view(self.world.reset(seed))
-
-    def step(self, actions: NDArray[Any]) -> Step:
-        theirs = np.empty_like(actions)
-        theirs[:, self.order] = actions
-        step = self.world.step(theirs)
-        return Step(
-            view=self._view(step.view),
-            reward=step.reward[:, self.order],
-            own=step.own[:, self.order],
-            terminated=step.terminated[:, self.order],
-            ended=step.ended,
-            last=self._view(step.last),
-            components=None if step.components is None else step.components[:, self.order],
-        )
-
-    def capture(self) -> Captured:
-        return self.world.capture()
-
-    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
-        return self._view(self.world.restore(arrays, facts))
-
-    def omit_state(self) -> None:
-        self.world.omit_state()
-        self.state_size = self.world.state_size
-
-    def notes(self) -> tuple[str, ...]:
-        return self.world.notes()
-
-    def close(self) -> None:
-        self.world.close()
-
-    def _view(self, view: View) -> View:
-        legal = None if view.legal is None else view.legal[:, self.order]
-        seen, active = view.seen[:, self.order], view.active[:, self.order]
-        return replace(view, seen=seen, active=active, legal=legal)
-
-
-def by_name(world: StepWorld) -> StepWorld:
-    """Returns `world` with its agents in the order of their names, which carries no information."""
-    order = sorted(range(len(world.agents)), key=lambda k: world.agents[k])
-    return world if order == list(range(len(order))) else PermutedStepWorld(world, order)

@@ -18,7 +18,8 @@ from counterpoint.worlds.sequential.sides import (
     random_play,
     sides_from,
 )
-from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld, by_name
+from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
+from counterpoint.worlds.sequential.wrapped import by_name
 
 STARTS = 32
 """Starts of the games against random actions that are played on the way, each once on each side."""
