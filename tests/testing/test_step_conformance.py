@@ -11,8 +11,9 @@ import pytest
 
 from counterpoint.testing import ConformanceError, check_step_world
 from counterpoint.worlds import PermutedStepWorld, find_world
+from counterpoint.worlds.sequential.actions import Actions
 from counterpoint.worlds.sequential.particles import SpeakerListener, Spread, SpreadSettings
-from counterpoint.worlds.sequential.world import Actions, References, StepWorld
+from counterpoint.worlds.sequential.world import References, StepWorld
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("spread", {}),

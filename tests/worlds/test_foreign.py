@@ -20,6 +20,7 @@ from counterpoint.errors import (
     WorldError,
 )
 from counterpoint.testing import check_step_world
+from counterpoint.testing.steps import check_capture, check_order, check_play, check_seeds
 from counterpoint.worlds import find_world
 from counterpoint.worlds.foreign.world import ForeignWorld
 from counterpoint.worlds.sequential.world import by_name, endless, uniform_actions
@@ -227,6 +228,27 @@ def test_what_cannot_be_resumed_says_so():
         two.restore(*other.capture())
 
 
+@pytest.mark.parametrize("masks", [False, True])
+def test_some_agents_choose_while_others_give_numbers(masks):
+    entry, given = find_world("foreign_envs:MixesKinds"), {"masks": masks}
+    for check in (check_play, check_seeds, check_capture, check_order):
+        check(lambda e, s: entry.make(given, e, s), steps=20)
+    world = entry.make(given, copies=2)
+    view = world.reset(0)
+    assert [can.size for can in world.actions] == [3, 4, 2]
+    assert (view.legal is not None) is masks
+    # the choices: 2 of 4 is (2, 1) of a MultiDiscrete that starts at 1; 1 of 2 is 1
+    step = world.step(np.array([[[0.1, 0.2, 0.3], [2, 9, 9], [1, 9, 9]]] * 2))
+    assert step.own.tolist() == [[0.6000000238418579, 3.0, 1.0]] * 2
+    assert (step.view.legal is not None) is masks
+    if masks:
+        t, f = True, False
+        assert step.view.legal[0, 1:].tolist() == [[t, t, t, t], [f, t, f, f]]
+    doubts = entry.check(given)
+    assert len(doubts) == 2 * masks
+    assert all("action_mask" in doubt or "a mask of actions" in doubt for doubt in doubts)
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "error", "complaint"),
     [
@@ -241,7 +263,6 @@ def test_what_cannot_be_resumed_says_so():
             "which makes a value of type list; wanted a PettingZoo",
         ),
         ("foreign_envs:HasNoNames", {}, WorldError, "without possible_agents"),
-        ("foreign_envs:MixesKinds", {}, WorldError, "all discrete, or all continuous"),
         ("foreign_envs:LeavesOneByOne", {"price": "3"}, SettingError, "price=3.*refuses them"),
         ("foreign_envs:LeavesOneByOne", {"reward": "mine"}, SettingError, "reward='mine'"),
         ("foreign_envs:ActsInManyWays", {"sees": "text"}, WorldError, "observations of solo"),

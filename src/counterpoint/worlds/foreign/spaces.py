@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools
 from counterpoint.errors import WorldError
-from counterpoint.worlds.sequential.world import Actions, Extent, SeenPart, Singles
+from counterpoint.worlds.sequential.actions import Actions
+from counterpoint.worlds.sequential.world import Extent, SeenPart, Singles
 
 MASK = "action_mask"
 """The key of a mask of legal actions, in observations and in infos."""

@@ -32,6 +32,7 @@ from counterpoint.worlds.foreign.dialects import (
     team_of,
 )
 from counterpoint.worlds.foreign.names import construct, foreign_code
+from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.foraging import Foraging
 from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
 from counterpoint.worlds.sequential.world import (
@@ -152,7 +153,7 @@ class ForeignWorld(StepWorld):
         for part in parts[1:]:
             copies_there = CopiesMaker(name, make, len(part))
             self._hosts.append((part, remote(copies_there, self.settings.executor)))
-        self._continuous = self.actions[0].continuous
+        self._numbers = most_numbers(self.actions)
         self._log: list[NDArray[Any]] = []
         self._seeds, self._started = np.zeros((2, copies), dtype=np.int64)
         self._nothing_legal = np.zeros(len(self.agents), dtype=np.int64)
@@ -173,7 +174,7 @@ class ForeignWorld(StepWorld):
         return self._view()
 
     def step(self, actions: NDArray[Any]) -> Step:
-        given = np.array(actions, dtype=np.float64 if self._continuous else np.int64)
+        given = np.array(actions, dtype=np.float64 if self._numbers else np.int64)
         self._log.append(given)
         self._play("act", {part: (given[part.start : part.stop],) for part, _ in self._hosts})
         own, ended, terminated = self._own.copy(), self._over.copy(), self._terminated.copy()
@@ -186,7 +187,7 @@ class ForeignWorld(StepWorld):
     def capture(self) -> Captured:
         """Returns seeds and actions, and `seen`, which `restore` compares with its own."""
         first = int(self._started.min())
-        width = (max(a.size for a in self.actions),) if self._continuous else ()
+        width = (self._numbers,) if self._numbers else ()
         empty = np.zeros((0, *self._active.shape, *width), dtype=np.int64)
         arrays = {
             "seeds": self._seeds.copy(),
@@ -339,7 +340,7 @@ class ForeignWorld(StepWorld):
             more |= not np.array_equal(state, self._joined(self._seen, as_listed)[0])
             view = View(self._seen, self._seen[:, 0], self._active, self._legal)
             given = uniform_actions(self, view, rng)[0]
-            player.act(given if self._continuous else given.tolist())
+            player.act(given if self._numbers else given.tolist())
             if player.over:
                 break
         if more and len(sizes) == 1:
