@@ -11,7 +11,6 @@ import pytest
 
 from counterpoint.testing import ConformanceError, check_step_world
 from counterpoint.worlds import PermutedStepWorld, find_world
-from counterpoint.worlds.sequential.actions import Actions
 from counterpoint.worlds.sequential.particles import SpeakerListener, Spread, SpreadSettings
 from counterpoint.worlds.sequential.world import References, StepWorld
 
@@ -199,12 +198,6 @@ class MixesRoles(SpeakerListener):
         self.roles = ("talker", "talker")
 
 
-class MixesKinds(Spread):
-    def __init__(self, settings=None, **kwargs):
-        super().__init__(settings, **kwargs)
-        self.actions = (*self.actions[:2], Actions(1, (0.0,), (1.0,)))
-
-
 class NamesMoreParts(Spread):
     components = ("near", "bumps")
 
@@ -246,7 +239,6 @@ class HasNoScale(Spread):
         (IsUpsideDown, "random below"),
         (NamesAgentsAlike, "different names"),
         (MixesRoles, "the same kind of thing"),
-        (MixesKinds, "choices beside numbers"),
         (NamesMoreParts, "components named but none played"),
         (AddsUpWrongly, "add up to something else"),
         (HasNoScale, "no scale"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 pytest.importorskip("pettingzoo", reason="foreign worlds need pettingzoo")
 pytest.importorskip("gymnasium", reason="foreign worlds need gymnasium")
+
+from foreign_envs import LeavesOneByOne
 
 from counterpoint.errors import (
     MissingPackageError,
@@ -22,6 +25,7 @@ from counterpoint.errors import (
 from counterpoint.testing import check_step_world
 from counterpoint.testing.steps import check_capture, check_order, check_play, check_seeds
 from counterpoint.worlds import find_world
+from counterpoint.worlds.foreign.names import constructor_arguments
 from counterpoint.worlds.foreign.world import ForeignWorld
 from counterpoint.worlds.sequential.world import by_name, endless, uniform_actions
 
@@ -226,6 +230,26 @@ def test_what_cannot_be_resumed_says_so():
     two = find_world("foreign_envs:LeavesOneByOne").make(copies=2)
     with pytest.raises(StateError, match="the same settings and number of copies"):
         two.restore(*other.capture())
+
+
+def test_the_facts_have_the_arguments_of_the_constructor():
+    facts = find_world("foreign_envs:ForgetsToPay").describe()
+    defaults = {name: one.default for name, one in facts.settings.items()}
+    assert defaults == {
+        "reward": "own", "stakes": "", "processes": 1, "executor": "processes",
+        "whom": "walker_1", "when": 2, "agents": 3,
+    }  # fmt: skip
+    assert facts.settings["whom"].about == "argument of its constructor"
+
+
+def test_a_maker_that_hands_on_its_arguments_takes_those_of_the_class():
+    env = LeavesOneByOne()
+    taken = constructor_arguments(lambda **given: LeavesOneByOne(**given), env)
+    assert taken == {"agents": 3, "prize": 1.0}
+    env.spec = SimpleNamespace(kwargs={"prize": 2.0, "else": 1})
+    taken = constructor_arguments(lambda **given: LeavesOneByOne(**given), env)
+    assert taken == {"agents": 3, "prize": 2.0}
+    assert constructor_arguments(lambda shape=(2, 2): env, env) == {"shape": "(2, 2)"}
 
 
 @pytest.mark.parametrize("masks", [False, True])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Ints, NamedArrays, generator_state
@@ -31,7 +32,8 @@ from counterpoint.worlds.foreign.dialects import (
     state_of,
     team_of,
 )
-from counterpoint.worlds.foreign.names import construct, foreign_code
+from counterpoint.worlds.foreign.names import construct, constructor_arguments, foreign_code
+from counterpoint.worlds.kind import SettingFacts
 from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.foraging import Foraging
 from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
@@ -40,6 +42,7 @@ from counterpoint.worlds.sequential.world import (
     CapturedFacts,
     References,
     SequentialEntry,
+    SequentialFacts,
     Singles,
     Step,
     StepSettings,
@@ -372,6 +375,18 @@ class ForeignEntry(SequentialEntry):
     def check(self, settings: GivenSettings | None = None) -> tuple[str, ...]:
         make = construct(self.name, self._full(settings).arguments)
         return check_environment(make, self.name)
+
+    def describe(self) -> SequentialFacts:
+        """Returns the facts; the arguments of the constructor are among the settings."""
+        facts, make = super().describe(), construct(self.name, {})
+        env = make()
+        arguments = {
+            name: SettingFacts(default, "argument of its constructor")
+            for name, default in constructor_arguments(make.maker, env).items()
+            if name not in facts.settings
+        }
+        env.close()
+        return replace(facts, settings={**facts.settings, **arguments})
 
     def _full(self, settings: GivenSettings | None) -> ForeignSettings:
         given = {key: from_text(value) for key, value in (settings or {}).items()}
