@@ -14,6 +14,7 @@ pytest.importorskip("pettingzoo", reason="foreign worlds need pettingzoo")
 pytest.importorskip("gymnasium", reason="foreign worlds need gymnasium")
 
 from foreign_envs import LeavesOneByOne
+from gymnasium import spaces
 
 from counterpoint.errors import (
     MissingPackageError,
@@ -250,6 +251,31 @@ def test_a_maker_that_hands_on_its_arguments_takes_those_of_the_class():
     taken = constructor_arguments(lambda **given: LeavesOneByOne(**given), env)
     assert taken == {"agents": 3, "prize": 2.0}
     assert constructor_arguments(lambda shape=(2, 2): env, env) == {"shape": "(2, 2)"}
+
+
+class SeesIntegers(LeavesOneByOne):
+    """Everybody sees an integer within bounds and one without, and nothing else."""
+
+    def observation_space(self, agent):
+        low, high = np.array([-3, np.iinfo(np.int64).min]), np.array([5, np.iinfo(np.int64).max])
+        return spaces.Box(low, high, dtype=np.int64)
+
+    def _look(self):
+        return {name: self.rng.integers(-3, 6, 2) for name in self.agents}
+
+
+def test_a_run_from_before_integers_were_scaled_says_so():
+    world = ForeignWorld(SeesIntegers, name="mine", copies=2, seed=1)
+    world.step(np.zeros((2, 3), dtype=int))
+    arrays, facts = world.capture()
+    world.restore(arrays, facts)
+    plain = arrays["seen"].copy()
+    plain[..., 0] = np.rint((plain[..., 0] + 1) * 4 - 3)  # 8 integers from -3 on are 2 units
+    with pytest.raises(StateError, match="began when integers with bounds were not scaled"):
+        world.restore({**arrays, "seen": plain}, facts)
+    plain[0, 0, 1] += 1
+    with pytest.raises(WorldError, match="it does not obey its seed"):
+        world.restore({**arrays, "seen": plain}, facts)
 
 
 @pytest.mark.parametrize("masks", [False, True])

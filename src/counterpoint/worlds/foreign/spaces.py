@@ -109,6 +109,16 @@ class Observations:
         """The `Extent` of each number, [size]."""
         return np.concatenate([_extents(leaf) for leaf in self.leaves])
 
+    def unscaled(self, row: Singles) -> Singles:
+        """Returns an observation [size] with scaled integers as the environment gave them."""
+        plain = row[: self.size].copy()
+        for leaf in self.leaves:
+            scaled = scaling(leaf.space) if kind(leaf.space) == "Box" else None
+            if scaled is not None:
+                part = plain[leaf.start : leaf.start + leaf.size].reshape(leaf.space.shape)
+                part[...] = np.rint((part - scaled[1]) / scaled[0])
+        return plain
+
     def writer(self, row: Singles, legal: Bools) -> Writer:
         """Returns a function that writes observations into `row` [size], and their masks into
         `legal` [M]."""

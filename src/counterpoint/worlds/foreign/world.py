@@ -137,6 +137,7 @@ class ForeignWorld(StepWorld):
         speaks = dialect(envs[0], name)
         team = team_of(envs[0], name, speaks)
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
+        self._observations = team.observations
         self.seen_parts = tuple(one.parts for one in team.observations)
         self.extents = np.zeros((len(self.agents), max(team.sizes)), dtype=np.int8)
         for k, seen in enumerate(team.observations):
@@ -204,7 +205,8 @@ class ForeignWorld(StepWorld):
         """Resets with the captured seeds, and plays the captured actions again.
 
         Raises:
-            StateError: the captured state is that of another world.
+            StateError: the captured state is that of another world, or of a version in which
+                integers with bounds were not scaled.
             WorldError: the environment did something else than before.
         """
         wanted = {"seeds", "started", "actions", "seen"}
@@ -228,12 +230,25 @@ class ForeignWorld(StepWorld):
         self._play("replay", asked)
         for e in range(self.copies):
             if self._over[e] or not np.array_equal(self._seen[e], arrays["seen"][e]):
+                if self._was_unscaled(e, arrays["seen"][e]):
+                    raise StateError(
+                        f"got a run in '{self.name}' that began when integers with bounds were not "
+                        "scaled to [0, 1] or [-1, 1]; wanted one that began since: its networks "
+                        "know other numbers, so train anew"
+                    )
                 raise WorldError(
                     f"got another episode from '{self.name}' with seed {self._seeds[e]} and the "
                     "same actions; wanted the same: it does not obey its seed, and cannot be "
                     "resumed (draw all chance from a generator that reset(seed=...) seeds)"
                 )
         return self._view()
+
+    def _was_unscaled(self, e: int, seen: Singles) -> bool:
+        """Returns whether `seen` [A, D] is what copy `e` sees now, before integers are scaled."""
+        return all(
+            np.array_equal(one.unscaled(now), before[: one.size])
+            for one, now, before in zip(self._observations, self._seen[e], seen, strict=True)
+        )
 
     def close(self) -> None:
         for _, host in self._hosts:
