@@ -12,7 +12,7 @@ import pytest
 from counterpoint.testing import ConformanceError, check_step_world
 from counterpoint.worlds import PermutedStepWorld, find_world
 from counterpoint.worlds.sequential.particles import SpeakerListener, Spread, SpreadSettings
-from counterpoint.worlds.sequential.world import Actions, References, StepWorld
+from counterpoint.worlds.sequential.world import References, StepWorld
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("spread", {}),
@@ -199,12 +199,6 @@ class MixesRoles(SpeakerListener):
         self.roles = ("talker", "talker")
 
 
-class MixesKinds(Spread):
-    def __init__(self, settings=None, **kwargs):
-        super().__init__(settings, **kwargs)
-        self.actions = (*self.actions[:2], Actions(1, (0.0,), (1.0,)))
-
-
 class NamesMoreParts(Spread):
     components = ("near", "bumps")
 
@@ -246,7 +240,6 @@ class HasNoScale(Spread):
         (IsUpsideDown, "random below"),
         (NamesAgentsAlike, "different names"),
         (MixesRoles, "the same kind of thing"),
-        (MixesKinds, "choices beside numbers"),
         (NamesMoreParts, "components named but none played"),
         (AddsUpWrongly, "add up to something else"),
         (HasNoScale, "no scale"),

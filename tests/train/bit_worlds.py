@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.worlds.sequential.actions import Actions
 from counterpoint.worlds.sequential.twin import Twin
-from counterpoint.worlds.sequential.world import Actions, Extent, SeenPart, View
+from counterpoint.worlds.sequential.world import Extent, SeenPart, View
 
 
 class NamesTheBit(Twin):
@@ -80,3 +81,38 @@ class NamesTheShape(NamesTheBit):
         pictures[copy, agent, row + bit, column + 1 - bit, colour] = 1.0
         state = np.zeros((self.copies, 2), dtype=np.float32)
         return View(seen, state, np.ones((self.copies, 2), dtype=bool))
+
+
+class SortsAndAims(Twin):
+    """The sorter names a bit, and is paid for it; the aimer points at 0.5 or -0.5, within [-1, 1].
+
+    The aimer pays its distance, and nothing else is paid. Its second number means nothing.
+    """
+
+    name, summary, source, scale = "sorts_and_aims", "sorts and aims", "ours", "sum"
+    measured = (5 / 3 - 25 / 8, 5.0)  # of 3 names one is right; the mean distance is 0.625
+
+    def build(self) -> None:
+        self.agents, self.roles = ("aimer", "sorter"), ("aimer", "sorter")
+        self.seen_sizes, self.state_size, self.horizon = (1, 1), 2, 5
+        self.actions = (Actions(2, (-1.0, -1.0), (1.0, 1.0)), Actions(3))
+        self.held["bit"] = np.zeros((2, self.copies), dtype=np.int64)
+
+    def begin(self, copies: NDArray[Any]) -> None:
+        self.held["bit"][:, copies] = self.rng.integers(2, size=(2, len(copies)))
+
+    def advance(self, actions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        aim, sort = self.held["bit"]
+        own = np.zeros((self.copies, 2))
+        own[:, 0] = -np.abs(actions[:, 0, 0] - (aim - 0.5))
+        own[:, 1] = actions[:, 1, 0] == sort
+        self.begin(np.arange(self.copies))
+        return own, np.zeros(self.copies, dtype=bool)
+
+    def view(self) -> View:
+        state = self.held["bit"].T.astype(np.float32)
+        return View(state[..., None].copy(), state, np.ones((self.copies, 2), dtype=bool))
+
+    def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
+        aim, sort = self.held["bit"]
+        return np.stack([np.stack([aim - 0.5, aim], -1), np.stack([sort, sort], -1)], 1)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.actions import Actions
 from counterpoint.worlds.sequential.world import (
-    Actions,
     Captured,
     References,
     Step,

@@ -35,6 +35,7 @@ PLANS = {
     "running": ("foraging", "group_reward_decoupled", {"size": 5}, {"parameters": "per_role"}),
     "separate": ("spread", "agent_mean", {"stakes": "agent_0:9"}, {"parameters": "separate"}),
     "continuous": ("speaker_listener", "marshal_style", {"continuous": True}, {"anneal": True}),
+    "mixed": ("mixed_env:SortsAndAims", "mappo_pooled", {}, {"memory": "gru", "copies": 3}),
     "python": (
         "mpe2:simple_spread_v3",
         "spiral_rae",

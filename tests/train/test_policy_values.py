@@ -23,7 +23,12 @@ from counterpoint.train.loop import train_to_end
 from counterpoint.train.result import training_result
 from counterpoint.train.session import plan_from_config, plan_of
 from counterpoint.train.value.collector import ValueCollector, explore
-from counterpoint.train.value.learner import RewardScale, ValueLearner, team_reward
+from counterpoint.train.value.learner import (
+    RewardScale,
+    ValueLearner,
+    require_discrete,
+    team_reward,
+)
 from counterpoint.train.value.mixers import MonotonicMixer
 from counterpoint.train.value.plan import ValuePlan
 from counterpoint.train.value.replay import Replay, Transitions
@@ -290,6 +295,8 @@ def test_random_actions_become_rare_along_the_budget():
 def test_what_cannot_be_is_refused():
     with pytest.raises(SettingError, match="continuous; wanted discrete actions"):
         plan_of("spread", "qmix", given={"continuous": True})
+    with pytest.raises(SettingError, match="actions of aimer_0 are continuous"):
+        require_discrete(find_world("mixed_env:SortsAndAims").make(), "qmix")
     with pytest.raises(UnknownNameError, match="gae"):
         plan_of("spread", "qmix", given={"gae": 0.5})
     with pytest.raises(SettingError, match="one step of each copy"):

@@ -114,8 +114,13 @@ def test_a_collapse_is_given_the_cause_that_was_measured(more, cause):
 
 
 def test_the_entropy_of_a_density_makes_nobody_lazy():
-    last = judged(planted(), more={"entropy": -3.0}, continuous=True)[-1]["quiet"]
+    last = judged(planted(), more={"entropy": -3.0}, continuous=AGENTS)[-1]["quiet"]
     assert (last.collapsed, last.cause, last.expected) == (True, None, None)
+
+
+def test_an_agent_that_chooses_beside_numbers_can_be_lazy():
+    last = judged(planted(), more={"entropy": 0.0}, continuous=("loud",))[-1]["quiet"]
+    assert (last.collapsed, last.cause) == (True, "LAZY")
 
 
 def test_a_watch_that_reads_the_rows_again_says_the_same():

@@ -190,10 +190,39 @@ class ActsInManyWays(ParallelEnv):
 
 
 class MixesKinds(LeavesOneByOne):
-    """One agent gives a number where the others choose."""
+    """One agent gives numbers where the others choose; each is paid the sum of what it does.
+
+    With masks, the first choice of the last agent is not legal; the masks of numbers allow nothing.
+    """
+
+    def __init__(self, masks: bool = False) -> None:
+        super().__init__()
+        self.masks = masks
 
     def action_space(self, agent: str) -> Any:
-        return spaces.Box(0, 1, (1,), np.float32) if agent == "walker_0" else self._can
+        return {
+            "walker_0": spaces.Box(0, 1, (3,), np.float32),
+            "walker_1": spaces.MultiDiscrete([2, 2], start=[1, 1]),
+            "walker_2": self._can,
+        }[agent]
+
+    def reset(self, seed: int | None = None, options: Any = None) -> Any:
+        seen, _ = super().reset(seed)
+        return seen, self._masks()
+
+    def step(self, actions: Any) -> Any:
+        for name, action in actions.items():
+            assert self.action_space(name).contains(action), (name, action)
+        seen, _, over, cut, _ = super().step(actions)
+        paid = {name: float(np.sum(action)) for name, action in actions.items()}
+        return seen, paid, over, cut, self._masks()
+
+    def _masks(self) -> Any:
+        masks = {"walker_0": np.zeros(3), "walker_2": np.array([0, 1])}
+        return {
+            name: {"action_mask": masks[name]} if self.masks and name in masks else {}
+            for name in self.agents
+        }
 
 
 class HasNoNames(LeavesOneByOne):

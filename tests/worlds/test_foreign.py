@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ import pytest
 
 pytest.importorskip("pettingzoo", reason="foreign worlds need pettingzoo")
 pytest.importorskip("gymnasium", reason="foreign worlds need gymnasium")
+
+from foreign_envs import LeavesOneByOne
+from gymnasium import spaces
 
 from counterpoint.errors import (
     MissingPackageError,
@@ -20,7 +24,9 @@ from counterpoint.errors import (
     WorldError,
 )
 from counterpoint.testing import check_step_world
+from counterpoint.testing.steps import check_capture, check_order, check_play, check_seeds
 from counterpoint.worlds import find_world
+from counterpoint.worlds.foreign.names import constructor_arguments
 from counterpoint.worlds.foreign.world import ForeignWorld
 from counterpoint.worlds.sequential.world import endless, uniform_actions
 from counterpoint.worlds.sequential.wrapped import by_name
@@ -229,6 +235,72 @@ def test_what_cannot_be_resumed_says_so():
         two.restore(*other.capture())
 
 
+def test_the_facts_have_the_arguments_of_the_constructor():
+    facts = find_world("foreign_envs:ForgetsToPay").describe()
+    defaults = {name: one.default for name, one in facts.settings.items()}
+    assert defaults == {
+        "reward": "own", "stakes": "", "processes": 1, "executor": "processes",
+        "whom": "walker_1", "when": 2, "agents": 3,
+    }  # fmt: skip
+    assert facts.settings["whom"].about == "argument of its constructor"
+
+
+def test_a_maker_that_hands_on_its_arguments_takes_those_of_the_class():
+    env = LeavesOneByOne()
+    taken = constructor_arguments(lambda **given: LeavesOneByOne(**given), env)
+    assert taken == {"agents": 3, "prize": 1.0}
+    env.spec = SimpleNamespace(kwargs={"prize": 2.0, "else": 1})
+    taken = constructor_arguments(lambda **given: LeavesOneByOne(**given), env)
+    assert taken == {"agents": 3, "prize": 2.0}
+    assert constructor_arguments(lambda shape=(2, 2): env, env) == {"shape": "(2, 2)"}
+
+
+class SeesIntegers(LeavesOneByOne):
+    """Everybody sees an integer within bounds and one without, and nothing else."""
+
+    def observation_space(self, agent):
+        low, high = np.array([-3, np.iinfo(np.int64).min]), np.array([5, np.iinfo(np.int64).max])
+        return spaces.Box(low, high, dtype=np.int64)
+
+    def _look(self):
+        return {name: self.rng.integers(-3, 6, 2) for name in self.agents}
+
+
+def test_a_run_from_before_integers_were_scaled_says_so():
+    world = ForeignWorld(SeesIntegers, name="mine", copies=2, seed=1)
+    world.step(np.zeros((2, 3), dtype=int))
+    arrays, facts = world.capture()
+    world.restore(arrays, facts)
+    plain = arrays["seen"].copy()
+    plain[..., 0] = np.rint((plain[..., 0] + 1) * 4 - 3)  # 8 integers from -3 on are 2 units
+    with pytest.raises(StateError, match="began when integers with bounds were not scaled"):
+        world.restore({**arrays, "seen": plain}, facts)
+    plain[0, 0, 1] += 1
+    with pytest.raises(WorldError, match="it does not obey its seed"):
+        world.restore({**arrays, "seen": plain}, facts)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_some_agents_choose_while_others_give_numbers(masks):
+    entry, given = find_world("foreign_envs:MixesKinds"), {"masks": masks}
+    for check in (check_play, check_seeds, check_capture, check_order):
+        check(lambda e, s: entry.make(given, e, s), steps=20)
+    world = entry.make(given, copies=2)
+    view = world.reset(0)
+    assert [can.size for can in world.actions] == [3, 4, 2]
+    assert (view.legal is not None) is masks
+    # the choices: 2 of 4 is (2, 1) of a MultiDiscrete that starts at 1; 1 of 2 is 1
+    step = world.step(np.array([[[0.1, 0.2, 0.3], [2, 9, 9], [1, 9, 9]]] * 2))
+    assert step.own.tolist() == [[0.6000000238418579, 3.0, 1.0]] * 2
+    assert (step.view.legal is not None) is masks
+    if masks:
+        t, f = True, False
+        assert step.view.legal[0, 1:].tolist() == [[t, t, t, t], [f, t, f, f]]
+    doubts = entry.check(given)
+    assert len(doubts) == 2 * masks
+    assert all("action_mask" in doubt or "a mask of actions" in doubt for doubt in doubts)
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "error", "complaint"),
     [
@@ -243,7 +315,6 @@ def test_what_cannot_be_resumed_says_so():
             "which makes a value of type list; wanted a PettingZoo",
         ),
         ("foreign_envs:HasNoNames", {}, WorldError, "without possible_agents"),
-        ("foreign_envs:MixesKinds", {}, WorldError, "all discrete, or all continuous"),
         ("foreign_envs:LeavesOneByOne", {"price": "3"}, SettingError, "price=3.*refuses them"),
         ("foreign_envs:LeavesOneByOne", {"reward": "mine"}, SettingError, "reward='mine'"),
         ("foreign_envs:ActsInManyWays", {"sees": "text"}, WorldError, "observations of solo"),

@@ -29,6 +29,7 @@ from counterpoint.integrations.torchrl_classes import (
 )
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.sequential.actions import most_choices, most_numbers
 from counterpoint.worlds.sequential.world import endless
 
 KEPT = "counterpoint"
@@ -171,8 +172,13 @@ class WorldTask(TaskClass):  # type: ignore[misc]
     def __init__(self, name: str, config: dict[str, object]) -> None:
         super().__init__(name, config)
         world = find_world(name, Kind.SEQUENTIAL).make(config)
-        self.continuous, self.horizon = world.actions[0].continuous, world.horizon
+        self.continuous, self.horizon = most_numbers(world.actions) > 0, world.horizon
         world.close()
+        if self.continuous and most_choices(world.actions):
+            raise SettingError(
+                f"got world '{name}', where some agents choose and others give numbers; wanted all "
+                "discrete or all continuous, as BenchMARL's algorithms do: train it here with PPO"
+            )
         if self.horizon is None:
             raise SettingError(f"got world '{name}', whose episodes need not end: {endless(world)}")
 

@@ -29,6 +29,7 @@ from counterpoint.integrations.team_credit import (
     TeamCredit,
 )
 from counterpoint.integrations.torchrl import AgentAdvantages
+from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.world import StepWorld, View
 
 ENDS = ("done", "terminated", "truncated")
@@ -191,7 +192,7 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
                 "mask": _flag(e, a),
                 "info": Composite({"own_reward": Unbounded(shape=(e, a, 1))}, shape=(e, a)),
             }
-            if self._view.legal is not None:
+            if self._view.legal is not None and not can.continuous:
                 shown["action_mask"] = Binary(can.size, shape=(e, a, can.size), dtype=torch.bool)
             observation[group] = Composite(shown, shape=(e, a))
             action[group] = Composite({"action": _action_spec(e, a, can)}, shape=(e, a))
@@ -219,15 +220,15 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
         return self._with_ends(self._shown(self._view, np.zeros(shape)), ended, terminated)
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
-        world, actions = self.world, self.world.actions
-        continuous = actions[0].continuous
-        width = (max(can.size for can in actions),) if continuous else ()
-        shape, kind = (world.copies, len(actions), *width), np.float32 if continuous else np.int64
-        chosen: NDArray[Any] = np.zeros(shape, dtype=kind)
+        world, numbers = self.world, most_numbers(self.world.actions)
+        width, kind = ((numbers,), np.float32) if numbers else ((), np.int64)
+        chosen: NDArray[Any] = np.zeros((world.copies, len(world.agents), *width), dtype=kind)
         for group, at in self._at.items():
             given = tensordict.get((group, "action")).detach().cpu().numpy()
-            if continuous:
+            if world.actions[at[0]].continuous:
                 chosen[:, at, : given.shape[-1]] = given
+            elif numbers:  # other groups give numbers: a choice is the first of its row
+                chosen[:, at, 0] = given
             else:
                 chosen[:, at] = given
         step = world.step(chosen)
@@ -249,7 +250,7 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
                 "mask": self._tensor(view.active[:, at]),
                 "info": TensorDict(paid, rows, device),
             }
-            if view.legal is not None:
+            if view.legal is not None and not self.world.actions[at[0]].continuous:
                 size = self.world.actions[at[0]].size
                 shown["action_mask"] = self._tensor(view.legal[:, at, :size])
             out[group] = TensorDict(shown, rows, device)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.testing.batches import ROUNDING, ConformanceError, demand
+from counterpoint.worlds.sequential.actions import most_choices, most_numbers
 from counterpoint.worlds.sequential.world import (
     Step,
     StepWorld,
@@ -31,6 +32,9 @@ def check_step_world(
     make: Make, *, steps: int = 60, episodes: int = 400, most_steps: int = 40_000
 ) -> None:
     """Checks every promise of `StepWorld`.
+
+    Some agents may choose while others give numbers. Then actions are floats, of which the first is
+    the choice of an agent that chooses.
 
     Args:
         make: `make(copies, seed)` returns a new world, with the settings of its later use.
@@ -59,8 +63,6 @@ def check_description(world: StepWorld) -> None:
         got = len(getattr(world, name))
         demand(got == n, f"{got} {name}", f"{n}, one an agent")
     demand(min(world.seen_sizes) > 0, f"seen_sizes {world.seen_sizes}", "at least 1 each")
-    kinds = {can.continuous for can in world.actions}
-    demand(len(kinds) == 1, "choices beside numbers", "all discrete, or all continuous")
     for can in world.actions:
         demand(can.size > 0, f"actions of size {can.size}", "at least 1")
         if can.continuous:
@@ -248,13 +250,15 @@ def check_view(world: StepWorld, view: View, ended: NDArray[np.bool_] | bool = F
 
 
 def _check_legal(world: StepWorld, view: View, ended: NDArray[np.bool_] | bool) -> None:
-    """Checks that every active agent has a legal action."""
+    """Checks that every active agent that chooses has a legal action."""
     legal = np.asarray(view.legal)
-    shape = (*view.active.shape, max(can.size for can in world.actions))
+    most = most_choices(world.actions) or most_numbers(world.actions)
+    shape = (*view.active.shape, most)
     ok = legal.shape == shape and legal.dtype == bool
     demand(ok, f"legal of shape {legal.shape} and type {legal.dtype}", f"bool {shape}")
     there = np.arange(shape[-1]) < np.array([can.size for can in world.actions])[:, None]
-    able = (legal & there).any(axis=-1) | ~view.active | np.reshape(ended, (-1, 1))
+    numbers = np.array([can.continuous for can in world.actions])
+    able = (legal & there).any(axis=-1) | numbers | ~view.active | np.reshape(ended, (-1, 1))
     demand(bool(able.all()), "an active agent without a legal action", "at least one")
 
 

@@ -142,8 +142,8 @@ class Trainer(ABC):
     learner: Resumable
     agents: tuple[str, ...]
     """[A] names of the agents."""
-    continuous: bool
-    """Whether actions are real numbers rather than choices."""
+    continuous: frozenset[str]
+    """Names of the agents whose actions are numbers rather than choices."""
     references: References
     """Returns of a random and of a good team in the world."""
     between_checkpoints: int

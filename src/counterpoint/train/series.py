@@ -13,7 +13,7 @@ rows of the series and nothing else, so that a resumed run is judged as one that
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -210,12 +210,13 @@ class CollapseMonitor:
 
     Args:
         agents: [A] names.
-        continuous: whether actions are; the entropy of a density can be anything, so LAZY is not
-            judged then.
+        continuous: names of the agents whose actions are numbers; the entropy of a density can be
+            anything, so that LAZY is not judged for them.
     """
 
-    def __init__(self, agents: Sequence[str], *, continuous: bool = False) -> None:
-        self.agents, self.continuous = tuple(agents), continuous
+    def __init__(self, agents: Sequence[str], *, continuous: Collection[str] = ()) -> None:
+        self.agents = tuple(agents)
+        self.chooses = np.array([agent not in continuous for agent in agents])
         self.last: deque[Mapping[str, Numbers]] = deque(maxlen=WINDOW)
         self.improvable: deque[bool] = deque(maxlen=WINDOW)
 
@@ -239,8 +240,7 @@ class CollapseMonitor:
             values = np.array(rows, dtype=np.float64)
             count, total = np.isfinite(values).sum(axis=0), np.nansum(values, axis=0)
             reasons[name] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        if self.continuous:
-            del reasons["entropy"]
+        reasons["entropy"] = np.where(self.chooses, reasons["entropy"], np.nan)
         shape = (1, len(self.last), len(self.agents))
         could = np.broadcast_to(np.array(self.improvable)[None, :, None], shape)
         evidence = measured_evidence([list(self.last)], self.agents)

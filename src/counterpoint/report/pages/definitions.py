@@ -228,7 +228,8 @@ TRAINING = (
     Definition("share", "Share of gradient",
         "The agent’s part in the sum of all agents’ squared gradient norms."),
     Definition("entropy", "Entropy",
-        "How much choice the agent’s policy leaves: 0 is none."),
+        "How much choice the agent’s policy leaves: 0 is none. For an agent that gives numbers it "
+        "is the entropy of a density, which can be below 0."),
     *(d for d in NETWORK_COMPARISON if d.key in ("signal_share", "dead_rate")),
     Definition("participation", "Participation",
         "Here it is the share of steps."),

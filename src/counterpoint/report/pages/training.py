@@ -71,6 +71,7 @@ DEFINED = {"credit_correlation": "credit", "signal_kept": "kept", "task_noise": 
 """Measures whose definition has another key."""
 PANELS = {
     "entropy": ("Entropy", "nats a decision"),
+    "density_entropy": ("Entropy of numbers", "nats, of a density"),
     "paid": ("Paid", "mean of the decisions’ rewards"),
     "kl": ("Change of the policy", "KL of an update (nats)"),
     "clipped": ("Clipped", "share of decisions"),

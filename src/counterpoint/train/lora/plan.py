@@ -139,7 +139,7 @@ class LanguageTrainer(Trainer):
     """A team of language-model agents, as the training loop calls it."""
 
     learner: LanguageLearner
-    continuous = False
+    continuous = frozenset[str]()
 
     def __init__(self, plan: LanguagePlan, learner: LanguageLearner) -> None:
         self.plan, self.learner = plan, learner

@@ -8,6 +8,7 @@ Source: Schulman et al. 2017, Proximal policy optimization algorithms, equations
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -39,7 +40,7 @@ class SetBatch:
     legal: Tensor | None
     """[A, N, L, M] legal actions, where they change."""
     action: Tensor
-    """[A, N, L] or [A, N, L, U] actions."""
+    """[A, N, L] choices of a set that chooses, or [A, N, L, U] numbers."""
     log_prob: Tensor
     """[A, N, L] log-probability of the actions when they were taken."""
     advantage: Tensor
@@ -82,11 +83,12 @@ def split_by_set(
     always = bool(decided.all())
     keep = torch.from_numpy(~batch.starts[:t]).float().expand(len(batch.seen), -1, -1)
     mean, std = critics.scale.numbers()
+    taken = torch.from_numpy(batch.action)
+    choices = taken if taken.dim() == batch.log_prob.ndim else taken[..., 0].long()
     given: dict[str, Tensor | None] = {
         "seen": torch.from_numpy(batch.seen[:, :t]),
         "keep": keep if memory == "gru" else None,
         "legal": None if batch.legal is None else torch.from_numpy(batch.legal),
-        "action": torch.from_numpy(batch.action),
         "log_prob": torch.from_numpy(batch.log_prob),
         "advantage": torch.from_numpy(advantage.astype(np.float32)),
         "active": None if always else torch.from_numpy(decided).float(),
@@ -98,7 +100,7 @@ def split_by_set(
     for i, group in enumerate(team.sets):
         own = {
             n: x if x is None else folded(x[group.rows], memory).to(team.device)
-            for n, x in given.items()
+            for n, x in {**given, "action": taken if team.actors[i].continuous else choices}.items()
         }
         inputs: Inputs = team.actors[i].inputs
         for name in ("seen", "valued", "action_inputs"):
@@ -127,7 +129,9 @@ def improve(
 
     Returns:
         Means over the passes: policy loss, value loss, entropy (nats), kl (nats, of the policy
-        that played against the present one), clipped (share of decisions).
+        that played against the present one), clipped (share of decisions). Where some agents
+        choose and others give numbers, the entropy of the latter is a mean of its own,
+        density_entropy: the two have different units.
     """
     settings, totals = critics.settings, dict[str, Tensor]()
     if settings.update == "sequential":
@@ -145,8 +149,9 @@ def improve(
             loss.backward()
             adam.step(lr)
     count = min(settings.minibatches, batches[0].seen.shape[1])
-    passes = settings.epochs * count * len(batches)
-    return {name: float(x) / passes for name, x in totals.items()}
+    passes = settings.epochs * count
+    sets = Counter(actor.entropy_name for actor in critics.team.actors)
+    return {n: float(x) / (passes * sets.get(n, len(batches))) for n, x in totals.items()}
 
 
 def improve_in_turn(
@@ -226,11 +231,11 @@ def policy_losses(
     gain = torch.minimum(ratio * batch.advantage, bounded * batch.advantage)
     losses = {
         "policy_loss": -active_mean(gain, batch.active),
-        "entropy": active_mean(entropy, batch.active),
+        policy.entropy_name: active_mean(entropy, batch.active),
         "kl": active_mean((ratio - 1) - log_ratio, batch.active),
         "clipped": active_mean((ratio != bounded).float(), batch.active),
     }
-    loss = losses["policy_loss"] - settings.entropy * losses["entropy"]
+    loss = losses["policy_loss"] - settings.entropy * losses[policy.entropy_name]
     if settings.signalling and policy.speaking:
         loss = loss - settings.signalling * signalling_bonus(out, policy.speaking, batch.active)
     return loss, losses

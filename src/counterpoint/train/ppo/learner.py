@@ -47,6 +47,7 @@ from counterpoint.train.ppo.improve import Losses, SetBatch, improve, split_by_s
 from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector, below
 from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.channels import Channel
 from counterpoint.worlds.sequential.sides import sides_from
 from counterpoint.worlds.sequential.world import StepWorld, stakes_of
@@ -86,11 +87,11 @@ class Crediting:
                     f"got baseline '{scheme}' for world '{world.name}', which cannot answer it; "
                     f"the baseline of sequential environments is {COUNTERFACTUAL}"
                 )
-            if world.actions[0].continuous or settings.memory != "none":
+            if most_numbers(world.actions) or settings.memory != "none":
                 raise SchemeError(
                     "got counterfactual with continuous actions or recurrent policies; wanted "
-                    "discrete actions and memory=none, where a critic can value every action of "
-                    "an agent"
+                    "discrete actions of every agent and memory=none, where a critic can value "
+                    "every action of an agent"
                 )
             return cls(scheme, NORMALIZED_BY[scheme], "advantage", counterfactual=True)
         if scheme == HAPPO and settings.update != "sequential":

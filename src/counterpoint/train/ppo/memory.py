@@ -15,6 +15,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.runs.memory import available_memory
 from counterpoint.train.ppo.images import image_of, sizes_of
 from counterpoint.train.ppo.learner import Crediting
+from counterpoint.train.ppo.networks import sets_of
 from counterpoint.train.ppo.probe import MICRO_BATCHES
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.sides import NONE
@@ -54,8 +55,7 @@ def memory_need(world: StepWorld, settings: PolicySettings, crediting: Crediting
     a, t, e, k = len(world.agents), settings.steps, settings.copies, crediting.outputs(world)
     d, z = max(world.seen_sizes), world.state_size
     m, rows = max(kind.size for kind in world.actions), a * (t + 1) * e
-    names = {"shared": ("team",), "per_role": world.roles, "separate": world.agents}
-    sets = len(set(names[settings.parameters]))
+    sets = len(sets_of(world, settings))
     inputs = d + (a if settings.identity and sets < a else 0)
     critic = (z + inputs - d) if settings.critic == "central" else inputs
     # Views of ended episodes are kept whole, at each step at which one ends.

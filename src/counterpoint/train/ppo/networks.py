@@ -23,6 +23,7 @@ from counterpoint.train.ppo.images import ImageLayers, image_of
 from counterpoint.train.ppo.scaling import InputScale, scales_of
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.train.ppo.talk import speaking_of
+from counterpoint.worlds.sequential.actions import most_choices, most_numbers
 from counterpoint.worlds.sequential.channels import Channel
 from counterpoint.worlds.sequential.world import SeenPart, Singles, StepWorld
 
@@ -99,9 +100,11 @@ class ParameterSet:
     """A set of agents that share parameters."""
 
     name: str
-    """`team`, the role's name or the agent's."""
+    """`team`, the role's name or the agent's, with the kind behind it if there is one."""
     members: tuple[int, ...]
     """Their indices among the agents."""
+    kind: str = ""
+    """`choices` or `numbers`, where agents of both kinds would share parameters."""
 
     @property
     def rows(self) -> Any:
@@ -113,22 +116,33 @@ class ParameterSet:
 
 
 def sets_of(world: StepWorld, settings: NetworkSettings) -> tuple[ParameterSet, ...]:
-    """Returns the parameter sets of a team, sorted by name."""
+    """Returns the parameter sets of a team, sorted by name.
+
+    Agents that choose never share parameters with agents that give numbers.
+    """
     names = {
         "shared": ["team"] * len(world.agents),
         "per_role": list(world.roles),
         "separate": list(world.agents),
     }[settings.parameters]
-    return tuple(
-        ParameterSet(name, tuple(k for k, other in enumerate(names) if other == name))
-        for name in sorted(set(names))
-    )
+    kinds = ["numbers" if can.continuous else "choices" for can in world.actions]
+    pairs = list(zip(names, kinds, strict=True))
+    sets = []
+    for name, kind in sorted(set(pairs)):
+        members = tuple(k for k, pair in enumerate(pairs) if pair == (name, kind))
+        alone = len(members) == names.count(name)
+        sets.append(
+            ParameterSet(name, members) if alone
+            else ParameterSet(f"{name} ({kind})", members, kind)
+        )  # fmt: skip
+    return tuple(sets)
 
 
 class Actor(nn.Module):
     """The actor of one set. Call `respond` to act, and the actor itself to learn.
 
-    Where actions are continuous, `log_std` [A, U] are parameters of their own.
+    The agents of a set all choose, or all give numbers. Then `log_std` [A, U] are parameters of
+    their own.
     """
 
     log_std: Tensor
@@ -146,8 +160,11 @@ class Actor(nn.Module):
         super().__init__()
         kinds = [world.actions[k] for k in group.members]
         self.inputs = Inputs(group, settings, scale)
-        self.continuous = world.actions[0].continuous
-        most = max(kind.size for kind in world.actions)
+        self.continuous = kinds[0].continuous
+        choices, numbers = most_choices(world.actions), most_numbers(world.actions)
+        self.entropy_name = "density_entropy" if self.continuous and choices else "entropy"
+        """Of the loss; beside choices, the entropy of a density has a name of its own."""
+        most = numbers if self.continuous else choices
         size = max(world.seen_sizes) + self.inputs.extra
         image = image_of(world, group.members, settings.images)
         self.network = Network(size, most, settings, 0.01, generator, image)
@@ -194,7 +211,7 @@ class Actor(nn.Module):
 
         Args:
             x: [A, N, L, D]; `x`, `hidden`, `keep` and `legal` are as in `respond`.
-            action: [A, N, L] or [A, N, L, U].
+            action: [A, N, L] choices, or [A, N, L, U] numbers.
         """
         return self.judge(self.respond(x, hidden, keep, legal)[0], action)
 

@@ -36,7 +36,7 @@ from counterpoint.train.ppo.competition.guess import STARTS, with_sides
 from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.learner import COUNTERFACTUAL, HAPPO, BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.memory import fitted, require_memory
-from counterpoint.train.ppo.networks import device_of
+from counterpoint.train.ppo.networks import device_of, sets_of
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.scaling import BOUND, normalized_numbers
@@ -165,6 +165,7 @@ class TrainPlan(StepwisePlan):
             policy = replace(policy, gamma=discount_of(made))
         if "evaluate_every" not in given and policy.sides == NONE:
             policy = replace(policy, evaluate_every=affordable_evaluations(made, policy))
+        notes = (*notes, *split_note(made, policy))
         return cls(world, scheme, budget=budget, world_settings=own, policy=policy, notes=notes)
 
     def make_world(self, stream: int, copies: int) -> StepWorld:
@@ -216,6 +217,20 @@ def reads_state(policy: PolicySettings, scheme: str) -> bool:
     return policy.critic == "central" or scheme == COUNTERFACTUAL
 
 
+def split_note(world: StepWorld, policy: PolicySettings) -> tuple[str, ...]:
+    """Returns a sentence about networks that are one for each kind of actions, if there are any."""
+    sets = [group for group in sets_of(world, policy) if group.kind]
+    if not sets:
+        return ()
+    shared = "; ".join(
+        f"{group.name}: {', '.join(world.agents[k] for k in group.members)}" for group in sets
+    )
+    return (
+        f"agents that choose never share a network with agents that give numbers, so that "
+        f"parameters={policy.parameters} means one for each kind ({shared})",
+    )
+
+
 class PolicyTrainer(Trainer):
     """A team of neural policies, as the training loop calls it."""
 
@@ -231,7 +246,8 @@ class PolicyTrainer(Trainer):
         world = learner.world
         self.agents = world.agents
         self.references = world.references if learner.sides is None else POINTS
-        self.continuous = world.actions[0].continuous
+        pairs = zip(world.agents, world.actions, strict=True)
+        self.continuous = frozenset(agent for agent, can in pairs if can.continuous)
 
     @property
     def steps(self) -> int:

@@ -18,6 +18,7 @@ from counterpoint.arrays import Bools, Floats, GeneratorState, Ints, NamedArrays
 from counterpoint.errors import WorldError
 from counterpoint.train.ppo.networks import Actor, TeamNetworks, memory_of
 from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.actions import most_choices, most_numbers
 from counterpoint.worlds.sequential.world import CapturedFacts, Singles, StepWorld, View
 
 
@@ -46,7 +47,8 @@ class Batch:
     legal: Bools | None
     """[A, T, E, M] legal actions, or None where all always were."""
     action: NDArray[Any]
-    """[A, T, E] actions taken, or [A, T, E, U] before they were put within bounds."""
+    """[A, T, E] choices where all agents choose. Else [A, T, E, U] floats: the numbers of an agent
+    before they were put within bounds, or the choice of one that chooses, in each place."""
     log_prob: Singles
     """[A, T, E] log-probability, or density, of the action when it was taken."""
     probs: Singles | None
@@ -119,7 +121,7 @@ class RolloutCollector:
     ) -> None:
         self.world, self.settings, self.probs, self.greedy = world, settings, probs, greedy
         self.rng = np.random.default_rng([seed, 2])
-        self.steps = settings.steps
+        self.steps, self.chooses = settings.steps, most_choices(world.actions) > 0
         self.begin(None)
 
     def begin(self, seed: int | None) -> None:
@@ -174,7 +176,7 @@ class RolloutCollector:
     def _empty(self, t: int) -> Batch:
         world, view = self.world, self.view
         e, a, seen = world.copies, len(world.agents), view.seen.shape[-1]
-        most = max(kind.size for kind in world.actions)
+        most, numbers = most_choices(world.actions), most_numbers(world.actions)
         components = len(world.components)
 
         def entries(*shape: int, dtype: Any = np.float64) -> NDArray[Any]:
@@ -184,10 +186,8 @@ class RolloutCollector:
             seen=np.empty((a, t + 1, e, seen), np.float32),
             state=np.empty((t + 1, e, world.state_size), np.float32),
             active=np.empty((a, t + 1, e), bool),
-            legal=None if view.legal is None else entries(most, dtype=bool),
-            action=entries(most, dtype=np.float32)
-            if world.actions[0].continuous
-            else entries(dtype=int),
+            legal=None if view.legal is None else entries(view.legal.shape[-1], dtype=bool),
+            action=entries(numbers, dtype=np.float32) if numbers else entries(dtype=int),
             log_prob=entries(dtype=np.float32),
             probs=entries(most, dtype=np.float32) if self.probs else None,
             reward=entries(),
@@ -221,10 +221,13 @@ class RolloutCollector:
     def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
         """Returns the actions [E, A] or [E, A, U] as the world takes them."""
         a, _, e, *numbers = batch.action.shape
-        chance = None
+        normals: Singles = np.zeros(a, dtype=np.float32)
+        uniforms = normals
         if not self.greedy:
-            draw = self.rng.standard_normal if numbers else self.rng.random
-            chance = draw((a, e, *numbers), dtype=np.float32)  # normals, or uniforms for choices
+            if numbers:
+                normals = self.rng.standard_normal((a, e, *numbers), dtype=np.float32)
+            if self.chooses:
+                uniforms = self.rng.random((a, e), dtype=np.float32)
         keep, device = torch.from_numpy(~self.first).float().to(team.device), team.device
         with torch.inference_mode():
             for policy, group in zip(team.actors, team.sets, strict=True):
@@ -239,19 +242,23 @@ class RolloutCollector:
                 )
                 if remembered is not None:
                     self.hidden[m] = remembered[:, :, 0].cpu().numpy()
-                if chance is None:
-                    best = out[:, :, 0] if numbers else out[:, :, 0].argmax(dim=-1)
-                    batch.action[m, i] = best.cpu().numpy()
-                else:
-                    drawn = drawn_actions(policy, out[:, :, 0], chance[m], probs=self.probs)
-                    batch.action[m, i], batch.log_prob[m, i] = drawn.action, drawn.log_prob
+                out = out[:, :, 0]
+                if not self.greedy:
+                    chance = normals if policy.continuous else uniforms
+                    drawn = drawn_actions(policy, out, chance[m], probs=self.probs)
+                    batch.action[m, i] = in_full(batch, drawn.action, policy)
+                    batch.log_prob[m, i] = drawn.log_prob
                     if batch.probs is not None and drawn.probs is not None:
                         batch.probs[m, i] = drawn.probs
+                elif policy.continuous:
+                    batch.action[m, i] = out.cpu().numpy()
+                else:
+                    batch.action[m, i] = in_full(batch, out.argmax(dim=-1).cpu().numpy(), policy)
         return self.as_world_takes(batch, i)
 
     def as_world_takes(self, batch: Batch, i: int) -> NDArray[Any]:
         """Returns the actions of step `i`, [E, A] or [E, A, U] within bounds."""
-        if not self.world.actions[0].continuous:
+        if batch.action.ndim == 3:
             return batch.action[:, i].T
         return within_bounds(self.world, batch.action[:, i].swapaxes(0, 1))
 
@@ -323,10 +330,20 @@ def drawn_actions(policy: Actor, out: Tensor, chance: NDArray[Any], *, probs: bo
     return DrawnActions(choice, log_prob, weights / total[..., -1:] if probs else None)
 
 
+def in_full(batch: Batch, action: NDArray[Any], policy: Actor) -> NDArray[Any]:
+    """Returns the actions of a network's agents in the form of `Batch.action`: where others give
+    numbers, a choice stands in the place of them all."""
+    return action if policy.continuous or batch.action.ndim == 3 else action[..., None]
+
+
 def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:
-    """Returns actions [E, A, U] within each agent's bounds; raw actions from -1 to 1 fill them."""
+    """Returns actions [E, A, U] within each agent's bounds, which raw actions from -1 to 1 fill;
+    choices stay as they are."""
     out = np.zeros(raw.shape)
     for k, kind in enumerate(world.actions):
+        if not kind.continuous:
+            out[:, k, 0] = raw[:, k, 0]
+            continue
         low, high = np.array(kind.low), np.array(kind.high)
         part = np.clip(raw[:, k, : kind.size], -1.0, 1.0)
         out[:, k, : kind.size] = low + (part + 1.0) / 2.0 * (high - low)

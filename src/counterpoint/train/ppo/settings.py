@@ -48,7 +48,8 @@ class PolicySettings:
     """
 
     parameters: Literal["shared", "per_role", "separate"] = "shared"
-    """One network for all agents, one for each role, or one for each agent."""
+    """One network for all agents, one for each role, or one for each agent. Agents that choose
+    never share one with agents that give numbers."""
     update: Literal["simultaneous", "sequential"] = "simultaneous"
     """Whether all agents take each gradient step together, or one agent after the other learns from
     the batch, in random order (HAPPO). `sequential` needs `parameters=separate`."""

@@ -297,11 +297,14 @@ class ValueLearner:
 
 
 def require_discrete(world: StepWorld, algorithm: str) -> None:
-    """Raises SettingError if the world's actions are continuous."""
-    if world.actions[0].continuous:
+    """Raises SettingError if the actions of any agent are continuous."""
+    numbers = [a for a, can in zip(world.agents, world.actions, strict=True) if can.continuous]
+    if numbers:
+        whose = "" if len(numbers) == len(world.agents) else f" of {', '.join(numbers)}"
         raise SettingError(
-            f"got {algorithm} for world '{world.name}', whose actions are continuous; wanted "
-            "discrete actions, which can be valued one by one: use a scheme, with which PPO learns"
+            f"got {algorithm} for world '{world.name}', where actions{whose} are continuous; "
+            "wanted discrete actions, which can be valued one by one: use a scheme, with which PPO "
+            "learns"
         )
 
 

@@ -98,7 +98,7 @@ class ValueTrainer(Trainer):
 
     learner: ValueLearner
     between_checkpoints = CHECKPOINT_STEPS
-    continuous = False
+    continuous = frozenset[str]()
 
     def __init__(self, plan: ValuePlan, learner: ValueLearner) -> None:
         self.plan, self.learner = plan, learner

@@ -31,6 +31,7 @@ from counterpoint.worlds.foreign.dialects import (
 )
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.foreign.spaces import MASK, Leaf, kind
+from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.sides import RandomPlay, guess_sides, without_number
 
 SEEDS = (1, 2)
@@ -43,6 +44,9 @@ LONG = 100
 """Steps from which on an episode that did not end is a doubt."""
 MASK_LIKE = ("avail_actions", "available_actions", "legal_actions", "valid_actions", "legal_moves")
 """Keys of masks in other libraries."""
+MASK_OF_NUMBERS = (
+    "the action_mask of {} is not read: its actions are numbers within bounds, not choices"
+)
 
 
 class Doubts:
@@ -215,6 +219,10 @@ class _Player:
         """Notes keys that look like masks, and masks of several choices."""
         given = self.driver.masks or self.driver.informs
         for k, (one, can) in enumerate(zip(self.team.observations, self.team.actions, strict=True)):
+            if can.continuous:
+                if one.mask is not None:
+                    self.doubts.add(f"numbers {one.agent}", MASK_OF_NUMBERS.format(one.agent))
+                continue
             for leaf in one.leaves:
                 if leaf.keys and leaf.keys[-1] in MASK_LIKE and leaf.size == can.size:
                     self.doubts.add(
@@ -224,7 +232,7 @@ class _Player:
                     )
             if given and not isinstance(self.driver, Tuples):
                 space = self.env.action_space(self.team.keys[k])
-                if kind(space) not in ("Discrete", "Box"):
+                if kind(space) != "Discrete":
                     self.doubts.add(
                         "combinations",
                         f"a mask of actions in {space} is read as one entry for each of "
@@ -233,17 +241,15 @@ class _Player:
 
     def _actions(self, rng: np.random.Generator) -> Any:
         """Returns random legal actions, as a driver takes them."""
-        can = self.team.actions
-        if can[0].continuous:
-            size = max(one.size for one in can)
-            return np.array(
-                [np.resize(rng.uniform(one.low, one.high), size) for one in can], dtype=np.float64
-            )
-        legal = self.rows.legal
-        return [
-            int(rng.choice(np.flatnonzero(legal[k] if legal[k].any() else self.driver.has_all[k])))
-            for k in range(len(can))
-        ]
+        legal, size, actions = self.rows.legal, most_numbers(self.team.actions), list[Any]()
+        for k, can in enumerate(self.team.actions):
+            if can.continuous:
+                actions.append(np.resize(rng.uniform(can.low, can.high), size))
+                continue
+            able = legal[k] if legal[k].any() else self.driver.has_all[k]
+            choice = int(rng.choice(np.flatnonzero(able)))
+            actions.append(np.full(size, choice) if size else choice)
+        return np.array(actions, dtype=np.float64) if size else actions
 
     def _moment(self, rewards: NDArray[np.float64]) -> Moment:
         seen, active, terminated, legal = self.rows
@@ -360,8 +366,15 @@ class _Witness:
 
     def _look_at_masks(self, infos: Mapping[Any, Any]) -> None:
         """Notes agents whose infos had a mask before, and have none now."""
+        numbers = {
+            key
+            for key, can in zip(self._team.keys, self._team.actions, strict=True)
+            if can.continuous
+        }
         for key, info in infos.items():
-            if info and MASK in info:
+            if info and MASK in info and key in numbers:
+                self._doubts.add(f"numbers {key}", MASK_OF_NUMBERS.format(key))
+            elif info and MASK in info:
                 self._informed.add(key)
             elif key in self._informed and key in self._env.agents:
                 self._doubts.add(

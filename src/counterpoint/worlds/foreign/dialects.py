@@ -24,7 +24,8 @@ from counterpoint.worlds.foreign.spaces import (
     choices_or_numbers,
     note_mask,
 )
-from counterpoint.worlds.sequential.world import Actions, Singles
+from counterpoint.worlds.sequential.actions import Actions, most_choices, most_numbers
+from counterpoint.worlds.sequential.world import Singles
 
 RESET = "def reset(self, seed=None, options=None), which returns (observations, infos)"
 STEP = "step(actions), which returns (observations, rewards, terminations, truncations, infos)"
@@ -67,9 +68,10 @@ class TeamSpec(NamedTuple):
         return tuple(one.size for one in self.observations)
 
     def all_legal(self) -> Bools:
-        """Returns [A, M], the actions that each agent has."""
+        """Returns [A, M], the actions that each agent has; where none chooses, M is U."""
         sizes = np.array([can.size for can in self.actions])
-        legal: Bools = np.arange(sizes.max()) < sizes[:, None]
+        most = most_choices(self.actions) or most_numbers(self.actions)
+        legal: Bools = np.arange(most) < sizes[:, None]
         return legal
 
 
@@ -90,9 +92,16 @@ class EnvironmentDriver(ABC):
         self.nothing = (0.0,) * len(team.keys)
         self.index = {key: k for k, key in enumerate(team.keys)}
         self.converters = team.converters if any(team.converters) else None
+        self.legal = [
+            np.ones(can.size, dtype=bool) if can.continuous else rows.legal[k, : can.size]
+            for k, can in enumerate(team.actions)
+        ]
+        """[A][M] where each agent's mask is written; one of numbers is read nowhere."""
         self.writers: dict[Hashable, Writer] = {
-            key: one.writer(rows.seen[k, : one.size], rows.legal[k, : team.actions[k].size])
-            for k, (key, one) in enumerate(zip(team.keys, team.observations, strict=True))
+            key: one.writer(rows.seen[k, : one.size], legal)
+            for k, (key, one, legal) in enumerate(
+                zip(team.keys, team.observations, self.legal, strict=True)
+            )
         }
         self.masks = any(one.mask is not None for one in team.observations)
         self.has_all = team.all_legal()
@@ -141,8 +150,7 @@ class EnvironmentDriver(ABC):
         for key, info in (infos or {}).items():
             if info and MASK in info and key in self.index:
                 k, self.informs = self.index[key], True
-                legal = self.rows.legal[k, : self.team.actions[k].size]
-                note_mask(legal, info[MASK], self.team.agents[k])
+                note_mask(self.legal[k], info[MASK], self.team.agents[k])
             elif self.informs and key in self.index:
                 self.rows.legal[self.index[key]] = self.has_all[self.index[key]]
 
@@ -415,6 +423,12 @@ def dialect(env: Any, name: str) -> type[EnvironmentDriver]:
     )
 
 
+def _first_number(to: Converter | None) -> Converter:
+    """Returns the conversion of the action [U] of an agent that chooses while others give numbers:
+    its first number is the choice, which `to` converts."""
+    return lambda row: int(row[0]) if to is None else to(int(row[0]))
+
+
 def team_of(env: Any, name: str, speaks: type[EnvironmentDriver]) -> TeamSpec:
     """Returns the description that all copies of `env` share.
 
@@ -435,14 +449,8 @@ def team_of(env: Any, name: str, speaks: type[EnvironmentDriver]) -> TeamSpec:
         raise WorldError(f"got possible_agents {list(keys)}; wanted different names")
     observations = tuple(Observations(*pair) for pair in zip(spaces, agents, strict=True))
     can = [choices_or_numbers(*pair) for pair in zip(choices, agents, strict=True)]
-    numbers = [agent for agent, (does, _) in zip(agents, can, strict=True) if does.continuous]
-    if 0 < len(numbers) < len(agents):
-        others = ", ".join(agent for agent in agents if agent not in numbers)
-        raise WorldError(
-            f"got world '{name}' where {others} choose and {', '.join(numbers)} give numbers; "
-            "wanted all discrete, or all continuous: give the latter a Discrete(n) of n values, or "
-            "the former a Box(-1, 1, ...) whose largest number is the choice, with a wrapper"
-        )
+    if any(does.continuous for does, _ in can):
+        can = [(does, to if does.continuous else _first_number(to)) for does, to in can]
     inner = getattr(env, "unwrapped", env)
     limits = [getattr(inner, limit, None) for limit in LIMITS] if speaks.timed else []
     horizon = next((n for n in limits if isinstance(n, int) and n > 0), None)

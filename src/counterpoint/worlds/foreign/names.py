@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import pkgutil
 import sys
@@ -111,6 +112,27 @@ class Constructor:
                 raise SettingError(
                     f"got settings {shown} for '{self.name}', which refuses them: {error}"
                 ) from error
+
+
+def constructor_arguments(maker: Callable[..., Any], env: Any) -> dict[str, Any]:
+    """Returns the arguments of an environment's constructor with their defaults, as JSON has them.
+
+    A maker that hands on whatever it is given takes the arguments of the environment's class, with
+    the defaults under which gymnasium knows it. One that is no plain value is shown as Python
+    shows it.
+    """
+    parameters = inspect.signature(maker).parameters.values()
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        parameters = inspect.signature(type(getattr(env, "unwrapped", env))).parameters.values()
+    defaults = {
+        one.name: None if one.default is one.empty else one.default
+        for one in parameters
+        if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    }
+    registered = getattr(getattr(env, "spec", None), "kwargs", None) or {}
+    defaults |= {name: registered[name] for name in defaults.keys() & registered.keys()}
+    plain = (bool, int, float, str, type(None))
+    return {name: x if isinstance(x, plain) else repr(x) for name, x in defaults.items()}
 
 
 def is_foreign(name: str) -> bool:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools
 from counterpoint.errors import WorldError
-from counterpoint.worlds.sequential.world import Actions, Extent, SeenPart, Singles
+from counterpoint.worlds.sequential.actions import Actions
+from counterpoint.worlds.sequential.world import Extent, SeenPart, Singles
 
 MASK = "action_mask"
 """The key of a mask of legal actions, in observations and in infos."""
@@ -107,6 +108,16 @@ class Observations:
     def extents(self) -> NDArray[np.int8]:
         """The `Extent` of each number, [size]."""
         return np.concatenate([_extents(leaf) for leaf in self.leaves])
+
+    def unscaled(self, row: Singles) -> Singles:
+        """Returns an observation [size] with scaled integers as the environment gave them."""
+        plain = row[: self.size].copy()
+        for leaf in self.leaves:
+            scaled = scaling(leaf.space) if kind(leaf.space) == "Box" else None
+            if scaled is not None:
+                part = plain[leaf.start : leaf.start + leaf.size].reshape(leaf.space.shape)
+                part[...] = np.rint((part - scaled[1]) / scaled[0])
+        return plain
 
     def writer(self, row: Singles, legal: Bools) -> Writer:
         """Returns a function that writes observations into `row` [size], and their masks into

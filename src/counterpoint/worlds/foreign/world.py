@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Ints, NamedArrays, generator_state
@@ -31,7 +32,9 @@ from counterpoint.worlds.foreign.dialects import (
     state_of,
     team_of,
 )
-from counterpoint.worlds.foreign.names import construct, foreign_code
+from counterpoint.worlds.foreign.names import construct, constructor_arguments, foreign_code
+from counterpoint.worlds.kind import SettingFacts
+from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.foraging import Foraging
 from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
 from counterpoint.worlds.sequential.sides import without_number
@@ -40,6 +43,7 @@ from counterpoint.worlds.sequential.world import (
     CapturedFacts,
     References,
     SequentialEntry,
+    SequentialFacts,
     Singles,
     Step,
     StepSettings,
@@ -136,6 +140,7 @@ class ForeignWorld(StepWorld):
         speaks = dialect(envs[0], name)
         team = team_of(envs[0], name, speaks)
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
+        self._observations = team.observations
         self.seen_parts = tuple(one.parts for one in team.observations)
         self.extents = np.zeros((len(self.agents), max(team.sizes)), dtype=np.int8)
         for k, seen in enumerate(team.observations):
@@ -156,7 +161,7 @@ class ForeignWorld(StepWorld):
         for part in parts[1:]:
             copies_there = CopiesMaker(name, make, len(part))
             self._hosts.append((part, remote(copies_there, self.settings.executor)))
-        self._continuous = self.actions[0].continuous
+        self._numbers = most_numbers(self.actions)
         self._log: list[NDArray[Any]] = []
         self._seeds, self._started = np.zeros((2, copies), dtype=np.int64)
         self._nothing_legal = np.zeros(len(self.agents), dtype=np.int64)
@@ -177,7 +182,7 @@ class ForeignWorld(StepWorld):
         return self._view()
 
     def step(self, actions: NDArray[Any]) -> Step:
-        given = np.array(actions, dtype=np.float64 if self._continuous else np.int64)
+        given = np.array(actions, dtype=np.float64 if self._numbers else np.int64)
         self._log.append(given)
         self._play("act", {part: (given[part.start : part.stop],) for part, _ in self._hosts})
         own, ended, terminated = self._own.copy(), self._over.copy(), self._terminated.copy()
@@ -190,7 +195,7 @@ class ForeignWorld(StepWorld):
     def capture(self) -> Captured:
         """Returns seeds and actions, and `seen`, which `restore` compares with its own."""
         first = int(self._started.min())
-        width = (max(a.size for a in self.actions),) if self._continuous else ()
+        width = (self._numbers,) if self._numbers else ()
         empty = np.zeros((0, *self._active.shape, *width), dtype=np.int64)
         arrays = {
             "seeds": self._seeds.copy(),
@@ -204,7 +209,8 @@ class ForeignWorld(StepWorld):
         """Resets with the captured seeds, and plays the captured actions again.
 
         Raises:
-            StateError: the captured state is that of another world.
+            StateError: the captured state is that of another world, or of a version in which
+                integers with bounds were not scaled.
             WorldError: the environment did something else than before.
         """
         wanted = {"seeds", "started", "actions", "seen"}
@@ -228,12 +234,25 @@ class ForeignWorld(StepWorld):
         self._play("replay", asked)
         for e in range(self.copies):
             if self._over[e] or not np.array_equal(self._seen[e], arrays["seen"][e]):
+                if self._was_unscaled(e, arrays["seen"][e]):
+                    raise StateError(
+                        f"got a run in '{self.name}' that began when integers with bounds were not "
+                        "scaled to [0, 1] or [-1, 1]; wanted one that began since: its networks "
+                        "know other numbers, so train anew"
+                    )
                 raise WorldError(
                     f"got another episode from '{self.name}' with seed {self._seeds[e]} and the "
                     "same actions; wanted the same: it does not obey its seed, and cannot be "
                     "resumed (draw all chance from a generator that reset(seed=...) seeds)"
                 )
         return self._view()
+
+    def _was_unscaled(self, e: int, seen: Singles) -> bool:
+        """Returns whether `seen` [A, D] is what copy `e` sees now, before integers are scaled."""
+        return all(
+            np.array_equal(one.unscaled(now), before[: one.size])
+            for one, now, before in zip(self._observations, self._seen[e], seen, strict=True)
+        )
 
     def close(self) -> None:
         for _, host in self._hosts:
@@ -343,7 +362,7 @@ class ForeignWorld(StepWorld):
             more |= not np.array_equal(state, self._joined(self._seen, as_listed)[0])
             view = View(self._seen, self._seen[:, 0], self._active, self._legal)
             given = uniform_actions(self, view, rng)[0]
-            player.act(given if self._continuous else given.tolist())
+            player.act(given if self._numbers else given.tolist())
             if player.over:
                 break
         if more and len(sizes) == 1:
@@ -375,6 +394,18 @@ class ForeignEntry(SequentialEntry):
     def check(self, settings: GivenSettings | None = None) -> tuple[str, ...]:
         make = construct(self.name, self._full(settings).arguments)
         return check_environment(make, self.name)
+
+    def describe(self) -> SequentialFacts:
+        """Returns the facts; the arguments of the constructor are among the settings."""
+        facts, make = super().describe(), construct(self.name, {})
+        env = make()
+        arguments = {
+            name: SettingFacts(default, "argument of its constructor")
+            for name, default in constructor_arguments(make.maker, env).items()
+            if name not in facts.settings
+        }
+        env.close()
+        return replace(facts, settings={**facts.settings, **arguments})
 
     def _full(self, settings: GivenSettings | None) -> ForeignSettings:
         given = {key: from_text(value) for key, value in (settings or {}).items()}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Ints
 from counterpoint.errors import SettingError
 from counterpoint.settings import split_list
+from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.world import (
     StepWorld,
     View,
@@ -64,11 +65,11 @@ def speakers_of(world: StepWorld) -> tuple[int, ...]:
     if unknown := sorted(names - set(world.agents) - set(world.roles)):
         known = ", ".join(dict.fromkeys((*world.agents, *world.roles)))
         raise SettingError(f"got speakers {', '.join(unknown)}; wanted names out of {known}")
-    if world.actions[0].continuous:
+    if most_numbers(world.actions):
         if given:
             raise SettingError(
-                f"got speakers={', '.join(given)} in a world whose actions are numbers; wanted "
-                "discrete actions, since words are choices"
+                f"got speakers={', '.join(given)} in a world with actions that are numbers; "
+                "wanted discrete actions, since words are choices"
             )
         return ()
     pairs = enumerate(zip(world.agents, world.roles, strict=True))

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError
 from counterpoint.settings import Range
+from counterpoint.worlds.sequential.actions import Actions
 from counterpoint.worlds.sequential.twin import Twin
-from counterpoint.worlds.sequential.world import Actions, StepSettings, View
+from counterpoint.worlds.sequential.world import StepSettings, View
 
 NOTHING, NORTH, SOUTH, WEST, EAST, LOAD = range(6)
 DIRECTIONS = np.array([[0, -1, 1, 0, 0, 0], [0, 0, 0, -1, 1, 0]])

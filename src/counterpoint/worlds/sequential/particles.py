@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.settings import Range
+from counterpoint.worlds.sequential.actions import Actions
 from counterpoint.worlds.sequential.twin import Twin
-from counterpoint.worlds.sequential.world import Actions, StepSettings, View
+from counterpoint.worlds.sequential.world import StepSettings, View
 
 SECONDS, DAMPING, THRUST = 0.1, 0.25, 5.0
 """Length of a step, share of the velocity lost in it, acceleration of an agent at full thrust."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
 from counterpoint.optional import needs, pip_line
-from counterpoint.worlds.sequential.world import Actions, Singles, StepWorld, View
+from counterpoint.worlds.sequential.actions import Actions, most_numbers
+from counterpoint.worlds.sequential.world import Singles, StepWorld, View
 
 Masks = NDArray[np.int8]
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
     """Returns a PettingZoo `ParallelEnv` that plays `world`, bit for bit.
 
-    Rewards are `Step.reward`, as `settings.reward` says. Masks of legal actions are in the infos,
-    as `action_mask`. The environment owns the world from then on.
+    Rewards are `Step.reward`, as `settings.reward` says. Masks of legal actions are in the infos of
+    agents that choose, as `action_mask`. Each agent has a space of its own, so that some may choose
+    (Discrete) while others give numbers (Box). The environment owns the world from then on.
 
     Raises:
         MissingPackageError: pettingzoo is not installed.
@@ -98,7 +100,7 @@ def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
             infos: dict[str, dict[str, Masks]] = {}
             for k, (name, size) in enumerate(zip(world.agents, world.seen_sizes, strict=True)):
                 seen[name], infos[name] = view.seen[0, k, :size], {}
-                if view.legal is not None:
+                if view.legal is not None and not world.actions[k].continuous:
                     mask = view.legal[0, k, : world.actions[k].size]
                     infos[name] = {"action_mask": mask.astype(np.int8)}
             return seen, infos
@@ -108,9 +110,10 @@ def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
 
 def _stacked(actions: list[Any], world: StepWorld) -> Any:
     """Returns the actions of all agents, [1, A] or [1, A, U]."""
-    if not world.actions[0].continuous:
+    size = most_numbers(world.actions)
+    if not size:
         return np.array([actions], dtype=np.int64)
-    given = np.zeros((1, len(actions), max(a.size for a in world.actions)))
-    for k, action in enumerate(actions):
-        given[0, k, : world.actions[k].size] = action
+    given = np.zeros((1, len(actions), size))
+    for k, (can, action) in enumerate(zip(world.actions, actions, strict=True)):
+        given[0, k, : can.size if can.continuous else 1] = action
     return given

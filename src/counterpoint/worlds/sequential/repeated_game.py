@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.games.catalogue import make_game
 from counterpoint.settings import Range
+from counterpoint.worlds.sequential.actions import Actions
 from counterpoint.worlds.sequential.twin import Twin
-from counterpoint.worlds.sequential.world import Actions, StepSettings, View
+from counterpoint.worlds.sequential.world import StepSettings, View
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from counterpoint.arrays import Bools, Floats, Ints, NamedArrays, generator_stat
 from counterpoint.errors import SettingError, StateError
 from counterpoint.settings import GivenSettings, settings_from
 from counterpoint.worlds.exact.world import one_hot
+from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.world import (
     Captured,
     CapturedFacts,
@@ -177,9 +178,8 @@ def silent_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDArr
 
 
 def _in_full(world: Twin, moves: NDArray[Any]) -> NDArray[Any]:
-    if not world.actions[0].continuous:
-        return moves
-    return one_hot(moves, max(can.size for can in world.actions))
+    size = most_numbers(world.actions)
+    return one_hot(moves, size) if size else moves
 
 
 @lru_cache(maxsize=64)

@@ -29,6 +29,7 @@ from counterpoint.settings import (
     split_pairs,
 )
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
+from counterpoint.worlds.sequential.actions import Actions, most_choices, most_numbers
 
 Singles = NDArray[np.float32]
 
@@ -48,22 +49,6 @@ class StepSettings(CheckedSettings):
     `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
     speakers: str = ""
     """Agents or roles whose actions are messages; empty takes those that the world declares."""
-
-
-class Actions(NamedTuple):
-    """The actions of one agent: one of `size` actions, or `size` numbers within bounds."""
-
-    size: int
-    """M discrete actions, or U dimensions."""
-    low: tuple[float, ...] = ()
-    """[U] least value of each dimension; empty where actions are discrete."""
-    high: tuple[float, ...] = ()
-    """[U] largest value of each dimension; empty where actions are discrete."""
-
-    @property
-    def continuous(self) -> bool:
-        """Returns whether an action is numbers rather than a choice."""
-        return bool(self.low)
 
 
 class SeenPart(NamedTuple):
@@ -109,7 +94,7 @@ class View:
     may leave, join and return while the others play on."""
     legal: Bools | None = None
     """[E, A, M] whether an action is legal now; None as long as all always were. An active agent
-    has at least one."""
+    has at least one. Rows of agents that give numbers are not read."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +188,7 @@ class StepWorld(ABC):
     extents: NDArray[np.int8] | None = None
     """[A, D] the `Extent` of each number that agents see; None: all are narrow."""
     actions: tuple[Actions, ...]
-    """[A] the actions of each agent: all discrete, or all continuous."""
+    """[A] the actions of each agent: choices or numbers."""
     state_size: int
     """Z."""
     horizon: int | None
@@ -228,8 +213,9 @@ class StepWorld(ABC):
         """Plays one step in every copy.
 
         Args:
-            actions: [E, A] integers, or [E, A, U] numbers within the bounds where actions are
-                continuous (U is the largest; surplus ones are ignored).
+            actions: [E, A] integers where all agents choose. Else [E, A, U] floats: the numbers
+                of an agent that gives numbers, within its bounds, or first the choice of one that
+                chooses. U is the largest number of dimensions; surplus numbers are ignored.
         """
 
     @abstractmethod
@@ -291,22 +277,31 @@ def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> F
 
 
 def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
-    """Returns actions [E, A] or [E, A, U] of a team that chooses uniformly among legal ones."""
+    """Returns actions of a team that chooses uniformly among legal ones, or within bounds.
+
+    They are [E, A] or [E, A, U], as `StepWorld.step` takes them.
+    """
     shape = (world.copies, len(world.agents))
-    if world.actions[0].continuous:
-        size = max(a.size for a in world.actions)
+    most, size = most_choices(world.actions), most_numbers(world.actions)
+    if size:
         low, high = np.zeros((2, len(world.agents), size))
         for k, a in enumerate(world.actions):
-            low[k, : a.size], high[k, : a.size] = a.low, a.high
-        return low + (high - low) * rng.random((*shape, size))
-    most = max(a.size for a in world.actions)
+            if a.continuous:
+                low[k, : a.size], high[k, : a.size] = a.low, a.high
+        numbers: Floats = low + (high - low) * rng.random((*shape, size))
+        if not most:
+            return numbers
     legal = np.arange(most) < np.array([a.size for a in world.actions])[:, None]
     allowed = np.broadcast_to(legal, (*shape, most)) if view.legal is None else view.legal & legal
     count = np.maximum(allowed.sum(axis=-1), 1)
     # the n-th legal action is where the count of legal ones first exceeds n
     nth = (rng.random(shape) * count).astype(np.int64)
     actions: Ints = (allowed.cumsum(axis=-1) > nth[..., None]).argmax(axis=-1)
-    return actions
+    if not size:
+        return actions
+    chooses = [k for k, a in enumerate(world.actions) if not a.continuous]
+    numbers[:, chooses, 0] = actions[:, chooses]
+    return numbers
 
 
 Team = Callable[[StepWorld, View, np.random.Generator], NDArray[Any]]
@@ -367,7 +362,8 @@ class SequentialFacts(WorldFacts, frozen=True, kw_only=True):
     """[A] sizes."""
     actions: list[int]
     """[A] numbers of actions, or of dimensions."""
-    continuous: bool
+    continuous: list[bool]
+    """[A] whether actions are numbers rather than choices."""
     features: dict[str, list[str]]
     """Role to the names and shapes of the parts of its observations, where they are known."""
     components: list[str]
@@ -414,7 +410,7 @@ class SequentialEntry(WorldEntry[StepWorld]):
             summary=self.summary, source=self.source,
             observations=world.seen_sizes,
             actions=[a.size for a in world.actions],
-            continuous=world.actions[0].continuous,
+            continuous=[a.continuous for a in world.actions],
             features={
                 role: [part.described for part in parts]
                 for role, parts in zip(world.roles, world.seen_parts or (), strict=False)

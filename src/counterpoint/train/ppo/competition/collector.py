@@ -24,6 +24,7 @@ from counterpoint.train.ppo.rollout import (
     Seats,
     below,
     drawn_actions,
+    in_full,
 )
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.sides import Sides
@@ -55,13 +56,8 @@ class SeatedCollector(RolloutCollector):
             before: [A, E, H] memories before the step.
             greedy: whether it takes its most probable action.
         """
-        continuous = self.world.actions[0].continuous
         if player is None:
-            if continuous:  # before they are put within bounds
-                action = self.rng.uniform(-1.0, 1.0, batch.action[:, i].shape)
-            else:
-                action = uniform_actions(self.world, self.view, self.rng).T
-            batch.action[:, i][mine] = action[mine]
+            batch.action[:, i][mine] = self._by_chance(batch.action[:, i].shape)[mine]
             return
         copies = np.flatnonzero(mine.any(axis=0))
         keep = torch.from_numpy(~self.first[copies]).float().to(player.device)
@@ -84,16 +80,25 @@ class SeatedCollector(RolloutCollector):
                 if remembered is not None:
                     self.hidden[where] = remembered[:, :, 0].cpu().numpy()[seats]
                 if greedy:
-                    best = out if continuous else out.argmax(dim=-1)
-                    batch.action[:, i][where] = best.cpu().numpy()[seats]
+                    best = out if policy.continuous else out.argmax(dim=-1)
+                    batch.action[:, i][where] = in_full(batch, best.cpu().numpy(), policy)[seats]
                     continue
-                draw = self.rng.standard_normal if continuous else self.rng.random
-                shape = tuple(out.shape) if continuous else tuple(out.shape[:2])
+                draw = self.rng.standard_normal if policy.continuous else self.rng.random
+                shape = tuple(out.shape) if policy.continuous else tuple(out.shape[:2])
                 drawn = drawn_actions(policy, out, draw(shape, dtype=np.float32), probs=self.probs)
-                batch.action[:, i][where] = drawn.action[seats]
+                batch.action[:, i][where] = in_full(batch, drawn.action, policy)[seats]
                 batch.log_prob[:, i][where] = drawn.log_prob[seats]
                 if batch.probs is not None and drawn.probs is not None:
                     batch.probs[:, i][where] = drawn.probs[seats]
+
+    def _by_chance(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Returns random actions [A, E], or [A, E, U] before they are put within bounds."""
+        numbers, kinds = len(shape) > 2, [can.continuous for can in self.world.actions]
+        action = self.rng.uniform(-1.0, 1.0, shape) if numbers else np.zeros(shape)
+        if self.chooses:
+            choice = uniform_actions(self.world, self.view, self.rng).swapaxes(0, 1)
+            action = np.where(np.array(kinds)[:, None, None], action, choice) if numbers else choice
+        return action
 
 
 class CompetingCollector(SeatedCollector):
