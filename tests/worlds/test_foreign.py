@@ -239,7 +239,7 @@ def test_the_facts_have_the_arguments_of_the_constructor():
     facts = find_world("foreign_envs:ForgetsToPay").describe()
     defaults = {name: one.default for name, one in facts.settings.items()}
     assert defaults == {
-        "reward": "own", "stakes": "", "processes": 1, "executor": "processes",
+        "reward": "own", "stakes": "", "speakers": "", "processes": 1, "executor": "processes",
         "whom": "walker_1", "when": 2, "agents": 3,
     }  # fmt: skip
     assert facts.settings["whom"].about == "argument of its constructor"
