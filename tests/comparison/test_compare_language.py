@@ -47,7 +47,7 @@ def test_the_document_has_what_others_rely_on(result):
     assert (document["world"], document["axis"]) == ("schelling", "update")
     assert document["agents"] == ["partner", "speaker"]
     assert document["references"] == {
-        "random": 0.25, "optimal": None, "reference": 1.0,
+        "random": 0.25, "optimal": None, "reference": 1.0, "silent": None,
         "scale": "share of episodes that agree",
     }  # fmt: skip
     config = document["config"]

@@ -162,6 +162,15 @@ SAMPLES = {
     "camel records": [
         {"message": {"role_name": who, "content": "x", "meta_dict": {"tool_calls": [CALL]}},
          "role_at_backend": "assistant", "timestamp": 1.5} for who in ("Cook", "Guest")],
+    "camel workforce": [
+        {"event_type": "worker_created", "workforce_id": "w", "worker_id": who, "role": role}
+        for who, role in (("1", "Cook"), ("2", "Guest"))
+    ] + [
+        {"event_type": kind, "workforce_id": "w", "task_id": task, "worker_id": who, **more}
+        for who, task in (("1", "a"), ("2", "b"))
+        for kind, more in (("task_created", {"description": "soup"}), ("task_assigned", {}),
+                           ("task_completed", {"result_summary": "done", "token_usage": {}}))
+    ],
     "autogen 0.2": {"chat_history": [
         {"role": "user", "name": "ann", "content": "a", "tool_calls": [CALL]},
         {"role": "tool", "tool_responses": [{"tool_call_id": "1", "content": "nothing"}],
