@@ -451,6 +451,7 @@ class Stopping:
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_is_exported_as_before(counterpoint, tmp_path):
     pytest.importorskip("torch")
     lines = ["stopping = stopping:Stopping"]

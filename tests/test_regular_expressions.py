@@ -219,7 +219,7 @@ def test_every_pattern_is_linear(pattern, method):
     assert too_slow(pattern, method) is None
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("planted", "method"),
     [

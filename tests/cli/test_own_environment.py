@@ -61,6 +61,7 @@ def test_compare_and_worlds_check_it_too(capsys):
     assert printed.err == ""
 
 
+@pytest.mark.slow
 def test_workers_find_it_too(capsys):
     command = ["compare", "my_lamps:Lamps", "--schemes", "none", "--seeds", "2", "--budget", "10"]
     assert main([*command, "--workers", "2", "--no-check", *TINY]) == 0

@@ -152,6 +152,7 @@ def stopped_at_80_of_160(trained, path):
     (path / "status.json").write_text('{"status": "stopped"}')
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("left", [None, 1, 0.5])
 def test_a_series_that_was_lost_or_cut_is_told_and_nothing_else_is_lost(
     left, trained, tmp_path, capsys

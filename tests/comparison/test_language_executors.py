@@ -60,7 +60,7 @@ def test_the_document_is_plain_json_and_complete(result):
 
 
 @pytest.mark.few(1)
-@pytest.mark.parametrize("how", [{"workers": 2}, {"executor": "serial"}])
+@pytest.mark.parametrize("how", [{"executor": "serial"}, {"workers": 2}])
 def test_any_executor_gives_the_same_result(how, result):
     assert compare(small(), **how) == result
 

@@ -106,6 +106,7 @@ def test_what_may_be_absent_is_drawn_as_nothing() -> None:
         assert "<html" in render(without(saved("population"), (key,)))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["population", "population_duel"])
 def test_every_single_change_gives_a_page_or_one_line(name: str) -> None:
     assert {is_shown(document) for document in mutations(saved(name))} == {True, False}

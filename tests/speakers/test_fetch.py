@@ -196,6 +196,7 @@ def test_another_process_that_is_at_it_is_waited_for_then_named(registry, conver
     assert fetch(NAME, wait_seconds=0).is_dir()
 
 
+@pytest.mark.slow
 def test_a_failed_conversion_is_one_line_and_keeps_the_download(registry, monkeypatch):
     monkeypatch.setattr(fetching, "_read_out", lambda *told: models_folder() / "no.gguf")
     refused("could not convert the model .+no.gguf.+the download is kept")

@@ -89,6 +89,7 @@ def test_too_few_fresh_seeds_cannot_tell(monkeypatch, tmp_path):
     assert result.chosen is None
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dies_at", [3, 8, 10, 14])
 def test_a_search_that_was_killed_tries_the_same_settings(monkeypatch, tmp_path, dies_at):
     whole, _ = searched(monkeypatch, tmp_path / "whole")

@@ -214,6 +214,7 @@ def rows_of(trained):
     return [replace(row, seconds=0) for row in trained.rows]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("given", [{"parameters": "separate"}, {"memory": "gru"}])
 def test_a_stopped_training_against_past_selves_goes_on_bit_for_bit(tmp_path, given):
     what = plan(**given)
@@ -300,6 +301,7 @@ def test_a_checkpoint_of_another_team_is_refused():
         cards(pool_every=1).restore(replace(snapshot, arrays=wrong))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("world", "settings", "scheme", "given"),
     [

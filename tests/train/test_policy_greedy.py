@@ -69,7 +69,7 @@ def test_the_most_probable_action_is_taken_and_the_mean_of_continuous_ones(conti
 def test_episodes_that_do_not_end_give_no_number(monkeypatch):
     monkeypatch.setattr("counterpoint.train.stepwise.LONGEST_EVALUATION", 40)
     policy = small(evaluate_every=1)
-    plan = TrainPlan("spread", "none", 0, 64, None, {"horizon": 1000}, policy)
+    plan = TrainPlan("spread", "none", 0, 64, None, {"horizon": 60}, policy)
     trainer = plan.trainer()
     assert trainer.greedy_return() == {}
     trainer.close()

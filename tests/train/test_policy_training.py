@@ -256,6 +256,7 @@ def test_fifteen_kills_change_nothing(seed, tmp_path):
     ends_as_if_never_killed(tmp_path, 80_000, 15, seed)
 
 
+@pytest.mark.slow
 def test_killed_before_its_first_checkpoint_it_starts_again(tmp_path):
     killed(tmp_path / "killed", 9_000, rows=2)
     assert not list((tmp_path / "killed" / "checkpoints").glob("*"))

@@ -474,6 +474,7 @@ REPLIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n == "absolute" else pytest.mark.slow) for n in REPLIES]
 )

@@ -170,6 +170,7 @@ def test_two_edits_of_one_line_conflict_and_the_loser_does_it_again(tmp_path):
     assert result.lock_wait > 0.2
 
 
+@pytest.mark.slow
 def test_pytest_and_its_results(tmp_path):
     site = Path(pytest.__file__).parent.parent
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -63,6 +63,7 @@ def test_notes_of_a_team_stay_out_of_the_history_and_never_conflict(tmp_path):
     assert sorted(kept) == ["t1", "t2", "t3", "t4"]
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize("conflicts", [pytest.param("again", marks=pytest.mark.slow), "agent"])
 def test_a_conflict_is_handed_to_an_agent_with_what_the_attempt_had_changed(tmp_path, conflicts):

@@ -312,6 +312,7 @@ def test_a_strangers_model_gets_no_key_until_it_is_trusted(tmp_path):
     assert "sends files, and the key of the model" in refused.errors
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_run_that_another_user_copied_goes_on(place):
     for folder, folders, names in os.walk(place.run):

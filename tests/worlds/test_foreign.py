@@ -46,7 +46,7 @@ REAL = {
 deprecated = pytest.mark.filterwarnings("ignore:The old environment creation API")
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", REAL)
 @deprecated
 def test_real_environments_keep_the_promises_of_worlds(name: str):

@@ -48,6 +48,7 @@ def test_the_stated_return_without_talk_is_what_the_silent_team_gets():
     assert find_world("spread").make().references.silent is None
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
