@@ -314,6 +314,7 @@ def rewards(tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_a_log_is_diagnosed_under_a_scheme_of_a_package(counterpoint, rewards):
     words = ("diagnose", rewards, "--json", "--scheme")
     named, written, changed, wrong = counterpoint(

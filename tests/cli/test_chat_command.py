@@ -181,6 +181,7 @@ def heard(terminal, wanted, seconds=60):
     return said
 
 
+@pytest.mark.slow
 def test_a_conversation_in_a_terminal(run):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -84,6 +84,7 @@ def test_rewards_are_written_beside_the_runs(tmp_path, capsys):
         assert told["verdict"]["ranking"][0] == [best["id"]]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("mode", ["listwise", "pairwise", "swiss", "adaptive"])
 def test_a_server_judges_and_is_counted(tmp_path, capsys, mode):
     file = write(tmp_path / "g.jsonl", 3)

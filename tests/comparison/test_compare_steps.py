@@ -61,7 +61,7 @@ def test_a_return_without_references_is_not_normalized(result):
     for scheme in result.schemes.values():
         assert scheme.normalized.n == 2
     pytest.importorskip("mpe2")
-    settings = {"copies": 2, "steps": 4, "hidden": 4, "max_cycles": 4}
+    settings = {"copies": 2, "steps": 4, "hidden": 4, "max_cycles": 4, "sides": "none"}
     found = compare(Plan("mpe2:simple_tag_v3", ("none",), 1, settings, budget=8), workers=1)
     assert found.schemes["none"].normalized is None
     assert "not known" in found.schemes["none"].normalized_reason

@@ -41,6 +41,7 @@ def watched(browser: Browser, folder: Path, **options: Any) -> WatchedTab:
     return WatchedTab(browser, folder.as_uri(), **options)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", ["mixed", "crowd", "one"])
 def test_every_page_can_be_read(browser: Browser, tmp_path: Path, kind: str, scheme: str) -> None:

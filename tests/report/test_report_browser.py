@@ -66,6 +66,7 @@ def test_there_are_forty_payloads() -> None:
     assert len(set(PAYLOADS)) == 40
 
 
+@pytest.mark.few(24)
 @pytest.mark.parametrize(
     ("kind", "number"),
     [  # each payload on two kinds of page, each kind with ten payloads; the others are slow
@@ -129,6 +130,7 @@ WIDE = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(WIDE))
 def test_the_page_never_scrolls_sideways(watched: Watched, name: str) -> None:
     assert watched.show(render(WIDE[name])) == []
@@ -141,6 +143,7 @@ NARROW, WIDTHS = 390, (1400, 390)
 EVERY = documents()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "name",
@@ -160,6 +163,7 @@ def test_every_page_can_be_read(browser: Browser, tmp_path: Path, name: str, sch
     shown.close()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("before", "after", "fault"),
     [

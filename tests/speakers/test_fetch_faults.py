@@ -61,6 +61,7 @@ def assert_tidy():
     assert sorted(path.name for path in models_folder().iterdir()) == [f".{NAME}.lock", NAME]
 
 
+@pytest.mark.slow
 def test_killed_while_downloading(registry):
     registry.failing = "stalls"
     process = start()

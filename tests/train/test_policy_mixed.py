@@ -119,6 +119,7 @@ def test_a_plan_says_so_and_measures_each_agent():
     trainer.close()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("scheme", "given"),
     [

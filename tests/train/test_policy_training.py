@@ -84,7 +84,7 @@ def left(path):
     return rows, folder.name, files
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", PLANS)
 def test_stopped_ten_times_it_is_bit_for_bit_what_it_would_have_been(kind, tmp_path):
     plan = made(kind)
@@ -132,6 +132,7 @@ def steps_of_checkpoints(path):
     return sorted(int(p.name) for p in (path / "checkpoints").iterdir())
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("copies", "wanted"), [(100, 5), (700, 1), (1600, 1)])
 def test_checkpoints_lie_at_most_5000_steps_apart_or_one_batch(
     copies, wanted, tmp_path, monkeypatch
@@ -246,6 +247,7 @@ def ends_as_if_never_killed(folder, budget, kills, seed):
     assert read_facts(folder / "killed").status == "finished"
 
 
+@pytest.mark.slow
 def test_three_kills_change_nothing(tmp_path):
     ends_as_if_never_killed(tmp_path, 20_000, 3, seed=0)
 

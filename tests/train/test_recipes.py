@@ -17,6 +17,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_recipe_prints_its_table_and_writes_its_numbers(tmp_path: Path) -> None:
     done = run(str(BENCH / "run.py"), "variable_calls", "--seeds", "2", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr

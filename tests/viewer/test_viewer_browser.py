@@ -53,6 +53,7 @@ def shown(tmp_path, browser):
     one.close()
 
 
+@pytest.mark.slow
 def test_the_list_and_a_page_follow_a_run_without_a_click(shown):
     shown.open()
     shown.wait("There is no result and no run here yet.")

@@ -125,6 +125,7 @@ def test_a_secret_in_pieces_is_blotted_and_nothing_else_is_held_back():
     assert b"".join(said) == b"a [hidden] b sk-other [hidden]hunt"
 
 
+@pytest.mark.slow
 def test_work_of_an_agent_whose_time_is_over_is_tested_all_the_same(tmp_path):
     state = start(tmp_path, "echo good > f1.txt; sleep 60", minutes=1 / 30)
     result = run_team(state.folder)

@@ -58,6 +58,7 @@ class Refuses(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize(
     "status", [401, *(pytest.param(one, marks=pytest.mark.slow) for one in (403, 404))]

@@ -165,7 +165,7 @@ def test_the_honest_twin_passes(begun, tmp_path):
     assert outcome(begun(), tmp_path, HONEST)[0] == "merged"
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("trick", IN_CODE)
 def test_code_under_test_cannot_name_its_result(begun, tmp_path, trick):
     status, note, _ = outcome(begun(), tmp_path, writing({"shop/sums.py": IN_CODE[trick]}))
@@ -173,7 +173,7 @@ def test_code_under_test_cannot_name_its_result(begun, tmp_path, trick):
     assert note
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("trick", WRITTEN)
 def test_what_decides_how_tests_are_run_cannot_be_written(begun, tmp_path, trick):
     status, _, refused = outcome(begun(), tmp_path, writing(WRITTEN[trick]))
@@ -181,7 +181,7 @@ def test_what_decides_how_tests_are_run_cannot_be_written(begun, tmp_path, trick
     assert "protected" in refused[0]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "trick", ["writes the results at exit", "drops what calls find", "pytest",
               "the standard library", "conftest", "pyproject", "the tests"],

@@ -23,6 +23,7 @@ def team(tmp_path, n, command, topology="solo", workers=1, **more):
     return state
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_a_retry_is_told_why_the_last_attempt_failed_and_the_end_of_its_log(tmp_path):
     learns = f"if grep -q 'the magic word is plum' TASK.md; then {WRITE}; else " \

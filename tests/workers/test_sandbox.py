@@ -486,6 +486,7 @@ def parent(marker: Path, code: str, seconds: float):
     return process
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize("kills", [20, pytest.param(60, marks=pytest.mark.slow)])
 def test_no_sandbox_outlives_a_parent_that_is_killed_at_any_moment(marker, kills):
@@ -518,6 +519,7 @@ def test_a_sandbox_ends_with_its_parent_though_it_stops_all_it_can(marker):
     assert until(lambda: not alive(marker), 5), alive(marker)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_a_sandbox_ends_at_its_deadline_though_nobody_outside_ends_it(marker):
     process = parent(marker, STOP_ALL, 3)

@@ -254,7 +254,7 @@ def test_a_strangers_folder_decides_nothing(place, attack):
     assert (place.run / "repo.git" / "config").read_bytes() == CONFIG[40]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("attack", quick_or_slow(REFUSED, QUICK))
 def test_a_strangers_folder_is_refused_with_a_reason(place, attack):
     attack(place)

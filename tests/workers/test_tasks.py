@@ -113,6 +113,7 @@ def test_order_checks_and_failing_tests_as_well(tmp_path):
     assert merged.index("first") < merged.index("last")
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_the_result_is_a_branch_and_a_patch_of_the_users_repository(tmp_path, capsys):
     own_repository(tmp_path / "repo", 2)

@@ -76,6 +76,7 @@ def test_the_common_reward_does_not_change_the_references():
     )
 
 
+@pytest.mark.slow
 def test_a_team_that_speaks_reaches_the_stated_reference_of_simple_reference():
     pytest.importorskip("mpe2", reason="needs mpe2")
 
