@@ -294,7 +294,7 @@ class ForeignWorld(StepWorld):
                 raise WorkerError(
                     f"got no answer from the process that steps copies {part[0]} to {part[-1]} of "
                     f"'{self.name}': {error}; wanted it alive: give it more memory, or take fewer "
-                    "processes. A run goes on from its last checkpoint with --resume"
+                    "processes; counterpoint resume goes on from the last checkpoint"
                 ) from error
             if host is not self._hosts[0][1]:
                 for ours, theirs in zip(self._part(part), played.arrays, strict=True):
