@@ -300,9 +300,9 @@ def require_discrete(world: StepWorld, algorithm: str) -> None:
     """Raises SettingError if the actions of any agent are continuous."""
     numbers = [a for a, can in zip(world.agents, world.actions, strict=True) if can.continuous]
     if numbers:
-        whose = "" if len(numbers) == len(world.agents) else f" of {', '.join(numbers)}"
+        of_some = "" if len(numbers) == len(world.agents) else f" of {', '.join(numbers)}"
         raise SettingError(
-            f"got {algorithm} for world '{world.name}', where actions{whose} are continuous; "
+            f"got {algorithm} for world '{world.name}', where actions{of_some} are continuous; "
             "wanted discrete actions, which can be valued one by one: use a scheme, with which PPO "
             "learns"
         )

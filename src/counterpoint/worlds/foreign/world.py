@@ -227,11 +227,11 @@ class ForeignWorld(StepWorld):
         self.rng.bit_generator.state = facts["generator"]
         self._seeds[:], self._started[:] = arrays["seeds"], arrays["started"]
         self._log[:] = list(arrays["actions"])
-        asked = {}
+        calls = {}
         for part, _ in self._hosts:
             logs = [[row[e] for row in self._log[self._started[e] :]] for e in part]
-            asked[part] = (self._seeds[part.start : part.stop], logs, self._source == _STATE)
-        self._play("replay", asked)
+            calls[part] = (self._seeds[part.start : part.stop], logs, self._source == _STATE)
+        self._play("replay", calls)
         for e in range(self.copies):
             if self._over[e] or not np.array_equal(self._seen[e], arrays["seen"][e]):
                 if self._was_unscaled(e, arrays["seen"][e]):
@@ -267,26 +267,26 @@ class ForeignWorld(StepWorld):
         if first == len(self._log) or first > 1000:
             del self._log[:first]
             self._started -= first
-        asked = {}
+        calls = {}
         for part, _ in self._hosts:
             seeds = {e - part.start: int(self._seeds[e]) for e in copies.tolist() if e in part}
             if seeds:
-                asked[part] = (seeds, self._source == _STATE)
-        self._play("start", asked)
+                calls[part] = (seeds, self._source == _STATE)
+        self._play("start", calls)
 
-    def _play(self, method: str, asked: Mapping[range, tuple[Any, ...]]) -> None:
+    def _play(self, method: str, calls: Mapping[range, tuple[Any, ...]]) -> None:
         """Lets copies do something, side by side, and writes down what came of it.
 
         Args:
             method: of `PlayedCopies`.
-            asked: what it is given, for each part of the copies that takes part.
+            calls: what it is given, for each part of the copies that takes part.
 
         Raises:
             WorkerError: a process died.
         """
-        hosts = [(part, host) for part, host in self._hosts if part in asked]
+        hosts = [(part, host) for part, host in self._hosts if part in calls]
         for part, host in hosts:
-            host.ask(method, *asked[part])
+            host.ask(method, *calls[part])
         for part, host in hosts:
             try:
                 played: Played = host.answer()
