@@ -10,10 +10,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
 from counterpoint.errors import SettingError
+from counterpoint.results.parts import Settings
 from counterpoint.settings import CheckedSettings, Range
 
 COPIES = {False: 64, True: 32}
 """Default number of copies, by whether the world is stepped in Python."""
+LEARNED = {"none": (128, 50), "gru": (800, 10)}
+"""Default `batch` and `passes`, by `memory`. A sequence costs as much as its steps one after the
+other, however many sequences there are, so that few large batches of them cost least."""
+BEFORE: Settings = {"memory": "none", "observations": "raw"}
+"""The values of settings in runs that began before there was such a setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +32,12 @@ class ValueSettings(CheckedSettings):
 
     parameters: Literal["shared", "per_role", "separate"] = "shared"
     """One network for all agents, one for each role, or one for each agent."""
+    memory: Literal["none", "gru"] = "none"
+    """Whether agents have memory: `gru` adds a recurrent cell after the last layer. Then sequences
+    of `steps` steps are drawn from the replay, with what agents remembered before them."""
+    observations: Literal["auto", "normalized", "raw"] = "auto"
+    """Whether networks see numbers in units of their running mean and deviation: those without
+    bounds within [-10, 10] (`auto`), all but choices (`normalized`), or none (`raw`)."""
     hidden: Annotated[int, Range(1, 4096)] = 64
     """Units of each hidden layer."""
     layers: Annotated[int, Range(1, 8)] = 2
@@ -43,10 +55,11 @@ class ValueSettings(CheckedSettings):
     """Number of steps that each copy plays between updates."""
     replay: Annotated[int, Range(1, 10**9)] = 20_000
     """Number of steps, all copies together, that are kept to learn from: the latest ones."""
-    batch: Annotated[int, Range(1, 65536)] = 128
-    """Number of steps in each gradient step, drawn from the replay."""
-    passes: Annotated[int, Range(1, 10**6)] = 50
-    """Number of gradient steps in each update."""
+    batch: Annotated[int, Range(0, 65536)] = 0
+    """Number of steps in each gradient step, drawn from the replay: single ones, or with memory as
+    many whole sequences as they fill, at least one. 0 takes 128, or 800 with memory."""
+    passes: Annotated[int, Range(0, 10**6)] = 0
+    """Number of gradient steps in each update; 0 takes 50, or 10 with memory."""
     lr: Annotated[float, Range(0.0, 1e3)] = 5e-4
     """Learning rate of Adam."""
     gamma: Annotated[float, Range(0.0, 1.0)] = 0.95
@@ -68,8 +81,6 @@ class ValueSettings(CheckedSettings):
     """Whether networks predict values in units of the running mean and deviation of discounted
     rewards."""
 
-    memory = "none"
-    """Networks have no memory."""
     images = "flat"
     """Networks take pictures as plain numbers."""
     device = "cpu"
@@ -83,8 +94,19 @@ class ValueSettings(CheckedSettings):
             )
 
     def filled(self, *, python: bool) -> ValueSettings:
-        """Returns the settings with the default in place of `copies` 0."""
-        return replace(self, copies=self.copies or COPIES[python])
+        """Returns the settings with every 0 that stands for a default replaced by it."""
+        batch, passes = LEARNED[self.memory]
+        return replace(
+            self,
+            copies=self.copies or COPIES[python],
+            batch=self.batch or batch,
+            passes=self.passes or passes,
+        )
+
+    @property
+    def length(self) -> int:
+        """The number of steps in a sequence that is drawn from the replay."""
+        return self.steps if self.memory == "gru" else 1
 
     def epsilon(self, spent: float) -> float:
         """Returns the probability of a random action after a share `spent` of the budget."""
