@@ -140,15 +140,15 @@ def test_targets_are_values_after_what_each_network_remembers(algorithm, kind):
     assert checked > 60
 
 
-def right(world, algorithm, steps, **given):
+def right(world, algorithm, budget, **given):
     """The share of right names under the best actions, of those that are paid."""
     many = {
         "copies": 16, "steps": 10, "hidden": 16, "lr": 5e-3, "batch": 160, "passes": 8,
         "replay": 4_000, "tau": 0.05, "epsilon_end": 0.1, "memory": "none",
     }  # fmt: skip
     settings = replace(SMALL, **{**many, **given})
-    learner = ValueLearner(world(copies=16, seed=1), algorithm, settings, 0, steps)
-    while learner.steps < steps:
+    learner = ValueLearner(world(copies=16, seed=1), algorithm, settings, 0, budget)
+    while learner.steps < budget:
         learner.update()
     memory = learner.collector.memory.shape[-1]
     team = ValueCollector(world(copies=64, seed=2), 3, memory)
@@ -159,6 +159,13 @@ def right(world, algorithm, steps, **given):
 @pytest.mark.parametrize("algorithm", ["vdn", "iql", "qmix"])
 def test_what_was_seen_at_the_first_step_alone_is_named_later(algorithm):
     assert right(RemembersTheBit, algorithm, 8_000, memory="gru") > 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", VALUE_BASED)
+def test_stored_memory_reaches_beyond_a_sequence(algorithm):
+    given = {"memory": "gru", "steps": 2, "batch": 40, "passes": 4}  # episodes have 5 steps
+    assert right(RemembersTheBit, algorithm, 8_000, **given) > 0.97
 
 
 @pytest.mark.slow
@@ -198,11 +205,8 @@ def test_the_replay_keeps_raw_numbers_and_both_networks_see_them_on_one_scale():
     assert learner.scaled(states).abs().max() <= 10.0
 
 
-def test_settings_of_memory_are_filled_and_old_configurations_mean_what_they_meant():
-    small = ValueSettings().filled(python=False)
-    assert (small.batch, small.passes, small.length) == (128, 50, 1)
-    large = ValueSettings(memory="gru").filled(python=False)
-    assert (large.batch, large.passes, large.length) == (800, 10, 25)
+def test_old_configurations_mean_what_they_meant_and_a_plan_names_what_auto_is():
+    assert (ValueSettings().length, ValueSettings(memory="gru").length) == (1, 25)
     plan = plan_of("spread", "vdn", budget=100)
     assert (plan.value.observations, plan.value.memory) == ("raw", "none")
     wanted = plan_of(

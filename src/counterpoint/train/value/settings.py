@@ -15,9 +15,6 @@ from counterpoint.settings import CheckedSettings, Range
 
 COPIES = {False: 64, True: 32}
 """Default number of copies, by whether the world is stepped in Python."""
-LEARNED = {"none": (128, 50), "gru": (800, 10)}
-"""Default `batch` and `passes`, by `memory`. A sequence costs as much as its steps one after the
-other, however many sequences there are, so that few large batches of them cost least."""
 BEFORE: Settings = {"memory": "none", "observations": "raw"}
 """The values of settings in runs that began before there was such a setting."""
 
@@ -55,11 +52,11 @@ class ValueSettings(CheckedSettings):
     """Number of steps that each copy plays between updates."""
     replay: Annotated[int, Range(1, 10**9)] = 20_000
     """Number of steps, all copies together, that are kept to learn from: the latest ones."""
-    batch: Annotated[int, Range(0, 65536)] = 0
+    batch: Annotated[int, Range(1, 65536)] = 128
     """Number of steps in each gradient step, drawn from the replay: single ones, or with memory as
-    many whole sequences as they fill, at least one. 0 takes 128, or 800 with memory."""
-    passes: Annotated[int, Range(0, 10**6)] = 0
-    """Number of gradient steps in each update; 0 takes 50, or 10 with memory."""
+    many whole sequences as they hold, at least one."""
+    passes: Annotated[int, Range(1, 10**6)] = 50
+    """Number of gradient steps in each update."""
     lr: Annotated[float, Range(0.0, 1e3)] = 5e-4
     """Learning rate of Adam."""
     gamma: Annotated[float, Range(0.0, 1.0)] = 0.95
@@ -94,14 +91,8 @@ class ValueSettings(CheckedSettings):
             )
 
     def filled(self, *, python: bool) -> ValueSettings:
-        """Returns the settings with every 0 that stands for a default replaced by it."""
-        batch, passes = LEARNED[self.memory]
-        return replace(
-            self,
-            copies=self.copies or COPIES[python],
-            batch=self.batch or batch,
-            passes=self.passes or passes,
-        )
+        """Returns the settings with the default in place of `copies` 0."""
+        return replace(self, copies=self.copies or COPIES[python])
 
     @property
     def length(self) -> int:
