@@ -49,6 +49,34 @@ class NamesTheSmallBit(NamesTheBit):
     low = 0.0
 
 
+class NamesTheLargeBit(NamesTheBit):
+    """The same bit as 0 or 1000."""
+
+    low, unit = 0.0, 1000.0
+
+
+class RemembersTheBit(NamesTheBit):
+    """The bit of an episode is seen at its first step alone, as -1 or 1, and named at the others.
+
+    An agent that remembers nothing is right half of the time, whatever it does.
+    """
+
+    measured = (4.0, 8.0)
+
+    def build(self) -> None:
+        super().build()
+        self.extents = None
+
+    def advance(self, actions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        right = (actions == self.held["bit"].T) & (self.held["time"] > 0)[:, None]
+        return right.astype(np.float64), np.zeros(self.copies, dtype=bool)
+
+    def view(self) -> View:
+        seen = np.zeros((self.copies, 2, 2), dtype=np.float32)
+        seen[..., 0] = (2 * self.held["bit"].T - 1) * (self.held["time"] == 0)[:, None]
+        return View(seen, seen.reshape(self.copies, 4), np.ones((self.copies, 2), dtype=bool))
+
+
 class NamesTheShape(NamesTheBit):
     """A picture of 8 x 8 pixels: a domino that lies (0) or stands (1) somewhere, in some colour.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,20 @@ class SaysWhatIsOnTape(StepWorld):
         seen, legal = self.tape[name][i], self.tape.get("legal")
         state = seen.reshape(self.copies, -1)
         return View(seen, state, self.tape["active"][i], None if legal is None else legal[i])
+
+
+class GoesOnOnTape(SaysWhatIsOnTape):
+    """A tape whose last view is the next view, but of the copies that ended."""
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        done = super().step(actions)
+        views = {}
+        for name in ("seen", "state", "active", "legal"):
+            last, after = getattr(done.last, name), getattr(done.view, name)
+            if after is not None:
+                ended = done.ended.reshape(-1, *[1] * (after.ndim - 1))
+                views[name] = np.where(ended, last, after)
+        return replace(done, last=replace(done.last, **views))
 
 
 def random_tape(

@@ -11,7 +11,7 @@ from step_worlds import small
 from counterpoint.population.neural import copy
 from counterpoint.train.ppo.learner import Learner
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
-from counterpoint.train.ppo.scaling import BOUND, InputScale, normalized_numbers, scales_of
+from counterpoint.train.scaling import BOUND, InputScale, normalized_numbers, scales_of
 from counterpoint.worlds import find_world
 from counterpoint.worlds.sequential.world import Extent
 from counterpoint.worlds.sequential.wrapped import PermutedStepWorld

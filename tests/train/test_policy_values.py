@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from step_worlds import SaysWhatIsOnTape, random_tape
+from step_worlds import GoesOnOnTape, random_tape
 
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError, StateError, UnknownNameError
@@ -40,24 +40,10 @@ SMALL = ValueSettings(hidden=8, layers=1, mixing=4, copies=8, steps=5, batch=16,
 STARTS = 20
 
 
-class Tape(SaysWhatIsOnTape):
-    """A tape whose last view is the next view, but of the copies that ended."""
-
-    def step(self, actions):
-        done = super().step(actions)
-        views = {}
-        for name in ("seen", "state", "active", "legal"):
-            last, after = getattr(done.last, name), getattr(done.view, name)
-            if after is not None:
-                ended = done.ended.reshape(-1, *[1] * (after.ndim - 1))
-                views[name] = np.where(ended, last, after)
-        return replace(done, last=replace(done.last, **views))
-
-
 def played(tape, together, size=1000):
     """A replay with a whole tape in it, and its actions."""
     agents, copies = tape["seen"].shape[2], tape["seen"].shape[1]
-    world = Tape(tape, (3,) * agents)
+    world = GoesOnOnTape(tape, (3,) * agents)
     replay = Replay(world, size * copies, together=together, stateful=True, masked="legal" in tape)
     view, chance, actions = world.reset(), np.random.default_rng(0), []
     for _ in range(len(tape["seen"])):
@@ -120,7 +106,7 @@ def test_the_ring_forgets_the_oldest_steps_and_what_was_still_open():
     for t in range(23, 30):
         for name in ("seen", "action", "acts"):
             np.testing.assert_array_equal(ring.arrays[name][:, t % 7], whole.arrays[name][:, t])
-    again = Replay(Tape(tape, (3,) * 3), 7 * 3, together=False, stateful=True, masked=False)
+    again = Replay(GoesOnOnTape(tape, (3,) * 3), 7 * 3, together=False, stateful=True, masked=False)
     again.restore(ring.capture())
     for name, x in again.arrays.items():
         np.testing.assert_array_equal(x, ring.arrays[name])
@@ -132,20 +118,21 @@ class Fixed:
     """Networks that say what they are told, whatever agents see."""
 
     def __init__(self, values, mixed):
-        self.values, self.mixed_as = torch.tensor(values), mixed
+        self.values, self.mixed_as = torch.tensor(values)[:, :, None], mixed
 
-    def __call__(self, seen, legal=None):
-        return self.values if legal is None else torch.where(legal, self.values, -1e9)
+    def __call__(self, seen, memory=None, keep=None, legal=None):
+        return self.values if legal is None else torch.where(legal, self.values, -1e9), None
 
     def mixed(self, values, acts, state):
         return values if self.mixed_as is None else (values * acts).sum(dim=0)[None]
 
 
 def by_hand(algorithm, **given):
-    """A learner of two agents with two actions, whose next values are known, and a batch of 3."""
+    """A learner of two agents with two actions, whose next values are known, and a batch of 3
+    sequences of one step."""
     tape = random_tape(np.random.default_rng(0), agents=2)
     learner = ValueLearner(
-        Tape(tape, (2, 2)), algorithm, replace(SMALL, gamma=0.5, **given), 0, 100
+        GoesOnOnTape(tape, (2, 2)), algorithm, replace(SMALL, gamma=0.5, **given), 0, 100
     )
     present = [[[1.0, 2.0], [2.0, 1.0], [0.0, 5.0]], [[0.0, 1.0], [1.0, 0.0], [3.0, 4.0]]]
     target = [[[10.0, 20.0], [30.0, 40.0], [50.0, 60.0]], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]]
@@ -153,19 +140,27 @@ def by_hand(algorithm, **given):
     learner.team, learner.target = Fixed(present, summed), Fixed(target, summed)
     groups = 2 if algorithm == "iql" else 1
     nothing = torch.zeros(2, 3, 4)
-    batch = Transitions(
-        seen=nothing,
-        action=torch.zeros(2, 3, dtype=torch.int64),
-        acts=torch.ones(2, 3),
-        reward=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[:groups],
-        over=torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])[:groups],
-        ready=torch.ones(groups, 3),
-        after_seen=nothing,
-        after_acts=torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]),
-        after_legal=torch.tensor([[[True, True]] * 3, [[True, False], [True, True], [True, True]]]),
-    )
-    zero, one = torch.zeros(groups, 1), torch.ones(groups, 1)
+    rows = {
+        "seen": nothing,
+        "action": torch.zeros(2, 3, dtype=torch.int64),
+        "acts": torch.ones(2, 3),
+        "reward": torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[:groups],
+        "over": torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])[:groups],
+        "ready": torch.ones(groups, 3),
+        "after_seen": nothing,
+        "after_acts": torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]),
+        "after_legal": torch.tensor(
+            [[[True, True]] * 3, [[True, False], [True, True], [True, True]]]
+        ),
+    }
+    batch = Transitions(**{name: x[:, :, None] for name, x in rows.items()})
+    zero, one = torch.zeros(groups, 1, 1), torch.ones(groups, 1, 1)
     return learner, batch, zero, one
+
+
+def targets(learner, batch, mean, std):
+    """[G, N] the targets of sequences of one step."""
+    return learner.targets(batch, None, mean, std)[..., 0]
 
 
 def test_targets_worked_by_hand():
@@ -173,9 +168,9 @@ def test_targets_worked_by_hand():
     learner, batch, zero, one = by_hand("iql")
     # r + 0.5 Q': 1 + 10, 2 + 15 (its value of action 0), 3 (over); 4 + 0.5, 5 (over), 6 + 3
     wanted = torch.tensor([[11.0, 17.0, 3.0], [4.5, 5.0, 9.0]])
-    torch.testing.assert_close(learner.targets(batch, zero, one), wanted)
+    torch.testing.assert_close(targets(learner, batch, zero, one), wanted)
     # In units: (target - mean) / deviation, where Q' = mean + deviation * q'.
-    found = learner.targets(batch, zero + 2.0, one * 4.0)
+    found = targets(learner, batch, zero + 2.0, one * 4.0)
     wanted = torch.tensor(
         [[1 + 0.5 * (2 + 80), 2 + 0.5 * (2 + 120), 3], [4 + 0.5 * (2 + 4), 5, 6 + 0.5 * (2 + 24)]]
     )
@@ -183,13 +178,14 @@ def test_targets_worked_by_hand():
     # Without double Q-learning the target network chooses: agent 0 takes 40 in the second.
     single, batch, zero, one = by_hand("iql", double=False)
     wanted = torch.tensor([[11.0, 22.0, 3.0], [4.5, 5.0, 9.0]])
-    torch.testing.assert_close(single.targets(batch, zero, one), wanted)
+    torch.testing.assert_close(targets(single, batch, zero, one), wanted)
 
 
 def test_the_team_s_target_is_the_sum_over_agents_that_decide():
     learner, batch, zero, one = by_hand("vdn")
     # 1 + 0.5 (20 + 1), 2 + 0.5 * 30 (agent 1 does not decide), 3 (over)
-    torch.testing.assert_close(learner.targets(batch, zero, one), torch.tensor([[11.5, 17.0, 3.0]]))
+    found = targets(learner, batch, zero, one)
+    torch.testing.assert_close(found, torch.tensor([[11.5, 17.0, 3.0]]))
 
 
 def test_the_team_is_paid_the_sum_whatever_its_agents_are_paid():
@@ -202,13 +198,13 @@ def test_the_team_is_paid_the_sum_whatever_its_agents_are_paid():
 
 def test_the_loss_counts_decisions_alone():
     tape = random_tape(np.random.default_rng(3), turns=True, steps=20)
-    learner = ValueLearner(Tape(tape, (2, 2)), "iql", replace(SMALL, copies=3), 0, 1000)
+    learner = ValueLearner(GoesOnOnTape(tape, (2, 2)), "iql", replace(SMALL, copies=3), 0, 1000)
     learner.collector.play(learner.team, 20, 1.0, learner.take)
     held = learner.replay.arrays
     assert not held["ready"].all()
     loss, values = [], held["seen"].copy()
     for _ in range(2):
-        other = ValueLearner(Tape(tape, (2, 2)), "iql", replace(SMALL, copies=3), 0, 1000)
+        other = ValueLearner(GoesOnOnTape(tape, (2, 2)), "iql", replace(SMALL, copies=3), 0, 1000)
         other.collector.play(other.team, 20, 1.0, other.take)
         spoiled = other.replay.arrays
         if loss:
@@ -245,17 +241,20 @@ def test_qmix_never_falls_where_a_value_rises_and_agents_choose_the_best_joint_a
 def test_only_legal_actions_are_taken_and_valued():
     tape = random_tape(np.random.default_rng(7), legal=3, steps=30)
     for epsilon in (0.0, 0.5, 1.0):
-        world = Tape(tape, (3, 2))
+        world = GoesOnOnTape(tape, (3, 2))
         learner = ValueLearner(world, "vdn", replace(SMALL, copies=3), 0, 1000)
-        view, rng = world.reset(), np.random.default_rng(1)
+        view, rng, nothing = world.reset(), np.random.default_rng(1), np.zeros((2, 3, 0))
         for _ in range(30):
-            actions = explore(world, learner.team, view, epsilon, rng)
+            actions, _ = explore(
+                world, learner.team, view, epsilon, rng, nothing, np.zeros(3, bool)
+            )
             taken = np.take_along_axis(view.legal, actions[..., None], axis=-1)
             assert taken.all()
             assert (actions[:, 1] < 2).all()
             view = world.step(actions).view
     learner.collector.play(learner.team, 30, 0.5, learner.take)
-    wanted = learner.targets(learner.replay.draw(500, rng), *learner.scale.numbers())
+    mean, std = (x[..., None] for x in learner.scale.numbers())
+    wanted = learner.targets(learner.replay.draw(500, rng), None, mean, std)
     assert wanted.abs().max() < 1e3  # no value of an illegal action, -1e9, is among them
 
 
@@ -277,7 +276,9 @@ def test_large_numbers_of_a_state_are_divided_before_they_are_mixed():
     metrics = []
     for size in (1.0, 1e3):
         loud = {n: x * np.float32(size) if n in ("seen", "last") else x for n, x in tape.items()}
-        learner = ValueLearner(Tape(loud, (2, 2)), "qmix", replace(SMALL, copies=3), 0, 1000)
+        learner = ValueLearner(
+            GoesOnOnTape(loud, (2, 2)), "qmix", replace(SMALL, copies=3), 0, 1000
+        )
         metrics.append(learner.update()[1])
         states = torch.tensor(learner.replay.arrays["state"])
         wanted = states if size == 1.0 else states / float(learner.largest)
@@ -335,10 +336,17 @@ def left(path):
     return rows, {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
+REMEMBERS = {"memory": "gru", "observations": "normalized"}
+
+
+@pytest.mark.few(4)
 @pytest.mark.parametrize("algorithm", VALUE_BASED)
-def test_stopped_after_each_update_it_is_bit_for_bit_what_it_would_have_been(algorithm, tmp_path):
+@pytest.mark.parametrize("given", [{}, REMEMBERS], ids=["none", "gru"])
+def test_stopped_after_each_update_it_is_bit_for_bit_what_it_would_have_been(
+    given, algorithm, tmp_path
+):
     # The ring comes round, and parameters of two sets are in the optimizer.
-    plan = small_plan(algorithm, replay=100, parameters="separate")
+    plan = small_plan(algorithm, replay=100, parameters="separate", **given)
     straight = trained(plan, tmp_path / "straight")
     for until in range(1, 8):
         assert len(trained(plan, tmp_path / "resumed", until).rows) == until
@@ -352,7 +360,8 @@ def test_stopped_after_each_update_it_is_bit_for_bit_what_it_would_have_been(alg
         replace(row, seconds=0) for row in straight.rows
     ]
     result = training_result(tmp_path / "straight")
-    assert list(result.curve) == ["step", "return", "td_loss", "value", "epsilon"]
+    columns = ["step", "return", "td_loss", "value", "epsilon"]
+    assert list(result.curve) == columns + (["clipped_inputs"] if given else [])
     assert result.agents == {}
     other = replace(plan, value=replace(plan.value, hidden=9)).trainer().learner
     with pytest.raises(StateError, match="wanted"):
@@ -361,14 +370,17 @@ def test_stopped_after_each_update_it_is_bit_for_bit_what_it_would_have_been(alg
 
 @pytest.mark.parametrize("algorithm", VALUE_BASED)
 @pytest.mark.parametrize("world", ["spread", "speaker_listener"])
-@pytest.mark.parametrize("parameters", ["shared", "per_role"])
-def test_a_reordered_world_gives_the_same_team(algorithm, world, parameters):
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"parameters": "per_role"}, {"parameters": "per_role", **REMEMBERS}],
+    ids=["shared", "per_role", "gru"],
+)
+def test_a_reordered_world_gives_the_same_team(algorithm, world, given):
     weights = []
     agents = len(find_world(world).make().agents)
     for order in (range(agents), reversed(range(agents))):
         moved = PermutedStepWorld(find_world(world).make(copies=8, seed=1), list(order))
-        given = replace(SMALL, parameters=parameters)
-        learner = ValueLearner(by_name(moved), algorithm, given, 2, 1000)
+        learner = ValueLearner(by_name(moved), algorithm, replace(SMALL, **given), 2, 1000)
         metrics = [learner.update()[1] for _ in range(3)]
         weights.append((metrics, learner.adam.weights.numpy().tobytes()))
     assert weights[0] == weights[1]
@@ -385,18 +397,19 @@ def joint_values(algorithm, payoffs, **given):
         learner.update()
     view, (mean, std) = world.reset(), learner.scale.numbers()
     with torch.no_grad():
-        q = learner.team(torch.from_numpy(view.seen.swapaxes(0, 1)))[:, :1]
-        state = torch.from_numpy(view.state[:1])
+        seen = torch.from_numpy(view.seen.swapaxes(0, 1))[:, :1, None]
+        q = learner.team(seen)[0]
+        state = torch.from_numpy(view.state[:1])[:, None]
         table = [
             [
                 float(std[0] * learner.team.mixed(
-                    torch.stack([q[0, :, i], q[1, :, j]]), torch.ones(2, 1), state
-                )[0, 0] + mean[0])
+                    torch.stack([q[0, ..., i], q[1, ..., j]]), torch.ones(2, 1, 1), state
+                )[0, 0, 0] + mean[0])
                 for j in range(3)
             ]
             for i in range(3)
         ]  # fmt: skip
-    return np.array(table), tuple(q[:, 0].argmax(dim=-1).tolist())
+    return np.array(table), tuple(q[:, 0, 0].argmax(dim=-1).tolist())
 
 
 MONOTONE = np.array([[0.0, 1.0, 1.0], [1.0, 8.0, 8.0], [1.0, 8.0, 8.0]])

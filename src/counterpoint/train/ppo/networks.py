@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from counterpoint.errors import SettingError
 from counterpoint.train.ppo.images import ImageLayers, image_of
-from counterpoint.train.ppo.scaling import InputScale, scales_of
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.train.ppo.talk import speaking_of
+from counterpoint.train.scaling import InputScale, scales_of
 from counterpoint.worlds.sequential.actions import most_choices, most_numbers
 from counterpoint.worlds.sequential.channels import Channel
 from counterpoint.worlds.sequential.world import SeenPart, Singles, StepWorld

@@ -39,7 +39,6 @@ from counterpoint.train.ppo.memory import fitted, require_memory
 from counterpoint.train.ppo.networks import device_of, sets_of
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
-from counterpoint.train.ppo.scaling import BOUND, normalized_numbers
 from counterpoint.train.ppo.settings import (
     BEFORE,
     BUDGET,
@@ -52,6 +51,7 @@ from counterpoint.train.ppo.settings import (
     refuse_model,
     split_settings,
 )
+from counterpoint.train.scaling import normalized_numbers
 from counterpoint.train.stepwise import Play, StepwisePlan, evaluated, first_episodes
 from counterpoint.train.talk import Recorder
 from counterpoint.worlds.foreign.names import is_foreign
@@ -358,11 +358,7 @@ class PolicyTrainer(Trainer):
         return batch.finished, batch.by_agent
 
     def notes(self) -> tuple[str, ...]:
-        notes = self.learner.world.notes()
-        if clipped := self.learner.team.scales.clipped:
-            what = f"{clipped:,} numbers that agents saw were clipped at {BOUND:g} deviations"
-            notes = (*notes, what)
-        return notes
+        return (*self.learner.world.notes(), *self.learner.team.scales.notes())
 
     def close(self) -> None:
         """Closes the worlds."""

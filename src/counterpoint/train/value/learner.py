@@ -14,11 +14,9 @@ Source: Mnih et al. 2015 (replay, target network); van Hasselt et al. 2016 (doub
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays, generator_state
 from counterpoint.credit import Tally
@@ -26,70 +24,13 @@ from counterpoint.errors import SettingError
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, as_vector, configure_threads
 from counterpoint.train.ppo.learner import require_same_shapes
-from counterpoint.train.ppo.networks import Actor, generator_of, sets_of
 from counterpoint.train.ppo.rollout import below
+from counterpoint.train.scaling import scales_of
 from counterpoint.train.value.collector import Played, ValueCollector
-from counterpoint.train.value.mixers import MonotonicMixer, SumMixer
+from counterpoint.train.value.networks import TeamValues, alone, left_at
 from counterpoint.train.value.replay import Replay, Transitions
 from counterpoint.train.value.settings import ValueSettings
 from counterpoint.worlds.sequential.world import Step, StepWorld, View
-
-
-class TeamValues(nn.Module):
-    """The networks that value each agent's actions, and the mixer of the team if there is one.
-
-    Args:
-        world: whose agents these are.
-        algorithm: `iql`, `vdn` or `qmix`.
-        settings: how networks are built and shared.
-        seed: of the initial weights.
-    """
-
-    def __init__(self, world: StepWorld, algorithm: str, settings: ValueSettings, seed: int):
-        super().__init__()
-        self.sets = sets_of(world, settings)
-        self.agents = nn.ModuleList(
-            Actor(world, group, settings, generator_of(seed, group.name)) for group in self.sets
-        )
-        self.mixer: SumMixer | MonotonicMixer | None = None
-        if algorithm == "vdn":
-            self.mixer = SumMixer()
-        elif algorithm == "qmix":
-            chance = generator_of(seed, "mixer")
-            args = len(world.agents), world.state_size, settings.mixing
-            self.mixer = MonotonicMixer(*args, chance)
-        order = [k for group in self.sets for k in group.members]
-        self.place = torch.tensor(np.argsort(order)) if order != sorted(order) else None
-
-    def networks(self) -> Sequence[nn.Module]:
-        """Returns each network whose gradient is clipped on its own."""
-        return [*self.agents, *([] if self.mixer is None else [self.mixer])]
-
-    def forward(self, seen: Tensor, legal: Tensor | None = None) -> Tensor:
-        """Returns [A, N, M] the values of actions, of observations [A, N, D].
-
-        Args:
-            seen: what agents see.
-            legal: [A, N, M] legal actions, or None; the others' values are very low.
-        """
-        values = []
-        for network, group in zip(self.agents, self.sets, strict=True):
-            m = group.rows
-            can = None if legal is None else legal[m][:, :, None]
-            out, _ = network.respond(network.inputs(seen[m][:, :, None]), legal=can)
-            values.append(out[:, :, 0])
-        joined = values[0] if len(values) == 1 else torch.cat(values)
-        return joined if self.place is None else joined[self.place]
-
-    def mixed(self, values: Tensor, acts: Tensor, state: Tensor | None) -> Tensor:
-        """Returns [G, B] the values of the deciders, of the agents' values [A, B].
-
-        The value of an agent that does not decide, `acts` 0, is 0 in the mixer.
-        """
-        if self.mixer is None:
-            return values
-        return self.mixer(values * acts, state)[None]
-
 
 LARGE = 10.0
 """Where a number of a state was ever larger, states are divided by the largest: the mixer's weights
@@ -158,9 +99,12 @@ class ValueLearner:
         configure_threads()
         settings = settings.filled(python=world.python)
         self.world, self.algorithm, self.settings = world, algorithm, settings
-        self.budget, self.collector = budget, ValueCollector(world, seed)
-        self.team = TeamValues(world, algorithm, settings, seed)
-        self.target = TeamValues(world, algorithm, settings, seed)
+        memory = settings.hidden if settings.memory == "gru" else 0
+        self.budget, self.collector = budget, ValueCollector(world, seed, memory)
+        self.scales = scales_of(world, settings, torch.device("cpu"), state=algorithm == "qmix")
+        self.team, self.target = (
+            TeamValues(world, algorithm, settings, seed, self.scales.seen) for _ in range(2)
+        )
         self.target_weights = as_vector(self.target.networks())
         self.adam = Adam(self.team.networks(), settings.max_norm)
         self.replay = Replay(
@@ -169,9 +113,11 @@ class ValueLearner:
             together=self.team.mixer is not None,
             stateful=algorithm == "qmix",
             masked=self.collector.view.legal is not None,
+            memory=memory,
         )
         deciders, copies = self.replay.pending.shape
         self.scale = RewardScale(deciders, copies, settings.gamma, settings.value_norm)
+        self.look(self.collector.view)  # the first observations are the first statistics
         self.draws, self.largest = np.random.default_rng([seed, 3]), np.zeros(())
         self.tally = Tally()
         self.updates = 0
@@ -193,24 +139,33 @@ class ValueLearner:
 
     def update(self) -> tuple[Played, dict[str, float]]:
         """Plays a batch, and learns from the replay; returns what was played, and the metrics."""
-        epsilon = self.epsilon
+        epsilon, before = self.epsilon, self.scales.clipped
         played = self.collector.play(self.team, self.settings.steps, epsilon, self.take)
         metrics = self.improve()
         self.updates += 1
+        if self.scales.clipped is not None and before is not None:
+            metrics["clipped_inputs"] = float(self.scales.clipped - before)
         return played, {**metrics, "epsilon": epsilon}
 
     def take(self, view: View, actions: Ints, step: Step) -> None:
-        """Takes a step into the replay, and its rewards into their scale."""
+        """Takes a step into the replay, and what was seen and paid into their scales."""
         if self.replay.together:
             reward = team_reward(self.world, step.reward)
             acts = np.any(view.active, axis=1)[None]
             over = np.all(step.terminated, axis=1)[None]
         else:
             reward, acts, over = step.reward.T, view.active.T, step.terminated.T
-        self.replay.add(view, actions, step, reward)
+        seat = self.collector
+        self.replay.add(view, actions, step, reward, seat.memory, seat.first)
+        self.look(view)
         self.scale.update(reward, acts, over)
         states = view.state, step.last.state
         self.largest = np.maximum(self.largest, max(abs(x).max(initial=0.0) for x in states))
+
+    def look(self, view: View) -> None:
+        """Takes what agents see into its scale."""
+        seen, acts = view.seen.swapaxes(0, 1)[:, None], view.active.T[:, None]
+        self.scales.update(seen, view.state[None], acts)
 
     def improve(self) -> dict[str, float]:
         """Takes the gradient steps of one update.
@@ -220,43 +175,66 @@ class ValueLearner:
             (predicted, in the reward's unit).
         """
         settings, (mean, std) = self.settings, self.scale.numbers()
+        mean, std = mean[..., None], std[..., None]
         losses, values = torch.zeros(()), torch.zeros(())
-        drawn = self.replay.draw(settings.batch * settings.passes, self.draws)
-        for batch in drawn.split(settings.batch):
-            wanted = self.targets(batch, mean, std)
+        count = max(1, settings.batch // settings.length)
+        drawn = self.replay.draw(count * settings.passes, self.draws, settings.length)
+        for batch in drawn.split(count):
+            every, remembered = self.team(batch.seen, batch.memory, batch.keep)
+            wanted = self.targets(batch, remembered, mean, std)
             self.adam.zero()
-            all_values = self.team(batch.seen)
-            taken = all_values.gather(-1, batch.action[..., None])[..., 0]
+            taken = every.gather(-1, batch.action[..., None])[..., 0]
             value = self.team.mixed(taken, batch.acts, self.scaled(batch.state))
-            count = batch.ready.sum().clamp(min=1.0)
-            loss = ((value - wanted) ** 2 * batch.ready).sum() / count
+            ready = batch.ready.sum().clamp(min=1.0)
+            loss = ((value - wanted) ** 2 * batch.ready).sum() / ready
             loss.backward()
             self.adam.step(settings.lr)
             self.target_weights.lerp_(self.adam.weights, settings.tau)
             losses += loss.detach()
-            values += ((value.detach() * std + mean) * batch.ready).sum() / count
+            values += ((value.detach() * std + mean) * batch.ready).sum() / ready
         metrics = {"td_loss": losses, "value": values}
         return {name: float(x) / settings.passes for name, x in metrics.items()}
 
-    def targets(self, batch: Transitions, mean: Tensor, std: Tensor) -> Tensor:
-        """Returns [G, B], r + gamma Q'(next decision), in units of `mean` and `std` [G, 1].
+    def targets(
+        self, batch: Transitions, remembered: Tensor | None, mean: Tensor, std: Tensor
+    ) -> Tensor:
+        """Returns [G, N, L], r + gamma Q'(next decision), in units of `mean` and `std` [G, 1, 1].
 
         Q' is the target network's value of the best legal actions, chosen by the present network
-        (`double`) or by itself, and 0 where the episode ended for good.
+        (`double`) or by itself, and 0 where the episode ended for good. With memory, each network
+        remembers what it makes of the same sequence up to there.
+
+        Args:
+            batch: the transitions.
+            remembered: [A, N, L, H] what the present network remembers after each step; None
+                without memory.
+            mean: of discounted rewards.
+            std: their deviation.
         """
         with torch.no_grad():
-            values = self.target(batch.after_seen, batch.after_legal)
+            seen = alone(batch.after_seen)
+            legal = None if batch.after_legal is None else alone(batch.after_legal)
+            own = its = keep = None
+            if remembered is not None:
+                _, unrolled = self.target(batch.seen, batch.memory, batch.keep)
+                own, its = (left_at(x, batch.known_at) for x in (remembered, unrolled))
+                keep = torch.ones(seen.shape[:3])
+            values, _ = self.target(seen, its, keep, legal)
             if self.settings.double:
-                best = self.team(batch.after_seen, batch.after_legal).argmax(-1, keepdim=True)
+                best = self.team(seen, own, keep, legal)[0].argmax(-1, keepdim=True)
                 after = values.gather(-1, best)[..., 0]
             else:
                 after = values.max(dim=-1).values
+            after = after.view_as(batch.after_acts)
             mixed = self.target.mixed(after, batch.after_acts, self.scaled(batch.after_state))
             expected = (mixed * std + mean) * (1.0 - batch.over)
             return (batch.reward + self.settings.gamma * expected - mean) / std
 
     def scaled(self, state: Tensor | None) -> Tensor | None:
-        """Returns states as the mixer reads them: see `LARGE`."""
+        """Returns states [N, L, Z] as the mixer reads them: normalized where observations are, else
+        see `LARGE`."""
+        if state is not None and self.scales.state is not None:
+            return self.scales.state.apply(state[None], 0)[0]
         if state is None or self.largest <= LARGE:
             return state
         return state / float(self.largest)
@@ -269,6 +247,7 @@ class ValueLearner:
         arrays, facts = self.collector.capture()
         arrays |= {f"adam.{name}": x for name, x in self.adam.capture().items()}
         arrays |= {f"scale.{name}": x for name, x in self.scale.capture().items()}
+        arrays |= {f"inputs.{name}": x for name, x in self.scales.capture().items()}
         arrays["target"] = self.target_weights.numpy().copy()
         arrays["largest"] = np.array(self.largest, dtype=np.float64)
         if self.steps < self.budget:
@@ -289,6 +268,7 @@ class ValueLearner:
         self.updates, self.largest = facts["updates"], np.array(arrays["largest"])
         self.adam.restore(below("adam", arrays))
         self.scale.restore(below("scale", arrays))
+        self.scales.restore(below("inputs", arrays))
         self.target_weights.copy_(torch.from_numpy(np.array(arrays["target"])))
         if self.steps < self.budget:
             self.replay.restore(below("replay", arrays))

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError
@@ -20,11 +21,12 @@ from counterpoint.train.ppo.settings import (
     refuse_model,
     split_settings,
 )
+from counterpoint.train.scaling import normalized_numbers
 from counterpoint.train.stepwise import Play, StepwisePlan, evaluated
 from counterpoint.train.talk import Recorder
 from counterpoint.train.value.collector import ValueCollector, explored_probabilities
 from counterpoint.train.value.learner import ValueLearner, require_discrete
-from counterpoint.train.value.settings import VALUE, ValueSettings
+from counterpoint.train.value.settings import BEFORE, VALUE, ValueSettings
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -57,6 +59,12 @@ class ValuePlan(StepwisePlan):
         object.__setattr__(self, "value", filled)
         super().__post_init__()
 
+    @classmethod
+    def from_config(cls, config: Settings) -> Self:
+        if isinstance(value := config.get("value"), dict):
+            config = {**config, "value": {**BEFORE, **value}}
+        return super().from_config(config)
+
     @property
     def batch_steps(self) -> int:
         """Steps of one update, all copies together."""
@@ -78,6 +86,8 @@ class ValuePlan(StepwisePlan):
         if budget < 1:
             raise SettingError(f"got budget={budget}; wanted at least 1 step")
         value = value.filled(python=made.python)
+        if not normalized_numbers(made, value.observations).any():
+            value = replace(value, observations="raw")
         return cls(world, scheme, budget=budget, world_settings=own, value=value)
 
     @property
@@ -127,7 +137,8 @@ class ValueTrainer(Trainer):
         epsilon = learner.settings.epsilon_end
 
         def played_in(fresh: StepWorld, recorder: Recorder | None) -> Play:
-            collector = ValueCollector(fresh, plan.seed + 1)
+            memory = learner.collector.memory.shape[-1]
+            collector = ValueCollector(fresh, plan.seed + 1, memory)
 
             def record(view: View, actions: Ints, step: Step) -> None:
                 assert recorder is not None
@@ -146,11 +157,15 @@ class ValueTrainer(Trainer):
             return explored_probabilities(learner.world, learner.team, agent, seen, legal, epsilon)
 
         usual, channels = learner.settings.steps, plan.channels(learner.world)
-        done = evaluated(plan, learner.world, channels, played_in, policy, usual, should_stop)
+        asked = None if learner.settings.memory != "none" else policy
+        done = evaluated(plan, learner.world, channels, played_in, asked, usual, should_stop)
         if done is None:
             return None
         self.messages = done.messages
         return done.returns, done.by_agent
+
+    def notes(self) -> tuple[str, ...]:
+        return (*self.learner.world.notes(), *self.learner.scales.notes())
 
     def close(self) -> None:
         """Closes the worlds."""

@@ -2,8 +2,15 @@
 
 A decider is what a value is learned for: each agent (IQL), or the team (VDN, QMIX), which decides
 wherever one of its agents does. A transition goes from a decision to the decider's next one. The
-rewards in between are added up, and each decision is discounted once, as in `ppo/critics.py`. Axis
-letters: G deciders, A agents, R steps of the ring, E copies, B transitions.
+rewards in between are added up, and each decision is discounted once, as in `ppo/critics.py`.
+
+Agents with memory learn from sequences: any steps of a copy that follow each other, with what its
+agents remembered before the first of them when they played it (Kapturowski et al. 2019, R2D2,
+"stored state"). Whole episodes would need a limit of their length, which not all worlds have.
+
+Observations are kept as they are, not scaled: a scale moves, and each step is to be seen on that of
+now. Axis letters: G deciders, A agents, R steps of the ring, E copies, N sequences of L steps each
+(1 where nothing is remembered), H numbers of a memory.
 """
 
 from __future__ import annotations
@@ -16,39 +23,46 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterpoint.arrays import Floats, Ints, NamedArrays
-from counterpoint.worlds.sequential.world import Step, StepWorld, View
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
+from counterpoint.worlds.sequential.world import Singles, Step, StepWorld, View
 
 
 @dataclass(frozen=True)
 class Transitions:
-    """B transitions."""
+    """N sequences of L transitions."""
 
     seen: Tensor
-    """[A, B, D] observations at the decision."""
+    """[A, N, L, D] observations at the decision."""
     action: Tensor
-    """[A, B] actions."""
+    """[A, N, L] actions."""
     acts: Tensor
-    """[A, B] 1 where the agent decided."""
+    """[A, N, L] 1 where the agent decided."""
     reward: Tensor
-    """[G, B] rewards until the next decision."""
+    """[G, N, L] rewards until the next decision."""
     over: Tensor
-    """[G, B] 1 where no decision follows, since the episode ended for good."""
+    """[G, N, L] 1 where no decision follows, since the episode ended for good."""
     ready: Tensor
-    """[G, B] 1 where the decider decided, and what came next is known."""
+    """[G, N, L] 1 where the decider decided, and what came next is known."""
     after_seen: Tensor
-    """[A, B, D] observations at the next decision, or the last ones of a truncated episode."""
+    """[A, N, L, D] observations at the next decision, or the last ones of a truncated episode."""
     after_acts: Tensor
-    """[A, B] 1 where the agent decides there."""
+    """[A, N, L] 1 where the agent decides there."""
     after_legal: Tensor | None = None
-    """[A, B, M] its legal actions there, at least one; None where they never change."""
+    """[A, N, L, M] its legal actions there, at least one; None where they never change."""
     state: Tensor | None = None
-    """[B, Z] the state at the decision; None where nothing reads it."""
+    """[N, L, Z] the state at the decision; None where nothing reads it."""
     after_state: Tensor | None = None
-    """[B, Z] the state at the next decision."""
+    """[N, L, Z] the state at the next decision."""
+    memory: Tensor | None = None
+    """[A, N, H] what agents remember before the first step; None without memory."""
+    keep: Tensor | None = None
+    """[A, N, L] 0 where an episode starts, so that nothing is remembered; None without memory."""
+    known_at: Tensor | None = None
+    """[G, N, L] the step of the sequence after which what comes next is seen; None without
+    memory."""
 
     def split(self, size: int) -> list[Transitions]:
-        """Returns the transitions in parts of `size`."""
+        """Returns the transitions in parts of `size` sequences."""
         parts = {
             name: x.split(size, dim=0 if name.endswith("state") else 1)
             for name, x in vars(self).items()
@@ -69,10 +83,18 @@ class Replay:
         together: whether the team is the one decider; else each agent is one.
         stateful: whether states are kept.
         masked: whether legal actions change.
+        memory: H; 0 without memory.
     """
 
     def __init__(
-        self, world: StepWorld, size: int, *, together: bool, stateful: bool, masked: bool
+        self,
+        world: StepWorld,
+        size: int,
+        *,
+        together: bool,
+        stateful: bool,
+        masked: bool,
+        memory: int = 0,
     ) -> None:
         a, e, self.together = len(world.agents), world.copies, together
         g, r = 1 if together else a, size // e
@@ -93,6 +115,10 @@ class Replay:
         if stateful:
             self.arrays["state"] = np.zeros((r, e, world.state_size), single)
             self.arrays["after_state"] = np.zeros((r, e, world.state_size), single)
+        if memory:
+            self.arrays["memory"] = np.zeros((a, r, e, memory), single)
+            self.arrays["keep"] = np.zeros((1, r, e), single)
+            self.arrays["wait"] = np.zeros((g, r, e), np.int64)  # steps until what is next is known
         own = np.arange(m) < np.array([kind.size for kind in world.actions])[:, None]
         self.own = own[:, None]
         """[A, 1, M] which actions an agent ever has."""
@@ -101,7 +127,15 @@ class Replay:
         self.pending: Ints = np.full((g, e), -1)
         """[G, E] the place of the last decision, while what comes next is not known."""
 
-    def add(self, view: View, action: Ints, step: Step, reward: Floats) -> None:
+    def add(
+        self,
+        view: View,
+        action: Ints,
+        step: Step,
+        reward: Floats,
+        memory: Singles | None = None,
+        first: Bools | None = None,
+    ) -> None:
         """Takes in one step of all copies.
 
         Args:
@@ -109,6 +143,8 @@ class Replay:
             action: [E, A] actions.
             step: its result.
             reward: [G, E] the rewards of the deciders.
+            memory: [A, E, H] what agents remembered before it.
+            first: [E] whether it is the first step of an episode.
         """
         kept, t = self.arrays, self.at
         last, gone = step.last, step.terminated
@@ -128,6 +164,8 @@ class Replay:
         kept["reward"][:, t], kept["ready"][:, t] = 0.0, 0.0
         if "state" in kept:
             kept["state"][t] = view.state
+        if memory is not None and first is not None and "memory" in kept:
+            kept["memory"][:, t], kept["keep"][:, t] = memory, ~first
         self.pending[self.pending == t] = -1  # the ring came round before its next decision
         self.pending[decides] = t
         open_ = self.pending >= 0
@@ -138,6 +176,8 @@ class Replay:
         r = self.pending[g, e]
         self.pending[closed] = -1
         kept["ready"][g, r, e], kept["over"][g, r, e] = 1.0, over[g, e]
+        if "wait" in kept:
+            kept["wait"][g, r, e] = (t - r) % self.capacity
         who = slice(None) if self.together else g
         kept["after_seen"][who, r, e] = last.seen.swapaxes(0, 1)[who, e]
         kept["after_acts"][who, r, e] = after_acts.T[who, e]
@@ -150,15 +190,31 @@ class Replay:
             kept["after_state"][r, e] = last.state[e]
         self.at, self.size = (t + 1) % self.capacity, max(self.size, t + 1)
 
-    def draw(self, count: int, rng: np.random.Generator) -> Transitions:
-        """Returns `count` steps drawn uniformly, with replacement."""
-        copies = self.pending.shape[1]
-        which = torch.from_numpy(rng.integers(self.size * copies, size=count))
+    def draw(self, count: int, rng: np.random.Generator, length: int = 1) -> Transitions:
+        """Returns `count` sequences of `length` steps, drawn uniformly with replacement.
+
+        They are shorter where fewer steps are held. With memory, a transition that reaches beyond
+        its sequence is not ready in it: what is remembered where it ends is not known.
+        """
+        length, copies = min(length, self.size), self.pending.shape[1]
+        starts = rng.integers((self.size - length + 1) * copies, size=count)
+        step, copy = np.divmod(starts, copies)
+        if length > 1:  # count from the oldest step on, so that no sequence runs over the seam
+            step += self.at
+        steps = (step[:, None] + np.arange(length)) % self.size
+        which = torch.from_numpy((steps * copies + copy[:, None]).ravel())
         out = {}
         for name, array in self.arrays.items():
             x = torch.from_numpy(array)
             dim = 0 if name.endswith("state") else 1
-            out[name] = x.flatten(dim, dim + 1).index_select(dim, which)
+            rows = which[::length] if name == "memory" else which
+            picked = x.flatten(dim, dim + 1).index_select(dim, rows)
+            out[name] = picked if name == "memory" else picked.unflatten(dim, (count, length))
+        if "wait" in out:
+            known_at = torch.arange(length) + out.pop("wait")
+            out["ready"] = out["ready"] * (known_at < length)
+            out["known_at"] = known_at.clamp(max=length - 1)
+            out["keep"] = out["keep"].expand(len(out["memory"]), -1, -1)
         return Transitions(**out)
 
     def capture(self) -> NamedArrays:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
 from counterpoint.errors import SettingError
+from counterpoint.results.parts import Settings
 from counterpoint.settings import CheckedSettings, Range
 
 COPIES = {False: 64, True: 32}
 """Default number of copies, by whether the world is stepped in Python."""
+BEFORE: Settings = {"memory": "none", "observations": "raw"}
+"""The values of settings in runs that began before there was such a setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,12 @@ class ValueSettings(CheckedSettings):
 
     parameters: Literal["shared", "per_role", "separate"] = "shared"
     """One network for all agents, one for each role, or one for each agent."""
+    memory: Literal["none", "gru"] = "none"
+    """Whether agents have memory: `gru` adds a recurrent cell after the last layer. Then sequences
+    of `steps` steps are drawn from the replay, with what agents remembered before them."""
+    observations: Literal["auto", "normalized", "raw"] = "auto"
+    """Whether networks see numbers in units of their running mean and deviation: those without
+    bounds within [-10, 10] (`auto`), all but choices (`normalized`), or none (`raw`)."""
     hidden: Annotated[int, Range(1, 4096)] = 64
     """Units of each hidden layer."""
     layers: Annotated[int, Range(1, 8)] = 2
@@ -44,7 +53,8 @@ class ValueSettings(CheckedSettings):
     replay: Annotated[int, Range(1, 10**9)] = 20_000
     """Number of steps, all copies together, that are kept to learn from: the latest ones."""
     batch: Annotated[int, Range(1, 65536)] = 128
-    """Number of steps in each gradient step, drawn from the replay."""
+    """Number of steps in each gradient step, drawn from the replay: single ones, or with memory as
+    many whole sequences as they hold, at least one."""
     passes: Annotated[int, Range(1, 10**6)] = 50
     """Number of gradient steps in each update."""
     lr: Annotated[float, Range(0.0, 1e3)] = 5e-4
@@ -68,8 +78,6 @@ class ValueSettings(CheckedSettings):
     """Whether networks predict values in units of the running mean and deviation of discounted
     rewards."""
 
-    memory = "none"
-    """Networks have no memory."""
     images = "flat"
     """Networks take pictures as plain numbers."""
     device = "cpu"
@@ -85,6 +93,11 @@ class ValueSettings(CheckedSettings):
     def filled(self, *, python: bool) -> ValueSettings:
         """Returns the settings with the default in place of `copies` 0."""
         return replace(self, copies=self.copies or COPIES[python])
+
+    @property
+    def length(self) -> int:
+        """The number of steps in a sequence that is drawn from the replay."""
+        return self.steps if self.memory == "gru" else 1
 
     def epsilon(self, spent: float) -> float:
         """Returns the probability of a random action after a share `spent` of the budget."""

@@ -2,14 +2,14 @@
 
 tanh units learn nothing of a number that is 0 or 1000. So numbers without narrow bounds reach the
 networks as (number - mean) / deviation, within `BOUND`. `scales_of` says which numbers these are.
-Axis letters as in `rollout.py`; G groups of agents that share statistics.
+Axis letters as in `ppo/rollout.py`; G groups of agents that share statistics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterpoint.arrays import Bools, Floats, Ints
-from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import Extent, Singles, StepWorld
 
 BOUND = 10.0
@@ -113,6 +112,15 @@ class InputScale:
         self._publish()
 
 
+class ScaleSettings(Protocol):
+    """Which numbers are normalized, and who shares a network: see `PolicySettings`."""
+
+    @property
+    def observations(self) -> str: ...
+    @property
+    def parameters(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class TeamScales:
     """The scales of a team's inputs; None where nothing is normalized."""
@@ -120,13 +128,20 @@ class TeamScales:
     seen: InputScale | None = None
     """Of what agents see."""
     state: InputScale | None = None
-    """Of what a centralized critic sees."""
+    """Of what a centralized critic or a mixer sees."""
 
     @property
     def clipped(self) -> int | None:
         """How many numbers were clipped so far; None where nothing is normalized."""
         used = [scale.clipped for scale in (self.seen, self.state) if scale is not None]
         return sum(used) if used else None
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns a sentence about the numbers that were clipped, if there were any."""
+        if not self.clipped:
+            return ()
+        what = f"{self.clipped:,} numbers that agents saw were clipped at {BOUND:g} deviations"
+        return (what,)
 
     def update(self, seen: Singles, state: Singles, active: Bools) -> None:
         """Takes in observations [A, T, E, D] of agents that decided, `active` [A, T, E], and states
@@ -154,7 +169,7 @@ class TeamScales:
 
 
 def scales_of(
-    world: StepWorld, settings: PolicySettings, device: torch.device, *, state: bool
+    world: StepWorld, settings: ScaleSettings, device: torch.device, *, state: bool
 ) -> TeamScales:
     """Returns the scales of a team's inputs, without statistics yet.
 
@@ -165,7 +180,7 @@ def scales_of(
         world: which numbers there are, and how wide they are.
         settings: `observations`, `parameters`.
         device: where the networks are.
-        state: whether a critic sees the state.
+        state: whether a critic or a mixer sees the state.
     """
     on = normalized_numbers(world, settings.observations)
     if not on.any():
