@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError
@@ -21,7 +22,7 @@ from counterpoint.train.ppo.settings import (
     split_settings,
 )
 from counterpoint.train.stepwise import Play, StepwisePlan, evaluated
-from counterpoint.train.talk import Recorder
+from counterpoint.train.talk import EVERY, PolicyOf, Recorder, information_now
 from counterpoint.train.value.collector import ValueCollector, explored_probabilities
 from counterpoint.train.value.learner import ValueLearner, require_discrete
 from counterpoint.train.value.settings import VALUE, ValueSettings
@@ -93,6 +94,12 @@ class ValuePlan(StepwisePlan):
         return ValueTrainer(self, self.learner())
 
 
+def record(recorder: Recorder, view: View, actions: Ints, step: Step) -> None:
+    """Takes a step into the recorder: what was seen, the actions [E, A], and the result."""
+    legal = None if view.legal is None else view.legal.swapaxes(0, 1)
+    recorder.add(view.seen.swapaxes(0, 1), actions.T, view.active.T, legal, step.ended)
+
+
 class ValueTrainer(Trainer):
     """A team that learns action values, as the training loop calls it."""
 
@@ -103,6 +110,7 @@ class ValueTrainer(Trainer):
     def __init__(self, plan: ValuePlan, learner: ValueLearner) -> None:
         self.plan, self.learner = plan, learner
         self.agents, self.references = learner.world.agents, learner.world.references
+        self.channels = plan.channels(learner.world)
 
     @property
     def steps(self) -> int:
@@ -112,7 +120,13 @@ class ValueTrainer(Trainer):
     def update(self, run: RunDirectory | None) -> Update:
         """Makes one update. Its return is that of a team that still acts at random now and then; an
         agent's values have no advantages, so that nothing of it is measured."""
-        played, metrics = self.learner.update()
+        learner, recorder = self.learner, Recorder()
+        if self.channels and learner.updates % EVERY == 0:
+            policy = self.policy(learner.epsilon)
+            played, metrics = learner.update(partial(record, recorder))
+            metrics |= information_now(self.channels, recorder, policy)
+        else:
+            played, metrics = learner.update()
         returns = played.by_agent.sum(axis=1)
         mean = float(returns.mean()) if len(returns) else None
         return Update(len(returns), mean, metrics, None)
@@ -129,28 +143,30 @@ class ValueTrainer(Trainer):
         def played_in(fresh: StepWorld, recorder: Recorder | None) -> Play:
             collector = ValueCollector(fresh, plan.seed + 1)
 
-            def record(view: View, actions: Ints, step: Step) -> None:
-                assert recorder is not None
-                legal = None if view.legal is None else view.legal.swapaxes(0, 1)
-                seen, active = view.seen.swapaxes(0, 1), view.active.T
-                recorder.add(seen, actions.T, active, legal, step.ended)
-
             def play(steps: int) -> tuple[Ints, Floats]:
-                on_step = None if recorder is None else record
+                on_step = None if recorder is None else partial(record, recorder)
                 played = collector.play(learner.team, steps, epsilon, on_step)
                 return played.finished, played.by_agent
 
             return play
 
-        def policy(agent: int, seen: Singles, legal: Bools | None) -> Floats:
-            return explored_probabilities(learner.world, learner.team, agent, seen, legal, epsilon)
-
-        usual, channels = learner.settings.steps, plan.channels(learner.world)
-        done = evaluated(plan, learner.world, channels, played_in, policy, usual, should_stop)
+        done = evaluated(
+            plan, learner.world, self.channels, played_in, self.policy(epsilon),
+            learner.settings.steps, should_stop,
+        )  # fmt: skip
         if done is None:
             return None
         self.messages = done.messages
         return done.returns, done.by_agent
+
+    def policy(self, epsilon: float) -> PolicyOf:
+        """Returns the team's policies with this share of random actions."""
+        learner = self.learner
+
+        def probabilities(agent: int, seen: Singles, legal: Bools | None) -> Floats:
+            return explored_probabilities(learner.world, learner.team, agent, seen, legal, epsilon)
+
+        return probabilities
 
     def close(self) -> None:
         """Closes the worlds."""
