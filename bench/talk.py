@@ -170,11 +170,11 @@ def spread(values: list[float], form: str) -> str:
     """Returns the median with the lowest and the highest value."""
     if not values:
         return "not known"
-    shown = ["never" if math.isinf(x) else f"{x:{form}}" for x in sorted(values)]
-    middle = float(np.sort(values)[(len(values) - 1) // 2])
-    if len(values) % 2 == 0 and math.isfinite(max(values)):
-        middle = float(np.median(values))
-    return f"{'never' if math.isinf(middle) else f'{middle:{form}}'} [{shown[0]}, {shown[-1]}]"
+    low, middle, high = (
+        "never" if math.isinf(x) else f"{x:{form}}"
+        for x in (min(values), float(np.median(values)), max(values))
+    )
+    return f"{middle} [{low}, {high}]"
 
 
 if __name__ == "__main__":

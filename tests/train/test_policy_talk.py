@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench_modules import bench_module
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.messages import messages_sentence
 from counterpoint.results.training import Messages, talk_verdict
@@ -246,6 +247,21 @@ def test_signalling_is_added_to_the_loss_with_its_weight():
         bonus = float(signalling_bonus(out, actor.speaking, None))
     assert float(plain - loss) == pytest.approx(0.7 * bonus, rel=1e-4)
     assert losses == same
+
+
+def test_a_team_talks_from_the_fifth_batch_on_whose_mean_is_high_enough():
+    bench = bench_module("talk")
+    returns = [-30.0, None, -20.0, -18.0, -18.0, -17.0, -17.0, -17.0]  # means: -20.6, -18, -17.4
+    steps = [10.0 * i for i in range(1, 9)]
+    assert bench.steps_to(-18.0, steps, returns) == 70
+    assert bench.steps_to(-17.4, steps, returns) == 80
+    assert bench.steps_to(-17.0, steps, returns) is None
+    assert bench.steps_to(-40.0, steps[:5], returns[:5]) is None  # four batches
+    known = [bench.Seed(i, steps, -15.0, 20.0, 1.5) for i, steps in enumerate([300, None, 100])]
+    assert "| qmix | 2 of 3 | 300 [100, never] | -15.0 [-15.0, -15.0] |" in bench.table(
+        {"qmix": known}
+    )
+    assert "| never [300, never] |" in bench.table({"qmix": known[:2]})
 
 
 @pytest.mark.slow
