@@ -58,6 +58,7 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/speed.py --out counterpoint-out/bench/speed.json
 	$(BIN)/python bench/policies.py --out counterpoint-out/bench/policies
 	$(BIN)/python bench/tune.py --out counterpoint-out/bench/tune.json
+	$(BIN)/python bench/talk.py --out counterpoint-out/bench/talk
 	$(BIN)/python bench/training.py --out counterpoint-out/bench/training.json
 	$(BIN)/python -m counterpoint model fetch
 	$(BIN)/python bench/language.py --out counterpoint-out/bench/language.json

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+import msgspec
 import pytest
 from hostile_text import PAYLOADS
 from report_reading import Page
@@ -9,7 +10,9 @@ from report_samples import language_training, training
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
+from counterpoint.report.pages.messages import talk_figure
 from counterpoint.report.toolkit.safe_text import visible
+from counterpoint.results.training import TrainingResult
 
 
 def test_it_says_where_the_run_stands():
@@ -43,6 +46,21 @@ def test_what_is_absent_is_no_error():
     assert render({"schema": "counterpoint.training/1", "curve": {"step": [1]}})
     with pytest.raises(LogError, match="curve"):
         render({"schema": "counterpoint.training/1"})
+
+
+def test_it_draws_what_messages_carry_while_the_team_learns():
+    run = training()
+    assert "What messages carry" not in render(run)
+    updates = len(run["curve"]["step"])
+    run["curve"]["said_bits"] = [0.1 * i if i % 5 == 0 else None for i in range(updates)]
+    page = Page(render(run))
+    assert "What messages carry" in page.text
+    assert "seen and said" in page.text
+    assert "heard and done" not in page.text  # not known of a team that remembers
+    figure = talk_figure(msgspec.convert(run, TrainingResult))
+    assert figure is not None
+    assert figure.header == ("step", "seen and said")
+    assert figure.rows[1] == (run["curve"]["step"][5], pytest.approx(0.5))
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)

@@ -23,7 +23,7 @@ LATER_SETTINGS = {
     "frames": 1, "device": "cpu", "evaluate_every": 125,
     "sides": "none", "scoring": "match", "pool_share": 0.5, "pool_every": 5, "pool_size": 8,
     "opponents": "uniform",
-    "signalling": 0.0, "speakers": "",
+    "signalling": 0.0, "speakers": "", "entropy_end": None,
 }  # fmt: skip
 """Settings of policies that the earlier version did not have, with the value that it meant."""
 CLOCK = ("seconds", "per_second")

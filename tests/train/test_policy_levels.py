@@ -69,6 +69,10 @@ def test_what_cannot_be_credited_is_refused_by_name():
         Scheme(center_by=("centre",))
     with pytest.raises(SettingError, match="anneal"):
         Learner(world, "none", small(anneal=True), 0)
+    with pytest.raises(SettingError, match="entropy_end without a budget"):
+        Learner(world, "none", small(entropy_end=0.0), 0)
+    with pytest.raises(SettingError, match="entropy_end"):
+        small(entropy_end=-1.0)
 
 
 def test_labels_name_agent_role_episode_and_step_of_each_decision():

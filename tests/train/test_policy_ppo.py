@@ -222,6 +222,33 @@ def test_the_learning_rate_falls_to_zero_along_the_budget():
     np.testing.assert_allclose(rates, [0.01, 0.0075, 0.005, 0.0025, 0.0])
 
 
+def test_the_entropy_bonus_goes_to_its_end_along_the_budget():
+    world, settings = PaysTheBetterArm(8), small(entropy=0.4, entropy_end=0.1)
+    learner = Learner(world, "none", settings, 0, budget=3 * 32)
+    weights = []
+    for _ in range(5):
+        weights.append(learner.entropy)
+        learner.update()
+    np.testing.assert_allclose(weights, [0.4, 0.3, 0.2, 0.1, 0.1])
+    assert Learner(world, "none", small(entropy=0.4), 0, budget=32).entropy == 0.4
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"update": "sequential", "parameters": "separate"}], ids=["together", "in turn"]
+)
+def test_the_present_weight_of_the_entropy_bonus_is_the_one_that_learns(given):
+    def learned(**changes):
+        world = PaysTheBetterArm(8)
+        learner = Learner(world, "none", small(**given, **changes), 0, budget=4 * 32)
+        learner.update()
+        learner.update()
+        return learner.adam.weights.clone()
+
+    constant = learned(entropy=0.4)
+    assert torch.equal(learned(entropy=0.4, entropy_end=0.4), constant)
+    assert not torch.equal(learned(entropy=0.4, entropy_end=0.0), constant)
+
+
 def nets():
     torch.manual_seed(0)
     return nn.ModuleList([nn.Linear(3, 4), nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))])

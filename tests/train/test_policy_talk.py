@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from bench_modules import bench_module
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.messages import messages_sentence
 from counterpoint.results.training import Messages, talk_verdict
+from counterpoint.stats.information import mutual_information
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.improve import policy_losses, split_by_set
 from counterpoint.train.ppo.learner import Learner
@@ -21,8 +23,13 @@ from counterpoint.train.ppo.talk import (
     speaking_of,
 )
 from counterpoint.train.session import plan_of
-from counterpoint.train.talk import Recorder, measure_messages
-from counterpoint.worlds.sequential.channels import COPIES, ExchangedMessages, find_channels
+from counterpoint.train.talk import EVERY, Recorder, information_now, measure_messages
+from counterpoint.worlds.sequential.channels import (
+    COPIES,
+    Channel,
+    ExchangedMessages,
+    find_channels,
+)
 from counterpoint.worlds.sequential.particles import MOVES, SpeakerListener, head_for
 from counterpoint.worlds.sequential.world import returns
 
@@ -55,14 +62,18 @@ class Scripted:
         assert agent == LISTENER
         return np.eye(MOVES)[moves(seen, self.heeds)]
 
-    def messages(self, policy=True) -> Messages:
-        recorder, world = Recorder(), SpeakerListener(copies=64, seed=5)
+    def played(self, copies=64) -> Recorder:
+        recorder, world = Recorder(), SpeakerListener(copies=copies, seed=5)
         view, rng = world.reset(), np.random.default_rng(0)
         for _ in range(world.horizon):
             actions = self(world, view, rng)
             step = world.step(actions)
             recorder.add(view.seen.swapaxes(0, 1), actions.T, view.active.T, None, step.ended)
             view = step.view
+        return recorder
+
+    def messages(self, policy=True) -> Messages:
+        recorder = self.played()
         plain = SpeakerListener(copies=64, seed=6)
         other = ExchangedMessages(SpeakerListener(copies=64, seed=6), [CHANNEL])
         worth = returns(plain, self, 64) - returns(other, self, 64)
@@ -93,6 +104,58 @@ def test_a_team_that_is_not_heeded_does_not_talk_and_one_that_babbles_does_not_e
     assert babbling.heard[0].bits > 0.5
     assert babbling.verdict == "does not talk yet"
     assert "does not talk yet" in messages_sentence(babbling)
+
+
+def test_the_series_has_what_is_said_and_heard():
+    def now(speaks: bool, heeds: bool) -> tuple[float, float]:
+        team = Scripted(speaks=speaks, heeds=heeds)
+        measured = information_now([CHANNEL], team.played(), team.probabilities)
+        return measured["said_bits"], measured["heard_bits"]
+
+    said, heard = now(speaks=True, heeds=True)
+    assert 1.4 < said < np.log2(3)  # a little less than all: what chance gives is subtracted
+    assert 0.5 < heard < np.log2(3)
+    said, heard = now(speaks=True, heeds=False)
+    assert said > 1.4
+    assert heard == 0
+    said, heard = now(speaks=False, heeds=True)
+    assert said < 0.02
+    assert heard > 0.5
+    alone = Scripted(speaks=True, heeds=True)
+    assert information_now([CHANNEL], alone.played(copies=1), None) == {}
+    assert information_now([CHANNEL], Recorder(), alone.probabilities) == {}
+
+
+def test_words_that_say_nothing_of_rich_observations_count_as_nothing():
+    rng, recorder = np.random.default_rng(3), Recorder()
+    channel = Channel(0, np.arange(4), (), np.zeros(0, dtype=np.int64))
+    copies, late = 40, np.arange(40) >= 20
+    seen = rng.integers(50, size=(1, copies, 1)).astype(np.float32)  # for the whole episode
+    word = rng.integers(4, size=(1, copies))
+    for t in range(10):
+        active = ~late[None] if t == 9 else np.ones((1, copies), dtype=bool)
+        recorder.add(seen, word, active, None, np.zeros(copies, dtype=bool))
+    plain = mutual_information(np.unique(seen, return_inverse=True)[1].ravel(), word[0])
+    assert plain > 1
+    assert information_now([channel], recorder, None)["said_bits"] < 0.25
+
+
+@pytest.mark.parametrize("scheme", ["none", "vdn"])
+def test_what_messages_carry_is_measured_every_few_updates(scheme):
+    given = SMALL if scheme == "none" else {k: SMALL[k] for k in ("hidden", "copies")}
+    rows = train_to_end(plan_of("speaker_listener", scheme, budget=1400, given=given)).rows
+    measured = [row.update for row in rows if "said_bits" in row.metrics]
+    assert len(rows) == 7
+    assert measured == [row.update for row in rows if "heard_bits" in row.metrics] == [1, 1 + EVERY]
+    spread = train_to_end(plan_of("spread", scheme, budget=200, given=given)).rows
+    assert not {"said_bits", "heard_bits"} & set(spread[0].metrics)
+
+
+def test_what_a_team_that_remembers_does_with_messages_is_not_measured():
+    given = {**SMALL, "memory": "gru"}
+    (row,) = train_to_end(plan_of("speaker_listener", budget=200, given=given)).rows
+    assert "said_bits" in row.metrics
+    assert "heard_bits" not in row.metrics
 
 
 def test_what_is_not_known_is_not_said():
@@ -184,6 +247,21 @@ def test_signalling_is_added_to_the_loss_with_its_weight():
         bonus = float(signalling_bonus(out, actor.speaking, None))
     assert float(plain - loss) == pytest.approx(0.7 * bonus, rel=1e-4)
     assert losses == same
+
+
+def test_a_team_talks_from_the_fifth_batch_on_whose_mean_is_high_enough():
+    bench = bench_module("talk")
+    returns = [-30.0, None, -20.0, -18.0, -18.0, -17.0, -17.0, -17.0]  # means: -20.6, -18, -17.4
+    steps = [10.0 * i for i in range(1, 9)]
+    assert bench.steps_to(-18.0, steps, returns) == 70
+    assert bench.steps_to(-17.4, steps, returns) == 80
+    assert bench.steps_to(-17.0, steps, returns) is None
+    assert bench.steps_to(-40.0, steps[:5], returns[:5]) is None  # four batches
+    known = [bench.Seed(i, steps, -15.0, 20.0, 1.5) for i, steps in enumerate([300, None, 100])]
+    assert "| qmix | 2 of 3 | 300 [100, never] | -15.0 [-15.0, -15.0] |" in bench.table(
+        {"qmix": known}
+    )
+    assert "| never [300, never] |" in bench.table({"qmix": known[:2]})
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ PLANS = {
         {"memory": "gru", "critic": "central", "observations": "normalized"},
     ),
     "counterfactual": ("speaker_listener", "counterfactual", {}, {"observations": "normalized"}),
-    "talking": ("speaker_listener", "none", {}, {"signalling": 0.1}),
+    "talking": ("speaker_listener", "none", {}, {"signalling": 0.1, "entropy_end": 0.0}),
     "running": ("foraging", "group_reward_decoupled", {"size": 5}, {"parameters": "per_role"}),
     "separate": ("spread", "agent_mean", {"stakes": "agent_0:9"}, {"parameters": "separate"}),
     "continuous": ("speaker_listener", "marshal_style", {"continuous": True}, {"anneal": True}),

@@ -195,7 +195,8 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     """Lines of the series that could not be read."""
     curve: dict[str, Series]
     """[U] each by name, one value an update: `step`, `return`, losses or gradient lengths, and
-    `greedy_return` at the updates after which greedy actions were evaluated."""
+    `greedy_return` at the updates after which greedy actions were evaluated, and `said_bits` and
+    `heard_bits` every few updates where agents speak."""
     agents: dict[str, AgentSeries] = field(default_factory=dict)
     talk: Talk | None = None
     """The texts of language models; None if no language models learn."""

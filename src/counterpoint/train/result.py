@@ -51,8 +51,9 @@ from counterpoint.worlds.text.world import Statement, TextWorld
 
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
 """The measures of each update by `train.ppo.improve`."""
-SOMETIMES = ("greedy_return", "clipped_inputs", "density_entropy")
-"""Measures that a series may have besides: see `train.ppo.plan`, `scaling` and `improve`."""
+SOMETIMES = ("greedy_return", "clipped_inputs", "density_entropy", "said_bits", "heard_bits")
+"""Measures that a series may have besides: see `train.ppo.plan`, `scaling` and `improve`, and
+`train.talk`."""
 VALUED = ("td_loss", "value", "epsilon")
 """The same by `train.value.learner`."""
 SPOKEN, LENGTH = ("entropy", "paid"), "gradient."

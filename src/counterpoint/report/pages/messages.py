@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from counterpoint.report.toolkit.charts import (
+    Chart,
+    Line,
+    last,
+    narrow_chart,
+    style_of,
+    wide_chart,
+)
 from counterpoint.report.toolkit.frame import Fact
-from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval
-from counterpoint.report.toolkit.tables import Cell, Column, Table, TableRow, text_columns
+from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval, significant
+from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
 from counterpoint.results.training import Messages, TrainingResult
 from counterpoint.runs.status import learns_values
+
+BITS: dict[str, str] = {"said_bits": "seen and said", "heard_bits": "heard and done"}
+"""Curves of a training that its loop measures every few updates, and their names."""
 
 
 def messages_sentence(messages: Messages) -> str:
@@ -114,3 +125,31 @@ def messages_table(messages: Messages) -> Table:
         "ignores messages has 0."
     )
     return Table("messages", caption, columns, rows)
+
+
+def talk_figure(run: TrainingResult) -> Figure | None:
+    """Returns the picture of what is said and heard while the team learns; None where nobody
+    speaks."""
+    steps, curves = run.curve["step"], {n: run.curve[n] for n in BITS if n in run.curve}
+    at = [i for i in range(len(steps)) if any(values[i] is not None for values in curves.values())]
+    if not at:
+        return None
+    measured = [steps[i] for i in at]
+    lines = {BITS[name]: [values[i] for i in at] for name, values in curves.items()}
+    chart = Chart(
+        key="talk",
+        title="What messages carry over steps",
+        description=" ".join(f"{n} ends at {significant(last(v))}." for n, v in lines.items()),
+        x_title="steps played, all copies together",
+        y_title="mutual information (bits)",
+        lines=tuple(Line(n, measured, v, style_of(i)) for i, (n, v) in enumerate(lines.items())),
+    )
+    return Figure(
+        key="talk",
+        caption="Means over speakers, and over listeners, in one of a few batches. What chance "
+        "gives is subtracted from what is seen and said.",
+        header=("step", *lines),
+        rows=list(zip(measured, *lines.values(), strict=True)),
+        wide=wide_chart(chart),
+        narrow=narrow_chart(chart),
+    )

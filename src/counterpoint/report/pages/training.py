@@ -16,9 +16,11 @@ from counterpoint.report.pages.competition import (
 )
 from counterpoint.report.pages.definitions import training_definitions
 from counterpoint.report.pages.messages import (
+    BITS,
     messages_fact,
     messages_sentence,
     messages_table,
+    talk_figure,
     talking,
 )
 from counterpoint.report.toolkit.charts import (
@@ -83,7 +85,7 @@ PANELS = {
 }
 LENGTH = "gradient."
 """The prefix of the names of adapters' gradient lengths."""
-UNDRAWN = ("step", "return", "policy_loss", "greedy_return")
+UNDRAWN = ("step", "return", "policy_loss", "greedy_return", *BITS)
 """Curves without a panel of losses."""
 FIRST_VERDICT = 10
 """Measurements that together give the first verdict on collapse."""
@@ -110,6 +112,7 @@ def training_page(run: TrainingResult) -> Page:
             "curve": curve_figure(run),
             "messages": messages_table(run.messages) if run.messages else None,
             "talking": talking(run),
+            "talk_curve": talk_figure(run),
             "no_words": f"There is no table of words: {reason or 'none was chosen'}."
             if talk
             else None,

@@ -116,7 +116,12 @@ def split_by_set(
 
 
 def improve(
-    critics: TeamCritics, adam: Adam, batches: list[SetBatch], rng: np.random.Generator, lr: float
+    critics: TeamCritics,
+    adam: Adam,
+    batches: list[SetBatch],
+    rng: np.random.Generator,
+    lr: float,
+    entropy: float | None = None,
 ) -> Losses:
     """Takes `epochs` passes over the batch in shuffled minibatches.
 
@@ -126,6 +131,7 @@ def improve(
         batches: the batch by parameter set.
         rng: of the shuffles.
         lr: learning rate.
+        entropy: weight of the entropy bonus; None takes that of the settings.
 
     Returns:
         Means over the passes: policy loss, value loss, entropy (nats), kl (nats, of the policy
@@ -134,8 +140,10 @@ def improve(
         density_entropy: the two have different units.
     """
     settings, totals = critics.settings, dict[str, Tensor]()
+    if entropy is not None:
+        settings = replace(settings, entropy=entropy)
     if settings.update == "sequential":
-        improve_in_turn(critics, adam, batches, rng, lr, totals)
+        improve_in_turn(critics, adam, batches, rng, lr, settings, totals)
     else:
         for which in minibatches(settings, batches[0], rng):
             adam.zero()
@@ -160,6 +168,7 @@ def improve_in_turn(
     batches: list[SetBatch],
     rng: np.random.Generator,
     lr: float,
+    settings: PolicySettings,
     totals: dict[str, Tensor],
 ) -> None:
     """Takes all passes for one agent after the other, in random order, then those of the critics.
@@ -169,9 +178,10 @@ def improve_in_turn(
 
     Args:
         critics, adam, batches, rng, lr: as in `improve`; each parameter set has one agent.
+        settings: those of the team, with the present weight of the entropy bonus.
         totals: gets the sums of the losses.
     """
-    settings, actors = critics.settings, critics.team.actors
+    actors = critics.team.actors
     steps, factor = adam.steps, torch.ones_like(batches[0].log_prob[0])
     for i in rng.permutation(len(batches)).tolist():
         mine = replace(batches[i], advantage=batches[i].advantage * factor)

@@ -202,13 +202,14 @@ class Learner:
         scheme: a name in `credit.catalogue()`, a `Scheme`, or `counterfactual`.
         settings: how it learns.
         seed: of the networks, the actions and the order of the minibatches.
-        budget: steps that it will play, which is where an annealed learning rate ends.
+        budget: steps that it will play, along which the learning rate and the entropy bonus are
+            annealed.
         channels: who says what to whom: see `find_channels`.
 
     Raises:
         UnknownNameError: no scheme of that name.
         SchemeError: a scheme that this world or these settings cannot have.
-        SettingError: a learning rate to be annealed, and no budget.
+        SettingError: a learning rate or an entropy bonus to be annealed, and no budget.
     """
 
     def __init__(
@@ -222,6 +223,10 @@ class Learner:
     ) -> None:
         if settings.anneal and budget is None:
             raise SettingError("got anneal without a budget; wanted the steps at whose end it is 0")
+        if settings.entropy_end is not None and budget is None:
+            raise SettingError(
+                "got entropy_end without a budget; wanted the steps at whose end it holds"
+            )
         configure_threads()
         settings = settings.filled(python=world.python)
         self.budget, self.channels = budget, tuple(channels)
@@ -265,6 +270,14 @@ class Learner:
             return self.settings.lr
         return self.settings.lr * max(0.0, 1.0 - self.steps / self.budget)
 
+    @property
+    def entropy(self) -> float:
+        """The weight of the entropy bonus in the next update."""
+        first, last = self.settings.entropy, self.settings.entropy_end
+        if last is None or self.budget is None:
+            return first
+        return first + min(1.0, self.steps / self.budget) * (last - first)
+
     def update(self, look: OnBatch | None = None) -> tuple[Batch, Losses]:
         """Plays a batch, gives credit, and improves the team.
 
@@ -280,7 +293,7 @@ class Learner:
         batches = split_by_set(batch, estimate.advantage, estimate.target, self.critics)
         if look is not None:
             look(batch, estimate, batches)
-        losses = improve(self.critics, self.adam, batches, self.shuffles, self.lr)
+        losses = improve(self.critics, self.adam, batches, self.shuffles, self.lr, self.entropy)
         # Only now: what was played and learned from was seen on one scale.
         scales, before = self.team.scales, self.team.scales.clipped
         scales.update(batch.seen[:, :-1], batch.state[:-1], batch.active[:, :-1])

@@ -53,7 +53,7 @@ from counterpoint.train.ppo.settings import (
 )
 from counterpoint.train.scaling import normalized_numbers
 from counterpoint.train.stepwise import Play, StepwisePlan, evaluated, first_episodes
-from counterpoint.train.talk import Recorder
+from counterpoint.train.talk import EVERY, PolicyOf, Recorder, information_now
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -231,6 +231,15 @@ def split_note(world: StepWorld, policy: PolicySettings) -> tuple[str, ...]:
     )
 
 
+def record(batch: Batch, recorder: Recorder) -> Recorder:
+    """Returns the recorder, which has taken in the steps of a batch."""
+    for t in range(len(batch.ended)):
+        legal = None if batch.legal is None else batch.legal[:, t]
+        seen, active = batch.seen[:, t], batch.active[:, t]
+        recorder.add(seen, batch.action[:, t], active, legal, batch.ended[t])
+    return recorder
+
+
 class PolicyTrainer(Trainer):
     """A team of neural policies, as the training loop calls it."""
 
@@ -254,20 +263,34 @@ class PolicyTrainer(Trainer):
         """Steps played so far, all copies together."""
         return self.learner.steps
 
+    @property
+    def policy(self) -> PolicyOf | None:
+        """The team's policies; None if they remember more than they see."""
+        remembers = self.learner.settings.memory != "none"
+        return None if remembers else self.learner.team.probabilities
+
     def update(self, run: RunDirectory | None) -> Update:
         learner, every = self.learner, self.learner.settings.diagnose_every
         measured = None
 
+        talk: dict[str, float] = {}
+        due = every > 0 and learner.updates % every == 0
+        heard = bool(learner.channels) and learner.updates % EVERY == 0
+
         def look(batch: Batch, estimate: BatchEstimate, batches: list[SetBatch]) -> None:
-            nonlocal measured
+            nonlocal measured, talk
+            if heard:
+                talk = information_now(learner.channels, record(batch, Recorder()), self.policy)
+            if not due:
+                return
             measured = measure_policies(learner, batches, estimate.credited)
             if learner.world.settings.reward == "common":
                 audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
                 for numbers, correlation in zip(measured[0], audit, strict=True):
                     numbers["credit_correlation"] = correlation
 
-        due = every > 0 and learner.updates % every == 0
-        batch, losses = learner.update(look if due else None)
+        batch, losses = learner.update(look if due or heard else None)
+        losses |= talk
         each = learner.settings.evaluate_every
         if each > 0 and learner.updates % each == 0 and learner.sides is None:
             losses |= self.greedy_return()
@@ -298,11 +321,9 @@ class PolicyTrainer(Trainer):
             collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
             return partial(self._play, collector, recorder=recorder)
 
-        remembers = learner.settings.memory != "none"
-        policy = None if remembers else learner.team.probabilities
         usual = learner.collector.steps
         done = evaluated(
-            plan, learner.world, learner.channels, played_in, policy, usual, should_stop
+            plan, learner.world, learner.channels, played_in, self.policy, usual, should_stop
         )
         if done is None:
             return None
@@ -351,10 +372,7 @@ class PolicyTrainer(Trainer):
         """Returns the copies and the agents' parts of the episodes that end in these steps."""
         batch = collector.play(self.learner.team, steps)
         if recorder is not None:
-            for t in range(steps):
-                seen, active, legal = batch.seen[:, t], batch.active[:, t], batch.legal
-                may = None if legal is None else legal[:, t]
-                recorder.add(seen, batch.action[:, t], active, may, batch.ended[t])
+            record(batch, recorder)
         return batch.finished, batch.by_agent
 
     def notes(self) -> tuple[str, ...]:

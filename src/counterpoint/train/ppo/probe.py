@@ -88,7 +88,7 @@ def measure_policies(
             else [credited.given[agent == k] for k in range(agents)]
         )
         together = [group.members for group in team.sets]
-        return affine_evidence(micro, plain, used, given, together, learner.settings.entropy)
+        return affine_evidence(micro, plain, used, given, together, learner.entropy)
 
     return agent_numbers(
         micro,

@@ -99,6 +99,9 @@ class PolicySettings:
     """Clip range of the ratio of probabilities (PPO)."""
     entropy: float = 0.003
     """Weight of the entropy bonus, in nats."""
+    entropy_end: float | None = None
+    """Weight of the entropy bonus at the end of the budget, which it reaches linearly; none keeps
+    it constant."""
     signalling: float = 0.0
     """Weight of the bonus for speakers whose words tell what they see, in nats."""
     value_weight: float = 1.0
@@ -157,6 +160,8 @@ class PolicySettings:
             raise SettingError(
                 f"got minibatches={self.minibatches}; wanted at most {self.sequences}, the {what}"
             )
+        if self.entropy_end is not None:
+            require("entropy_end", self.entropy_end, 0.0, 1e6)
         require_choices(self)
         if self.update == "sequential" and self.parameters != "separate":
             raise SettingError(

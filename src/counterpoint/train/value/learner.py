@@ -26,7 +26,7 @@ from counterpoint.train.adam import Adam, as_vector, configure_threads
 from counterpoint.train.ppo.learner import require_same_shapes
 from counterpoint.train.ppo.rollout import below
 from counterpoint.train.scaling import scales_of
-from counterpoint.train.value.collector import Played, ValueCollector
+from counterpoint.train.value.collector import OnStep, Played, ValueCollector
 from counterpoint.train.value.networks import TeamValues, alone, left_at
 from counterpoint.train.value.replay import Replay, Transitions
 from counterpoint.train.value.settings import ValueSettings
@@ -137,10 +137,20 @@ class ValueLearner:
         """The probability of a random action in the next update."""
         return self.settings.epsilon(self.steps / self.budget)
 
-    def update(self) -> tuple[Played, dict[str, float]]:
-        """Plays a batch, and learns from the replay; returns what was played, and the metrics."""
+    def update(self, look: OnStep | None = None) -> tuple[Played, dict[str, float]]:
+        """Plays a batch, and learns from the replay; returns what was played, and the metrics.
+
+        Args:
+            look: called with each step.
+        """
         epsilon, before = self.epsilon, self.scales.clipped
-        played = self.collector.play(self.team, self.settings.steps, epsilon, self.take)
+
+        def take(view: View, actions: Ints, step: Step) -> None:
+            self.take(view, actions, step)
+            if look is not None:
+                look(view, actions, step)
+
+        played = self.collector.play(self.team, self.settings.steps, epsilon, take)
         metrics = self.improve()
         self.updates += 1
         if self.scales.clipped is not None and before is not None:

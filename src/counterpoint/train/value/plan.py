@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Self
 
 from counterpoint.arrays import Bools, Floats, Ints
@@ -23,7 +24,7 @@ from counterpoint.train.ppo.settings import (
 )
 from counterpoint.train.scaling import normalized_numbers
 from counterpoint.train.stepwise import Play, StepwisePlan, evaluated
-from counterpoint.train.talk import Recorder
+from counterpoint.train.talk import EVERY, PolicyOf, Recorder, information_now
 from counterpoint.train.value.collector import ValueCollector, explored_probabilities
 from counterpoint.train.value.learner import ValueLearner, require_discrete
 from counterpoint.train.value.settings import BEFORE, VALUE, ValueSettings
@@ -103,6 +104,12 @@ class ValuePlan(StepwisePlan):
         return ValueTrainer(self, self.learner())
 
 
+def record(recorder: Recorder, view: View, actions: Ints, step: Step) -> None:
+    """Takes a step into the recorder: what was seen, the actions [E, A], and the result."""
+    legal = None if view.legal is None else view.legal.swapaxes(0, 1)
+    recorder.add(view.seen.swapaxes(0, 1), actions.T, view.active.T, legal, step.ended)
+
+
 class ValueTrainer(Trainer):
     """A team that learns action values, as the training loop calls it."""
 
@@ -113,6 +120,7 @@ class ValueTrainer(Trainer):
     def __init__(self, plan: ValuePlan, learner: ValueLearner) -> None:
         self.plan, self.learner = plan, learner
         self.agents, self.references = learner.world.agents, learner.world.references
+        self.channels = plan.channels(learner.world)
 
     @property
     def steps(self) -> int:
@@ -122,7 +130,13 @@ class ValueTrainer(Trainer):
     def update(self, run: RunDirectory | None) -> Update:
         """Makes one update. Its return is that of a team that still acts at random now and then; an
         agent's values have no advantages, so that nothing of it is measured."""
-        played, metrics = self.learner.update()
+        learner, recorder = self.learner, Recorder()
+        if self.channels and learner.updates % EVERY == 0:
+            policy = self.policy(learner.epsilon)
+            played, metrics = learner.update(partial(record, recorder))
+            metrics |= information_now(self.channels, recorder, policy)
+        else:
+            played, metrics = learner.update()
         returns = played.by_agent.sum(axis=1)
         mean = float(returns.mean()) if len(returns) else None
         return Update(len(returns), mean, metrics, None)
@@ -140,25 +154,17 @@ class ValueTrainer(Trainer):
             memory = learner.collector.memory.shape[-1]
             collector = ValueCollector(fresh, plan.seed + 1, memory)
 
-            def record(view: View, actions: Ints, step: Step) -> None:
-                assert recorder is not None
-                legal = None if view.legal is None else view.legal.swapaxes(0, 1)
-                seen, active = view.seen.swapaxes(0, 1), view.active.T
-                recorder.add(seen, actions.T, active, legal, step.ended)
-
             def play(steps: int) -> tuple[Ints, Floats]:
-                on_step = None if recorder is None else record
+                on_step = None if recorder is None else partial(record, recorder)
                 played = collector.play(learner.team, steps, epsilon, on_step)
                 return played.finished, played.by_agent
 
             return play
 
-        def policy(agent: int, seen: Singles, legal: Bools | None) -> Floats:
-            return explored_probabilities(learner.world, learner.team, agent, seen, legal, epsilon)
-
-        usual, channels = learner.settings.steps, plan.channels(learner.world)
-        asked = None if learner.settings.memory != "none" else policy
-        done = evaluated(plan, learner.world, channels, played_in, asked, usual, should_stop)
+        done = evaluated(
+            plan, learner.world, self.channels, played_in, self.policy(epsilon),
+            learner.settings.steps, should_stop,
+        )  # fmt: skip
         if done is None:
             return None
         self.messages = done.messages
@@ -166,6 +172,17 @@ class ValueTrainer(Trainer):
 
     def notes(self) -> tuple[str, ...]:
         return (*self.learner.world.notes(), *self.learner.scales.notes())
+
+    def policy(self, epsilon: float) -> PolicyOf | None:
+        """Returns the team's policies with this share of random actions; None if they remember."""
+        learner = self.learner
+        if learner.settings.memory != "none":
+            return None
+
+        def probabilities(agent: int, seen: Singles, legal: Bools | None) -> Floats:
+            return explored_probabilities(learner.world, learner.team, agent, seen, legal, epsilon)
+
+        return probabilities
 
     def close(self) -> None:
         """Closes the worlds."""
