@@ -58,7 +58,7 @@ from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.channels import COPIES, find_channels, speakers_of
-from counterpoint.worlds.sequential.sides import NONE, POINTS, Sides
+from counterpoint.worlds.sequential.sides import NONE, POINTS
 from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
 
 CHECKPOINT_STEPS = 5_000
@@ -273,10 +273,10 @@ class PolicyTrainer(Trainer):
             losses |= self.greedy_return()
         returns = batch.returns
         mean = float(returns.mean()) if len(returns) else None
-        if learner.sides is not None:
-            losses |= side_returns(batch, learner.sides)
+        if isinstance(learner.collector, CompetingCollector):
+            losses |= side_returns(batch, learner.collector.sides)
             evaluated = each > 0 and learner.updates % each == 0
-            mean = self.points_against_random(learner.sides) if evaluated else None
+            mean = self.points_against_random(learner.collector) if evaluated else None
         return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
@@ -287,9 +287,8 @@ class PolicyTrainer(Trainer):
         plan, learner = self.plan, self.learner
         if isinstance(learner.collector, CompetingCollector):
             rated = rate_team(
-                self._starts, learner.team, learner.settings,
-                learner.collector.sides, self.agents, learner.collector.pool.selves,
-                plan.episodes, plan.seed + 1, should_stop,
+                self._starts, learner.collector.pool, learner.settings,
+                learner.collector.sides, self.agents, plan.episodes, plan.seed + 1, should_stop,
             )  # fmt: skip
             self.competition = None if rated is None else rated.competition
             return None if rated is None else (rated.points, rated.by_agent)
@@ -324,13 +323,14 @@ class PolicyTrainer(Trainer):
         kept = first_episodes(greedy.world, 1, play, greedy.steps)
         return {"greedy_return": float(np.sum(kept) / len(kept))} if kept else {}
 
-    def points_against_random(self, sides: Sides) -> float | None:
+    def points_against_random(self, collector: CompetingCollector) -> float | None:
         """Returns the mean points of the present team in games against random actions, always with
         the same starts; None if none ended. Its actions are sampled."""
         plan, learner = self.plan, self.learner
-        entrants = Entrant(RANDOM, None), Entrant(TRAINED, learner.team)
+        pool, sides = collector.pool, collector.sides
+        entrants = Entrant(RANDOM, None), Entrant(TRAINED, pool.with_team())
         returns = play_games(
-            self._starts, learner.team, learner.settings, sides, entrants,
+            self._starts, pool, learner.settings, sides, entrants,
             [Pairing(1, 0, STARTS)], plan.seed,
         )  # fmt: skip
         assert returns is not None  # nothing asks it to stop
