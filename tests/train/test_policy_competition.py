@@ -197,16 +197,32 @@ def test_a_full_pool_forgets_every_second_self_and_keeps_the_first():
 
 
 def test_harder_opponents_are_drawn_more_often():
-    pool = Pool(cards().team, cards(opponents="hardest").settings, 0)
+    pool = Pool(cards().team, cards(opponents="hardest", pool_first=0.0).settings, 0)
     pool.enter(5)
     pool.enter(10)
     pool.observe(np.array([0] * 50 + [1] * 50), np.array([1.0] * 50 + [0.0] * 50))
     assert pool.draw(200).mean() > 0.95
-    even = Pool(cards().team, cards().settings, 0)
-    even.enter(5)
-    even.enter(10)
-    even.observe(np.array([0] * 50 + [1] * 50), np.array([1.0] * 50 + [0.0] * 50))
-    assert even.draw(400).mean() == pytest.approx(0.5, abs=0.1)
+    for first, mean in ((0.0, 0.5), (0.5, 0.25)):
+        even = Pool(cards().team, cards(pool_first=first).settings, 0)
+        even.enter(5)
+        even.enter(10)
+        even.observe(np.array([0] * 50 + [1] * 50), np.array([1.0] * 50 + [0.0] * 50))
+        assert even.draw(400).mean() == pytest.approx(mean, abs=0.1)
+
+
+@pytest.mark.parametrize("scoring", ["game", "match"])
+def test_the_pool_knows_which_self_is_harder_although_nobody_plays_itself(scoring):
+    learner = cards(pool_share=1.0, pool_first=0.0, pool_every=100, scoring=scoring)
+    collector, team = learner.collector, learner.team
+    for number, card in enumerate((0, 2)):
+        collector.pool.players.put(number, always(team, card))
+    collector.pool.entered = [0, 1]
+    collector.play(always(team, 2))  # the first games began before, all against number 0
+    pool = collector.pool
+    assert (pool.games[:2] > 10).all()
+    # card 2 beats card 0 always, and draws with itself, which is less than it gets on average
+    wanted = {"game": (1.0, 0.5), "match": (1.0, 0.0)}[scoring]
+    assert tuple(pool.points[:2] / pool.games[:2]) == pytest.approx(wanted, abs=0.01)
 
 
 def plan(**given):
@@ -291,15 +307,40 @@ def test_a_plan_takes_the_sides_that_play_shows_and_says_so():
     assert plan_of("repeated_game", given={**given, "reward": "common"}).policy.sides == "none"
     with pytest.raises(SettingError, match="pays all sides the same"):
         plan_of("repeated_game", given={**given, "reward": "common", "sides": "agents"})
+    assert (made.policy.epochs, made.policy.minibatches, made.policy.hidden) == (4, 8, 128)
+    by_hand = plan_of("repeated_game", given={**given, "hidden": 32, "copies": 2, "steps": 3})
+    assert (by_hand.policy.hidden, by_hand.policy.minibatches) == (32, 6)
     assert plan_of("spread").policy.sides == "none"
+    assert plan_of("spread").policy.hidden == 64
     assert plan_of("spread", given={"sides": "agent_0/agent_1+agent_2"}).notes[0].startswith("the")
+
+
+def test_all_schemes_of_a_comparison_take_the_sides_that_were_found_once():
+    plan = Plan("repeated_game", ("mappo_pooled", "none"), settings={"game": "matching_pennies"})
+    arms = SequentialComparison(plan).plans
+    found = [
+        (arm.policy.sides, arm.policy.scoring, arm.policy.evaluate_every) for arm in arms.values()
+    ]
+    assert found[0] == found[1] == ("player_0/player_1", "match", found[0][2])
+    alone = [plan_of("repeated_game", name, given=plan.settings).policy for name in plan.schemes]
+    assert [arm.policy for arm in arms.values()] == alone
 
 
 def test_a_run_from_before_there_were_sides_has_none():
     config = plan().config()
+    del config["policy"]["pool_first"]
+    assert TrainPlan.from_config(config).policy.pool_first == 0.0  # all selves were alike
     for name in ("sides", "scoring", "pool_share", "pool_every", "pool_size", "opponents"):
         del config["policy"][name]
     assert TrainPlan.from_config(config).policy.sides == "none"
+
+
+def test_what_concerns_sides_alone_distinguishes_no_trainings_without_them():
+    others = {"pool_share": 0.25, "pool_first": 0.0, "opponents": "uniform", "scoring": "game"}
+    assert plan(sides="none").trains_as(plan(sides="none", **others))
+    assert not plan().trains_as(plan(**others))
+    assert not plan(sides="none").trains_as(plan())
+    assert not plan(sides="none").trains_as(plan(sides="none", lr=0.5))
 
 
 def test_a_checkpoint_of_another_team_is_refused():

@@ -44,6 +44,7 @@ from counterpoint.train.ppo.settings import (
     BEFORE,
     BUDGET,
     MEASUREMENTS,
+    OF_SIDES,
     POLICY,
     PYTHON_BUDGET,
     PolicySettings,
@@ -181,9 +182,12 @@ class TrainPlan(StepwisePlan):
         return super().paid_returns(by_agent)
 
     def trains_as(self, other: TrainConfig) -> bool:
-        if isinstance(other, TrainPlan):  # evaluations on the way change nothing
-            policy = replace(other.policy, evaluate_every=self.policy.evaluate_every)
-            other = replace(other, policy=policy)
+        if isinstance(other, TrainPlan):
+            changing_nothing = ["evaluate_every"]
+            if self.policy.sides == other.policy.sides == NONE:
+                changing_nothing += OF_SIDES
+            mine = {name: getattr(self.policy, name) for name in changing_nothing}
+            other = replace(other, policy=replace(other.policy, **mine))
         return self == other
 
     def learner(self) -> Learner:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats, Ints, NamedArrays
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
 from counterpoint.results.competition import SIDE_RETURN
 from counterpoint.train.ppo.competition.players import Players, Seated
 from counterpoint.train.ppo.competition.pool import Pool
@@ -138,8 +138,8 @@ class CompetingCollector(SeatedCollector):
         and what it is compared with.
 
         With `scoring=game` that is the best return of another side. Otherwise it is the mean return
-        that the same side had in the batch where the present policies played all sides: who does
-        better against an opponent than against itself is ahead of it.
+        of the present policies on the same side in the whole batch: who does better against an
+        opponent than against the others is ahead of it.
         """
         assert batch.seats is not None
         returns = self.sides.returns(batch.by_agent)
@@ -150,10 +150,8 @@ class CompetingCollector(SeatedCollector):
             rest = returns.copy()
             rest[rows, side] = -np.inf
             return own, rest.max(axis=1, initial=-np.inf)
-        mirrored = batch.seats.opponent[batch.ended] == ITSELF
-        level = (
-            returns[mirrored].mean(axis=0) if mirrored.any() else np.full(returns.shape[1], np.nan)
-        )
+        played = episodes_by_side(batch, self.sides)
+        level = (returns * played).sum(axis=0) / np.maximum(played.sum(axis=0), 1)
         return own, level[side]
 
     def after_update(self, updates: int) -> None:
@@ -200,11 +198,18 @@ def side_returns(batch: Batch, sides: Sides) -> dict[str, float]:
     they met; what no episode shows is left out."""
     assert batch.seats is not None
     returns, opponent = sides.returns(batch.by_agent), batch.seats.opponent
-    alone, side = opponent[batch.ended] == ITSELF, batch.seats.side[batch.ended]
-    played = {name: alone | (side == s) for s, name in enumerate(sides.names)}
+    played = episodes_by_side(batch, sides)
     means = {
-        f"{SIDE_RETURN}{name}": float(returns[here, s].mean())
-        for s, (name, here) in enumerate(played.items())
-        if here.any()
+        f"{SIDE_RETURN}{name}": float(returns[played[:, s], s].mean())
+        for s, name in enumerate(sides.names)
+        if played[:, s].any()
     }
     return {**means, "opponents": float(len(np.unique(opponent[opponent != ITSELF])))}
+
+
+def episodes_by_side(batch: Batch, sides: Sides) -> Bools:
+    """Returns [R, S], in which of the episodes that ended the present policies played the side."""
+    assert batch.seats is not None
+    alone = batch.seats.opponent[batch.ended] == ITSELF
+    side = batch.seats.side[batch.ended]
+    return np.asarray(alone[:, None] | (side[:, None] == np.arange(sides.count)))

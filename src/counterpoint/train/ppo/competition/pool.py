@@ -27,15 +27,14 @@ class Pool:
 
     Args:
         team: whose past selves they are.
-        settings: `pool_size`, `pool_every`, `opponents`.
+        settings: `pool_size`, `pool_every`, `pool_first`, `opponents`.
         seed: of which opponents are drawn.
     """
 
     def __init__(self, team: TeamNetworks, settings: PolicySettings, seed: int) -> None:
         self.team = team
-        self.size, self.every, self.kind = (
-            settings.pool_size, settings.pool_every, settings.opponents,
-        )  # fmt: skip
+        self.size, self.every = settings.pool_size, settings.pool_every
+        self.kind, self.first = settings.opponents, settings.pool_first
         self.players = Players(team, self.size + 1)
         """The past selves, and behind them room for the team itself: see `with_team`."""
         self.entered: list[int] = []
@@ -71,13 +70,18 @@ class Pool:
         return self.size
 
     def draw(self, count: int) -> Ints:
-        """Returns the numbers [count] of opponents: each as likely as any other, or in proportion
-        to the square of the share of points that the team lost to it lately."""
+        """Returns the numbers [count] of opponents.
+
+        A share `pool_first` of them is the first self. The others are each as likely as any other,
+        or in proportion to the square of the share of points that the team lost to it lately.
+        """
         lost = 1.0 - (self.points + 0.5) / (self.games + 1.0)
         weight = lost[: len(self.entered)] ** 2
         if self.kind == "uniform":
             weight = np.ones(len(self.entered))
-        return self.rng.choice(len(self.entered), count, p=weight / weight.sum())
+        weight = (1.0 - self.first) * weight / weight.sum()
+        weight[0] += self.first
+        return self.rng.choice(len(weight), count, p=weight)
 
     def observe(self, opponent: Ints, points: Floats) -> None:
         """Takes in the points [R] of the games of a batch, against the selves `opponent` [R]."""
