@@ -68,6 +68,8 @@ CHECKPOINT_STEPS = 5_000
 
 GAME_STREAM = 3
 """The first of the streams of starts of games: see `make_world`."""
+GAME_DISCOUNT = 0.99
+"""The discount of one's own moves in a game: it counts who wins, and hardly when."""
 GREEDY_EPISODES = {False: 32, True: 8}
 """Episodes of a greedy evaluation, one in each copy, by whether the world is stepped in Python."""
 GREEDY_SHARE = 0.03
@@ -88,13 +90,15 @@ def affordable_evaluations(world: StepWorld, policy: PolicySettings) -> int:
     return math.ceil(share * world.horizon / policy.steps / GREEDY_SHARE)
 
 
-def discount_of(world: StepWorld) -> float:
+def discount_of(world: StepWorld, policy: PolicySettings) -> float:
     """Returns the discount for a world's horizon H: 1 - 1.25 / H, within [0.95, 0.995]; 0.95 where
     nothing limits an episode.
 
     It is 0.95 up to 25 steps. A longer episode would otherwise hide from its first decisions what
-    they are worth at its end.
+    they are worth at its end. It is `GAME_DISCOUNT` in a game that a side wins, loses or draws.
     """
+    if policy.sides != NONE and policy.scoring == "game":
+        return GAME_DISCOUNT
     if world.horizon is None:
         return PolicySettings.gamma
     return min(0.995, max(0.95, 1 - 1.25 / world.horizon))
@@ -163,7 +167,7 @@ class TrainPlan(StepwisePlan):
         policy, notes = fitted(made, policy, Crediting.of(scheme, made, policy), given)
         notes = (*notes, *about_sides)
         if "gamma" not in given:
-            policy = replace(policy, gamma=discount_of(made))
+            policy = replace(policy, gamma=discount_of(made, policy))
         if "evaluate_every" not in given and policy.sides == NONE:
             policy = replace(policy, evaluate_every=affordable_evaluations(made, policy))
         notes = (*notes, *split_note(made, policy))

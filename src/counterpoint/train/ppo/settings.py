@@ -92,7 +92,8 @@ class PolicySettings:
     """Whether the learning rate falls to zero along the budget."""
     gamma: float = 0.95
     """Discount of rewards for each decision of the agent. A plan that is made by name takes 1 -
-    1.25 / H in episodes of at most H steps, within [0.95, 0.995]."""
+    1.25 / H in episodes of at most H steps, within [0.95, 0.995], and 0.99 in a game that a side
+    wins, loses or draws."""
     gae: float = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
     clip: float = 0.2
