@@ -132,4 +132,7 @@ def test_the_default_discount_follows_the_horizon(horizon, wanted):
 def test_without_a_horizon_the_discount_stays():
     world = SPREAD.make()
     world.horizon = None
-    assert discount_of(world) == 0.95
+    assert discount_of(world, PolicySettings()) == 0.95
+    rivals = {"sides": "agent_0/agent_1+agent_2"}
+    assert discount_of(world, PolicySettings(**rivals, scoring="match")) == 0.95
+    assert discount_of(world, PolicySettings(**rivals, scoring="game")) == 0.99

@@ -9,6 +9,7 @@ import pytest
 import torch
 from step_worlds import small
 
+from bench_modules import bench_module
 from counterpoint.comparison.plan import Plan
 from counterpoint.comparison.sequential import SequentialComparison
 from counterpoint.errors import SettingError, StateError
@@ -26,7 +27,8 @@ from counterpoint.train.ppo.competition.games import (
     record_of,
     results_of,
 )
-from counterpoint.train.ppo.competition.pool import PastSelf, Pool
+from counterpoint.train.ppo.competition.pool import Pool
+from counterpoint.train.ppo.critics import generalized_advantages, rewards_by_decision
 from counterpoint.train.ppo.learner import Crediting, Learner
 from counterpoint.train.ppo.memory import memory_need
 from counterpoint.train.ppo.plan import TrainPlan
@@ -86,20 +88,29 @@ def always(team, card):
     return team
 
 
-def games(entrants, pairings, learner):
+def pool_of(learner, *cards):
+    """A pool whose past selves always show one card each."""
+    pool = Pool(learner.team, learner.settings, 0)
+    for number, card in enumerate(cards):
+        pool.players.put(number, always(learner.team, card))
+    return pool
+
+
+def games(entrants, pairings, pool):
     def make(wave, copies):
         return HigherCardWins(copies=copies)
 
-    team, settings = learner.team, learner.settings
-    return play_games(make, team, settings, NORTH_SOUTH, entrants, pairings, 0)
+    settings = cards().settings
+    return play_games(make, pool, settings, NORTH_SOUTH, entrants, pairings, 0)
 
 
 def test_the_best_reply_is_learned_and_rated_as_arithmetic_says():
     learner = cards()
     for _ in range(12):
         learner.update()
-    entrants = [Entrant("random actions", None), Entrant("team", learner.team, greedy=True)]
-    returns = games(entrants, [Pairing(1, 0, 600)], learner)
+    pool = learner.collector.pool
+    entrants = [Entrant("random actions", None), Entrant("team", pool.with_team(), greedy=True)]
+    returns = games(entrants, [Pairing(1, 0, 600)], pool)
     record = record_of(returns, NORTH_SOUTH, "game", entrants[0], greedy=True)
     assert record.losses == record.unended == 0
     assert record.wins / 1200 == pytest.approx(2 / 3, abs=0.055)  # 4 standard deviations
@@ -109,9 +120,8 @@ def test_the_best_reply_is_learned_and_rated_as_arithmetic_says():
 
 
 def test_who_sits_where_decides_the_returns_of_every_seat():
-    learner, best, worst = cards(), cards(), cards()
-    entrants = [Entrant("best", always(best.team, 2)), Entrant("worst", always(worst.team, 0))]
-    returns = games(entrants, [Pairing(0, 1, 3), Pairing(1, 0, 2), Pairing(0, 0, 1)], learner)
+    entrants, pool = [Entrant("best", 0), Entrant("worst", 1)], pool_of(cards(), 2, 0)
+    returns = games(entrants, [Pairing(0, 1, 3), Pairing(1, 0, 2), Pairing(0, 0, 1)], pool)
     wanted = [[[1, -1]] * 3 + [[-1, 1]] * 2 + [[0, 0]], [[-1, 1]] * 3 + [[1, -1]] * 2 + [[0, 0]]]
     assert returns.tolist() == wanted
     points = results_of(returns, NORTH_SOUTH, "game")
@@ -171,32 +181,48 @@ def test_sides_alternate_from_episode_to_episode():
 
 def test_a_past_self_plays_what_it_played_when_it_entered():
     learner = cards()
-    past = PastSelf(always(learner.team, 1), 3)
+    pool = pool_of(learner, 1)
     always(learner.team, 0)
-    entrants = [Entrant("past", past), Entrant("now", learner.team)]
-    assert games(entrants, [Pairing(0, 1, 4)], learner)[0].tolist() == [[1, -1]] * 4
+    entrants = [Entrant("past", 0), Entrant("now", pool.with_team())]
+    assert games(entrants, [Pairing(0, 1, 4)], pool)[0].tolist() == [[1, -1]] * 4
 
 
 def test_a_full_pool_forgets_every_second_self_and_keeps_the_first():
     learner = cards(pool_every=3, pool_size=4)
     pool = Pool(learner.team, learner.settings, 0)
-    forgot = [update for update in range(1, 100) if pool.enter(update)]
-    assert [one.update for one in pool.selves] == [3, 51, 99]
-    assert forgot == [15, 27, 51, 99]
+    forgot = [update for update in range(100) if pool.enter(update)]
+    assert pool.entered == [0, 48, 96]
+    assert forgot == [12, 24, 48, 96]
     assert pool.every == 48
 
 
 def test_harder_opponents_are_drawn_more_often():
-    pool = Pool(cards().team, cards(opponents="hardest").settings, 0)
+    pool = Pool(cards().team, cards(opponents="hardest", pool_first=0.0).settings, 0)
     pool.enter(5)
     pool.enter(10)
     pool.observe(np.array([0] * 50 + [1] * 50), np.array([1.0] * 50 + [0.0] * 50))
     assert pool.draw(200).mean() > 0.95
-    even = Pool(cards().team, cards().settings, 0)
-    even.enter(5)
-    even.enter(10)
-    even.observe(np.array([0] * 50 + [1] * 50), np.array([1.0] * 50 + [0.0] * 50))
-    assert even.draw(400).mean() == pytest.approx(0.5, abs=0.1)
+    for first, mean in ((0.0, 0.5), (0.5, 0.25)):
+        even = Pool(cards().team, cards(pool_first=first).settings, 0)
+        even.enter(5)
+        even.enter(10)
+        even.observe(np.array([0] * 50 + [1] * 50), np.array([1.0] * 50 + [0.0] * 50))
+        assert even.draw(400).mean() == pytest.approx(mean, abs=0.1)
+
+
+@pytest.mark.parametrize("scoring", ["game", "match"])
+def test_the_pool_knows_which_self_is_harder_although_nobody_plays_itself(scoring):
+    learner = cards(pool_share=1.0, pool_first=0.0, pool_every=100, scoring=scoring)
+    collector, team = learner.collector, learner.team
+    for number, card in enumerate((0, 2)):
+        collector.pool.players.put(number, always(team, card))
+    collector.pool.entered = [0, 1]
+    collector.play(always(team, 2))  # the first games began before, all against number 0
+    pool = collector.pool
+    assert (pool.games[:2] > 10).all()
+    # card 2 beats card 0 always, and draws with itself, which is less than it gets on average
+    wanted = {"game": (1.0, 0.5), "match": (1.0, 0.0)}[scoring]
+    assert tuple(pool.points[:2] / pool.games[:2]) == pytest.approx(wanted, abs=0.01)
 
 
 def plan(**given):
@@ -281,15 +307,40 @@ def test_a_plan_takes_the_sides_that_play_shows_and_says_so():
     assert plan_of("repeated_game", given={**given, "reward": "common"}).policy.sides == "none"
     with pytest.raises(SettingError, match="pays all sides the same"):
         plan_of("repeated_game", given={**given, "reward": "common", "sides": "agents"})
+    assert (made.policy.epochs, made.policy.minibatches, made.policy.hidden) == (4, 8, 128)
+    by_hand = plan_of("repeated_game", given={**given, "hidden": 32, "copies": 2, "steps": 3})
+    assert (by_hand.policy.hidden, by_hand.policy.minibatches) == (32, 6)
     assert plan_of("spread").policy.sides == "none"
+    assert plan_of("spread").policy.hidden == 64
     assert plan_of("spread", given={"sides": "agent_0/agent_1+agent_2"}).notes[0].startswith("the")
+
+
+def test_all_schemes_of_a_comparison_take_the_sides_that_were_found_once():
+    plan = Plan("repeated_game", ("mappo_pooled", "none"), settings={"game": "matching_pennies"})
+    arms = SequentialComparison(plan).plans
+    found = [
+        (arm.policy.sides, arm.policy.scoring, arm.policy.evaluate_every) for arm in arms.values()
+    ]
+    assert found[0] == found[1] == ("player_0/player_1", "match", found[0][2])
+    alone = [plan_of("repeated_game", name, given=plan.settings).policy for name in plan.schemes]
+    assert [arm.policy for arm in arms.values()] == alone
 
 
 def test_a_run_from_before_there_were_sides_has_none():
     config = plan().config()
+    del config["policy"]["pool_first"]
+    assert TrainPlan.from_config(config).policy.pool_first == 0.0  # all selves were alike
     for name in ("sides", "scoring", "pool_share", "pool_every", "pool_size", "opponents"):
         del config["policy"][name]
     assert TrainPlan.from_config(config).policy.sides == "none"
+
+
+def test_what_concerns_sides_alone_distinguishes_no_trainings_without_them():
+    others = {"pool_share": 0.25, "pool_first": 0.0, "opponents": "uniform", "scoring": "game"}
+    assert plan(sides="none").trains_as(plan(sides="none", **others))
+    assert not plan().trains_as(plan(**others))
+    assert not plan(sides="none").trains_as(plan())
+    assert not plan(sides="none").trains_as(plan(sides="none", lr=0.5))
 
 
 def test_a_checkpoint_of_another_team_is_refused():
@@ -315,7 +366,7 @@ def test_every_kind_of_team_plays_its_past_selves(world, settings, scheme, given
     settings_of = small(copies=4, steps=26, pool_every=1, sides=sides, diagnose_every=0, **given)
     what = TrainPlan(world, scheme, 0, 4 * 26 * 3, None, settings, settings_of, episodes=2)
     trained = train_to_end(what)
-    assert [row.metrics["opponents"] > 0 for row in trained.rows] == [False, True, True]
+    assert [row.metrics["opponents"] > 0 for row in trained.rows] == [True, True, True]
     assert len(trained.returns) == 2
     assert set(trained.returns) <= {0, 0.5, 1}
     assert trained.by_agent.shape == (2, len(trained.agents))
@@ -335,3 +386,59 @@ def test_action_values_and_points_are_not_compared():
     plan = Plan("repeated_game", ("mappo_pooled", "vdn"), settings={"game": "matching_pennies"})
     with pytest.raises(SettingError, match="sides=none"):
         SequentialComparison(plan)
+
+
+def test_tic_tac_toe_has_the_ceilings_that_the_docs_state():
+    solved = bench_module("tictactoe")
+    # random moves of both: the known 0.585 and 0.288 of all games
+    assert [round(solved.against_random(seat, 0.0), 4) for seat in (1, 2)] == [0.9948, 0.9386]
+    assert [round(solved.against_random(seat, 0.5), 4) for seat in (1, 2)] == [0.9974, 0.9624]
+    assert [solved.against_random(seat, 1.0) for seat in (1, 2)] == [1, 1]  # nobody has to lose
+    assert [round(solved.against_random(seat, 0.0, "any"), 4) for seat in (1, 2)] == [
+        0.9678,
+        0.7775,
+    ]
+    assert solved.game_value(solved.EMPTY, 1) == 0
+
+
+@pytest.mark.parametrize("share", ["0", "1"])
+def test_every_decision_of_a_game_is_paid_what_the_game_was_worth_to_the_player(share):
+    """Without discount and critic, the advantage of each decision is the outcome of its game: also
+    that of the loser, who does not move at its end."""
+    pytest.importorskip(
+        "pettingzoo.classic.tictactoe.tictactoe", reason="tictactoe needs pettingzoo"
+    )
+    given = {"gamma": "1", "evaluate_every": "0", "pool_share": share, "copies": "8"}
+    learner = (
+        plan_of("pettingzoo.classic.tictactoe.tictactoe:env", budget=100, given=given)
+        .trainer()
+        .learner
+    )
+    batch = learner.collector.play(learner.team)
+    decided, (t, e) = batch.decided, batch.ended.shape
+    paid, after = rewards_by_decision(
+        batch.reward[..., None], batch.active, batch.terminated, batch.ended, 1.0
+    )
+    nothing = np.zeros((2, t + 1, e, 1))
+    advantage = generalized_advantages(
+        paid, nothing, nothing[:, 1:], after, batch.active, 1.0, 1.0
+    )[..., 0]
+    outcomes = []
+    for copy in range(e):
+        begin = 0
+        for end in np.flatnonzero(batch.ended[:, copy]):
+            game = slice(begin, end + 1)
+            outcome = batch.own[:, game, copy].sum(axis=1)
+            acted = batch.active[:, game, copy]
+            assert (advantage[:, game, copy] == np.where(acted, outcome[:, None], 0)).all()
+            outcomes.append(tuple(outcome))
+            begin = end + 1
+    assert {(1, -1), (-1, 1)} <= set(outcomes)
+    acting = decided.sum(axis=0)
+    assert (acting == 1).all() if share == "0" else 0.3 < acting.mean() < 0.7
+    # each sees its own pieces first, as many as it has laid
+    for agent, step, copy in np.argwhere(batch.active[:, :t]):
+        board = batch.seen[agent, step, copy].reshape(9, 2)
+        assert board.sum() == batch.clock[step, copy]
+        assert board[:, 0].sum() == batch.clock[step, copy] // 2
+        assert (batch.legal[agent, step, copy] == (board.sum(axis=1) == 0)).all()

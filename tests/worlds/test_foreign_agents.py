@@ -11,10 +11,12 @@ pytest.importorskip("pettingzoo", reason="foreign worlds need pettingzoo")
 pytest.importorskip("gymnasium", reason="foreign worlds need gymnasium")
 
 from lamp_envs import ROUNDS, Lamps
+from pettingzoo.utils.wrappers import BaseWrapper
 
 from counterpoint.errors import WorldError
 from counterpoint.testing import check_step_world
 from counterpoint.worlds import find_world
+from counterpoint.worlds.foreign.dialects import facts_of
 from counterpoint.worlds.foreign.world import ForeignWorld
 from counterpoint.worlds.sequential.world import SeenPart, uniform_actions
 from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
@@ -200,3 +202,40 @@ def test_a_state_that_changes_its_size_concerns_the_central_critic_alone():
         world.step(nothing)
     with pytest.raises(WorldError, match=r"state\(\) of 10 numbers .* which had 9 before"):
         world.step(nothing)
+
+
+def test_facts_are_read_where_they_are_found_unless_a_wrapper_has_its_own():
+    connect_four = pytest.importorskip("pettingzoo.classic.connect_four.connect_four")
+
+    class Doubles(BaseWrapper):
+        """Pays twice."""
+
+        @property
+        def rewards(self):
+            return {agent: 2 * paid for agent, paid in self.env.rewards.items()}
+
+        @rewards.setter
+        def rewards(self, value):
+            raise AssertionError("nobody writes it")
+
+    class Swaps(BaseWrapper):
+        """Has rewards of its own from its first step on."""
+
+        def step(self, action):
+            super().step(action)
+            self.rewards = dict.fromkeys(self.agents, 7)
+
+    plain = connect_four.env()
+    plain.reset(seed=0)
+    assert facts_of(plain) is plain.unwrapped
+    assert facts_of(BaseWrapper(plain)) is plain.unwrapped
+    for inner in (plain, BaseWrapper(plain)):
+        outer = Doubles(inner)
+        assert facts_of(outer) is outer
+        assert facts_of(BaseWrapper(outer)) is outer
+    world = ForeignWorld(lambda: Swaps(connect_four.env()))
+    for _ in range(2):
+        assert world.step(np.zeros((1, 2), dtype=np.int64)).own.tolist() == [[7, 7]]
+    world = ForeignWorld(lambda: Doubles(connect_four.env()))
+    paid = [world.step(np.array([[k % 2, k % 2]])).own.tolist() for k in range(7)]
+    assert paid[5:] == [[[0, 0]], [[2, -2]]]  # the first one has four in a column

@@ -35,6 +35,7 @@ from counterpoint.errors import SettingError
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control, References
 from counterpoint.train.algorithms import VALUE_BASED, algorithms
+from counterpoint.train.ppo.competition.guess import FOUND
 from counterpoint.train.ppo.learner import (
     HAPPO,
     BatchEstimate,
@@ -74,6 +75,7 @@ class SequentialComparison(TrainedComparison):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.schemes = plan.schemes or DEFAULT_SCHEMES
+        self._found: dict[str, Any] = {}
         self.plans = {name: self._plan_of(name) for name in self.schemes}
         some = next((n for n in self.schemes if n not in algorithms()), REFERENCE)
         first = self.plans.get(some) or self._plan_of(some)
@@ -122,8 +124,12 @@ class SequentialComparison(TrainedComparison):
             elif key not in left_out:
                 given[key] = x
         given |= theirs if by_values else {}
-        kind = ValuePlan if by_values else TrainPlan
-        made = kind.of(self.plan.world, name, self.plan.budget, given, self.plan.model)
+        if by_values:
+            valued = ValuePlan.of(self.plan.world, name, self.plan.budget, given, self.plan.model)
+            return replace(valued, seconds=self.plan.seconds)
+        given = {**self._found, **given}  # random play says the same for every scheme
+        made = TrainPlan.of(self.plan.world, name, self.plan.budget, given, self.plan.model)
+        self._found = {key: getattr(made.policy, key) for key in FOUND}
         return replace(made, seconds=self.plan.seconds)
 
     def training(self, scheme: str, seed: int) -> TrainPlan | ValuePlan:

@@ -145,7 +145,7 @@ def improve(
     if settings.update == "sequential":
         improve_in_turn(critics, adam, batches, rng, lr, settings, totals)
     else:
-        for which in minibatches(settings, batches[0], rng):
+        for which in minibatches(settings, batches, rng):
             adam.zero()
             loss = torch.zeros((), device=critics.team.device)
             for i, batch in enumerate(batches):
@@ -156,8 +156,8 @@ def improve(
                 add_up(totals, losses)
             loss.backward()
             adam.step(lr)
-    count = min(settings.minibatches, batches[0].seen.shape[1])
-    passes = settings.epochs * count
+    count = len(sequences_of(batches))
+    passes = settings.epochs * min(settings.minibatches, count)
     sets = Counter(actor.entropy_name for actor in critics.team.actors)
     return {n: float(x) / (passes * sets.get(n, len(batches))) for n, x in totals.items()}
 
@@ -186,7 +186,7 @@ def improve_in_turn(
     for i in rng.permutation(len(batches)).tolist():
         mine = replace(batches[i], advantage=batches[i].advantage * factor)
         adam.steps = steps  # every network has made as many steps as any other
-        for which in minibatches(settings, mine, rng):
+        for which in minibatches(settings, [mine], rng):
             adam.zero()
             loss, losses = policy_losses(actors[i], mine.at(which), settings)
             add_up(totals, losses)
@@ -194,7 +194,7 @@ def improve_in_turn(
             adam.step(lr, i, i + 1)
         factor = factor * ratios(actors[i], mine)[0]
     adam.steps = steps
-    for which in minibatches(settings, batches[0], rng):
+    for which in minibatches(settings, batches, rng):
         adam.zero()
         errors = [value_loss(critics, i, batch.at(which)) for i, batch in enumerate(batches)]
         for error in errors:
@@ -213,13 +213,25 @@ def ratios(policy: Actor, batch: SetBatch) -> Tensor:
 
 
 def minibatches(
-    settings: PolicySettings, batch: SetBatch, rng: np.random.Generator
+    settings: PolicySettings, batches: list[SetBatch], rng: np.random.Generator
 ) -> Iterator[Tensor]:
     """Yields the sequences of each minibatch of every pass, shuffled."""
-    sequences = batch.seen.shape[1]
+    sequences = sequences_of(batches)
     for _ in range(settings.epochs):
-        order = torch.from_numpy(rng.permutation(sequences)).to(batch.seen.device)
-        yield from order.tensor_split(min(settings.minibatches, sequences))
+        order = sequences[torch.from_numpy(rng.permutation(len(sequences))).to(sequences.device)]
+        yield from order.tensor_split(min(settings.minibatches, len(sequences)))
+
+
+def sequences_of(batches: list[SetBatch]) -> Tensor:
+    """Returns the indices of the sequences in which an agent decided: nothing is learned from the
+    others, such as single steps at which a past self had the turn. All of them if there are
+    none."""
+    device, count = batches[0].seen.device, batches[0].seen.shape[1]
+    if any(batch.active is None for batch in batches):
+        return torch.arange(count, device=device)
+    decided = [batch.active.sum(dim=(0, 2)) for batch in batches if batch.active is not None]
+    which = torch.stack(decided).sum(dim=0).nonzero()[:, 0]
+    return which if len(which) else torch.arange(count, device=device)
 
 
 def add_up(totals: dict[str, Tensor], losses: dict[str, Tensor]) -> None:

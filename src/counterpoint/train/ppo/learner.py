@@ -247,6 +247,7 @@ class Learner:
         self.team.scales.update(
             view.seen.swapaxes(0, 1)[:, None], view.state[None], view.active.T[:, None]
         )
+        self.collector.after_update(0)
         self.shuffles = np.random.default_rng([seed, 3])
         self.roles = np.unique(np.array(world.roles), return_inverse=True)[1]
         self.state: RunningState | None = None

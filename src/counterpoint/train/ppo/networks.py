@@ -194,10 +194,19 @@ class Actor(nn.Module):
             [A, N, L, M] logits, `NEVER` for actions that an agent does not have, or [A, N, L, U].
         """
         out, remembered = self.network(x, hidden, keep)
-        if not self.continuous and (self.differ or legal is not None):
-            own = self.own[:, None, None]
-            out = torch.where(own if legal is None else own & legal, out, NEVER)
-        return out, remembered
+        return self.masked(out, self.own[:, None, None], legal), remembered
+
+    def masked(self, out: Tensor, own: Tensor, legal: Tensor | None) -> Tensor:
+        """Returns outputs [..., M] with `NEVER` for the choices that an agent does not have.
+
+        Args:
+            out: what its network gives.
+            own: [..., M] which actions it has.
+            legal: [..., M] which of them are legal now, or None.
+        """
+        if self.continuous or (legal is None and not self.differ):
+            return out
+        return torch.where(own if legal is None else own & legal, out, NEVER)
 
     def forward(
         self,
@@ -227,10 +236,15 @@ class Actor(nn.Module):
         """Returns the log-density of `action` [A, N, L, U] around `mean`, and its entropy, [A, N,
         L] each."""
         log_std, own = self.log_std[:, None, None], self.own[:, None, None]
-        z = (action - mean) * torch.exp(-log_std)
-        density = (-0.5 * z**2 - log_std - HALF_LOG_TAU) * own
         entropy = ((log_std + HALF_LOG_TAU + 0.5) * own).sum(dim=-1)
-        return density.sum(dim=-1), entropy.expand(density.shape[:-1])
+        return log_density(mean, action, log_std, own), entropy.expand(mean.shape[:-1])
+
+
+def log_density(mean: Tensor, action: Tensor, log_std: Tensor, own: Tensor) -> Tensor:
+    """Returns the log-density [...] of `action` [..., U] around `mean`, over the dimensions `own`
+    [..., U] that an agent has."""
+    z = (action - mean) * torch.exp(-log_std)
+    return ((-0.5 * z**2 - log_std - HALF_LOG_TAU) * own).sum(dim=-1)
 
 
 class Inputs:

@@ -43,6 +43,7 @@ from counterpoint.train.ppo.settings import (
     BEFORE,
     BUDGET,
     MEASUREMENTS,
+    OF_SIDES,
     POLICY,
     PYTHON_BUDGET,
     PolicySettings,
@@ -58,7 +59,7 @@ from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.channels import COPIES, find_channels, speakers_of
-from counterpoint.worlds.sequential.sides import NONE, POINTS, Sides
+from counterpoint.worlds.sequential.sides import NONE, POINTS
 from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
 
 CHECKPOINT_STEPS = 5_000
@@ -67,6 +68,8 @@ CHECKPOINT_STEPS = 5_000
 
 GAME_STREAM = 3
 """The first of the streams of starts of games: see `make_world`."""
+GAME_DISCOUNT = 0.99
+"""The discount of one's own moves in a game: it counts who wins, and hardly when."""
 GREEDY_EPISODES = {False: 32, True: 8}
 """Episodes of a greedy evaluation, one in each copy, by whether the world is stepped in Python."""
 GREEDY_SHARE = 0.03
@@ -87,13 +90,15 @@ def affordable_evaluations(world: StepWorld, policy: PolicySettings) -> int:
     return math.ceil(share * world.horizon / policy.steps / GREEDY_SHARE)
 
 
-def discount_of(world: StepWorld) -> float:
+def discount_of(world: StepWorld, policy: PolicySettings) -> float:
     """Returns the discount for a world's horizon H: 1 - 1.25 / H, within [0.95, 0.995]; 0.95 where
     nothing limits an episode.
 
     It is 0.95 up to 25 steps. A longer episode would otherwise hide from its first decisions what
-    they are worth at its end.
+    they are worth at its end. It is `GAME_DISCOUNT` in a game that a side wins, loses or draws.
     """
+    if policy.sides != NONE and policy.scoring == "game":
+        return GAME_DISCOUNT
     if world.horizon is None:
         return PolicySettings.gamma
     return min(0.995, max(0.95, 1 - 1.25 / world.horizon))
@@ -162,7 +167,7 @@ class TrainPlan(StepwisePlan):
         policy, notes = fitted(made, policy, Crediting.of(scheme, made, policy), given)
         notes = (*notes, *about_sides)
         if "gamma" not in given:
-            policy = replace(policy, gamma=discount_of(made))
+            policy = replace(policy, gamma=discount_of(made, policy))
         if "evaluate_every" not in given and policy.sides == NONE:
             policy = replace(policy, evaluate_every=affordable_evaluations(made, policy))
         notes = (*notes, *split_note(made, policy))
@@ -181,9 +186,12 @@ class TrainPlan(StepwisePlan):
         return super().paid_returns(by_agent)
 
     def trains_as(self, other: TrainConfig) -> bool:
-        if isinstance(other, TrainPlan):  # evaluations on the way change nothing
-            policy = replace(other.policy, evaluate_every=self.policy.evaluate_every)
-            other = replace(other, policy=policy)
+        if isinstance(other, TrainPlan):
+            changing_nothing = ["evaluate_every"]
+            if self.policy.sides == other.policy.sides == NONE:
+                changing_nothing += OF_SIDES
+            mine = {name: getattr(self.policy, name) for name in changing_nothing}
+            other = replace(other, policy=replace(other.policy, **mine))
         return self == other
 
     def learner(self) -> Learner:
@@ -296,10 +304,10 @@ class PolicyTrainer(Trainer):
             losses |= self.greedy_return()
         returns = batch.returns
         mean = float(returns.mean()) if len(returns) else None
-        if learner.sides is not None:
-            losses |= side_returns(batch, learner.sides)
+        if isinstance(learner.collector, CompetingCollector):
+            losses |= side_returns(batch, learner.collector.sides)
             evaluated = each > 0 and learner.updates % each == 0
-            mean = self.points_against_random(learner.sides) if evaluated else None
+            mean = self.points_against_random(learner.collector) if evaluated else None
         return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
@@ -310,9 +318,8 @@ class PolicyTrainer(Trainer):
         plan, learner = self.plan, self.learner
         if isinstance(learner.collector, CompetingCollector):
             rated = rate_team(
-                self._starts, learner.team, learner.settings,
-                learner.collector.sides, self.agents, learner.collector.pool.selves,
-                plan.episodes, plan.seed + 1, should_stop,
+                self._starts, learner.collector.pool, learner.settings,
+                learner.collector.sides, self.agents, plan.episodes, plan.seed + 1, should_stop,
             )  # fmt: skip
             self.competition = None if rated is None else rated.competition
             return None if rated is None else (rated.points, rated.by_agent)
@@ -345,13 +352,14 @@ class PolicyTrainer(Trainer):
         kept = first_episodes(greedy.world, 1, play, greedy.steps)
         return {"greedy_return": float(np.sum(kept) / len(kept))} if kept else {}
 
-    def points_against_random(self, sides: Sides) -> float | None:
+    def points_against_random(self, collector: CompetingCollector) -> float | None:
         """Returns the mean points of the present team in games against random actions, always with
         the same starts; None if none ended. Its actions are sampled."""
         plan, learner = self.plan, self.learner
-        entrants = Entrant(RANDOM, None), Entrant(TRAINED, learner.team)
+        pool, sides = collector.pool, collector.sides
+        entrants = Entrant(RANDOM, None), Entrant(TRAINED, pool.with_team())
         returns = play_games(
-            self._starts, learner.team, learner.settings, sides, entrants,
+            self._starts, pool, learner.settings, sides, entrants,
             [Pairing(1, 0, STARTS)], plan.seed,
         )  # fmt: skip
         assert returns is not None  # nothing asks it to stop

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from counterpoint.arrays import Bools, Floats, GeneratorState, Ints, NamedArrays, generator_state
 from counterpoint.errors import WorldError
-from counterpoint.train.ppo.networks import Actor, TeamNetworks, memory_of
+from counterpoint.train.ppo.networks import TeamNetworks, log_density, memory_of
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.actions import most_choices, most_numbers
 from counterpoint.worlds.sequential.world import CapturedFacts, Singles, StepWorld, View
@@ -220,14 +220,7 @@ class RolloutCollector:
 
     def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
         """Returns the actions [E, A] or [E, A, U] as the world takes them."""
-        a, _, e, *numbers = batch.action.shape
-        normals: Singles = np.zeros(a, dtype=np.float32)
-        uniforms = normals
-        if not self.greedy:
-            if numbers:
-                normals = self.rng.standard_normal((a, e, *numbers), dtype=np.float32)
-            if self.chooses:
-                uniforms = self.rng.random((a, e), dtype=np.float32)
+        self._draw(batch)
         keep, device = torch.from_numpy(~self.first).float().to(team.device), team.device
         with torch.inference_mode():
             for policy, group in zip(team.actors, team.sets, strict=True):
@@ -242,19 +235,46 @@ class RolloutCollector:
                 )
                 if remembered is not None:
                     self.hidden[m] = remembered[:, :, 0].cpu().numpy()
-                out = out[:, :, 0]
-                if not self.greedy:
-                    chance = normals if policy.continuous else uniforms
-                    drawn = drawn_actions(policy, out, chance[m], probs=self.probs)
-                    batch.action[m, i] = in_full(batch, drawn.action, policy)
-                    batch.log_prob[m, i] = drawn.log_prob
-                    if batch.probs is not None and drawn.probs is not None:
-                        batch.probs[m, i] = drawn.probs
-                elif policy.continuous:
-                    batch.action[m, i] = out.cpu().numpy()
-                else:
-                    batch.action[m, i] = in_full(batch, out.argmax(dim=-1).cpu().numpy(), policy)
+                log_std = policy.log_std[:, None] if policy.continuous else None
+                outputs = Outputs(out[:, :, 0], log_std, policy.own[:, None])
+                self.take(batch, i, m, outputs, greedy=self.greedy)
         return self.as_world_takes(batch, i)
+
+    def _draw(self, batch: Batch) -> None:
+        """Draws the chance of all actions of a step, whoever will take them."""
+        a, _, e, *numbers = batch.action.shape
+        self.normals: Singles = np.zeros(a, dtype=np.float32)
+        self.uniforms = self.normals
+        if not self.greedy:
+            if numbers:
+                self.normals = self.rng.standard_normal((a, e, *numbers), dtype=np.float32)
+            if self.chooses:
+                self.uniforms = self.rng.random((a, e), dtype=np.float32)
+
+    def take(self, batch: Batch, i: int, where: Any, outputs: Outputs, *, greedy: bool) -> None:
+        """Writes the actions of some agents at step `i`, with their log-probabilities if they are
+        drawn.
+
+        Args:
+            batch: gets them.
+            i: the step.
+            where: the index of these agents and copies among [A, E].
+            outputs: what the network gave for them.
+            greedy: whether they take the most probable action, or the mean.
+        """
+        # where others give numbers, a choice stands in the place of them all
+        wide = batch.action.ndim > 3 and outputs.log_std is None
+        if greedy:
+            best = outputs.out if outputs.log_std is not None else outputs.out.argmax(dim=-1)
+            action = best.cpu().numpy()
+            batch.action[:, i][where] = action[..., None] if wide else action
+            return
+        chance = self.uniforms if outputs.log_std is None else self.normals
+        drawn = drawn_actions(outputs, chance[where], probs=self.probs)
+        batch.action[:, i][where] = drawn.action[..., None] if wide else drawn.action
+        batch.log_prob[:, i][where] = drawn.log_prob
+        if batch.probs is not None and drawn.probs is not None:
+            batch.probs[:, i][where] = drawn.probs
 
     def as_world_takes(self, batch: Batch, i: int) -> NDArray[Any]:
         """Returns the actions of step `i`, [E, A] or [E, A, U] within bounds."""
@@ -295,45 +315,50 @@ def require_finite(world: StepWorld, what: str, values: NDArray[Any]) -> None:
         )
 
 
+class Outputs(NamedTuple):
+    """What a network gives for some agents, [...] their axes."""
+
+    out: Tensor
+    """[..., M] logits, or [..., U] means."""
+    log_std: Tensor | None
+    """[..., U] log-deviations, which may have axes of length 1; None where agents choose."""
+    own: Tensor
+    """[..., U] the dimensions that an agent has; read only where agents give numbers."""
+
+
 class DrawnActions(NamedTuple):
-    """The actions of one set's agents at one step."""
+    """Actions that were drawn, [...] as the axes of `Outputs`."""
 
     action: NDArray[Any]
-    """[A, E], or [A, E, U] before they are put within bounds."""
+    """[...], or [..., U] before they are put within bounds."""
     log_prob: Singles
-    """[A, E] log-probability, or density."""
+    """[...] log-probability, or density."""
     probs: Singles | None
-    """[A, E, M] probabilities of all actions, if they are asked for."""
+    """[..., M] probabilities of all actions, if they are asked for."""
 
 
-def drawn_actions(policy: Actor, out: Tensor, chance: NDArray[Any], *, probs: bool) -> DrawnActions:
-    """Draws the actions of one set's agents from its network's outputs [A, E, M].
+def drawn_actions(outputs: Outputs, chance: NDArray[Any], *, probs: bool) -> DrawnActions:
+    """Draws actions.
 
     Args:
-        policy: the network.
-        out: its outputs, which are overwritten.
-        chance: uniforms [A, E], or standard normals [A, E, U] if actions are continuous.
+        outputs: of the network; they are overwritten.
+        chance: uniforms [...], or standard normals [..., U] if actions are continuous.
         probs: whether the probabilities of all actions are asked for; they must be discrete.
     """
-    if policy.continuous:
-        action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance).to(out.device)
-        density, _ = policy.log_density(out[:, :, None], action[:, :, None])
-        return DrawnActions(action.cpu().numpy(), density[:, :, 0].cpu().numpy(), None)
+    out, log_std, own = outputs
+    if log_std is not None:
+        action = out + log_std.exp() * torch.from_numpy(chance).to(out.device)
+        density = log_density(out, action, log_std, own)
+        return DrawnActions(action.cpu().numpy(), density.cpu().numpy(), None)
     # Inverse-CDF sampling on unnormalized weights saves a softmax; it overwrites the logits.
     weights: Singles = out.cpu().numpy()
     weights -= weights.max(axis=-1, keepdims=True)
     np.exp(weights, out=weights)
     total = weights.cumsum(axis=-1)
     choice = (total[..., :-1] <= chance[..., None] * total[..., -1:]).sum(axis=-1)
-    agent, copy = np.ogrid[: choice.shape[0], : choice.shape[1]]
-    log_prob = np.log(weights[agent, copy, choice] / total[..., -1])
+    taken = np.take_along_axis(weights, choice[..., None], axis=-1)[..., 0]
+    log_prob = np.log(taken / total[..., -1])
     return DrawnActions(choice, log_prob, weights / total[..., -1:] if probs else None)
-
-
-def in_full(batch: Batch, action: NDArray[Any], policy: Actor) -> NDArray[Any]:
-    """Returns the actions of a network's agents in the form of `Batch.action`: where others give
-    numbers, a choice stands in the place of them all."""
-    return action if policy.continuous or batch.action.ndim == 3 else action[..., None]
 
 
 def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:

@@ -92,7 +92,8 @@ class PolicySettings:
     """Whether the learning rate falls to zero along the budget."""
     gamma: float = 0.95
     """Discount of rewards for each decision of the agent. A plan that is made by name takes 1 -
-    1.25 / H in episodes of at most H steps, within [0.95, 0.995]."""
+    1.25 / H in episodes of at most H steps, within [0.95, 0.995], and 0.99 in a game that a side
+    wins, loses or draws."""
     gae: float = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
     clip: float = 0.2
@@ -132,8 +133,11 @@ class PolicySettings:
     """What is won: a `game` (the side with the highest return wins the episode), or a `match` (one
     game on each side from the same start; the larger sum of returns wins). A plan that is made by
     name takes `game` where two sides win, lose or draw."""
-    pool_share: float = 0.5
+    pool_share: float = 1.0
     """Share of the copies in which a past self plays against the present policies; 0 for none."""
+    pool_first: float = 0.5
+    """Share of these episodes in which it is the first self, which is untrained and acts nearly at
+    random; in the others it is drawn as `opponents` says."""
     pool_every: int = 5
     """Updates between two past selves that enter the pool."""
     pool_size: int = 8
@@ -150,6 +154,7 @@ class PolicySettings:
             ("entropy", 0.0, 1e6), ("signalling", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
             ("evaluate_every", 0, 1_000_000), ("pool_share", 0.0, 1.0),
+            ("pool_first", 0.0, 1.0),
             ("pool_every", 1, 1_000_000), ("pool_size", 2, 256),
         ):  # fmt: skip
             require(name, getattr(self, name), low, high)
@@ -188,8 +193,12 @@ class PolicySettings:
         return self.copies if self.memory == "gru" else self.copies * self.steps
 
 
-BEFORE: Settings = {"observations": "raw", "images": "flat", "sides": "none"}
+BEFORE: Settings = {
+    "observations": "raw", "images": "flat", "sides": "none", "pool_first": 0.0,
+}  # fmt: skip
 """The values of settings in runs that began before there was such a setting."""
+OF_SIDES = ("scoring", "pool_share", "pool_first", "pool_every", "pool_size", "opponents")
+"""Settings that change nothing where all agents are one team."""
 TeamSettings = TypeVar("TeamSettings")
 
 POLICY = tuple(spec.name for spec in fields(PolicySettings))

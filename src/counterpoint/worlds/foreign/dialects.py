@@ -288,20 +288,24 @@ class Turns(EnvironmentDriver):
 
     def begin(self, seed: int) -> None:
         self.reset(seed)
-        self.note_masks(self.env.infos)
+        self.facts = facts_of(self.env)
+        self.note_masks(self.facts.infos)
         self.rows.active[...] = False
-        self.turn, self.present = 0, list(self.env.agents)
+        self.turn, self.present = 0, list(self.facts.agents)
         self._look()
 
     def act(self, actions: list[Any]) -> Any:
-        env, keys = self.env, self.team.keys
+        env, facts, keys = self.env, self.facts, self.team.keys
         self.time += 1
         env.step(self.converted(actions)[self.turn])
-        if not env.rewards.keys() >= {keys[self.turn], *env.agents}:
-            self.refuse_unpaid({keys[self.turn], *env.agents} - env.rewards.keys())
-        rewards = tuple(map(env.rewards.get, keys, self.nothing))
-        ending = any(env.terminations.values()) or any(env.truncations.values())
-        if ending or env.agents != self.present:
+        if self.time == 1:  # a wrapper may have something of its own only from now on
+            self.facts = facts = facts_of(env)
+        paid, agents = facts.rewards, facts.agents
+        if not paid.keys() >= {keys[self.turn], *agents}:
+            self.refuse_unpaid({keys[self.turn], *agents} - paid.keys())
+        rewards = tuple(map(paid.get, keys, self.nothing))
+        ending = any(facts.terminations.values()) or any(facts.truncations.values())
+        if ending or agents != self.present:
             self._update()
         if not self.over:
             self._look()
@@ -309,36 +313,54 @@ class Turns(EnvironmentDriver):
 
     def _update(self) -> None:
         """Writes which agents are left, and takes those that ended through their last turns."""
-        env = self.env
+        env, facts = self.env, self.facts
         there = np.array([key in self.present for key in self.team.keys])
-        self.write({key: env.observe(key) for key in env.agents}, ())
-        self.mark(env.terminations, env.truncations, env.agents)
+        self.write({key: env.observe(key) for key in facts.agents}, ())
+        self.mark(facts.terminations, facts.truncations, facts.agents)
         turns = 0
-        while env.agents and self._ended(env.agent_selection):
+        while facts.agents and self._ended(facts.agent_selection):
             if turns > 2 * len(self.team.keys):
                 wanted = "it to leave agents: call self._was_dead_step(action) in step"
-                self.refuse("step(None) without effect", {env.agent_selection}, wanted)
+                self.refuse("step(None) without effect", {facts.agent_selection}, wanted)
             env.step(None)
             turns += 1
         self.rows.active[...] = False
-        self.over, self.present = not env.agents, list(env.agents)
+        self.over, self.present = not facts.agents, list(facts.agents)
         if self.over:
             self.mark_missing(there)
 
     def _ended(self, key: Hashable) -> bool:
-        return bool(self.env.terminations[key] or self.env.truncations[key])
+        return bool(self.facts.terminations[key] or self.facts.truncations[key])
 
     def _look(self) -> None:
         """Writes the observation of the agent whose turn it is."""
-        env = self.env
-        key = env.agent_selection
+        key = self.facts.agent_selection
         if key not in self.index:
             self.refuse("a turn", {key}, "agent_selection to be out of possible_agents")
         self.rows.active[self.turn] = False
         self.turn = self.index[key]
         self.rows.active[self.turn] = True
-        self.writers[key](env.observe(key))
-        self.note_masks(env.infos)
+        self.writers[key](self.env.observe(key))
+        self.note_masks(self.facts.infos)
+
+
+FACTS = frozenset(("agents", "rewards", "terminations", "truncations", "infos", "agent_selection"))
+"""The names under which a turn-based environment says what happened."""
+
+
+def facts_of(env: Any) -> Any:
+    """Returns the part of a turn-based environment in which all of `FACTS` are found.
+
+    Wrappers of PettingZoo look a name up in what they wrap, one after the other. Several names are
+    read at each step, so that the search would take a seventh of the time. A wrapper that has some
+    of the names itself is asked itself.
+    """
+    while True:
+        passes_on = getattr(getattr(type(env), "__getattr__", None), "__module__", "")
+        own = FACTS & vars(env).keys() or any(hasattr(type(env), name) for name in FACTS)
+        if own or not passes_on.startswith("pettingzoo.") or "env" not in vars(env):
+            return env
+        env = env.env
 
 
 class Tuples(EnvironmentDriver):

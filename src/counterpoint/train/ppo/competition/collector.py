@@ -13,18 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats, NamedArrays
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
 from counterpoint.results.competition import SIDE_RETURN
-from counterpoint.train.ppo.competition.pool import Player, Pool
-from counterpoint.train.ppo.networks import TeamNetworks, memory_of
+from counterpoint.train.ppo.competition.players import Players, Seated
+from counterpoint.train.ppo.competition.pool import Pool
+from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.rollout import (
     Batch,
     CollectorFacts,
     RolloutCollector,
     Seats,
     below,
-    drawn_actions,
-    in_full,
 )
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.sides import Sides
@@ -38,58 +37,43 @@ class SeatedCollector(RolloutCollector):
     """A collector in which other players than the team have some of the seats."""
 
     def seat(
-        self,
-        player: Player | None,
-        mine: Bools,
-        batch: Batch,
-        i: int,
-        before: Singles,
-        greedy: bool,
+        self, players: Players, who: Ints, batch: Batch, i: int, before: Singles, *, greedy: bool
     ) -> None:
-        """Lets a player act at step `i` in the seats `mine` [A, E].
+        """Lets players act at step `i`.
 
         Args:
-            player: who; None acts at random.
-            mine: its seats.
+            players: who may play.
+            who: [A, E] the number of the player in each seat; -1 where none of them sits.
             batch: gets the actions.
             i: the step.
             before: [A, E, H] memories before the step.
-            greedy: whether it takes its most probable action.
+            greedy: whether they take their most probable actions.
         """
-        if player is None:
-            batch.action[:, i][mine] = self._by_chance(batch.action[:, i].shape)[mine]
-            return
-        copies = np.flatnonzero(mine.any(axis=0))
-        keep = torch.from_numpy(~self.first[copies]).float().to(player.device)
+        there = who >= 0
+        if not before.shape[-1]:  # who remembers sees every step
+            there &= batch.active[:, i]
+        device, keep = players.device, torch.from_numpy(~self.first).float()
         with torch.inference_mode():
-            for policy, group in zip(player.actors, player.sets, strict=True):
+            for k, group in enumerate(players.sets):
                 members = np.array(group.members)
-                place = np.ix_(members, copies)
-                seats = mine[place]
-                seen = torch.from_numpy(batch.seen[:, i][place][:, :, None]).to(player.device)
-                legal = None
-                if batch.legal is not None:
-                    legal = torch.from_numpy(batch.legal[:, i][place][:, :, None])
-                    legal = legal.to(player.device)
-                hidden = memory_of(before[:, copies], group, player.device)
-                out, remembered = policy.respond(
-                    policy.inputs(seen), hidden, keep.expand(len(seen), -1)[..., None], legal
-                )
-                out = out[:, :, 0]
-                where = members[np.nonzero(seats)[0]], copies[np.nonzero(seats)[1]]
-                if remembered is not None:
-                    self.hidden[where] = remembered[:, :, 0].cpu().numpy()[seats]
-                if greedy:
-                    best = out if policy.continuous else out.argmax(dim=-1)
-                    batch.action[:, i][where] = in_full(batch, best.cpu().numpy(), policy)[seats]
+                agent, copies = np.nonzero(there[members])
+                if not len(agent):
                     continue
-                draw = self.rng.standard_normal if policy.continuous else self.rng.random
-                shape = tuple(out.shape) if policy.continuous else tuple(out.shape[:2])
-                drawn = drawn_actions(policy, out, draw(shape, dtype=np.float32), probs=self.probs)
-                batch.action[:, i][where] = in_full(batch, drawn.action, policy)[seats]
-                batch.log_prob[:, i][where] = drawn.log_prob[seats]
-                if batch.probs is not None and drawn.probs is not None:
-                    batch.probs[:, i][where] = drawn.probs[seats]
+                where = members[agent], copies
+                legal = None if batch.legal is None else batch.legal[:, i][where]
+                hidden = torch.from_numpy(before[where]).to(device) if before.shape[-1] else None
+                rows = Seated(
+                    number=who[where],
+                    agent=agent,
+                    seen=torch.from_numpy(batch.seen[:, i][where]).to(device),
+                    legal=None if legal is None else torch.from_numpy(legal).to(device),
+                    hidden=hidden,
+                    keep=keep[copies].to(device),
+                )
+                outputs, remembered = players.respond(k, rows)
+                if remembered is not None:
+                    self.hidden[where] = remembered.cpu().numpy()
+                self.take(batch, i, where, outputs, greedy=greedy)
 
     def _by_chance(self, shape: tuple[int, ...]) -> NDArray[Any]:
         """Returns random actions [A, E], or [A, E, U] before they are put within bounds."""
@@ -154,8 +138,8 @@ class CompetingCollector(SeatedCollector):
         and what it is compared with.
 
         With `scoring=game` that is the best return of another side. Otherwise it is the mean return
-        that the same side had in the batch where the present policies played all sides: who does
-        better against an opponent than against itself is ahead of it.
+        of the present policies on the same side in the whole batch: who does better against an
+        opponent than against the others is ahead of it.
         """
         assert batch.seats is not None
         returns = self.sides.returns(batch.by_agent)
@@ -166,10 +150,8 @@ class CompetingCollector(SeatedCollector):
             rest = returns.copy()
             rest[rows, side] = -np.inf
             return own, rest.max(axis=1, initial=-np.inf)
-        mirrored = batch.seats.opponent[batch.ended] == ITSELF
-        level = (
-            returns[mirrored].mean(axis=0) if mirrored.any() else np.full(returns.shape[1], np.nan)
-        )
+        played = episodes_by_side(batch, self.sides)
+        level = (returns * played).sum(axis=0) / np.maximum(played.sum(axis=0), 1)
         return own, level[side]
 
     def after_update(self, updates: int) -> None:
@@ -181,22 +163,20 @@ class CompetingCollector(SeatedCollector):
         self._sit_down()
         seats = self.seats
         seats.opponent[i], seats.side[i] = self.opponent, self.side
-        numbers = np.unique(self.opponent[self.opponent != ITSELF])
         before = self.hidden.copy()
         actions = super()._act(team, batch, i)
-        if not len(numbers):
-            return actions
         theirs = (self.opponent != ITSELF) & (self.sides.of[:, None] != self.side)
+        if not theirs.any():
+            return actions
         seats.learned[:, i] = ~theirs
-        for k in numbers:
-            mine = theirs & (self.opponent == k)
-            self.seat(self.pool.selves[k], mine, batch, i, before, greedy=False)
+        who = np.where(theirs, self.opponent, ITSELF)
+        self.seat(self.pool.players, who, batch, i, before, greedy=False)
         return self.as_world_takes(batch, i)
 
     def _sit_down(self) -> None:
         """Gives the seats of the episodes that begin."""
         begin = np.flatnonzero(self.first & self.pooled)
-        if len(begin) and self.pool.selves:
+        if len(begin) and self.pool.entered:
             self.opponent[begin] = self.pool.draw(len(begin))
             self.side[begin] = (begin + self.episode[begin]) % self.sides.count
 
@@ -218,11 +198,18 @@ def side_returns(batch: Batch, sides: Sides) -> dict[str, float]:
     they met; what no episode shows is left out."""
     assert batch.seats is not None
     returns, opponent = sides.returns(batch.by_agent), batch.seats.opponent
-    alone, side = opponent[batch.ended] == ITSELF, batch.seats.side[batch.ended]
-    played = {name: alone | (side == s) for s, name in enumerate(sides.names)}
+    played = episodes_by_side(batch, sides)
     means = {
-        f"{SIDE_RETURN}{name}": float(returns[here, s].mean())
-        for s, (name, here) in enumerate(played.items())
-        if here.any()
+        f"{SIDE_RETURN}{name}": float(returns[played[:, s], s].mean())
+        for s, name in enumerate(sides.names)
+        if played[:, s].any()
     }
     return {**means, "opponents": float(len(np.unique(opponent[opponent != ITSELF])))}
+
+
+def episodes_by_side(batch: Batch, sides: Sides) -> Bools:
+    """Returns [R, S], in which of the episodes that ended the present policies played the side."""
+    assert batch.seats is not None
+    alone = batch.seats.opponent[batch.ended] == ITSELF
+    side = batch.seats.side[batch.ended]
+    return np.asarray(alone[:, None] | (side[:, None] == np.arange(sides.count)))

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.arrays import Floats, Ints
 from counterpoint.judge.aggregate import Z95, bradley_terry_of
 from counterpoint.results.competition import Competition, Rate, Rating, Record, SeatRecord
 from counterpoint.stats.rates import wilson_interval
 from counterpoint.train.ppo.competition.collector import SeatedCollector
-from counterpoint.train.ppo.competition.pool import PastSelf, Player
+from counterpoint.train.ppo.competition.players import NOBODY, Players
+from counterpoint.train.ppo.competition.pool import Pool
 from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.train.ppo.settings import PolicySettings
@@ -27,6 +28,8 @@ from counterpoint.worlds.sequential.world import StepWorld
 
 LONGEST_GAME = 2_000
 """Steps after which a game that has not ended is left out."""
+GAME_STEPS = 4
+"""Steps after which it is looked whether all games have ended; what is played later is lost."""
 OTHERS = 10
 """The trained team plays one start against most past selves for each so many against the first, and
 so do selves against the next ones."""
@@ -39,8 +42,8 @@ class Entrant(NamedTuple):
     """A player of the games."""
 
     name: str
-    player: Player | None
-    """None acts at random."""
+    player: int | None
+    """Its number among the players; None acts at random."""
     greedy: bool = False
     update: int | None = None
     """The number of updates that a past self had made."""
@@ -55,11 +58,12 @@ class Pairing(NamedTuple):
 
 
 class GameCollector(SeatedCollector):
-    """Plays games in which each seat belongs to one of several players.
+    """Plays games in which each seat belongs to one of several entrants.
 
     Args:
         world, settings, seed: as for `RolloutCollector`.
-        entrants: the players.
+        players: the networks of the entrants.
+        entrants: the entrants.
         who: [A, E] the number of the entrant in each seat.
     """
 
@@ -68,24 +72,28 @@ class GameCollector(SeatedCollector):
         world: StepWorld,
         settings: PolicySettings,
         seed: int,
+        players: Players,
         entrants: Sequence[Entrant],
         who: Ints,
     ) -> None:
-        self.entrants, self.who = entrants, who
+        numbers = [NOBODY if one.player is None else one.player for one in entrants]
+        self.players, self.number = players, np.array(numbers)[who]
+        self.is_greedy = np.array([one.greedy for one in entrants])[who]
         super().__init__(world, settings, seed)
 
     def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
         before = self.hidden.copy()
-        for number, entrant in enumerate(self.entrants):
-            mine: Bools = self.who == number
-            if mine.any():
-                self.seat(entrant.player, mine, batch, i, before, entrant.greedy)
+        self._draw(batch)
+        batch.action[:, i] = self._by_chance(batch.action[:, i].shape)
+        for greedy in (False, True):
+            who = np.where(self.is_greedy == greedy, self.number, NOBODY)
+            self.seat(self.players, who, batch, i, before, greedy=greedy)
         return self.as_world_takes(batch, i)
 
 
 def play_games(
     make: Callable[[int, int], StepWorld],
-    team: TeamNetworks,
+    pool: Pool,
     settings: PolicySettings,
     sides: Sides,
     entrants: Sequence[Entrant],
@@ -98,7 +106,7 @@ def play_games(
 
     Args:
         make: makes copies of the world, always with the same starts for a wave of games.
-        team: any team of these settings.
+        pool: whose players the entrants are.
         settings: how the networks remember.
         sides: who plays against whom.
         entrants: the players.
@@ -118,11 +126,11 @@ def play_games(
         world = make(wave, len(ended))
         who = np.where(sides.of[:, None] == side, first[here], second[here])
         chance = seed + side + wave * sides.count
-        collector = GameCollector(world, settings, chance, entrants, who)
+        collector = GameCollector(world, settings, chance, pool.players, entrants, who)
         played, longest = 0, min(world.horizon or LONGEST_GAME, LONGEST_GAME)
         while np.isnan(ended).any() and played < longest and not should_stop():
-            steps = min(collector.steps, longest - played)
-            batch = collector.play(team, steps)
+            steps = min(GAME_STEPS, longest - played)
+            batch = collector.play(pool.team, steps)
             played += steps
             for copy, by_agent in zip(batch.finished, batch.by_agent, strict=True):
                 if np.isnan(ended[copy, 0]):  # the first episode of each copy alone
@@ -245,11 +253,10 @@ class Rated(NamedTuple):
 
 def rate_team(
     make: Callable[[int, int], StepWorld],
-    team: TeamNetworks,
+    pool: Pool,
     settings: PolicySettings,
     sides: Sides,
     agents: tuple[str, ...],
-    selves: Sequence[PastSelf],
     starts: int,
     seed: int,
     should_stop: Callable[[], bool],
@@ -258,23 +265,25 @@ def rate_team(
     if it should stop before.
 
     Args:
-        make, team, settings, sides, seed, should_stop: as for `play_games`; the team is the
-            trained one.
+        make, settings, sides, seed, should_stop: as for `play_games`.
+        pool: the trained team and its past selves.
         agents: [A] names.
-        selves: the past selves, the first one first.
         starts: starts of the games against random actions and the first self.
     """
     entrants = [Entrant(RANDOM, None)]
-    entrants += [Entrant(PAST if k else FIRST, x, update=x.update) for k, x in enumerate(selves)]
+    entrants += [
+        Entrant(PAST if k else FIRST, k, update=update) for k, update in enumerate(pool.entered)
+    ]
     sampled, greedy, few = len(entrants), len(entrants) + 1, max(1, starts // OTHERS)
-    entrants += [Entrant(TRAINED, team), Entrant(TRAINED, team, greedy=True)]
+    trained = pool.with_team()
+    entrants += [Entrant(TRAINED, trained), Entrant(TRAINED, trained, greedy=True)]
     pairings = [
         Pairing(one, other, starts if other < 2 else few)
         for other in range(sampled)
         for one in ((sampled, greedy) if other < 2 else (sampled,))
     ]
-    pairings += [Pairing(k + 1, k, few) for k in range(len(selves))]
-    returns = play_games(make, team, settings, sides, entrants, pairings, seed, should_stop)
+    pairings += [Pairing(k + 1, k, few) for k in range(len(pool.entered))]
+    returns = play_games(make, pool, settings, sides, entrants, pairings, seed, should_stop)
     if returns is None:
         return None
     wins, records, start = np.zeros((greedy, greedy)), list[Record](), 0

@@ -23,6 +23,11 @@ from counterpoint.worlds.sequential.wrapped import by_name
 
 STARTS = 32
 """Starts of the games against random actions that are played on the way, each once on each side."""
+LEARNED_WITH: Settings = {"epochs": 4, "minibatches": 8, "hidden": 128, "entropy": 0.01}
+"""The defaults where sides play against each other. An outcome that comes only at the end of a game
+needs more passes over it: see docs/discussion/training-results.md."""
+FOUND = frozenset(("sides", "scoring", "evaluate_every"))
+"""The settings that follow from random play, unless they are given."""
 EVALUATED_SHARE = 0.03
 """Largest share of the steps of a training that these games take by default."""
 
@@ -54,6 +59,9 @@ def with_sides(
             )
         if len(agents) < 2 or common or (sides is None and not auto):
             return replace(policy, sides=NONE), ()
+        if sides is not None and given.keys() >= FOUND:
+            policy = replace(policy, sides=sides.text(agents), **learned_with(policy, given))
+            return policy, (unit_of(policy),)
         play = random_play(world)
         guess = guess_sides(play, agents, world.roles)
     finally:
@@ -63,7 +71,7 @@ def with_sides(
         return replace(policy, sides=NONE), (note,) if guess.reason else ()
     taken = sides or guess.sides
     assert taken is not None
-    policy = replace(policy, sides=taken.text(agents))
+    policy = replace(policy, sides=taken.text(agents), **learned_with(policy, given))
     if "scoring" not in given:
         policy = replace(policy, scoring="game" if guess.decided else "match")
     if "evaluate_every" not in given:
@@ -73,6 +81,12 @@ def with_sides(
     notes = () if sides else (f"sides: {' against '.join(taken.names)}, since {guess.reason}; "
                               f"sides={NONE} trains one team",)  # fmt: skip
     return policy, (*notes, unit_of(policy))
+
+
+def learned_with(policy: PolicySettings, given: Settings) -> Settings:
+    """Returns the settings out of `LEARNED_WITH` that are not given."""
+    fitting = {**LEARNED_WITH, "minibatches": min(LEARNED_WITH["minibatches"], policy.sequences)}
+    return {name: value for name, value in fitting.items() if name not in given}
 
 
 def unit_of(policy: PolicySettings) -> str:

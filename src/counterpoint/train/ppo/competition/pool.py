@@ -10,74 +10,16 @@ Source: Heinrich et al. 2015, Fictitious self-play in extensive-form games (play
 
 from __future__ import annotations
 
-import copy
-from typing import Any, Protocol
-
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
 
 from counterpoint.arrays import Floats, GeneratorState, Ints, NamedArrays, generator_state
 from counterpoint.errors import StateError
-from counterpoint.train.adam import as_vector
-from counterpoint.train.ppo.networks import ParameterSet, TeamNetworks
+from counterpoint.train.ppo.competition.players import Players
+from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.settings import PolicySettings
 
 REMEMBERED = 0.95
 """Factor on the points of earlier games with each batch: a team that learns outgrows them."""
-
-
-class Player(Protocol):
-    """Networks that act: a team, or a past self of it."""
-
-    @property
-    def actors(self) -> nn.ModuleList: ...
-    @property
-    def sets(self) -> tuple[ParameterSet, ...]: ...
-    @property
-    def device(self) -> torch.device: ...
-
-
-class PastSelf:
-    """The actors of a team as they are now, and the scale of what they see; they stay so.
-
-    Args:
-        team: what is copied.
-        update: the number of updates that the team had made.
-    """
-
-    def __init__(self, team: TeamNetworks, update: int) -> None:
-        self.sets, self.device, self.update = team.sets, team.device, update
-        self.actors: nn.ModuleList = copy.deepcopy(team.actors)  # one copy of a scale they share
-        self.weights = as_vector(list(self.actors)).requires_grad_(False)
-        for parameter in self.actors.parameters():
-            parameter.requires_grad_(False)
-        self.scale = self.actors[0].inputs.scale
-
-    def capture(self) -> dict[str, NDArray[Any]]:
-        """Returns the weights [n] and, if inputs are normalized, the scale [3, A, D], by name."""
-        arrays = {"weights": self.weights.cpu().numpy().copy()}
-        if self.scale is not None:
-            arrays["scale"] = torch.stack(self.scale.published()).cpu().numpy()
-        return arrays
-
-    def restore(self, arrays: NamedArrays) -> None:
-        """Becomes the self whose `capture` these arrays are.
-
-        Raises:
-            StateError: they are those of another team.
-        """
-        for name, mine in self.capture().items():
-            if name not in arrays or arrays[name].shape != mine.shape:
-                raise StateError(
-                    f"got a checkpoint whose past selves have no {name} of shape {mine.shape}; "
-                    "wanted those of the same plan"
-                )
-        self.weights.copy_(torch.from_numpy(np.array(arrays["weights"])))
-        if self.scale is not None:
-            for mine, array in zip(self.scale.published(), arrays["scale"], strict=True):
-                mine.copy_(torch.from_numpy(np.array(array)))
 
 
 class Pool:
@@ -85,16 +27,18 @@ class Pool:
 
     Args:
         team: whose past selves they are.
-        settings: `pool_size`, `pool_every`, `opponents`.
+        settings: `pool_size`, `pool_every`, `pool_first`, `opponents`.
         seed: of which opponents are drawn.
     """
 
     def __init__(self, team: TeamNetworks, settings: PolicySettings, seed: int) -> None:
         self.team = team
-        self.size, self.every, self.kind = (
-            settings.pool_size, settings.pool_every, settings.opponents,
-        )  # fmt: skip
-        self.selves: list[PastSelf] = []
+        self.size, self.every = settings.pool_size, settings.pool_every
+        self.kind, self.first = settings.opponents, settings.pool_first
+        self.players = Players(team, self.size + 1)
+        """The past selves, and behind them room for the team itself: see `with_team`."""
+        self.entered: list[int] = []
+        """The number of updates that the team had made when each past self entered."""
         self.points, self.games = np.zeros((2, self.size))
         """[K] points and games of the team against each self, later games counting more."""
         self.rng = np.random.default_rng([seed, 4])
@@ -106,27 +50,38 @@ class Pool:
             Whether every second self was forgotten: number k is number k // 2 then, and a game
             against a forgotten one goes on against the one before it.
         """
-        last = self.selves[-1].update if self.selves else 0
-        if update - last < self.every:
+        if self.entered and update - self.entered[-1] < self.every:
             return False
-        full = len(self.selves) == self.size
+        full = len(self.entered) == self.size
         if full:
-            self.selves, self.every = self.selves[::2], 2 * self.every
-            kept = len(self.selves)
+            self.players.move(list(range(0, self.size, 2)))
+            self.entered, self.every = self.entered[::2], 2 * self.every
+            kept = len(self.entered)
             for numbers in (self.points, self.games):
                 numbers[:kept], numbers[kept:] = numbers[::2].copy(), 0.0
-        if not full or update - self.selves[-1].update >= self.every:
-            self.selves.append(PastSelf(self.team, update))
+        if not full or update - self.entered[-1] >= self.every:
+            self.players.put(len(self.entered), self.team)
+            self.entered.append(update)
         return full
 
+    def with_team(self) -> int:
+        """Returns the number of the team itself among the players, as it is now."""
+        self.players.put(self.size, self.team)
+        return self.size
+
     def draw(self, count: int) -> Ints:
-        """Returns the numbers [count] of opponents: each as likely as any other, or in proportion
-        to the square of the share of points that the team lost to it lately."""
+        """Returns the numbers [count] of opponents.
+
+        A share `pool_first` of them is the first self. The others are each as likely as any other,
+        or in proportion to the square of the share of points that the team lost to it lately.
+        """
         lost = 1.0 - (self.points + 0.5) / (self.games + 1.0)
-        weight = lost[: len(self.selves)] ** 2
+        weight = lost[: len(self.entered)] ** 2
         if self.kind == "uniform":
-            weight = np.ones(len(self.selves))
-        return self.rng.choice(len(self.selves), count, p=weight / weight.sum())
+            weight = np.ones(len(self.entered))
+        weight = (1.0 - self.first) * weight / weight.sum()
+        weight[0] += self.first
+        return self.rng.choice(len(weight), count, p=weight)
 
     def observe(self, opponent: Ints, points: Floats) -> None:
         """Takes in the points [R] of the games of a batch, against the selves `opponent` [R]."""
@@ -140,12 +95,19 @@ class Pool:
         arrays = {
             "points": self.points.copy(),
             "games": self.games.copy(),
-            "entered": np.array([one.update for one in self.selves], dtype=np.int64),
+            "entered": np.array(self.entered, dtype=np.int64),
             "every": np.array(self.every),
         }
-        for name in self.selves[0].capture() if self.selves else ():
-            arrays[name] = np.stack([one.capture()[name] for one in self.selves])
-        return arrays, generator_state(self.rng)
+        return {**arrays, **self._networks()}, generator_state(self.rng)
+
+    def _networks(self) -> NamedArrays:
+        """Returns the weights [K, n] of the past selves and, if inputs are normalized, the scales
+        [K, 3, A, D]."""
+        kept = slice(len(self.entered))
+        arrays = {"weights": self.players.weights[kept].cpu().numpy().copy()}
+        if self.players.scale is not None:
+            arrays["scale"] = self.players.scale[kept].cpu().numpy().copy()
+        return arrays if self.entered else {}
 
     def restore(self, arrays: NamedArrays, rng: GeneratorState) -> None:
         """Resumes where `capture` was called.
@@ -156,9 +118,14 @@ class Pool:
         if {"points", "games", "entered", "every"} - set(arrays):
             raise StateError("got a checkpoint without past selves; wanted one of the same plan")
         self.points, self.games = np.array(arrays["points"]), np.array(arrays["games"])
-        self.every, self.selves = int(arrays["every"]), []
-        for k, update in enumerate(arrays["entered"].tolist()):
-            self.selves.append(PastSelf(self.team, update))
-            own = {name: arrays[name][k] for name in ("weights", "scale") if name in arrays}
-            self.selves[-1].restore(own)
+        self.every, self.entered = int(arrays["every"]), arrays["entered"].tolist()
+        for name, mine in self._networks().items():
+            if name not in arrays or arrays[name].shape != mine.shape:
+                raise StateError(
+                    f"got a checkpoint whose past selves have no {name} of shape {mine.shape}; "
+                    "wanted those of the same plan"
+                )
+        for k in range(len(self.entered)):
+            scale = arrays["scale"][k] if "scale" in arrays else None
+            self.players.load(k, arrays["weights"][k], scale)
         self.rng.bit_generator.state = rng
