@@ -5,8 +5,8 @@
 
 Returns are in the unit of the benchmark: the sum of the rewards of all agents in foraging and the
 warehouse, that sum divided by the number of agents in particle worlds. A step is a step of one copy
-of the world. At each tenth of a budget (less often in Python) a team plays fresh episodes in two
-ways, exploring and greedy; the benchmark's way of each algorithm is in `played_greedily`.
+of the world. At each fifth of a budget (less often in Python) a team plays fresh episodes as in the
+benchmark: see `played_greedily`; at the end also the other way.
 
 Each training is one file below `--out`; what is there is not trained again. Seeds are the outer
 loop, so that every row has some before any has all.
@@ -55,8 +55,8 @@ class Task:
     scale: float = 1.0
     """What a return of ours is multiplied by in their unit, before `shift` is added."""
     shift: float = 0.0
-    points: int = 10
-    """Evaluations of a training: few in a world that is stepped in Python."""
+    points: int = 5
+    """Evaluations of a training."""
     episodes: int = 100
     """Fresh episodes of each."""
 
@@ -76,9 +76,9 @@ TASKS = {
     "mpe spread": Task("spread", scale=2.0, shift=-75.0),
     # They pay both agents the sum of both, and divide the sum of that by 2.
     "mpe speaker-listener": Task("speaker_listener"),
-    "mpe tag": Task("epymarl_tag:Tag", scale=1 / 3, points=4),
-    "rware tiny-2ag": Task("rware:rware-tiny-2ag-v2", points=2, episodes=32),
-    "rware tiny-4ag": Task("rware:rware-tiny-4ag-v2", points=2, episodes=32),
+    "mpe tag": Task("epymarl_tag:Tag", scale=1 / 3, points=2),
+    "rware tiny-2ag": Task("rware:rware-tiny-2ag-v2", points=1, episodes=32),
+    "rware tiny-4ag": Task("rware:rware-tiny-4ag-v2", points=1, episodes=32),
 }
 
 
@@ -103,45 +103,47 @@ def main() -> None:
             for arm in options.arms:
                 path = options.out / name / str(options.budget) / arm / f"{seed}.json"
                 if not path.exists():
-                    write_json(path, curve(TASKS[name], arm, options.budget, seed, made))
+                    write_json(path, curve(name, arm, options.budget, seed, made))
                     print(line(path), flush=True)
     rows = table(options.out)
     write_json(options.out / "results.json", rows)
     print(markdown(rows))
 
 
-def curve(task: Task, arm: str, budget: int, seed: int, given: dict[str, Any]) -> dict[str, Any]:
+def curve(name: str, arm: str, budget: int, seed: int, given: dict[str, Any]) -> dict[str, Any]:
     """Trains one team; returns its evaluations in the unit of the benchmark."""
+    task, greedily = TASKS[name], played_greedily(name, arm)
     still = {} if arm in VALUE_BASED else {"diagnose_every": 0, "evaluate_every": 0}
     known = {"reward": "common", **task.settings, **still, **given}
     plan = plan_of(task.world, arm, budget=budget, given=known)
     plan = replace(plan, seed=seed, episodes=task.episodes)
-    team, begun, points = plan.trainer(), time.process_time(), []
+    team, begun, steps, theirs = plan.trainer(), time.process_time(), [], []
     while team.steps < plan.budget:
         team.update(None)
-        if team.steps * task.points >= plan.budget * (len(points) + 1):
-            both = exploring_and_greedy(team)
-            points.append((team.steps, *(task.scale * x + task.shift for x in both)))
+        if team.steps * task.points >= plan.budget * (len(steps) + 1):
+            steps.append(team.steps)
+            theirs.append(task.scale * returned(team, greedily) + task.shift)
+    other = task.scale * returned(team, not greedily) + task.shift
     team.close()
-    steps, exploring, greedy = zip(*points, strict=True)
     seconds = round(time.process_time() - begun, 1)
-    curves = {"steps": steps, "exploring": exploring, "greedy": greedy}
+    curves = {"steps": steps, "theirs": theirs, "other way": other}
     return {**curves, "seconds": seconds, "given": given}
 
 
-def exploring_and_greedy(team: Any) -> tuple[float, float]:
-    """Returns the mean return of fresh episodes in which policies draw their actions, or values act
-    at random once in 20 times; and of episodes with the best actions, which are 32 (8 in a world in
-    Python) if policies play."""
-    exploring = mean_return(team)
+def returned(team: Any, greedily: bool) -> float:
+    """Returns the mean return of fresh episodes with the best actions, or else with those that
+    policies draw and values take, which act at random once in 20 times. With the best actions
+    policies play 32 episodes (8 in a world in Python)."""
+    if not greedily:
+        return mean_return(team)
     if isinstance(team, PolicyTrainer):
-        return exploring, team.greedy_return()["greedy_return"]
+        return team.greedy_return()["greedy_return"]
     assert isinstance(team, ValueTrainer)
     learner, settings = team.learner, team.learner.settings
     learner.settings = replace(settings, epsilon_end=0.0)
     greedy = mean_return(team)
     learner.settings = settings
-    return exploring, greedy
+    return greedy
 
 
 def mean_return(team: Any) -> float:
@@ -162,8 +164,13 @@ def played_greedily(world: str, arm: str) -> bool:
 def line(path: Path) -> str:
     """Returns how one training ended."""
     one = json.loads(path.read_text("utf-8"))
-    ends = f"exploring {one['exploring'][-1]:.2f}, greedy {one['greedy'][-1]:.2f}"
+    ends = f"{one['theirs'][-1]:.2f}, the other way {one['other way']:.2f}"
     return f"{' '.join(path.with_suffix('').parts[-4:])}: {ends}; {one['seconds']} s"
+
+
+def shown(returns: np.ndarray) -> str:
+    """Returns the mean over seeds with its interval, which one seed has none of."""
+    return with_interval(mean_estimate(returns), ".2f") if len(returns) > 1 else f"{returns[0]:.2f}"
 
 
 def table(out: Path) -> list[dict[str, Any]]:
@@ -180,15 +187,14 @@ def table(out: Path) -> list[dict[str, Any]]:
     )
     for folder in order:
         curves, world, arm = found[folder], folder.parents[1].name, folder.name
-        ways = ("greedy", "exploring") if played_greedily(world, arm) else ("exploring", "greedy")
-        theirs, other = (np.array([one[way] for one in curves]) for way in ways)
+        theirs, other = (np.array([one[way] for one in curves]) for way in ("theirs", "other way"))
         best = int(theirs.mean(axis=0).argmax())
         row: dict[str, Any] = {"world": world, "budget": int(folder.parent.name), "arm": arm}
         row |= {
             "seeds": len(curves),
-            "maximum": with_interval(mean_estimate(theirs[:, best]), ".2f"),
-            "average": with_interval(mean_estimate(theirs.mean(axis=1)), ".2f"),
-            "the other way": with_interval(mean_estimate(other[:, -1]), ".2f"),
+            "maximum": shown(theirs[:, best]),
+            "average": shown(theirs.mean(axis=1)),
+            "the other way": shown(other),
             "CPU-seconds": round(float(np.mean([one["seconds"] for one in curves]))),
         }
         for kind in ("maximum", "average"):
