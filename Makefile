@@ -60,6 +60,7 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/tune.py --out counterpoint-out/bench/tune.json
 	$(BIN)/python bench/talk.py --out counterpoint-out/bench/talk
 	$(BIN)/python bench/training.py --out counterpoint-out/bench/training.json
+	$(BIN)/python bench/epymarl.py --out counterpoint-out/bench/epymarl
 	$(BIN)/python -m counterpoint model fetch
 	$(BIN)/python bench/language.py --out counterpoint-out/bench/language.json
 	$(BIN)/python bench/language_results.py --out counterpoint-out/bench/language

@@ -66,6 +66,9 @@ def originals(steps: int, seed: int, ours: ForagingSettings) -> list[dict[str, n
         ({}, 2500),
         ({"agents": 4, "size": 6, "sight": 2, "penalty": 0.1}, 1500),
         ({"agents": 3, "size": 7, "food": 2, "force_coop": True, "horizon": 40}, 600),
+        ({"food": 2, "force_coop": True, "sight": 2}, 600),
+        ({"size": 10, "agents": 3}, 600),
+        ({"size": 15, "agents": 3, "food": 5}, 600),
         ({"agents": 3, "max_level": 4, "max_food": 2, "normalize": False, "sight": 1}, 600),
     ],
 )
