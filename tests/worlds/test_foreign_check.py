@@ -218,7 +218,7 @@ class NeverBuriesItsDead(LampsInTurns):
         (ReturnsFourThings, r"a step that returns 4 values; wanted step\(actions\), which returns"),
         (HidesAnAgent, "no observation for bob in step 1"),
         (SpeaksOfStrangers, "an observation for dan in step 1.*names out of possible_agents"),
-        (SeesNothingFinite, "numbers that are not finite for ann in step 3"),
+        (SeesNothingFinite, "an observation that is NaN or infinite for ann in step 3"),
         (lambda: Lamps(pays="nothing"), "reward None of ann in step 1"),
         (lambda: Lamps(pays="list"), r"reward \[1.0, 2.0\] of ann in step 1"),
         (lambda: Lamps(shows="scalar"), r"of shape \(\) of ann; wanted shape \(2,\)"),

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools
+from counterpoint.errors import WorldError
 from counterpoint.worlds.foreign.dialects import (
     CopyArrays,
     EnvironmentDriver,
@@ -40,6 +41,10 @@ MOST_STEPS = 1000
 """The most steps of an episode here."""
 MOST_SECONDS = 0.25
 """The time of the processor after which an episode is not played on, the first time."""
+LARGE_MEAN = 50.0
+"""How many deviations the mean reward is away from 0 if it hides what is paid for."""
+MANY_VALUES = 1000
+"""More values of one choice are a doubt: each is a number of its own."""
 LONG = 100
 """Steps from which on an episode that did not end is a doubt."""
 MASK_LIKE = ("avail_actions", "available_actions", "legal_actions", "valid_actions", "legal_moves")
@@ -93,11 +98,16 @@ def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
         WorldError: nothing can be learned in it as it is.
     """
     doubts = Doubts()
-    with foreign_code(name, "the check before the start (--no-check skips it)"), _chance_kept():
+    what = "the check before the start (--no-check skips it)"
+    with _explained(doubts), foreign_code(name, what), _chance_kept():
         first = _Player(make(), name, doubts)
-        courses = {seed: first.episode(seed) for seed in SEEDS}
+        try:
+            courses = {seed: first.episode(seed) for seed in SEEDS}
+        finally:
+            first.look_at_spaces()
         first.conclude()
         note_sides(courses.values(), first.team, doubts)
+        note_constant(courses.values(), doubts)
         first.env.close()
         again = _Player(make(), name, Doubts())
         for seed in reversed(SEEDS):
@@ -129,6 +139,32 @@ def note_sides(courses: Iterable[list[Moment]], team: TeamSpec, doubts: Doubts) 
         )
 
 
+def note_constant(courses: Iterable[list[Moment]], doubts: Doubts) -> None:
+    """Notes rewards that are nearly constant, where an episode is as long whatever is done."""
+    moments = [moment for course in courses for moment in course[1:]]
+    if not moments or any(moment.terminated.any() for moment in moments):
+        return
+    rewards = np.array([moment.rewards for moment in moments])
+    mean, varies = rewards.mean(axis=0), rewards.std(axis=0)
+    if ((varies > 0) & (abs(mean) > LARGE_MEAN * varies)).all():
+        doubts.add(
+            "constant",
+            f"agents are paid {mean.mean():.6g} on average, which varies by {varies.mean():.3g} "
+            "alone: it takes long until values are exact enough to see that; subtract the constant",
+        )
+
+
+@contextmanager
+def _explained(doubts: Doubts) -> Iterator[None]:
+    """Adds the doubts to an error: what an environment was taken for often explains it."""
+    try:
+        yield
+    except WorldError as error:
+        if not (sentences := doubts.sentences()):
+            raise
+        raise WorldError(f"{error}. Noticed before: {'; '.join(sentences)}") from error
+
+
 @contextmanager
 def _chance_kept() -> Iterator[None]:
     """Leaves the global generators as they were."""
@@ -152,6 +188,7 @@ class _Player:
         seen = np.zeros((a, max(team.sizes)), dtype=np.float32)
         self.rows = CopyArrays(seen, np.zeros(a, bool), np.zeros(a, bool), legal)
         self.driver = speaks(_Witness(env, speaks, team, doubts), team, self.rows)
+        self.choices = self._action_spaces()
         self.acted, self.ended, self.longest = np.zeros(a, bool), 0, 0
         self.sizes: list[int | None] = []
 
@@ -162,7 +199,8 @@ class _Player:
             seed: of the episode and of the actions.
             steps: how many to play; None plays until time is up.
         """
-        rng, driver, begun = np.random.default_rng(seed), self.driver, time.process_time()
+        # an environment may draw its own chance from a generator of just this seed
+        rng, driver, begun = np.random.default_rng((seed, 1)), self.driver, time.process_time()
         driver.start(seed)
         course = [self._moment(np.zeros(len(self.team.agents)))]
         while not driver.over and driver.time < (MOST_STEPS if steps is None else steps):
@@ -191,7 +229,6 @@ class _Player:
                 "it has no return and no result; let step return truncations that are True for "
                 "every agent after a number of steps, and call that number max_cycles",
             )
-        self._look_at_mask_keys()
         never = [agent for agent, did in zip(team.agents, self.acted, strict=True) if not did]
         if never:
             doubts.add(
@@ -207,16 +244,42 @@ class _Player:
                 f"{', or none,' if None in self.sizes else ''} in one episode: critic=central sees "
                 "all observations instead; let it return as many in every step",
             )
-        for key, one in zip(team.keys, team.observations, strict=True):
-            if not isinstance(self.driver, Tuples) and self.env.observation_space(key) != one.space:
-                doubts.add(
-                    "space",
-                    f"observation_space({one.agent!r}) is another than before the first episode: "
-                    "the first is used; make the spaces in __init__",
-                )
+
+    def look_at_spaces(self) -> None:
+        """Notes spaces that have changed, and what looks like a mask in them."""
+        self._look_at_mask_keys()
+        if isinstance(self.driver, Tuples):
+            return
+        sights = [(one.agent, one.space) for one in self.team.observations]
+        for key, (agent, sight), choice, choice_now in zip(
+            self.team.keys, sights, self.choices, self._action_spaces(), strict=True
+        ):
+            for what, before, now in (
+                ("observation_space", sight, self.env.observation_space(key)),
+                ("action_space", choice, choice_now),
+            ):
+                if before != now:
+                    self.doubts.add(
+                        f"{what} {agent}",
+                        f"{what}({agent!r}) is another than before the first episode: the first is "
+                        "used; make the spaces in __init__",
+                    )
+
+    def _action_spaces(self) -> list[Any]:
+        """Returns the action space of each agent, [A], as it is now; none of tuples."""
+        tuples = isinstance(self.driver, Tuples)
+        return [] if tuples else [self.env.action_space(key) for key in self.team.keys]
 
     def _look_at_mask_keys(self) -> None:
         """Notes keys that look like masks, and masks of several choices."""
+        for one in self.team.observations:
+            for leaf in one.leaves:
+                if kind(leaf.space) == "Discrete" and leaf.size > MANY_VALUES:
+                    self.doubts.add(
+                        f"many {leaf.name}",
+                        f"{leaf.space} in the observation of {one.agent} is {leaf.size:,} numbers, "
+                        "of which one is 1; if it is a count or a place, give it as a Box",
+                    )
         given = self.driver.masks or self.driver.informs
         for k, (one, can) in enumerate(zip(self.team.observations, self.team.actions, strict=True)):
             if can.continuous:
@@ -231,12 +294,13 @@ class _Player:
                         f"numbers; call it '{MASK}' if it is one",
                     )
             if given and not isinstance(self.driver, Tuples):
-                space = self.env.action_space(self.team.keys[k])
+                space = self.choices[k]
                 if kind(space) != "Discrete":
                     self.doubts.add(
                         "combinations",
                         f"a mask of actions in {space} is read as one entry for each of "
-                        f"{can.size} combinations, of which the last choice changes first",
+                        f"{can.size} combinations, of which the last choice changes first, unless "
+                        "it is a tuple with a mask for each choice",
                     )
 
     def _actions(self, rng: np.random.Generator) -> Any:
@@ -260,9 +324,7 @@ class _Player:
                 f"the mask of {agents[k]} allows nothing in step {self.driver.time}, where it is "
                 "to act: all its actions are taken as legal there; allow at least one",
             )
-        finite = np.isfinite(seen).all(axis=-1)
-        for k in np.flatnonzero(~finite):
-            self.driver.refuse("numbers that are not finite", {agents[k]}, "finite observations")
+        self.driver.refuse_not_finite()
         return Moment(seen.copy(), rewards, active.copy(), terminated.copy(), legal.copy())
 
     def _look_at_flags(self, active: Bools) -> None:
@@ -326,10 +388,24 @@ class _Witness:
         for key, one in zip(self._team.keys, self._team.observations, strict=True):
             if key not in seen:
                 continue
+            self._look_at_keys(one.space, seen[key], one.agent)
             for leaf in one.leaves:
                 self._look_at_part(leaf, seen[key], one.agent)
         if self._speaks is not Tuples and isinstance(infos, Mapping):
             self._look_at_masks(infos)
+
+    def _look_at_keys(self, space: Any, seen: Any, agent: str) -> None:
+        """Notes parts of an observation that its space does not have."""
+        if kind(space) != "Dict" or not isinstance(seen, Mapping):
+            return
+        for extra in seen.keys() - space.spaces.keys():
+            self._doubts.add(
+                f"extra {extra} of {agent}",
+                f"{agent}'s observation has {extra!r}, which its space has not: it is not read; "
+                "add it to observation_space",
+            )
+        for key, inner in space.spaces.items():
+            self._look_at_keys(inner, seen.get(key), agent)
 
     def _look_at_part(self, leaf: Leaf, seen: Any, agent: str) -> None:
         """Notes numbers of another shape or kind than the space says, or outside of it."""
@@ -372,6 +448,15 @@ class _Witness:
             if can.continuous
         }
         for key, info in infos.items():
+            for like in MASK_LIKE if info and MASK not in info else ():
+                if like in info:
+                    self._doubts.add(
+                        f"like {like}",
+                        f"{like!r} in infos looks like a mask of legal actions, and is not read; "
+                        f"call it '{MASK}', with one entry for each action, if it is one",
+                    )
+            if info and info.get(MASK) is None:
+                info = {}
             if info and MASK in info and key in numbers:
                 self._doubts.add(f"numbers {key}", MASK_OF_NUMBERS.format(key))
             elif info and MASK in info:

@@ -126,7 +126,14 @@ class PlayedCopies:
         return np.array([player.numbers(row) for player, row in pairs])
 
     def _played(self, rewards: Floats) -> Played:
-        """Returns the answer; where a mask allows nothing, all actions are taken as legal."""
+        """Returns the answer; where a mask allows nothing, all actions are taken as legal.
+
+        Raises:
+            WorldError: an observation has numbers that are not finite.
+        """
+        if not np.isfinite(self.arrays.seen).all():
+            for player in self.players:
+                player.refuse_not_finite()
         self.masked = self.masked or any(player.informs for player in self.players)
         nothing = np.zeros(rewards.shape[1], dtype=np.int64)
         if self.masked:

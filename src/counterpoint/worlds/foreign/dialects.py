@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
@@ -29,6 +29,10 @@ from counterpoint.worlds.sequential.world import Singles
 
 RESET = "def reset(self, seed=None, options=None), which returns (observations, infos)"
 STEP = "step(actions), which returns (observations, rewards, terminations, truncations, infos)"
+PARTS = ("observations", "rewards", "terminations", "truncations", "infos")
+"""What `step` returns, each a dict with the names of agents as keys."""
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number of an observation."""
 LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
 """The names under which environments have their maximum number of steps of an episode."""
 
@@ -148,7 +152,7 @@ class EnvironmentDriver(ABC):
     def note_masks(self, infos: Any) -> None:
         """Writes the masks of legal actions in `infos`; without one, all actions are legal."""
         for key, info in (infos or {}).items():
-            if info and MASK in info and key in self.index:
+            if info and key in self.index and info.get(MASK) is not None:
                 k, self.informs = self.index[key], True
                 note_mask(self.legal[k], info[MASK], self.team.agents[k])
             elif self.informs and key in self.index:
@@ -165,7 +169,8 @@ class EnvironmentDriver(ABC):
                 self.refuse("no observation", {key}, "one of every agent in agents")
         for key, what in seen.items():
             if key not in self.writers:
-                self.refuse("an observation", {key}, "names out of possible_agents")
+                wanted = "names out of possible_agents, which has to hold all that ever take part "
+                self.refuse("an observation", {key}, wanted + "when the environment is made")
             self.writers[key](what)
 
     def refuse(self, what: str, keys: Collection[Hashable], wanted: str) -> NoReturn:
@@ -181,6 +186,14 @@ class EnvironmentDriver(ABC):
         if not set(keys) & set(self.env.agents):
             wanted += ", and in its last step terminations or truncations that are True for it"
         self.refuse("no reward", keys, wanted)
+
+    def refuse_not_finite(self) -> None:
+        """Raises WorldError where an observation has numbers that are not finite, in float32."""
+        for k in np.flatnonzero(~np.isfinite(self.rows.seen).all(axis=-1)):
+            self.refuse(
+                "an observation that is NaN or infinite", {self.team.agents[k]},
+                f"numbers between {-LARGEST:.1e} and {LARGEST:.1e}, as float32 has them",
+            )  # fmt: skip
 
     def numbers(self, rewards: Any) -> list[float]:
         """Returns rewards [A] as numbers.
@@ -243,8 +256,9 @@ class Parallel(EnvironmentDriver):
 
     def begin(self, seed: int) -> None:
         answer = self.reset(seed)
-        if not isinstance(answer, tuple) or len(answer) != 2 or not hasattr(answer[0], "items"):
+        if not isinstance(answer, tuple) or len(answer) != 2:
             raise WorldError(f"got a reset that returns {_shown(answer)}; wanted {RESET}")
+        _require_dicts("a reset that returns", (PARTS[0], PARTS[-1]), answer)
         seen, infos = answer
         self.present: list[Hashable] = list(self.env.agents)
         self.write(seen, self.present)
@@ -262,6 +276,7 @@ class Parallel(EnvironmentDriver):
         answer = env.step(given)
         if not isinstance(answer, tuple) or len(answer) != 5:
             raise WorldError(f"got a step that returns {_shown(answer)}; wanted {STEP}")
+        _require_dicts("a step that returns", PARTS, answer)
         seen, rewards, terminated, truncated, infos = answer
         if not given.keys() <= rewards.keys():
             self.refuse_unpaid(given.keys() - rewards.keys())
@@ -289,6 +304,7 @@ class Turns(EnvironmentDriver):
     def begin(self, seed: int) -> None:
         self.reset(seed)
         self.facts = facts_of(self.env)
+        _require_dicts("an attribute", PARTS[1:], [getattr(self.facts, x) for x in PARTS[1:]])
         self.note_masks(self.facts.infos)
         self.rows.active[...] = False
         self.turn, self.present = 0, list(self.facts.agents)
@@ -410,6 +426,16 @@ def particle_speakers(env: Any, agents: Collection[str]) -> tuple[str, ...]:
     )
 
 
+def _require_dicts(what: str, names: Sequence[str], parts: Sequence[Any]) -> None:
+    """Raises WorldError unless each part, called by its name, is a dict; infos may be None."""
+    for name, part in zip(names, parts, strict=True):
+        if not hasattr(part, "items") and not (part is None and name == PARTS[-1]):
+            raise WorldError(
+                f"got {what} {name} of type {type(part).__name__}; wanted a dict with the names of "
+                "agents as keys"
+            )
+
+
 def _short(value: Any) -> str:
     return textwrap.shorten(repr(value), 60, placeholder="...")
 
@@ -433,16 +459,29 @@ def dialect(env: Any, name: str) -> type[EnvironmentDriver]:
     """
     if all(hasattr(env, part) for part in ("agent_iter", "last", "observe", "step", "reset")):
         return Turns
-    if all(hasattr(env, part) for part in ("step", "reset", "action_space")):
-        if hasattr(getattr(env, "action_space", None), "spaces"):
-            return Tuples
-        if callable(env.action_space):
-            return Parallel
+    missing = [part for part in _PARALLEL if not hasattr(env, part)]
+    if not missing and callable(env.action_space):
+        return Parallel
+    spaces = [_of_tuple(getattr(env, part, None)) for part in _PARALLEL[:2]]
+    if not missing and all(spaces) and len(spaces[0]) == len(spaces[1]):
+        return Tuples
+    lack = f" without {' and '.join(missing)}" if len(missing) < len(_PARALLEL) else ""
+    if not missing:
+        lack = f" with {' and '.join(f'{part} {getattr(env, part)}' for part in _PARALLEL[:2])}"
     raise WorldError(
-        f"got world '{name}', which makes a value of type {type(env).__name__}; wanted a "
-        "PettingZoo ParallelEnv or AECEnv, or a gymnasium environment with a Tuple of spaces, one "
-        "for each agent"
+        f"got world '{name}', which makes a value of type {type(env).__name__}{lack}; wanted a "
+        "PettingZoo ParallelEnv or AECEnv, or a gymnasium environment whose observation_space and "
+        "action_space are a Tuple of spaces each, one for each agent"
     )
+
+
+_PARALLEL = ("observation_space", "action_space", "reset", "step")
+
+
+def _of_tuple(space: Any) -> Sequence[Any]:
+    """Returns the spaces of a Tuple; none of anything else."""
+    inner = getattr(space, "spaces", ())
+    return inner if isinstance(inner, (tuple, list)) else ()
 
 
 def _first_number(to: Converter | None) -> Converter:

@@ -109,9 +109,29 @@ class Constructor:
             except (TypeError, ValueError, AssertionError) as error:
                 given = self.arguments.items()
                 shown = ", ".join(f"{key}={value!r}" for key, value in given) or "none"
+                needed = unset_arguments(self.maker, self.arguments)
+                cure = (
+                    f": give {' '.join(f'{one}=...' for one in needed)} with --set, or name a "
+                    "function without arguments that makes the environment"
+                ) if needed else ""  # fmt: skip
                 raise SettingError(
-                    f"got settings {shown} for '{self.name}', which refuses them: {error}"
+                    f"got settings {shown} for '{self.name}', which refuses them: {error}{cure}"
                 ) from error
+
+
+def unset_arguments(maker: Callable[..., Any], given: GivenSettings) -> tuple[str, ...]:
+    """Returns the arguments that a constructor needs and that are not given."""
+    try:
+        parameters = inspect.signature(maker).parameters.values()
+    except (TypeError, ValueError):  # one written in C, which has no signature
+        return ()
+    return tuple(
+        one.name
+        for one in parameters
+        if one.default is one.empty
+        and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        and one.name not in given
+    )
 
 
 def constructor_arguments(maker: Callable[..., Any], env: Any) -> dict[str, Any]:

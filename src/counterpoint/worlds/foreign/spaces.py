@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from copy import deepcopy
+from functools import reduce
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -170,14 +171,24 @@ class Observations:
 def note_mask(legal: Bools, mask: Any, agent: str) -> None:
     """Writes a mask into `legal` [M].
 
+    A tuple of masks, one for each of several choices, allows the combinations of what they allow.
+
     Raises:
-        WorldError: it has not one entry for each action.
+        WorldError: it has not one entry for each action, or negative ones.
     """
-    given = np.asarray(mask)
+    if isinstance(mask, tuple) and all(np.ndim(part) == 1 for part in mask):
+        given = np.ravel(reduce(np.multiply.outer, mask))
+    else:
+        given = np.asarray(mask)
     if given.size != legal.size:
         raise WorldError(
             f"got a mask of shape {given.shape} for {agent}, which has {legal.size} actions; "
             f"wanted {legal.size} entries, 1 where an action is legal"
+        )
+    if given.dtype.kind not in "bu" and (given < 0).any():
+        raise WorldError(
+            f"got a mask with {given.min():.6g} for {agent}; wanted 1 where an action is legal, 0 "
+            "where it is not"
         )
     legal[:] = given.reshape(-1) != 0
 
@@ -220,6 +231,8 @@ def _put(leaf: Leaf, row: Singles, agent: str) -> Writer:
     def numbers(seen: Any) -> None:
         given = np.asarray(seen)
         if given.shape != shape:
+            if given.dtype.kind not in "biuf":
+                raise _wrong(leaf, agent, f"of type {type(seen).__name__}", f"shape {shape}")
             if given.size != size:  # NumPy would repeat the numbers that are missing
                 raise _wrong(leaf, agent, f"of shape {given.shape}", f"shape {shape}")
             given = given.reshape(shape)
@@ -297,6 +310,11 @@ def choices_or_numbers(space: Any, agent: str) -> tuple[Actions, Converter | Non
         start, size = int(getattr(space, "start", 0)), int(space.n)
         return Actions(size), None if start == 0 else range(start, start + size).__getitem__
     if what == "Box" and np.isfinite(space.low).all() and np.isfinite(space.high).all():
+        if not np.size(space.low) or (space.low > space.high).any():
+            raise WorldError(
+                f"got actions of {agent} in {space}, which holds nothing to choose; wanted at "
+                "least one number, and no lower bound above its upper one"
+            )
         return _bounded(space)
     try:
         size = count_choices(space)
