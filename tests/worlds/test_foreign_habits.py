@@ -14,7 +14,7 @@ import gymnasium
 from gymnasium import spaces
 from lamp_envs import Lamps, LampsInTurns
 
-from counterpoint.errors import SettingError, WorldError
+from counterpoint.errors import SettingError, UnknownNameError, WorldError
 from counterpoint.worlds import find_world
 from counterpoint.worlds.foreign.check import check_environment
 from counterpoint.worlds.foreign.names import construct
@@ -173,6 +173,11 @@ class PaysAround(Lamps):
         return self.constant + super()._paid(name, action)
 
 
+class PaysLittle(Lamps):
+    def _paid(self, name, action):
+        return 1e-4 * super()._paid(name, action)
+
+
 class CountsFar(Lamps):
     def __init__(self):
         super().__init__()
@@ -186,6 +191,7 @@ class CountsFar(Lamps):
     ("broken", "doubt"),
     [
         (lambda: PaysAround(-100.0), r"paid -99\.\d+ on average, .* subtract the constant"),
+        (PaysLittle, r"paid at most 0\.0001 in 10 steps, .* multiply rewards"),
         (CountsFar, r"Discrete\(5000\) in the observation of ann is 5,000 numbers.*as a Box"),
     ],
 )
@@ -203,7 +209,8 @@ def test_what_slows_learning_is_a_doubt(broken, doubt):
     ],
 )
 def test_other_rewards_give_no_doubt(fine):
-    assert not any("constant" in text for text in check_environment(fine, "mine"))
+    doubts = check_environment(fine, "mine")
+    assert not any(re.search("constant|multiply", text) for text in doubts), doubts
 
 
 class SeesNaNLater(Lamps):
@@ -227,6 +234,24 @@ def test_an_observation_that_is_not_finite_ends_a_training():
 
     with pytest.raises(WorldError, match="NaN or infinite for bob in step"):
         play()
+
+
+class HasNoFiniteState(Lamps):
+    def state(self):
+        return np.array([np.nan if self.round == 2 else 0.0, 7.0, 7.0])
+
+
+def test_a_state_that_is_not_finite_ends_a_training_that_reads_it():
+    world = find_world(f"{THIS}:HasNoFiniteState").make(copies=2, seed=0)
+    world.reset()
+    world.step(np.zeros((2, 2), dtype=np.int64))
+    with pytest.raises(WorldError, match=r"a state\(\) that is NaN or infinite"):
+        world.step(np.zeros((2, 2), dtype=np.int64))
+    world = find_world(f"{THIS}:HasNoFiniteState").make(copies=2, seed=0)
+    world.omit_state()  # as where no critic reads it
+    world.reset()
+    for _ in range(4):
+        world.step(np.zeros((2, 2), dtype=np.int64))
 
 
 def test_a_tuple_of_masks_allows_the_combinations_of_what_they_allow():
@@ -304,3 +329,44 @@ def test_an_argument_that_is_missing_is_named_with_the_way_to_give_it():
     with pytest.raises(SettingError, match=r": give colour=\.\.\. with --set, or name a function"):
         construct(f"{THIS}:NeedsASize", {"size": 3})()
     construct(f"{THIS}:NeedsASize", {"size": 3, "colour": "red"})()
+
+
+def test_an_argument_that_is_none_of_the_constructor_has_the_nearest_one():
+    with pytest.raises(SettingError, match=r"'round'.* did you mean rounds\? wanted one of size"):
+        construct(f"{THIS}:NeedsASize", {"size": 3, "colour": "red", "round": 3})()
+
+
+class Refuses(Lamps):
+    def __init__(self, rounds=5):
+        if rounds != 5:
+            raise AssertionError
+
+
+def test_an_assertion_without_a_message_has_its_name():
+    with pytest.raises(SettingError, match=r"rounds=4 .* which refuses them: AssertionError"):
+        construct(f"{THIS}:Refuses", {"rounds": 4})()
+
+
+@pytest.mark.parametrize(
+    ("typed", "correct"),
+    [
+        ("my_env.py:MyEnv", "my_env:MyEnv"),
+        ("./my_env.py:MyEnv", "my_env:MyEnv"),
+        ("mine/my_env.py", "mine.my_env:CLASS"),
+        ("mine/my_env:MyEnv", "mine.my_env:MyEnv"),
+        ("/my_env.py:MyEnv", "my_env:MyEnv"),
+        ("my_env.MyEnv", "my_env:MyEnv"),
+        ("my_env", "my_env:CLASS"),
+    ],
+)
+def test_a_name_that_looks_like_a_file_is_spelled_correctly(typed, correct, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_env.py").write_text("")
+    with pytest.raises(UnknownNameError, match=f"got world '{typed}'.*wanted .*{correct}$"):
+        find_world(typed)
+
+
+def test_a_name_of_nothing_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError, match="did you mean spread"):
+        find_world("spred")

@@ -111,7 +111,7 @@ class Session:
     message: str
     """A line for the user, or an empty text."""
     notes: tuple[str, ...] = ()
-    """Sentences about damaged parts that were skipped."""
+    """Sentences about damaged parts that were skipped, and about a team that was never paid."""
 
 
 def begin_run(
@@ -196,5 +196,18 @@ def _session(
         trained=trained,
         exit_status=stopper.exit_status if stopped else 0,
         message=stopper.how_to_resume(run.path, step, plan.axis) if stopped else "",
-        notes=(*run.notes, *lacking),
+        notes=(*run.notes, *lacking, *note_unpaid(trained)),
+    )
+
+
+def note_unpaid(trained: Trained) -> tuple[str, ...]:
+    """Returns a sentence about a team that was never paid, as far as its returns tell."""
+    returns = [row.returned for row in trained.rows if row.returned is not None]
+    if not trained.finished or not trained.by_agent.size or any(returns) or trained.by_agent.any():
+        return ()
+    episodes = sum(row.episodes for row in trained.rows)
+    return (
+        f"every return was 0, in {episodes:,} episodes of training and in {len(trained.returns)} "
+        "fresh ones: where nobody is paid, nothing can be learned, and what is said of collapse is "
+        "noise; is a reward ever reached?",
     )

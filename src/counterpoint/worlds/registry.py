@@ -28,6 +28,7 @@ from counterpoint.worlds.foreign.names import (
     import_object,
     is_foreign,
     is_import_path,
+    spelled,
 )
 from counterpoint.worlds.foreign.world import ForeignEntry
 from counterpoint.worlds.kind import Kind, WorldEntry
@@ -123,6 +124,8 @@ def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEnt
     patterns = [pattern for kind in wanted for pattern in PATTERNS[kind]]
     ending = choices(name, [*known, *patterns], "counterpoint worlds")
     if entry is None:
+        if correct := spelled(name):
+            ending = f"; is it yours? wanted package.module:Class, such as {correct}"
         raise UnknownNameError(f"got world '{name}'{ending}")
     raise UnknownNameError(
         f"got world '{name}', which is {entry.kind.in_words} (counterpoint {entry.command} "

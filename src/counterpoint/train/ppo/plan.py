@@ -48,6 +48,7 @@ from counterpoint.train.ppo.settings import (
     PYTHON_BUDGET,
     PolicySettings,
     make_with_hints,
+    note_clashes,
     prepared,
     refuse_model,
     split_settings,
@@ -165,7 +166,7 @@ class TrainPlan(StepwisePlan):
             policy = replace(policy, diagnose_every=min(policy.diagnose_every, often))
         policy, about_sides = with_sides(entry, own, policy, given, budget)
         policy, notes = fitted(made, policy, Crediting.of(scheme, made, policy), given)
-        notes = (*notes, *about_sides)
+        notes = (*note_clashes(entry, given, own), *notes, *about_sides)
         if "gamma" not in given:
             policy = replace(policy, gamma=discount_of(made, policy))
         if "evaluate_every" not in given and policy.sides == NONE:

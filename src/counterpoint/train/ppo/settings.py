@@ -234,6 +234,24 @@ def split_settings(
     return rest, settings_from(team, learned, entry.name)
 
 
+def note_clashes(entry: SequentialEntry, given: Settings, own: Settings) -> tuple[str, ...]:
+    """Returns a sentence about settings that the constructor of the environment knows as well.
+
+    Args:
+        entry: the environment.
+        given: all settings that were given.
+        own: those of them that went to the environment.
+    """
+    taken = sorted((given.keys() - own.keys()) & entry.argument_names())
+    if not taken:
+        return ()
+    return (
+        f"{', '.join(f'{name}={given[name]}' for name in taken)} went to the training, and not to "
+        f"the constructor of {entry.name}, which has an argument of that name: to set it, name a "
+        "function that takes it under another name and makes the environment",
+    )
+
+
 def make_with_hints(entry: SequentialEntry, own: Settings, names: Sequence[str]) -> StepWorld:
     """Returns the environment; a setting that a foreign one refuses may be one of `names`, those of
     the policies.

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,10 @@ from counterpoint.worlds.foreign.dialects import (
     state_of,
     team_of,
 )
+from counterpoint.worlds.foreign.doubts import Doubts, Moment, note_rewards, note_sides
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.foreign.spaces import MASK, Leaf, kind
 from counterpoint.worlds.sequential.actions import most_numbers
-from counterpoint.worlds.sequential.sides import RandomPlay, guess_sides, without_number
 
 SEEDS = (1, 2)
 """The seeds of the two episodes."""
@@ -41,8 +41,6 @@ MOST_STEPS = 1000
 """The most steps of an episode here."""
 MOST_SECONDS = 0.25
 """The time of the processor after which an episode is not played on, the first time."""
-LARGE_MEAN = 50.0
-"""How many deviations the mean reward is away from 0 if it hides what is paid for."""
 MANY_VALUES = 1000
 """More values of one choice are a doubt: each is a number of its own."""
 LONG = 100
@@ -52,39 +50,6 @@ MASK_LIKE = ("avail_actions", "available_actions", "legal_actions", "valid_actio
 MASK_OF_NUMBERS = (
     "the action_mask of {} is not read: its actions are numbers within bounds, not choices"
 )
-
-
-class Doubts:
-    """Sentences about what looks like a mistake, each once, with the number of times."""
-
-    def __init__(self) -> None:
-        self._texts: dict[str, str] = {}
-        self._counts: dict[str, int] = {}
-        self.steps = 0
-        """Steps played so far."""
-
-    def add(self, topic: str, text: str) -> None:
-        """Notes a doubt; of one topic the first text is kept."""
-        self._texts.setdefault(topic, text)
-        self._counts[topic] = self._counts.get(topic, 0) + 1
-
-    def sentences(self) -> tuple[str, ...]:
-        """Returns the sentences in the order in which they came."""
-        return tuple(
-            f"{text} ({count} times in {self.steps} steps)" if (count := self._counts[topic]) > 1
-            else text
-            for topic, text in self._texts.items()
-        )  # fmt: skip
-
-
-class Moment(NamedTuple):
-    """What a step of an episode came to: arrays that are the same with the same seed."""
-
-    observations: NDArray[np.float32]
-    rewards: NDArray[np.float64]
-    present: Bools
-    terminated: Bools
-    legal: Bools
 
 
 def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
@@ -106,8 +71,8 @@ def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
         finally:
             first.look_at_spaces()
         first.conclude()
-        note_sides(courses.values(), first.team, doubts)
-        note_constant(courses.values(), doubts)
+        note_sides(courses.values(), first.team.agents, doubts)
+        note_rewards(courses.values(), doubts)
         first.env.close()
         again = _Player(make(), name, Doubts())
         for seed in reversed(SEEDS):
@@ -120,38 +85,6 @@ def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
                 break
         again.env.close()
     return doubts.sentences()
-
-
-def note_sides(courses: Iterable[list[Moment]], team: TeamSpec, doubts: Doubts) -> None:
-    """Notes agents that play against each other."""
-    rewards = [np.array([moment.rewards for moment in course]) for course in courses]
-    returns = np.array([one.sum(axis=0) for one in rewards])
-    names = tuple(map(without_number, team.agents))
-    guess = guess_sides(
-        RandomPlay(returns, np.concatenate(rewards), None, False), team.agents, names
-    )
-    if guess.sides is not None:
-        doubts.add(
-            "sides",
-            f"{guess.reason}: train and compare take {' and '.join(guess.sides.names)} as sides, "
-            "unless sides=... says others; reward=common, vdn and qmix would add up what rivals "
-            "are paid",
-        )
-
-
-def note_constant(courses: Iterable[list[Moment]], doubts: Doubts) -> None:
-    """Notes rewards that are nearly constant, where an episode is as long whatever is done."""
-    moments = [moment for course in courses for moment in course[1:]]
-    if not moments or any(moment.terminated.any() for moment in moments):
-        return
-    rewards = np.array([moment.rewards for moment in moments])
-    mean, varies = rewards.mean(axis=0), rewards.std(axis=0)
-    if ((varies > 0) & (abs(mean) > LARGE_MEAN * varies)).all():
-        doubts.add(
-            "constant",
-            f"agents are paid {mean.mean():.6g} on average, which varies by {varies.mean():.3g} "
-            "alone: it takes long until values are exact enough to see that; subtract the constant",
-        )
 
 
 @contextmanager

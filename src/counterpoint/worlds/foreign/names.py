@@ -113,21 +113,36 @@ class Constructor:
                 cure = (
                     f": give {' '.join(f'{one}=...' for one in needed)} with --set, or name a "
                     "function without arguments that makes the environment"
-                ) if needed else ""  # fmt: skip
+                ) if needed else self._known_arguments()  # fmt: skip
+                why = str(error) or type(error).__name__
                 raise SettingError(
-                    f"got settings {shown} for '{self.name}', which refuses them: {error}{cure}"
+                    f"got settings {shown} for '{self.name}', which refuses them: {why}{cure}"
                 ) from error
+
+    def _known_arguments(self) -> str:
+        """Returns the end of a message if an argument was given that the constructor does not have:
+        those that it has."""
+        takes = parameters_of(self.maker)
+        names = [one.name for one in takes if one.kind is not one.VAR_KEYWORD]
+        unknown = [name for name in self.arguments if name not in names]
+        if not unknown or len(names) < len(takes):
+            return ""
+        return choices(unknown[0], names)
+
+
+def parameters_of(maker: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    """Returns the parameters of a constructor; none of one written in C, which has no signature."""
+    try:
+        return tuple(inspect.signature(maker).parameters.values())
+    except (TypeError, ValueError):
+        return ()
 
 
 def unset_arguments(maker: Callable[..., Any], given: GivenSettings) -> tuple[str, ...]:
     """Returns the arguments that a constructor needs and that are not given."""
-    try:
-        parameters = inspect.signature(maker).parameters.values()
-    except (TypeError, ValueError):  # one written in C, which has no signature
-        return ()
     return tuple(
         one.name
-        for one in parameters
+        for one in parameters_of(maker)
         if one.default is one.empty
         and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
         and one.name not in given
@@ -163,6 +178,21 @@ def is_foreign(name: str) -> bool:
 def is_import_path(name: str) -> bool:
     """Returns whether a name is that of an object to import, `package.module:Class`."""
     return is_foreign(name) and name.partition(":")[0] not in PACKAGES
+
+
+def spelled(name: str) -> str:
+    """Returns how a world is called whose name looks like a file or has no colon, such as
+    `my_env:MyEnv` for `./my_env.py:MyEnv` and for `my_env.MyEnv`; empty if it has neither."""
+    where, colon, what = name.partition(":")
+    path = Path(where)
+    if path.suffix == ".py" or len(path.parts) > 1:
+        parts = path.with_suffix("").parts if not path.is_absolute() else (path.stem,)
+        return f"{'.'.join(parts)}:{what or 'CLASS'}"
+    if colon:
+        return ""
+    if "." in where:
+        return ":".join(where.rsplit(".", 1))
+    return f"{where}:CLASS" if Path(f"{where}.py").is_file() else ""
 
 
 def search_current_folder(name: str) -> None:
@@ -226,6 +256,11 @@ def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
 
 def _resolved(module: str, path: str, name: str) -> Any:
     """Returns the object called `path` in the module."""
+    if correct := spelled(name):
+        raise UnknownNameError(
+            f"got world '{name}', but {module} is a file; wanted a module, as Python imports it "
+            f"from the current folder: {correct}"
+        )
     with foreign_code(name, "its import", "package.module:Class that Python can import"):
         try:
             target: Any = importlib.import_module(module)

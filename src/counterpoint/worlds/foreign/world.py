@@ -32,7 +32,12 @@ from counterpoint.worlds.foreign.dialects import (
     state_of,
     team_of,
 )
-from counterpoint.worlds.foreign.names import construct, constructor_arguments, foreign_code
+from counterpoint.worlds.foreign.names import (
+    construct,
+    constructor_arguments,
+    foreign_code,
+    parameters_of,
+)
 from counterpoint.worlds.kind import SettingFacts
 from counterpoint.worlds.sequential.actions import most_numbers
 from counterpoint.worlds.sequential.foraging import Foraging
@@ -341,7 +346,13 @@ class ForeignWorld(StepWorld):
                     f"{self.state_size} before; wanted as many in every step, or no state() at "
                     "all: critic=central then sees all observations"
                 )
-        return np.stack([state for state in self._states if state is not None])
+        states = np.stack([state for state in self._states if state is not None])
+        if not np.isfinite(states).all():
+            raise WorldError(
+                f"got a state() that is NaN or infinite from world '{self.name}'; wanted finite "
+                "numbers, or no state() at all: critic=central then sees all observations"
+            )
+        return states
 
     def _joined(self, seen: Singles, order: Sequence[int]) -> Singles:
         """Returns the observations of agents in this order, one behind the other, [E, Z]."""
@@ -406,6 +417,9 @@ class ForeignEntry(SequentialEntry):
         }
         env.close()
         return replace(facts, settings={**facts.settings, **arguments})
+
+    def argument_names(self) -> frozenset[str]:
+        return frozenset(one.name for one in parameters_of(construct(self.name, {}).maker))
 
     def _full(self, settings: GivenSettings | None) -> ForeignSettings:
         given = {key: from_text(value) for key, value in (settings or {}).items()}

@@ -380,6 +380,10 @@ class SequentialEntry(WorldEntry[StepWorld]):
     takes_arguments: ClassVar[bool] = False
     """Whether settings that are no fields of `settings_type` are arguments of a constructor."""
 
+    def argument_names(self) -> frozenset[str]:
+        """Returns the names of the arguments of a foreign environment's constructor."""
+        return frozenset()
+
     def make(
         self, settings: GivenSettings | None = None, copies: int = 1, seed: int = 0
     ) -> StepWorld:
