@@ -20,10 +20,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools
 from counterpoint.errors import WorldError
 from counterpoint.worlds.foreign.dialects import (
-    CopyArrays,
-    EnvironmentDriver,
     Parallel,
-    TeamSpec,
     Tuples,
     Turns,
     dialect,
@@ -31,6 +28,7 @@ from counterpoint.worlds.foreign.dialects import (
     team_of,
 )
 from counterpoint.worlds.foreign.doubts import Doubts, Moment, note_rewards, note_sides
+from counterpoint.worlds.foreign.driver import CopyArrays, EnvironmentDriver, TeamSpec
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.foreign.spaces import MASK, Leaf, kind
 from counterpoint.worlds.sequential.actions import most_numbers

@@ -14,14 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
-from counterpoint.worlds.foreign.dialects import (
-    CopyArrays,
-    EnvironmentDriver,
-    TeamSpec,
-    dialect,
-    state_of,
-    team_of,
-)
+from counterpoint.worlds.foreign.dialects import dialect, state_of, team_of
+from counterpoint.worlds.foreign.driver import CopyArrays, EnvironmentDriver, TeamSpec
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.sequential.world import Singles
 

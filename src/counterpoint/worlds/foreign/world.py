@@ -25,13 +25,12 @@ from counterpoint.worlds.foreign.check import check_environment
 from counterpoint.worlds.foreign.copies import CopiesMaker, Played, PlayedCopies, empty_arrays
 from counterpoint.worlds.foreign.dialects import (
     LIMITS,
-    CopyArrays,
-    EnvironmentDriver,
     dialect,
     particle_speakers,
     state_of,
     team_of,
 )
+from counterpoint.worlds.foreign.driver import CopyArrays, EnvironmentDriver
 from counterpoint.worlds.foreign.names import (
     construct,
     constructor_arguments,
