@@ -68,7 +68,7 @@ def originals(steps: int, seed: int, ours: ForagingSettings) -> list[dict[str, n
         ({"agents": 3, "size": 7, "food": 2, "force_coop": True, "horizon": 40}, 600),
         ({"food": 2, "force_coop": True, "sight": 2}, 600),
         ({"size": 10, "agents": 3}, 600),
-        ({"size": 15, "agents": 3, "food": 5}, 600),
+        ({"size": 15, "agents": 3, "food": 5, "horizon": 300}, 1500),
         ({"agents": 3, "max_level": 4, "max_food": 2, "normalize": False, "sight": 1}, 600),
     ],
 )
