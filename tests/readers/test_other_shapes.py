@@ -45,6 +45,27 @@ def test_spans_that_javascript_writes(tmp_path):
     assert found.events[1].tokens == 6
 
 
+def test_nanoseconds_since_1970_order_a_trace_whose_members_wrote_files_of_their_own(tmp_path):
+    def document(member, *seconds):
+        spans = [
+            {"traceId": "ab", "spanId": f"{second}", "name": "invoke_agent",
+             "startTimeUnixNano": f"{1_941_350_400 + second}250000000",
+             "endTimeUnixNano": f"{1_941_350_401 + second}000000000",
+             "attributes": [{"key": key, "value": {"stringValue": text}} for key, text in (
+                 ("gen_ai.operation.name", "invoke_agent"), ("gen_ai.agent.name", member),
+                 ("gen_ai.completion", f"{member} kneads dough {second}"))]}
+            for second in seconds
+        ]  # fmt: skip
+        return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
+
+    (tmp_path / "baker.json").write_text(document("baker", 0, 2, 4))
+    (tmp_path / "miller.json").write_text(document("miller", 1, 3, 5))
+    (found,) = read_logs(tmp_path)
+    assert [each.agent for each in found.events] == ["baker", "miller"] * 3
+    assert [each.seconds for each in found.events] == [1_941_350_400.25 + i for i in range(6)]
+    assert [each.duration for each in found.events] == [0.75] * 6
+
+
 def test_an_unknown_item_of_a_codex_response_is_counted(tmp_path):
     lines = [{"type": "session_meta", "payload": {"id": "s1"}},
              {"type": "response_item", "payload": {"type": "token_count", "output_tokens": 3}},

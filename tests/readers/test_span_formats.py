@@ -98,7 +98,8 @@ def test_the_order_of_lines_does_not_matter(tmp_path):
 @pytest.mark.parametrize("packed", [
     lambda spans: [{"resourceSpans": [{"scopeSpans": [{"spans": [
         {"traceId": "0xfe", "spanId": each["context"]["span_id"], "name": each["name"],
-         "parentSpanId": each["parent_id"] or "", "startTimeUnixNano": str(i) + "000000000",
+         "parentSpanId": each["parent_id"] or "",
+         "startTimeUnixNano": f"{1_941_350_400 + i}000000000",
          "attributes": [{"key": key, "value": {"stringValue": str(value)}}
                         for key, value in each["attributes"].items()]}
         for i, each in enumerate(spans)]}]}]}],

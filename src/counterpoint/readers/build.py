@@ -195,8 +195,11 @@ def finite(value: Any) -> float | None:
 
 
 def count(value: Any) -> int | None:
-    """Returns a whole number from 0, which may stand in a text; None for anything else."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+    """Returns a whole number from 0, which may stand in a text; None for anything else.
+
+    A text has at most the 20 digits of 64 bits: nanoseconds since 1970 have 19.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
         return int(value)
     number = finite(value)
     return int(number) if number is not None and number >= 0 and number == int(number) else None

@@ -254,7 +254,7 @@ def _time(value: Mapping[str, Any], names: Sequence[str]) -> float | None:
     name = next((name for name in names if value.get(name) is not None), "")
     if name.casefold().endswith(("nano", "_ns")):
         exact = count(value[name])
-        return None if exact is None else exact / 1e9
+        return None if exact is None else exact / 10**9
     moment = value.get(name)
     if isinstance(moment, list) and len(moment) == 2:  # seconds and nanoseconds
         whole, part = count(moment[0]), count(moment[1])
