@@ -3,7 +3,7 @@
 Runs in the environment of BenchMARL (.venv/peers), with PettingZoo and mpe2 installed there:
 
     .venv/peers/bin/python -m pip install pettingzoo mpe2
-    .venv/peers/bin/python bench/peers/benchmarl_particles.py simple_spread_v3 --steps 60000 --seed 0
+    .venv/peers/bin/python bench/peers/benchmarl_particles.py simple_spread_v3 --seed 0
 
 The algorithm and its settings are those that BenchMARL ships; episodes have 25 steps. BenchMARL
 looks for particle worlds where PettingZoo had them before they became mpe2. The return is the sum
@@ -25,7 +25,6 @@ warnings.filterwarnings("ignore")
 
 import mpe2  # noqa: E402
 import mpe2.all_modules  # noqa: E402
-import pettingzoo.utils  # noqa: E402
 import torch  # noqa: E402
 
 MODULES = type(sys)("pettingzoo.utils.all_modules")
@@ -58,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("world", choices=("simple_spread_v3", "simple_speaker_listener_v4"))
     parser.add_argument("--algorithm", choices=("ippo", "qmix"), default="ippo")
-    parser.add_argument("--steps", type=int, default=60_000)
+    parser.add_argument("--steps", type=int, default=30_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
