@@ -109,8 +109,8 @@ def test_settings_that_happo_does_not_follow_are_said_or_refused():
     both = backend_of(plan("mappo_pooled", "happo", parameters="shared"))
     assert both.training("happo", 0).policy.parameters == "separate"
     assert both.notes[-1] == (
-        "happo always has update=sequential parameters=separate; parameters=shared is for the "
-        "other arms"
+        "happo always has update=sequential parameters=separate; only the other arms have "
+        "parameters=shared"
     )
     for quiet in (
         plan("mappo_pooled", "happo"),

@@ -146,7 +146,7 @@ class SequentialComparison(TrainedComparison):
         if HAPPO not in self.schemes or not ignored:
             return ()
         own = " ".join(f"{name}={value}" for name, value in HAPPO_SETTINGS.items())
-        return (f"{HAPPO} always has {own}; {' '.join(ignored)} is for the other arms",)
+        return (f"{HAPPO} always has {own}; only the other arms have {' '.join(ignored)}",)
 
     def training(self, scheme: str, seed: int) -> TrainPlan | ValuePlan:
         return replace(self.plans[scheme], seed=seed)
