@@ -1,6 +1,7 @@
 """An environment of one's own on the command line: found, checked, warned about, resumed."""
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ pytest.importorskip("torch")
 pytest.importorskip("pettingzoo")
 
 from counterpoint.cli.main import main
+from counterpoint.report.pages.comparison.page import command
+from counterpoint.results import read_result
 
 TINY = ["copies=2", "steps=5", "hidden=8", "diagnose_every=1"]
 ENVS = Path(__file__).parents[1] / "worlds" / "lamp_envs.py"
@@ -59,6 +62,33 @@ def test_compare_and_worlds_check_it_too(capsys):
     printed = capsys.readouterr()
     assert json.loads(printed.out)["agents"] == ["ann", "bob"]
     assert printed.err == ""
+
+
+@pytest.mark.slow
+def test_the_printed_command_continues_the_comparison(capsys, here):
+    words = ["compare", "my_lamps:Lamps", "--schemes", "mappo_pooled,happo", "--budget", "10"]
+    words += ["--executor", "serial", "--no-check", "--no-control", "--out", "my runs"]
+    assert main([*words, "--seeds", "2", "--set", "rounds=3", *TINY]) == 0
+    assert "--set rounds=3 copies=2" in capsys.readouterr().err.split("next: ")[1]
+    result = read_result(json.loads((here / "my runs" / "results.json").read_text()))
+    assert result.config["settings"]["rounds"] == 3
+    begun = {path: path.stat().st_mtime_ns for path in here.glob("my runs/runs/*/metrics.jsonl")}
+    assert len(begun) == 4
+
+    def continues(line):
+        given = shlex.split(line.replace("\\\n", " "))[1:]
+        assert main([*given, "--executor", "serial", "--no-check", "--out", "my runs"]) == 0
+        assert begun == {path: path.stat().st_mtime_ns for path in begun}  # not trained again
+
+    # the lines of this version, and of the one before, which gave every setting
+    line = command({**result.config, "seeds": 3})
+    assert line.split("--set ")[1].split(" \\\n")[0].split() == ["rounds=3", *TINY]
+    continues(line)
+    assert (here / "my runs" / "runs" / "happo-2").is_dir()
+    continues(command({k: x for k, x in result.config.items() if k != "given"}))
+    capsys.readouterr()
+    assert main([*words, "--seeds", "2", "--set", "rounds=4", *TINY]) == 2
+    assert "another plan, with rounds=3 instead of 4; wanted" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -11,8 +11,9 @@ pytest.importorskip("torch")
 
 from counterpoint.comparison import Plan, compare
 from counterpoint.comparison.run import backend_of
-from counterpoint.errors import SchemeError, UnknownNameError
+from counterpoint.errors import SchemeError, SettingError, UnknownNameError
 from counterpoint.report import render
+from counterpoint.report.pages.comparison.decision_words import comparison_verdict
 from counterpoint.report.pages.comparison.tables import curve_table
 from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.report.toolkit.frame import set_words
@@ -99,6 +100,35 @@ def test_the_settings_of_a_result_are_those_of_the_same_comparison():
         assert again.training(arm, 1).policy == first.training(arm, 1).policy
     assert again.training("qmix", 1).value == first.training("qmix", 1).value
     assert first.training("happo", 1).policy.parameters == "separate"
+
+
+def test_settings_that_happo_does_not_follow_are_said_or_refused():
+    def plan(*schemes, **settings):
+        return Plan("spread", schemes, seeds=2, settings={"copies": "8", **settings}, budget=90)
+
+    both = backend_of(plan("mappo_pooled", "happo", parameters="shared"))
+    assert both.training("happo", 0).policy.parameters == "separate"
+    assert both.notes[-1] == (
+        "happo always has update=sequential parameters=separate; only the other arms have "
+        "parameters=shared"
+    )
+    for quiet in (
+        plan("mappo_pooled", "happo"),
+        plan("mappo_pooled", "happo", parameters="separate"),
+        plan("mappo_pooled", "none", parameters="shared"),
+    ):
+        assert not backend_of(quiet).notes
+    # no other arm has the setting
+    with pytest.raises(SettingError, match="parameters=separate"):
+        backend_of(plan("happo", parameters="shared"))
+    with pytest.raises(SchemeError, match="got happo with update=simultaneous"):
+        backend_of(plan("happo", "qmix", update="simultaneous"))
+
+
+def test_a_control_that_concerns_no_arm_says_so(result):
+    assert result.verdict.decoupled is None
+    sentence = comparison_verdict(result).facts[2].below
+    assert sentence.endswith("was compared: this says nothing of the arms.")
 
 
 def test_algorithms_can_be_compared_alone():

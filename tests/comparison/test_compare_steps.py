@@ -84,8 +84,11 @@ def test_a_comparison_goes_on_where_it_was(result, tmp_path):
 
 def test_a_run_of_another_plan_is_not_taken_up(tmp_path):
     compare(tiny(), workers=1, folder=tmp_path)
-    with pytest.raises(RunError, match="another plan"):
+    wanted = "another plan, with lr=0.001 instead of 0.1; wanted"
+    with pytest.raises(RunError, match=wanted):
         compare(tiny(settings={"lr": "0.1"}), workers=1, folder=tmp_path)
+    with pytest.raises(RunError, match=r"horizon=5 instead of 6, lr=.* instead of 0\.1"):
+        compare(tiny(settings={"lr": "0.1", "horizon": "6"}), workers=1, folder=tmp_path)
 
 
 def test_progress_is_told_by_scheme_and_seed():

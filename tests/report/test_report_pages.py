@@ -171,7 +171,7 @@ def test_the_weighted_return_and_the_control_stand_beside_the_win() -> None:
     facts = text[: text.index("Results")]
     assert f"+{difference['iqm']:.3f}" in facts
     assert f"−{-difference['weighted_return']['iqm']:.3f}" in facts
-    assert "advantages differ by at most 3.3e−16" in facts
+    assert "per-agent statistics change advantages by at most 3.3e−16" in facts
     assert "no-op" in facts
 
 

@@ -101,12 +101,12 @@ def test_a_search_that_was_killed_tries_the_same_settings(monkeypatch, tmp_path,
     assert len(trainings.calls) == 2 * (6 - trials_before) + 10
 
 
-def test_a_finished_search_continues_with_more_trials(monkeypatch, tmp_path):
+def test_a_finished_search_continues_with_more_trials_and_fresh_seeds(monkeypatch, tmp_path):
     first, _ = searched(monkeypatch, tmp_path)
-    more, trainings = searched(monkeypatch, tmp_path, replace(PLAN, trials=8))
+    more, trainings = searched(monkeypatch, tmp_path, replace(PLAN, trials=8, fresh=6))
     before, after = (result.arms["mappo_pooled"].trials for result in (first, more))
     assert after[:6] == before
-    assert len(trainings.calls) == 2 * 2 + 10
+    assert len(trainings.calls) == 2 * 2 + 12
 
 
 def test_another_search_in_the_same_folder_is_refused(monkeypatch, tmp_path):
@@ -133,6 +133,16 @@ def test_failed_trials_are_counted_and_never_win(monkeypatch, tmp_path):
     assert {trial.score for trial in arm.trials} == {None}
     assert {trial.reason for trial in arm.trials} == {"it diverged"}
     assert (arm.winner, arm.gain, arm.reason) == (None, None, "no trial has a score")
+
+
+def test_a_setting_that_an_algorithm_lacks_is_refused_with_its_name(tmp_path):
+    both = replace(
+        PLAN, schemes=("mappo_pooled", "qmix"), over=read_over(("epochs=2,4",)), given={}
+    )
+    wanted = r"got setting epochs, unknown to world 'spread' and to qmix \(action values\); wanted"
+    with pytest.raises(UnknownNameError, match=wanted):
+        sweep(both, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failure_with_fresh_seeds_leaves_no_comparison(monkeypatch, tmp_path):

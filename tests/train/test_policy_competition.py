@@ -337,10 +337,10 @@ def test_a_run_from_before_there_were_sides_has_none():
 
 def test_what_concerns_sides_alone_distinguishes_no_trainings_without_them():
     others = {"pool_share": 0.25, "pool_first": 0.0, "opponents": "uniform", "scoring": "game"}
-    assert plan(sides="none").trains_as(plan(sides="none", **others))
-    assert not plan().trains_as(plan(**others))
-    assert not plan(sides="none").trains_as(plan())
-    assert not plan(sides="none").trains_as(plan(sides="none", lr=0.5))
+    assert not plan(sides="none").differences(plan(sides="none", **others))
+    assert plan().differences(plan(**others)).keys() == others.keys()
+    assert plan(sides="none").differences(plan())["sides"][0] == "none"
+    assert plan(sides="none").differences(plan(sides="none", lr=0.5))["lr"][1] == 0.5
 
 
 def test_a_checkpoint_of_another_team_is_refused():

@@ -6,6 +6,7 @@ In a `TrainedComparison` every scheme x seed is a training, with or without a ru
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -24,6 +25,9 @@ from counterpoint.runs.task import Advance
 from counterpoint.train.loop import TrainConfig, Trained, lost_updates, train_to_end
 from counterpoint.train.series import Row, TrainingProgress
 from counterpoint.train.session import plan_from_config
+
+MOST_NAMED = 3
+"""Most settings that the refusal of a run names."""
 
 
 class Backend(ABC):
@@ -150,9 +154,19 @@ class TrainingTask:
         """
         if not (folder / RUN).exists():
             return RunDirectory.create(folder, self.plan.config())
-        if not self.plan.trains_as(plan_from_config(read_run(folder).config)):
+        if others := plan_from_config(read_run(folder).config).differences(self.plan):
             raise RunError(
-                f"{folder} holds a run of another plan; wanted that of this comparison, or none: "
-                "choose another --out"
+                f"{folder} holds a run of another plan, with {_in_words(others)}; wanted the same "
+                "settings, or another --out"
             )
         return RunDirectory.open(folder)
+
+
+def _in_words(differences: Mapping[str, tuple[object, object]]) -> str:
+    """Returns differences of a run from a plan: `lr=0.1 instead of lr=0.2`; the first few."""
+    shown = [
+        f"{f'{name}={run}' if run is not None else f'no {name}'} instead of {plan}"
+        for name, (run, plan) in list(differences.items())[:MOST_NAMED]
+    ]
+    more = len(differences) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -113,7 +113,7 @@ def compare(
         kind=backend.kind,
         axis=backend.axis,
         references=backend.references,
-        config={**config, "settings": backend.settings},
+        config={**config, "given": dict(plan.settings), "settings": backend.settings},
         seeds=list(backend.seeds),
         agents=list(backend.agents),
         schemes={name: scheme_result(name, out) for name, out in outcomes.items()},

@@ -38,6 +38,7 @@ from counterpoint.train.algorithms import VALUE_BASED, algorithms
 from counterpoint.train.ppo.competition.guess import FOUND
 from counterpoint.train.ppo.learner import (
     HAPPO,
+    HAPPO_SETTINGS,
     BatchEstimate,
     Crediting,
     Learner,
@@ -81,7 +82,7 @@ class SequentialComparison(TrainedComparison):
         first = self.plans.get(some) or self._plan_of(some)
         assert isinstance(first, TrainPlan)
         self.first = first
-        self.notes = first.notes
+        self.notes = (*first.notes, *self._note_happo())
         world = find_world(plan.world, Kind.SEQUENTIAL).make(first.world_settings)
         world.close()
         self.agents, self.budget = world.agents, first.budget
@@ -110,13 +111,13 @@ class SequentialComparison(TrainedComparison):
 
         Where policies and values are compared, a setting that one of both does not have is for the
         other alone, as is one that begins with `value.`; otherwise it is an error. HAPPO has its
-        own way of sharing and of updating.
+        own way of sharing and of updating: these settings are for the other arms, if there are any.
         """
         by_values = name in VALUE_BASED
         mine, others = (VALUE, POLICY) if by_values else (POLICY, VALUE)
         mixed = any((arm in VALUE_BASED) != by_values for arm in self.schemes)
         left_out = set(others) - set(mine) if mixed else set()
-        left_out |= {"update", "parameters"} if name == HAPPO else set()
+        left_out |= self._not_for_happo() if name == HAPPO else set()
         given, theirs = dict[str, Any](), dict[str, Any]()
         for key, x in self.plan.settings.items():
             if key.startswith(FOR_VALUES) and (by_values or mixed):
@@ -131,6 +132,21 @@ class SequentialComparison(TrainedComparison):
         made = TrainPlan.of(self.plan.world, name, self.plan.budget, given, self.plan.model)
         self._found = {key: getattr(made.policy, key) for key in FOUND}
         return replace(made, seconds=self.plan.seconds)
+
+    def _not_for_happo(self) -> set[str]:
+        """Returns the given settings of HAPPO's own that go to another arm alone."""
+        others = [VALUE if arm in VALUE_BASED else POLICY for arm in self.schemes if arm != HAPPO]
+        given = HAPPO_SETTINGS.keys() & self.plan.settings.keys()
+        return {name for name in given if any(name in known for known in others)}
+
+    def _note_happo(self) -> tuple[str, ...]:
+        """Returns a sentence about settings that HAPPO does not follow, if there are any."""
+        given = {name: self.plan.settings[name] for name in sorted(self._not_for_happo())}
+        ignored = [f"{k}={x}" for k, x in given.items() if x != HAPPO_SETTINGS[k]]
+        if HAPPO not in self.schemes or not ignored:
+            return ()
+        own = " ".join(f"{name}={value}" for name, value in HAPPO_SETTINGS.items())
+        return (f"{HAPPO} always has {own}; only the other arms have {' '.join(ignored)}",)
 
     def training(self, scheme: str, seed: int) -> TrainPlan | ValuePlan:
         return replace(self.plans[scheme], seed=seed)

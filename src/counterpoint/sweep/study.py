@@ -74,7 +74,7 @@ class Study:
         if known not in (None, msgspec.to_builtins(plan)):
             raise RunError(
                 f"{journal.parent} holds another search; choose another folder with --out, or run "
-                "its own command line (only --trials may grow)"
+                "its own command line (only --trials, --schemes and --fresh may change)"
             )
 
         for trial in self._all():  # a process that was killed between two lines of the journal

@@ -27,6 +27,7 @@ from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import METRICS
 from counterpoint.train.series import AgentRow, CollapseMonitor, Numbers, Row, row_from_line
+from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.world import References
 
 SMOOTHED = 20
@@ -103,9 +104,24 @@ class TrainConfig(ABC):
         values = asdict(self)
         return {name: values[name] for name in self.order}
 
-    def trains_as(self, other: TrainConfig) -> bool:
-        """Returns whether the trainings of two plans are the same, update by update."""
-        return self == other
+    def differences(self, other: TrainConfig) -> dict[str, tuple[object, object]]:
+        """Returns the settings in which the trainings of two plans differ, as this plan and as the
+        other has them (None if it has no such setting); empty if they are the same, update by
+        update."""
+        if self.world != other.world:
+            return {"world": (self.world, other.world)}
+        mine, theirs = self.decisive(), other.decisive()
+        return {
+            path.rpartition(".")[2]: (mine.get(path), theirs.get(path))
+            for path in {**mine, **theirs}
+            if path not in mine or path not in theirs or mine[path] != theirs[path]
+        }
+
+    def decisive(self) -> Settings:
+        """Returns all that decides what the training does, path to value: those of the world are
+        filled in, so that it is the same for every way to write the same plan."""
+        entry = find_world(self.world)
+        return paths_of({**self.config(), "world_settings": entry.filled(self.world_settings)})
 
     @abstractmethod
     def trainer(self) -> Trainer:
@@ -119,6 +135,15 @@ class TrainConfig(ABC):
     @abstractmethod
     def without_return(self) -> str:
         """Returns why a trained team may have no return, and what to do about it."""
+
+
+def paths_of(config: Mapping[str, object], before: str = "") -> Settings:
+    """Returns the values of nested settings by their paths: `policy.lr`."""
+    flat: Settings = {}
+    for name, value in config.items():
+        path = f"{before}{name}"
+        flat |= paths_of(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return flat
 
 
 class Resumable(Protocol):

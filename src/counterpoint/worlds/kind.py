@@ -10,7 +10,7 @@ import inspect
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from msgspec import Struct, convert
 
-from counterpoint.settings import GivenSettings
+from counterpoint.settings import GivenSettings, settings_from
 
 W_co = TypeVar("W_co", covariant=True)
 Item = TypeVar("Item")
@@ -92,6 +92,18 @@ class WorldEntry(ABC, Generic[W_co]):
             UnknownNameError: the world has no setting of that name.
             SettingError: a value has a wrong type or is out of range.
         """
+
+    def filled(self, settings: GivenSettings | None = None) -> dict[str, Any]:
+        """Returns all settings of the world, converted, with defaults in place of what is not
+        given: the same for every way to write the same settings.
+
+        Args:
+            settings: as for `make`.
+
+        Raises:
+            UnknownNameError, SettingError: as for `make`.
+        """
+        return asdict(settings_from(settings, self.settings_type, self.name))
 
     def check(self, settings: GivenSettings | None = None) -> tuple[str, ...]:
         """Plays a world of somebody else for a moment; ours need no check.

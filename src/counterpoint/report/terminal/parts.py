@@ -166,8 +166,8 @@ COLUMNS = {
     "Credit": "Credit: its correlation with agents' own rewards.",
     "Weighted": "Weighted: the return weighted by the reward paid.",
     "Worst": "Worst: the lowest accuracy of an agent.",
-    "Kept": "Kept: the lowest share of an agent's signal that the scheme keeps. Collapsed: the "
-    "number of collapsed agents, and the causes.",
+    "Kept": "Kept: the lowest share of an agent's signal that the scheme keeps; it does not rank "
+    "the schemes, their returns do. Collapsed: the number of collapsed agents, and the causes.",
 }
 """Columns that not every kind of world has, with their sentences in the note."""
 

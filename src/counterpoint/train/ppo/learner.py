@@ -55,6 +55,7 @@ from counterpoint.worlds.sequential.world import StepWorld, stakes_of
 Level = Literal["reward", "component", "advantage"]
 COUNTERFACTUAL = "counterfactual"
 HAPPO, HAPPO_SCHEME = "happo", "mappo_per_agent"
+HAPPO_SETTINGS = {"update": "sequential", "parameters": "separate"}
 """The algorithm, and the scheme that its published code normalizes with."""
 
 

@@ -21,7 +21,7 @@ from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.memory import available_memory
 from counterpoint.runs.status import GAMES
-from counterpoint.train.loop import TrainConfig, Trainer, Update
+from counterpoint.train.loop import Trainer, Update
 from counterpoint.train.ppo.competition.collector import CompetingCollector, side_returns
 from counterpoint.train.ppo.competition.games import (
     RANDOM,
@@ -34,7 +34,14 @@ from counterpoint.train.ppo.competition.games import (
 )
 from counterpoint.train.ppo.competition.guess import STARTS, with_sides
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.learner import COUNTERFACTUAL, HAPPO, BatchEstimate, Crediting, Learner
+from counterpoint.train.ppo.learner import (
+    COUNTERFACTUAL,
+    HAPPO,
+    HAPPO_SETTINGS,
+    BatchEstimate,
+    Crediting,
+    Learner,
+)
 from counterpoint.train.ppo.memory import fitted, require_memory
 from counterpoint.train.ppo.networks import device_of, sets_of
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
@@ -143,7 +150,7 @@ class TrainPlan(StepwisePlan):
         refuse_model(world, model)
         entry = find_world(world, Kind.SEQUENTIAL)
         if scheme == HAPPO:
-            given = {"update": "sequential", "parameters": "separate", **given}
+            given = {**HAPPO_SETTINGS, **given}
         own, policy = split_settings(entry, given, PolicySettings)
         made = make_with_hints(entry, own, POLICY)
         made.close()
@@ -186,14 +193,10 @@ class TrainPlan(StepwisePlan):
             return None
         return super().paid_returns(by_agent)
 
-    def trains_as(self, other: TrainConfig) -> bool:
-        if isinstance(other, TrainPlan):
-            changing_nothing = ["evaluate_every"]
-            if self.policy.sides == other.policy.sides == NONE:
-                changing_nothing += OF_SIDES
-            mine = {name: getattr(self.policy, name) for name in changing_nothing}
-            other = replace(other, policy=replace(other.policy, **mine))
-        return self == other
+    def decisive(self) -> Settings:
+        changing_nothing = ("evaluate_every", *(OF_SIDES if self.policy.sides == NONE else ()))
+        left_out = {f"policy.{name}" for name in changing_nothing}
+        return {path: x for path, x in super().decisive().items() if path not in left_out}
 
     def learner(self) -> Learner:
         """Returns the untrained team, with the copies in which it trains."""

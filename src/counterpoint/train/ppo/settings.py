@@ -205,7 +205,10 @@ POLICY = tuple(spec.name for spec in fields(PolicySettings))
 
 
 def split_settings(
-    entry: SequentialEntry, given: Settings, learned: type[TeamSettings]
+    entry: SequentialEntry,
+    given: Settings,
+    learned: type[TeamSettings],
+    learner: str = "its policies",
 ) -> tuple[Settings, TeamSettings]:
     """Returns the settings of a sequential environment, and those of the team that learns in it.
 
@@ -216,9 +219,10 @@ def split_settings(
         entry: the environment.
         given: name to value; text is converted to the type of the team's field.
         learned: the type of the team's settings: `PolicySettings` or `ValueSettings`.
+        learner: what has these settings, in words.
 
     Raises:
-        UnknownNameError: neither the environment nor the policies have a setting of that name.
+        UnknownNameError: neither the environment nor the learner has a setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
     names = [spec.name for spec in fields(learned)]  # type: ignore[arg-type]
@@ -228,7 +232,7 @@ def split_settings(
     unknown = sorted(set(rest) - set(own))
     if unknown and not entry.takes_arguments:
         raise UnknownNameError(
-            f"got setting {', '.join(unknown)} of world '{entry.name}' or of its policies"
+            f"got setting {', '.join(unknown)}, unknown to world '{entry.name}' and to {learner}"
             f"{choices(unknown[0], [*own, *names])}"
         )
     return rest, settings_from(team, learned, entry.name)

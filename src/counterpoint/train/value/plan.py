@@ -77,7 +77,7 @@ class ValuePlan(StepwisePlan):
     ) -> ValuePlan:
         refuse_model(world, model)
         entry = find_world(world, Kind.SEQUENTIAL)
-        own, value = split_settings(entry, given, ValueSettings)
+        own, value = split_settings(entry, given, ValueSettings, f"{scheme} (action values)")
         made = make_with_hints(entry, own, VALUE)
         made.close()
         require_discrete(made, scheme)

@@ -39,6 +39,8 @@ EXTRA = ("pettingzoo", *PACKAGES)
 PIP_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml", "Box2D": "box2d"}
 """Modules that are installed under another name."""
 
+PLAIN = (bool, int, float, str, type(None))
+"""Types of arguments that are shown and compared as they are."""
 OWN = "PACKAGE.MODULE:CLASS"
 """The form of the names of the user's own worlds."""
 
@@ -166,8 +168,7 @@ def constructor_arguments(maker: Callable[..., Any], env: Any) -> dict[str, Any]
     }
     registered = getattr(getattr(env, "spec", None), "kwargs", None) or {}
     defaults |= {name: registered[name] for name in defaults.keys() & registered.keys()}
-    plain = (bool, int, float, str, type(None))
-    return {name: x if isinstance(x, plain) else repr(x) for name, x in defaults.items()}
+    return {name: x if isinstance(x, PLAIN) else repr(x) for name, x in defaults.items()}
 
 
 def is_foreign(name: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -32,6 +32,7 @@ from counterpoint.worlds.foreign.dialects import (
 )
 from counterpoint.worlds.foreign.driver import CopyArrays, EnvironmentDriver
 from counterpoint.worlds.foreign.names import (
+    PLAIN,
     construct,
     constructor_arguments,
     foreign_code,
@@ -400,6 +401,17 @@ class ForeignEntry(SequentialEntry):
         full = self._full(settings)
         make = construct(self.name, full.arguments)
         return ForeignWorld(make, name=self.name, settings=full, copies=copies, seed=seed)
+
+    def filled(self, settings: GivenSettings | None = None) -> dict[str, Any]:
+        """Returns all settings; among the `arguments` are those defaults of the constructor that
+        are plain values."""
+        full = self._full(settings)
+        defaults = {
+            one.name: one.default
+            for one in parameters_of(construct(self.name, {}).maker)
+            if isinstance(one.default, PLAIN)
+        }
+        return {**asdict(full), "arguments": {**defaults, **full.arguments}}
 
     def check(self, settings: GivenSettings | None = None) -> tuple[str, ...]:
         make = construct(self.name, self._full(settings).arguments)

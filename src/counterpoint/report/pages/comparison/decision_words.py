@@ -75,8 +75,13 @@ def _control(result: ComparisonResult) -> Fact:
         "learning curves": control.max_curve_difference,
     }
     known = {name: significant(v, 2) for name, v in largest.items() if v is not None}
-    parts = [f"{name} differ by at most {value}" for name, value in known.items()]
-    sentence = f"With {control.setting or 'all agents present'}, {' and '.join(parts)}."
+    parts = [f"{name} by at most {value}" for name, value in known.items()]
+    sentence = (
+        f"With {control.setting or 'all agents present'}, per-agent statistics change "
+        f"{' and '.join(parts)}."
+    )
+    if not result.verdict.decoupled and not control.schemes:
+        sentence += " No scheme with such statistics was compared: this says nothing of the arms."
     return Fact(title, control.decoupling or ABSENT, sentence if parts else "")
 
 

@@ -46,7 +46,9 @@ PANELS = 9
 def comparison_page(result: ComparisonResult) -> Page:
     """Returns the page of a comparison, verdict first."""
     seeds = f"{len(result.seeds)} ({ranges(result.seeds)})" if result.seeds else ""
-    config = {k: v for k, v in result.config.items() if k != "seconds" or v is not None}
+    config = {
+        k: v for k, v in result.config.items() if k != "given" and (k != "seconds" or v is not None)
+    }
     settings = {
         "world": result.world,
         **flatten(config),
@@ -94,10 +96,11 @@ def comparison_page(result: ComparisonResult) -> Page:
 def command(config: Settings) -> str:
     """Returns the command line of a comparison, or nothing if a part of it is not known.
 
+    It has the settings that were given; all of them where a saved result does not say which.
     Every word is quoted for a shell: names come from a document.
     """
     world, schemes, seeds = (config.get(key) for key in ("world", "schemes", "seeds"))
-    settings = config.get("settings")
+    settings = config.get("given", config.get("settings"))
     if not (world and isinstance(schemes, list) and isinstance(settings, dict)):
         return ""
     lines = [

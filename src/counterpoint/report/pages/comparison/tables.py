@@ -86,7 +86,7 @@ def scheme_table(result: ComparisonResult) -> Table:
         f"{'Fresh episodes of the trained teams' if sampled else 'After the last update'}. "
         f"{interval_note(result)} "
         f"{'Reward-weighted is the return weighted by the reward paid. ' if weighted else ''}"
-        "Signal kept is the lowest of all agents."
+        "Signal kept is the lowest of all agents; it does not rank the schemes, their returns do."
     )
     kept = [TableRow(tuple(compress(row.cells, shown)), row.tone) for row in rows]
     return Table("schemes", caption, tuple(compress(columns, shown)), kept)
