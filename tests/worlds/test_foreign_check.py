@@ -271,7 +271,8 @@ def test_a_limit_that_is_not_stated_is_a_doubt_with_the_line_to_change():
     (doubt,) = check_environment(NamesItsLimitOtherwise, "mine")
     assert doubt.startswith("no limit of steps was found, so that by default gamma is 0.95 ")
     assert doubt.endswith(
-        "each episode of the check was cut off in step 30, its horizon: set self.max_cycles = self.horizon"
+        "each episode of the check was cut off in step 30, its horizon: "
+        "set self.max_cycles = self.horizon"
     )
     (doubt,) = check_environment(SaysNoLimit, "mine")
     assert doubt.endswith("in step 30: if that is its limit, set self.max_cycles = 30")
