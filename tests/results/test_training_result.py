@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from mutations import is_shown, mutations, saved, with_value, without
 
 from counterpoint.errors import LogError
@@ -96,7 +97,8 @@ def test_a_run_directory_is_read_as_far_as_it_has_come(tmp_path: Path) -> None:
         **{key: nothing for key in AgentSeries.__struct_fields__[1:14] if key != "snr"},
     )  # fmt: skip
     rows = training_parts(result)[0].rows
-    assert [str(row[0]) for row in rows] == ["learning curve", "steps", "a"]
+    assert [str(row[0]) for row in rows] == ["learning curve", "steps", "a", "collapsed"]
+    assert str(rows[-1][1]) == "too few measurements for a verdict"
     assert str(rows[1][1]) == "80 in 0 s, stopped"
 
 
@@ -127,14 +129,38 @@ def test_a_world_that_cannot_be_made_has_no_references(tmp_path: Path) -> None:
 
 def test_a_collapsed_agent_is_named_with_its_cause() -> None:
     series = {"signal_kept": 0.25, "signal_kept_low": 0.125, "signal_kept_high": 0.5}
-    agent = AgentSeries(
-        step=[40], collapsed=[True], cause=["DROWNED"], **{k: [v] for k, v in series.items()}
-    )
+    agent, healthy = (
+        AgentSeries(
+            step=[40] * 10, collapsed=[state] * 10, cause=[cause] * 10,
+            **{k: [v] * 10 for k, v in series.items()},
+        )
+        for state, cause in ((True, "DROWNED"), (False, None))
+    )  # fmt: skip
     result = TrainingResult(
         status="finished", step=40, returned=-2.0, normalized=0.5, curve={"step": [40]},
-        agents={"a": agent},
+        agents={"a": agent, "b": healthy}, references=References(random=-3.0),
     )  # fmt: skip
     cells = [str(row[1]) for row in training_parts(result)[0].rows]
     assert cells[0].endswith("no episode ended")
-    assert cells[1:3] == ["−2.000", "0.500"]
-    assert cells[-1] == "signal kept 0.25 [0.12, 0.50], collapsed (DROWNED)"
+    assert cells[1:4] == ["−2.000", "−3.000", "0.500"]
+    assert cells[-3:] == [
+        "signal kept 0.25 [0.12, 0.50], collapsed (DROWNED)",
+        "signal kept 0.25 [0.12, 0.50]",
+        "1 of 2 agents: a (DROWNED)",
+    ]
+    well = replace(result, agents={"b": healthy}, references=References())
+    cells = [str(row[1]) for row in training_parts(well)[0].rows]
+    assert cells[-1] == "0 of 1 agents: none at the last measurement"
+    assert cells[2] == "not known; counterpoint.worlds.random_return(world) measures it"
+
+
+def test_the_verdict_about_sides_has_the_points_on_which_it_rests() -> None:
+    """45 wins and 12 draws of 100 matches are 0.51 points; their Wilson interval holds 0.5."""
+    result = read_result(saved("training_sides"))
+    assert isinstance(result, TrainingResult)
+    rows = {str(label): str(what) for label, what in training_parts(result)[0].rows}
+    assert rows["verdict"] == (
+        "The matches cannot tell whether the team beats random actions. The team is worse than its "
+        "first self. The verdict is about sampled actions, whose points are 0.510 [0.413, 0.606] "
+        "against random actions and 0.400 [0.309, 0.498] against its first self; even is 0.5."
+    )

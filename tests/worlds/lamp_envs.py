@@ -96,6 +96,7 @@ class Lamps(ParallelEnv):
         self.possible_agents = ["ann", "bob"] + ["cat"] * (crew == "swaps")
         self.shows, self.takes, self.masks, self.crew = shows, takes, masks, crew
         self.pays, self.seeds, self.rounds, self.states = pays, seeds, rounds, states
+        self.max_cycles = rounds or None
         self.choices = 4 if takes in ("four", "many") else 2
         self._seen, self.rng = _seen_space(shows, self.choices), np.random.default_rng(0)
         if states:

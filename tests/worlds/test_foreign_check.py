@@ -245,3 +245,45 @@ def test_what_an_environment_prints_is_no_result(capsys):
 
     assert check_environment(Talks, "mine") == ()
     assert capsys.readouterr().out == ""
+
+
+class NamesItsLimitOtherwise(Lamps):
+    """Its game has 30 rounds, which only `horizon` says; `time_limit` is another number."""
+
+    def __init__(self, horizon=30, dead_at=()):
+        super().__init__(rounds=horizon)
+        self.max_cycles, self.horizon, self.time_limit, self.dead_at = None, horizon, 7, dead_at
+
+    def step(self, actions):
+        seen, paid, over, cut, infos = super().step(actions)
+        if self.round in self.dead_at:
+            self.agents, over = [], dict.fromkeys(over, True)
+        return seen, paid, over, cut, infos
+
+
+class SaysNoLimit(NamesItsLimitOtherwise):
+    def __init__(self):
+        super().__init__()
+        del self.horizon
+
+
+def test_a_limit_that_is_not_stated_is_a_doubt_with_the_line_to_change():
+    (doubt,) = check_environment(NamesItsLimitOtherwise, "mine")
+    assert doubt.startswith("no limit of steps was found, so that by default gamma is 0.95 ")
+    assert doubt.endswith(
+        "each episode of the check was cut off in step 30, its horizon: "
+        "set self.max_cycles = self.horizon"
+    )
+    (doubt,) = check_environment(SaysNoLimit, "mine")
+    assert doubt.endswith("in step 30: if that is its limit, set self.max_cycles = 30")
+
+
+def test_a_limit_is_not_guessed_from_episodes_that_end_by_themselves():
+    (doubt,) = check_environment(lambda: NamesItsLimitOtherwise(dead_at=(30,)), "mine")
+    assert doubt.endswith("if it has one, call it max_cycles")
+
+
+def test_no_limit_is_read_from_other_names():
+    assert find_world("lamp_envs:Lamps").make().horizon == 5
+    world = find_world("test_foreign_check:NamesItsLimitOtherwise").make()
+    assert world.horizon is None

@@ -11,7 +11,7 @@ from counterpoint.report.toolkit.charts import (
     wide_chart,
 )
 from counterpoint.report.toolkit.frame import Fact
-from counterpoint.report.toolkit.numerals import ABSENT, fixed, percent, significant
+from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval, percent, significant
 from counterpoint.report.toolkit.tables import (
     Cell,
     Column,
@@ -32,7 +32,7 @@ MAIN = ("random actions", "first self")
 
 def competition_verdict(competition: Competition) -> tuple[str, str]:
     """Returns whether the trained team beats random actions, and whether its first self too: a
-    short sentence and one that adds to it."""
+    short sentence, and more with the points of sampled actions on which it rests."""
     records = main_records(competition)
     if not records:
         return "No games have rated the team yet.", ""
@@ -41,7 +41,7 @@ def competition_verdict(competition: Competition) -> tuple[str, str]:
     what = unit(competition)
     if len(records) > 1 and all(ahead):
         first = f"The team wins {wins[0]} of {what} against random actions"
-        return f"{first}, {wins[1]} against its first self.", ""
+        return f"{first}, {wins[1]} against its first self.", _points(records)
     sentences = [
         f"The team wins {won} of {what} against {_owned(record.opponent)}."
         if better
@@ -50,7 +50,18 @@ def competition_verdict(competition: Competition) -> tuple[str, str]:
         else f"The {what} cannot tell whether the team beats {_owned(record.opponent)}."
         for record, won, better in zip(records, wins, ahead, strict=True)
     ]
-    return sentences[0], " ".join(sentences[1:])
+    return sentences[0], " ".join((*sentences[1:], _points(records))).strip()
+
+
+def _points(records: list[Record]) -> str:
+    """Returns the sentence with the points of sampled actions; empty where no game ended."""
+    known = [
+        f"{fixed(p.value, 3)} {interval(p.low, p.high, 3)} against {_owned(record.opponent)}"
+        for record in records
+        if (p := record.points) is not None
+    ]
+    what = f"The verdict is about sampled actions, whose points are {' and '.join(known)}"
+    return f"{what}; even is {EVEN}." if known else ""
 
 
 def main_records(competition: Competition) -> list[Record]:

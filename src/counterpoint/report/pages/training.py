@@ -160,7 +160,7 @@ def training_verdict(run: TrainingResult) -> Headline:
     facts: tuple[Fact, ...] = (
         Fact("Return", significant(level, 4), score, how if score != how else ""),
         steps if run.messages is None else messages_fact(run.messages),
-        _collapsed_fact(run),
+        collapsed_fact(run),
     )
     if run.messages is not None and run.messages.verdict != "talks":
         sentence = f"{sentence} {messages_sentence(run.messages).partition(':')[0]}."
@@ -176,7 +176,8 @@ def without_advantages(run: TrainingResult) -> str:
     return f"not measured: {run.scheme} learns values, and has no advantages"
 
 
-def _collapsed_fact(run: TrainingResult) -> Fact:
+def collapsed_fact(run: TrainingResult) -> Fact:
+    """Returns how many agents are collapsed at the last measurement, and which, from what cause."""
     title = "Collapsed"
     if learns_values(run.config):
         return Fact(title, ABSENT, without_advantages(run))
@@ -185,7 +186,7 @@ def _collapsed_fact(run: TrainingResult) -> Fact:
     if not known:
         return Fact(title, ABSENT, "too few measurements for a verdict")
     who = [f"{n} ({cause})" if cause else n for n, (state, cause) in now.items() if state]
-    names = ", ".join(who) or "no agent at the last measurement"
+    names = ", ".join(who) or "none at the last measurement"
     return Fact(title, f"{sum(known)} of {len(now)} agents", names)
 
 

@@ -54,7 +54,7 @@ from counterpoint.report.pages.topology import (
     share_table,
     topology_headline,
 )
-from counterpoint.report.pages.training import column, without_advantages
+from counterpoint.report.pages.training import collapsed_fact, column, present_state
 from counterpoint.report.terminal.competition import competition_rows
 from counterpoint.report.terminal.layout import FittedTable, Paragraph
 from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
@@ -350,6 +350,9 @@ def game_parts(game: GameResult) -> list[RenderableType]:
     return parts
 
 
+RANDOM_UNKNOWN = "not known; counterpoint.worlds.random_return(world) measures it"
+
+
 def training_parts(run: TrainingResult) -> list[RenderableType]:
     """Returns the learning curve, the scores, the time taken, and a row for each agent."""
     returned = column(run, "return")
@@ -360,13 +363,19 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
         rows = [("points against random", rows[0][1]), *competition_rows(run)]
     elif run.returned is not None:
         rows.append(("return of fresh episodes", fixed(run.returned, 3)))
+        if (random := run.references.random) is not None:
+            rows.append(("return of a random team", fixed(random, 3)))
+        elif run.axis == "step":
+            rows.append(("return of a random team", RANDOM_UNKNOWN))
     if run.normalized is not None:
         rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))
     rows += messages_rows(run)
     rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
     rows += [(name, _signal_kept(agent)) for name, agent in run.agents.items()]
-    if learns_values(run.config):
-        rows.append(("collapsed agents", without_advantages(run)))
+    if run.agents or learns_values(run.config):
+        collapsed = collapsed_fact(run)
+        count = "" if collapsed.value == ABSENT else f"{collapsed.value}: "
+        rows.append(("collapsed", f"{count}{collapsed.below}"))
     return [text_table(("", ""), rows)]
 
 
@@ -376,9 +385,9 @@ def _signal_kept(agent: AgentSeries) -> str:
     if kept is None:
         return "signal kept: not known (too few measurements, or too little signal)"
     sentence = f"signal kept {fixed(kept, 2)} {interval(low, high, 2)}"
-    if not agent.collapsed[-1]:
+    collapsed, cause = present_state(agent)
+    if not collapsed:
         return sentence
-    cause = agent.cause[-1]
     return f"{sentence}, collapsed{f' ({cause})' if cause else ''}"
 
 

@@ -27,7 +27,13 @@ from counterpoint.worlds.foreign.dialects import (
     state_of,
     team_of,
 )
-from counterpoint.worlds.foreign.doubts import Doubts, Moment, note_rewards, note_sides
+from counterpoint.worlds.foreign.doubts import (
+    Doubts,
+    Moment,
+    note_no_limit,
+    note_rewards,
+    note_sides,
+)
 from counterpoint.worlds.foreign.driver import CopyArrays, EnvironmentDriver, TeamSpec
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.foreign.spaces import MASK, Leaf, kind
@@ -122,6 +128,8 @@ class _Player:
         self.choices = self._action_spaces()
         self.acted, self.ended, self.longest = np.zeros(a, bool), 0, 0
         self.sizes: list[int | None] = []
+        self.cut_at: list[int | None] = []
+        """The step in which each episode was cut off; None for one that was not."""
 
     def episode(self, seed: int, steps: int | None = None) -> list[Moment]:
         """Returns the course of an episode, as far as it is played.
@@ -145,6 +153,8 @@ class _Player:
             course.append(self._moment(rewards))
             self._look_at_flags(active)
         self.ended += driver.over
+        cut = driver.over and not self.rows.terminated.any()
+        self.cut_at.append(driver.time if cut else None)
         self.longest = max(self.longest, driver.time)
         return course
 
@@ -160,6 +170,8 @@ class _Player:
                 "it has no return and no result; let step return truncations that are True for "
                 "every agent after a number of steps, and call that number max_cycles",
             )
+        elif team.horizon is None and self.driver.timed:
+            note_no_limit(self.env, self.cut_at, doubts)
         never = [agent for agent, did in zip(team.agents, self.acted, strict=True) if not did]
         if never:
             doubts.add(

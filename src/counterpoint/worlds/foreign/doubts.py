@@ -7,7 +7,7 @@ environment while it is played.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,16 @@ from counterpoint.worlds.sequential.sides import RandomPlay, guess_sides, withou
 
 LARGE_MEAN = 50.0
 """How many deviations the mean reward is away from 0 if it hides what is paid for."""
+ALIKE = (
+    "horizon",
+    "episode_length",
+    "episode_limit",
+    "max_episode_length",
+    "max_episode_steps",
+    "max_timesteps",
+    "time_limit",
+)
+"""Names under which environments may have their limit of steps, or another number: not read."""
 SMALL = 0.01
 """Rewards below this are small beside the first predictions of critics, of about 0.1."""
 
@@ -67,6 +77,33 @@ def note_sides(courses: Collection[list[Moment]], agents: tuple[str, ...], doubt
             "unless sides=... says others; reward=common, vdn and qmix would add up what rivals "
             "are paid",
         )
+
+
+def note_no_limit(env: Any, cut_at: Collection[int | None], doubts: Doubts) -> None:
+    """Notes that an environment states no limit of steps, and what the played episodes say of it.
+
+    Args:
+        env: the environment.
+        cut_at: the step in which each episode was cut off; None for one that was not.
+        doubts: where it is noted.
+    """
+    text = (
+        "no limit of steps was found, so that by default gamma is 0.95 (0.99 in games of sides) "
+        "and no greedy actions are evaluated"
+    )
+    steps = set(cut_at)
+    step = steps.pop() if len(steps) == 1 else None
+    if step is None:
+        doubts.add("limit", f"{text}; if it has one, call it max_cycles")
+        return
+    inner = getattr(env, "unwrapped", env)
+    numbers = ((name, getattr(inner, name, None)) for name in ALIKE)
+    name = next((n for n, x in numbers if type(x) is int and x == step), "")
+    seen = f"each episode of the check was cut off in step {step}"
+    if name:
+        doubts.add("limit", f"{text}; {seen}, its {name}: set self.max_cycles = self.{name}")
+    else:
+        doubts.add("limit", f"{text}; {seen}: if that is its limit, set self.max_cycles = {step}")
 
 
 def note_rewards(courses: Collection[list[Moment]], doubts: Doubts) -> None:
