@@ -22,7 +22,7 @@ SOURCES := pyproject.toml constraints.txt
 demo: .venv/.core  ## install the core, run the headline comparison, diagnose the example log
 	@$(BIN)/python -m counterpoint demo
 
-test: .venv/.dev  ## the tests: 7 to 10 minutes on two cores
+test: .venv/.dev  ## the tests: 6 to 10 minutes on two cores
 	$(BIN)/python -m pytest -n 2 -rs
 
 test-all: .venv/.all  ## also the slow proofs: torch, JAX, Ray, kill loops, mutation testing
