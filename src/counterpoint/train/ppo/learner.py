@@ -55,8 +55,9 @@ from counterpoint.worlds.sequential.world import StepWorld, stakes_of
 Level = Literal["reward", "component", "advantage"]
 COUNTERFACTUAL = "counterfactual"
 HAPPO, HAPPO_SCHEME = "happo", "mappo_per_agent"
-HAPPO_SETTINGS = {"update": "sequential", "parameters": "separate"}
 """The algorithm, and the scheme that its published code normalizes with."""
+HAPPO_SETTINGS = {"update": "sequential", "parameters": "separate"}
+"""How it always learns."""
 
 
 @dataclass(frozen=True)
