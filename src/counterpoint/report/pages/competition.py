@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from counterpoint.report.toolkit.charts import (
-    Chart,
-    Line,
-    last,
-    narrow_chart,
-    style_of,
-    wide_chart,
-)
+from counterpoint.report.toolkit.charts import curves_figure, last
 from counterpoint.report.toolkit.frame import Fact
 from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval, percent, significant
 from counterpoint.report.toolkit.tables import (
@@ -184,23 +177,13 @@ def side_figure(run: TrainingResult) -> Figure | None:
         return None
     steps = run.curve["step"]
     ends = ", ".join(f"{side} at {significant(last(v))}" for side, v in curves.items())
-    chart = Chart(
-        key="sides",
+    return curves_figure(
+        "sides",
         title="Return of each side over steps",
         description=f"They end with {ends}.",
-        x_title="steps played, all copies together",
         y_title="return of the side (unit of the world)",
-        lines=tuple(
-            Line(side, steps, values, style_of(i))
-            for i, (side, values) in enumerate(curves.items())
-        ),
-    )
-    return Figure(
-        key="sides",
         caption="Mean return of the episodes of each batch in which the present policies played "
         "the side, against themselves or a past self.",
-        header=("step", *curves),
-        rows=list(zip(steps, *curves.values(), strict=True)),
-        wide=wide_chart(chart),
-        narrow=narrow_chart(chart),
+        steps=steps,
+        curves=curves,
     )

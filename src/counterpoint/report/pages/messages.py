@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from counterpoint.report.toolkit.charts import (
-    Chart,
-    Line,
-    last,
-    narrow_chart,
-    style_of,
-    wide_chart,
-)
+from counterpoint.report.toolkit.charts import curves_figure, last
 from counterpoint.report.toolkit.frame import Fact
 from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval, significant
 from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
@@ -136,20 +129,13 @@ def talk_figure(run: TrainingResult) -> Figure | None:
         return None
     measured = [steps[i] for i in at]
     lines = {BITS[name]: [values[i] for i in at] for name, values in curves.items()}
-    chart = Chart(
-        key="talk",
+    return curves_figure(
+        "talk",
         title="What messages carry over steps",
         description=" ".join(f"{n} ends at {significant(last(v))}." for n, v in lines.items()),
-        x_title="steps played, all copies together",
         y_title="mutual information (bits)",
-        lines=tuple(Line(n, measured, v, style_of(i)) for i, (n, v) in enumerate(lines.items())),
-    )
-    return Figure(
-        key="talk",
         caption="Means over speakers, and over listeners, in one of a few batches. What chance "
         "gives is subtracted from what is seen and said.",
-        header=("step", *lines),
-        rows=list(zip(measured, *lines.values(), strict=True)),
-        wide=wide_chart(chart),
-        narrow=narrow_chart(chart),
+        steps=measured,
+        curves=lines,
     )

@@ -10,7 +10,7 @@ for a wide page, with the names beside the axis.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -27,6 +27,7 @@ from counterpoint.report.toolkit.svg import (
     shorten,
     trace,
 )
+from counterpoint.report.toolkit.tables import Figure
 
 POINTS = 240
 """More points than this along one line are thinned in the picture, never in the numbers."""
@@ -355,3 +356,34 @@ def count_panel(key: str, heading: str, axis: str, bars: Sequence[Bar]) -> Marku
     parts.append(label(axis, x.end, base + 14, "axis", "end"))
     counts = "; ".join(f"{bar.name} {bar.count:,}" for bar in bars)
     return picture(key, (PANEL, base + 22), heading, f"{axis}. {counts}.", *parts)
+
+
+def curves_figure(
+    key: str,
+    title: str,
+    description: str,
+    y_title: str,
+    caption: str,
+    steps: Sequence[float | None],
+    curves: Mapping[str, Sequence[float | None]],
+) -> Figure:
+    """Returns the picture of curves over the steps of a training, one style each, and their
+    numbers.
+
+    Args:
+        key, title, description, y_title: of the chart.
+        caption: below the figure.
+        steps: [U] steps played.
+        curves: [U] each, by its name.
+    """
+    lines = tuple(Line(name, steps, y, style_of(i)) for i, (name, y) in enumerate(curves.items()))
+    x_title = "steps played, all copies together"
+    chart = Chart(key, title, description, x_title, y_title, lines)
+    return Figure(
+        key=key,
+        caption=caption,
+        header=("step", *curves),
+        rows=list(zip(steps, *curves.values(), strict=True)),
+        wide=wide_chart(chart),
+        narrow=narrow_chart(chart),
+    )
