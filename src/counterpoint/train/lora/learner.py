@@ -52,8 +52,10 @@ TRAINING, FRESH, PRIORS = 0, 1, 2
 CALIBRATED = 4
 """Batches of a team that chooses at random, over whose prompts words' priors are taken."""
 
-CALIBRATED_PROMPTS = 32
+CALIBRATED_PROMPTS = 16
 """The most prompts of an agent and its words over which priors are taken."""
+COMING_BACK = 0.03
+"""The least share of prompts that some batches have in common where prompts come back."""
 MEASURED = 64
 """Prompts whose tokens are counted at the start: those of the most characters, and those with the
 most room for an answer."""
@@ -120,13 +122,15 @@ class LanguageLearner:
         self.tally = Tally()
         self.updates = 0
         self.expected: tuple[Prompt, ...] = ()
-        """Choices that the last update met: the next one will, so they are computed in one pass."""
+        """Choices that the last update met: where prompts come back, the next one will meet them
+        too, so that they are computed in one pass."""
         self.judged = (
             JudgedRewards(settings.judge, settings.judge_set, world.summary, seed)
             if settings.judge
             else None
         )
-        met = sample_asks(world, settings, seed)
+        met, self.recurring = sample_asks(world, settings, seed)
+        """Whether prompts come back, so that it pays to keep what was read of them."""
         demand_readable(model, met)
         if settings.calibrate:
             self.words.calibrate(calibrated(met))
@@ -148,8 +152,9 @@ class LanguageLearner:
             The batch, and the mean entropy of choices in nats and the length of each gradient, in
             the first pass.
         """
-        self.words.forget()
-        self.words.rows_of(self.expected)
+        self.words.forget(keep=self.recurring)
+        if self.recurring:
+            self.words.rows_of(self.expected)
         played = self.play(self.rng)
         rewards, metrics = played.rewards, dict[str, float]()
         if self.judged is not None:
@@ -277,15 +282,19 @@ class LanguageLearner:
         )
 
 
-def sample_asks(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Prompt]:
-    """Returns the prompts of a team that chooses every word alike, in a fixed order."""
+def sample_asks(
+    world: TextWorld, settings: LanguageSettings, seed: int
+) -> tuple[list[Prompt], bool]:
+    """Returns the prompts of a team that chooses every word alike, in a fixed order, and whether
+    prompts come back: whether its batches have some in common."""
     met: set[Prompt] = set()
-    rng = np.random.default_rng([seed, PRIORS])
+    rng, total = np.random.default_rng([seed, PRIORS]), 0
     for _ in range(CALIBRATED):
-        met.update(
-            play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts).asks
-        )
-    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+        played = play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts)
+        total += len(set(played.asks))
+        met.update(played.asks)
+    come_back = len(met) <= total * (1 - COMING_BACK)
+    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words)), come_back
 
 
 def demand_readable(model: LanguageModel, asks: Sequence[Prompt]) -> None:

@@ -74,8 +74,7 @@ class LanguagePlan(TrainConfig):
         free = find_world(self.world, Kind.TEXT).world.free
         filled = self.language.filled(tiny=self.model == TINY, free=free)
         if filled.adapter == "auto":
-            kind = affordable_kind(self.make_world(), filled) if free else "activated"
-            filled = replace(filled, adapter=kind)
+            filled = replace(filled, adapter=affordable_kind(self.make_world(), filled))
         if filled.device == "auto":
             filled = replace(filled, device=device_of("auto").type)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers

@@ -39,8 +39,9 @@ class LanguageSettings:
     adapter: Literal["auto", "plain", "activated", "last_token"] = "auto"
     """Where adapters act: on every token (`plain`), which can be merged into the model; from the
     opening of the answer on (`activated`), where the prompt is read once for all updates; or from
-    the last token of the prompt on, as in earlier versions. By default plain where that takes at
-    most half as long again, as a rule of thumb on the world's prompts."""
+    the last token of the prompt on (`last_token`), the cheapest, which suffices for an answer of
+    one word. By default `last_token` where agents choose words; where they write, `plain` if that
+    takes at most half as long again, by a rule of thumb on the world's prompts."""
     layers: int = 0
     """Number of layers, counted from the last, that have adapters; 0 takes 2 of the tiny model's 3,
     and 10 of any other's."""
@@ -117,6 +118,7 @@ class LanguageSettings:
         return replace(
             self,
             targets=targets if self.targets == "default" else self.targets,
+            adapter="last_token" if self.adapter == "auto" and not free else self.adapter,
             layers=self.layers or (TINY_LAYERS if tiny else 10),
             rollouts=self.rollouts or (8 if free else 32),
             lr=self.lr or (0.003 if tiny else 0.005),

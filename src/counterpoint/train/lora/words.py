@@ -29,6 +29,8 @@ from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.world import Prompt
 
+CHOSEN_TOGETHER = 64
+"""Prompts of choices that are run side by side."""
 WRITTEN_TOGETHER = 32
 """Answers that are written side by side."""
 
@@ -57,17 +59,25 @@ class WordTeam:
         self.first = lowest_layer(adapters.values())
         """The first layer that has adapters."""
         self.reader = Reader(
-            model, kind, self.first, writes=False, limit=limit // 2, recomputed=recomputed
+            model, kind, self.first, writes=False, limit=limit * 3 // 4, recomputed=recomputed
         )
         self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
         """What is subtracted from the words' logits, by agent and words: of all that it has chosen
         among, 0 where nothing was taken out."""
-        self._memories = Kept[Memory](limit // 2)
+        self._memories = Kept[Memory](limit - self.reader.kept.limit)
         self._first_tokens: dict[tuple[str, ...], tuple[int, ...]] = {}
         self.forget()
 
-    def forget(self) -> None:
-        """Begins a new update: results of the old weights are dropped."""
+    def forget(self, *, keep: bool = True) -> None:
+        """Begins a new update: results of the old weights are dropped.
+
+        Args:
+            keep: whether prompts that are read are kept, since they will come back.
+        """
+        for store in (self.reader.kept, self._memories):
+            if not keep:
+                store.clear()
+            store.closed = not keep
         self.rows: dict[Prompt, int] = {}
         """Prompt to its row of `log_probs`."""
         self.parts: list[Tensor] = []
@@ -89,10 +99,11 @@ class WordTeam:
 
     def rows_of(self, asks: Sequence[Prompt]) -> list[int]:
         """Returns the row of each prompt; new prompts are computed, all in one pass."""
-        new = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
-        if new:
-            # One run of rows for each adapter, and one order for the same prompts every time.
-            new.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+        every = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
+        # One run of rows for each adapter, and one order for the same prompts every time.
+        every.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+        for first in range(0, len(every), CHOSEN_TOGETHER):
+            new = every[first : first + CHOSEN_TOGETHER]
             logits = self.logits(new)
             words = torch.tensor([[len(ask.words)] for ask in new], device=logits.device)
             legal = torch.arange(logits.shape[1], device=logits.device) < words
