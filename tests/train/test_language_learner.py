@@ -252,6 +252,8 @@ def test_a_gradient_is_cut_to_its_largest_norm():
 @pytest.mark.parametrize("world", ["schelling", "lewis", "solver_verifier"])
 def test_after_calibration_words_are_alike_on_average_before_anything_is_learned(world):
     learner = small_learner(world, rollouts=32)
+    assert learner.words.priors == {}
+    learner.prepare()
     met = calibrated(sample_asks(learner.world, learner.settings, 1)[0])
     for key, prior in learner.words.priors.items():
         some = [ask for ask in met if (ask.agent, ask.words) == key]

@@ -6,6 +6,7 @@ and `ComparisonDisplay` how teams learn.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from counterpoint.report.terminal.tables import sparkline, text_table
 from counterpoint.report.toolkit.numerals import with_article
 from counterpoint.train.series import Row, TrainingProgress
 
+SAID_EVERY = 5.0
+"""Seconds between two lines about what is done before the first update has ended."""
 READ_AT_ONCE = 10_000
 """Episodes between two lines of a `ReadingDisplay`."""
 
@@ -127,6 +130,14 @@ class TrainingDisplay(Display):
         self.row: Row | None = None
         self.collapsed = ""
         self.first: tuple[int, float] | None = None
+        self.now, self._said = "beginning", -math.inf
+
+    def doing(self, text: str) -> None:
+        """Takes in what is done before the first row; lines are printed some seconds apart."""
+        self.now = text
+        if self.prints_lines and self.row is None and time.monotonic() - self._said >= SAID_EVERY:
+            self._said = time.monotonic()
+            say(f"{self.title}: {text}")
 
     def add(self, row: Row) -> None:
         """Takes in a row of the series."""
@@ -165,7 +176,7 @@ class TrainingDisplay(Display):
     def drawn(self) -> RenderableType:
         """Returns one line, with the curve."""
         if self.row is None:
-            return Text(f"{self.title}: beginning")
+            return Text(f"{self.title}: {self.now}")
         state = "  ".join(part for part in self.parts(self.row) if part)
         return Text.assemble(f"{self.title}  ", (sparkline(self.returns), "bold"), f"  {state}")
 

@@ -132,8 +132,18 @@ class LanguageLearner:
         met, self.recurring = sample_asks(world, settings, seed)
         """Whether prompts come back, so that it pays to keep what was read of them."""
         demand_readable(model, met)
-        if settings.calibrate:
-            self.words.calibrate(calibrated(met))
+        self.calibrating = calibrated(met) if settings.calibrate else []
+        """Choices over which priors will be taken before the first update."""
+        self.doing: Callable[[str], object] = lambda text: None
+        """Told what is done meanwhile."""
+        self._answered = 0
+
+    def prepare(self) -> None:
+        """Takes the priors of words, once; a restored learner has them."""
+        if self.calibrating:
+            self.doing(f"reading {len(self.calibrating)} prompts for the priors of words")
+            self.words.calibrate(self.calibrating)
+            self.calibrating = []
 
     @property
     def entropy(self) -> float:
@@ -185,10 +195,14 @@ class LanguageLearner:
     def play(self, rng: np.random.Generator, prompts: int = 0, rollouts: int = 0) -> PlayedBatch:
         """Returns episodes of the present team; no gradient flows unless `update` lets it."""
         prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
+        self.prepare()
+        self._answered = 0
         return play_episodes(self.world, self.respond, rng, prompts, rollouts)
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Returns the answers to a wave of prompts, in their order."""
+        self.doing(f"update {self.updates + 1}: {self._answered} answers, {len(asks)} to come now")
+        self._answered += len(asks)
         answers: dict[int, Answer] = {}
         words = [i for i, ask in enumerate(asks) if ask.words]
         if words:
@@ -241,6 +255,7 @@ class LanguageLearner:
 
     def capture(self) -> Snapshot:
         """Returns everything that decides what the learner does next."""
+        self.prepare()
         arrays = {
             f"{name}.{part}": x
             for name, adam in self.adams.items()
@@ -265,6 +280,7 @@ class LanguageLearner:
     def restore(self, snapshot: Snapshot) -> None:
         """Resumes where `capture` was called on a learner of the same plan."""
         arrays, facts = snapshot.arrays, snapshot.facts
+        self.calibrating = []
         for name, adam in self.adams.items():
             adam.restore({part: arrays[f"{name}.{part}"] for part in adam.capture()})
         self.words.priors = {
