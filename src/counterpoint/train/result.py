@@ -19,6 +19,7 @@ from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.results.competition import SIDE_RETURN, Competition
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import (
+    ANSWERS,
     AgentSeries,
     EpisodeSample,
     Messages,
@@ -59,7 +60,9 @@ VALUED = ("td_loss", "value", "epsilon")
 SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
 """The same for language models, and the prefix of the names of gradient lengths."""
 VERDICTS = ("collapsed", "cause", "expected")
-NUMBERS = tuple(name for name in AgentSeries.__struct_fields__ if name not in ("step", *VERDICTS))
+NUMBERS = tuple(
+    name for name in AgentSeries.__struct_fields__ if name not in ("step", *VERDICTS, *ANSWERS)
+)
 """The measures of each agent by `train.ppo.probe`, `train.lora.probe` and `train.series`."""
 
 TASKS, WAYS = 4, 2
@@ -79,6 +82,8 @@ class TrainingSummary(RunFacts, frozen=True, kw_only=True):
     """Seconds of training so far."""
     agents: dict[str, dict[str, Json]]
     """Agent to its latest measurements and verdict; empty before the first."""
+    answers: dict[str, dict[str, float]] = msgspec.field(default_factory=dict)
+    """Agent to the numbers of its answers in the last update, if language models learn."""
     messages: Messages | None = None
     """What messages carry; None before the end, or where nobody speaks."""
     talks: str | None = None
@@ -99,9 +104,20 @@ def training_summary(path: Path) -> TrainingSummary:
         updates=rows[-1].update if rows else 0,
         seconds=rows[-1].seconds or 0.0 if rows else 0.0,
         agents={k: a.to_json() for k, a in measured[-1].items()} if measured else {},
+        answers=_last_answers(rows),
         messages=messages,
         talks=None if messages is None else messages.verdict,
     )
+
+
+def _last_answers(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Returns the numbers of each agent's answers in the last update."""
+    answers: dict[str, dict[str, float]] = {}
+    for name, value in rows[-1].metrics.items() if rows else ():
+        measure, _, agent = name.partition(".")
+        if measure in ANSWERS and value is not None:
+            answers.setdefault(agent, {})[measure] = value
+    return answers
 
 
 def _rows(path: Path) -> tuple[list[Row], int]:
@@ -137,11 +153,13 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
             steps = find_world(facts.world or "", Kind.SEQUENTIAL).make(settings)
             references = _references(POINTS if competition else steps.references)
             steps.close()
-    lengths = sorted({name for row in rows for name in row.metrics if name.startswith(LENGTH)})
+    given = {name for row in rows for name in row.metrics}
+    lengths = sorted(name for name in given if name.startswith(LENGTH))
+    lengths += [n for one in ANSWERS for n in sorted(given) if n.startswith(f"{one}.")]
     ours = VALUED if learns_values(run.config) else LOSSES
     names: tuple[str, ...] = (*SPOKEN, *lengths) if spoken else ours
-    names += tuple(name for name in SOMETIMES if any(name in row.metrics for row in rows))
-    names += tuple(sorted({n for row in rows for n in row.metrics if n.startswith(SIDE_RETURN)}))
+    names += tuple(name for name in SOMETIMES if name in given)
+    names += tuple(sorted(name for name in given if name.startswith(SIDE_RETURN)))
     return TrainingResult(
         version=run.version,
         axis="update" if spoken else "step",
@@ -209,13 +227,17 @@ def _references(world: sequential.References) -> References:
 
 def _agents(rows: Sequence[Row]) -> dict[str, AgentSeries]:
     """Returns the series of each agent over the updates that were measured."""
-    measured = [(row.step, row.agents) for row in rows if row.agents is not None]
+    measured = [(row, row.agents) for row in rows if row.agents is not None]
     series = {}
     for name in measured[0][1] if measured else ():
         # Of an agent that an edited row lacks, nothing is known.
         values = [agents[name].to_json() if name in agents else {} for _, agents in measured]
+        answers = {
+            one: [row.metrics.get(f"{one}.{name}") for row, _ in measured] for one in ANSWERS
+        }
         series[name] = AgentSeries(
-            step=[step for step, _ in measured],
+            step=[row.step for row, _ in measured],
+            **{one: x for one, x in answers.items() if any(v is not None for v in x)},
             collapsed=[only(bool, one.get("collapsed")) for one in values],
             cause=[only(str, one.get("cause")) for one in values],
             expected=[only(str, one.get("expected")) for one in values],

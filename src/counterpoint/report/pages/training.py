@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from counterpoint.diagnose import REMEDIES
+from counterpoint.report.pages.answers import answer_figure, is_of_answers
 from counterpoint.report.pages.competition import (
     EVEN,
     competition_facts,
@@ -46,7 +47,13 @@ from counterpoint.report.toolkit.tables import (
     text_columns,
 )
 from counterpoint.results.competition import SIDE_RETURN
-from counterpoint.results.training import AgentSeries, Series, Talk, TrainingResult
+from counterpoint.results.training import (
+    AgentSeries,
+    Series,
+    Talk,
+    TrainingResult,
+    cut_off_sentence,
+)
 from counterpoint.runs.status import learns_values
 
 NAMELESS = ("c-none", "", "no cause named")
@@ -68,6 +75,10 @@ HEADS = {
     "dead_rate": "Dead rate",
     "participation": "Participation",
     "credit_correlation": "Credit",
+    "decisions": "Decisions",
+    "answer_tokens": "Answer (tokens)",
+    "cut_off": "Cut off",
+    "bare_kl": "From bare model",
 }
 DEFINED = {"credit_correlation": "credit", "signal_kept": "kept", "task_noise": "noise"}
 """Measures whose definition has another key."""
@@ -127,6 +138,7 @@ def training_page(run: TrainingResult) -> Page:
             if learns_values(run.config)
             else None,
             "agents": agent_table(run) if run.agents else None,
+            "answers": answer_figure(run),
             "losses": loss_figure(run),
             "cures": training_cures(run),
         },
@@ -155,7 +167,7 @@ def training_verdict(run: TrainingResult) -> Headline:
         speed = run.step / run.seconds
         slow = f"{significant(1 / speed)} seconds {with_article(run.axis)}"
         pace = f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
-    why = talking(run)
+    why = talking(run) or cut_off_sentence(run.curve)
     steps = Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace)
     facts: tuple[Fact, ...] = (
         Fact("Return", significant(level, 4), score, how if score != how else ""),
@@ -344,7 +356,7 @@ def loss_figure(run: TrainingResult) -> Figure | None:
     losses = {
         name: values
         for name, values in run.curve.items()
-        if name not in UNDRAWN and not name.startswith(SIDE_RETURN)
+        if name not in UNDRAWN and not name.startswith(SIDE_RETURN) and not is_of_answers(name)
     }
     panels = []
     for i, (name, values) in enumerate(losses.items()):

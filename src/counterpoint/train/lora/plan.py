@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -29,7 +30,7 @@ from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
-from counterpoint.train.lora.settings import LANGUAGE, LanguageSettings
+from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
 from counterpoint.train.series import EqualEpisodes, Spoken
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
@@ -72,6 +73,13 @@ class LanguagePlan(TrainConfig):
         filled = self.language.filled(tiny=self.model == TINY, free=free)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
         super().__post_init__()
+        filled.warm_up_updates(self.budget)  # raises where it is as long as the training
+
+    @classmethod
+    def from_config(cls, config: Settings) -> Self:
+        if isinstance(language := config.get("language"), dict):
+            config = {**config, "language": {**BEFORE, **language}}
+        return super().from_config(config)
 
     @classmethod
     def of(

@@ -1,0 +1,69 @@
+"""The answers of language models while they learn: how long they are, how they end, how far they
+are from the bare model's."""
+
+from __future__ import annotations
+
+from counterpoint.report.toolkit.charts import Chart, Line, last, panel_chart, style_of
+from counterpoint.report.toolkit.numerals import significant
+from counterpoint.report.toolkit.tables import Figure
+from counterpoint.results.training import ANSWERS, AgentSeries, Series, TrainingResult
+
+ANSWER_PANELS = {
+    "decisions": ("Decisions", "in an update"),
+    "answer_tokens": ("Length of answers", "tokens"),
+    "cut_off": ("Cut off", "share of answers"),
+    "bare_kl": ("From the bare model", "KL, nats a token"),
+}
+"""Headings and units of the measures of each agent's answers."""
+
+
+def is_of_answers(name: str) -> bool:
+    """Returns whether a curve is one of the measures of an agent's answers."""
+    return name.partition(".")[0] in ANSWERS
+
+
+def answer_figure(run: TrainingResult) -> Figure | None:
+    """Returns a panel for each measure of the answers, with a line for each agent; None if there is
+    nothing but the same number of choices in each update."""
+    steps = run.curve["step"]
+    curves = {n: values for n, values in run.curve.items() if is_of_answers(n)}
+    agents = sorted({name.partition(".")[2] for name in curves})
+    panels = []
+    for measure, (heading, unit) in ANSWER_PANELS.items():
+        lines = {a: curves[f"{measure}.{a}"] for a in agents if f"{measure}.{a}" in curves}
+        if not lines or (measure == "decisions" and all(_is_level(y) for y in lines.values())):
+            continue
+        ends = ", ".join(f"{agent} at {significant(last(y))}" for agent, y in lines.items())
+        chart = Chart(
+            key=f"answers-{measure}",
+            title=f"{heading} over {run.axis}s",
+            description=f"They end with {ends}.",
+            x_title=run.axis,
+            y_title=unit,
+            lines=tuple(Line(a, steps, y, style_of(agents.index(a))) for a, y in lines.items()),
+            heading=heading,
+        )
+        panels.append(panel_chart(chart))
+    if not panels:
+        return None
+    return Figure(
+        key="answers",
+        caption="Answers are cut off at most_tokens; the others ended by themselves. The "
+        "divergence is at the sampling temperature, of a sample of the answers if kl is 0.",
+        header=(run.axis, *curves),
+        rows=list(zip(steps, *curves.values(), strict=True)),
+        panels=panels,
+        keys=[(style_of(i), agent) for i, agent in enumerate(agents)],
+    )
+
+
+def _is_level(values: Series) -> bool:
+    return len({value for value in values if value is not None}) < 2
+
+
+def answers_in_words(agent: AgentSeries) -> str:
+    """Returns `answers of 11.5 tokens, 90% cut off`; an empty text if it writes no free text."""
+    tokens, cut = last(agent.answer_tokens), last(agent.cut_off)
+    if tokens is None or cut is None:
+        return ""
+    return f"answers of {significant(tokens)} tokens, {cut:.0%} cut off"
