@@ -119,7 +119,7 @@ def test_a_team_that_is_cut_off_is_told_what_to_change():
 def test_a_run_shows_its_answers_in_series_summary_terminal_and_page(tmp_path, monkeypatch, ends):
     monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
     if ends:
-        often_ending(open_model("tiny"), monkeypatch)
+        often_ending(open_model("tiny", "cpu", "float32"), monkeypatch)  # the one of the plan
     shown = TrainingDisplay("relay", 4)
     session = begin_run(small_plan("relay"), tmp_path / "run", shown.add)
     warned = [note for note in session.notes if "cut off at their limit" in note]

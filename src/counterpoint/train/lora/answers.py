@@ -21,11 +21,6 @@ def free_answers(played: PlayedBatch) -> list[int]:
     return sorted(free, key=lambda i: played.asks[i].agent)
 
 
-def in_passes(places: Sequence[int], rows: int) -> list[Sequence[int]]:
-    """Returns the places of answers, at most `rows` of them in a pass."""
-    return [places[first : first + rows] for first in range(0, len(places), rows)]
-
-
 def token_weights(settings: LanguageSettings, played: PlayedBatch) -> Floats:
     """Returns [N], the weight of each token of an answer in the sum over its tokens; 0 for choices.
 
