@@ -135,11 +135,10 @@ def test_a_run_shows_its_answers_in_series_summary_terminal_and_page(tmp_path, m
     document = json.loads(encode(result))
     for name, value in numbers.items():
         assert document["curve"][f"{name}.planner"][-1] == value
-        assert document["agents"]["planner"][name][-1] == value
     page = render(result)
     rows = {str(row[0]): str(row[1]) for row in training_parts(result)[0].rows}
     assert f"{numbers['cut_off']:.0%} cut off" in rows["planner"]
-    assert 'id="h-answers"' in page
+    assert "Tokens of an answer" in page
     assert "Length of answers" in page
     state = shown.parts(shown.row)[-1]
     if ends:
@@ -158,6 +157,8 @@ def test_a_team_that_only_chooses_has_its_decisions_alone(tmp_path, monkeypatch)
     summary = training_summary(tmp_path / "run")
     assert summary.answers == {"listener": {"decisions": 16.0}, "speaker": {"decisions": 16.0}}
     result = training_result(tmp_path / "run")
-    assert result.agents["speaker"].decisions == [16.0] * 4
-    assert result.agents["speaker"].cut_off == []
-    assert 'id="h-answers"' not in render(result)
+    assert result.curve["decisions.speaker"] == [16.0] * 4
+    page = render(result)
+    assert "Answers of each agent" in page
+    assert "Length of answers" not in page
+    assert "Tokens of an answer" not in page.partition('id="h-method"')[0]

@@ -28,7 +28,9 @@ class References(Part, frozen=True, kw_only=True):
 
 
 ANSWERS = ("decisions", "answer_tokens", "cut_off", "bare_kl")
-"""The measures of each agent that every update has, as curves `MEASURE.AGENT`."""
+"""The measures of each language model in every update, as curves `MEASURE.AGENT`: its decisions,
+and of its answers in free text the mean number of tokens, the share that ended at the limit without
+a token that ends them, and the divergence from the bare model in nats a token."""
 CUT_OFF_UPDATES, MOSTLY = 10, 0.5
 """An agent is mostly cut off if more than this share of its answers are, in so many updates."""
 
@@ -53,14 +55,6 @@ class AgentSeries(Part, frozen=True, kw_only=True):
     dead_rate: Series = field(default_factory=list)
     participation: Series = field(default_factory=list)
     credit_correlation: Series = field(default_factory=list)
-    decisions: Series = field(default_factory=list)
-    """Decisions of a language model in the update."""
-    answer_tokens: Series = field(default_factory=list)
-    """Mean number of tokens of its answers in free text."""
-    cut_off: Series = field(default_factory=list)
-    """Share of these answers that ended at the limit, without a token that ends them."""
-    bare_kl: Series = field(default_factory=list)
-    """Estimate of its divergence from the bare model, in nats a token."""
     collapsed: list[bool | None] = field(default_factory=list)
     """Whether the scheme collapses it."""
     cause: list[str | None] = field(default_factory=list)

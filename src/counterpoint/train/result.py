@@ -60,9 +60,7 @@ VALUED = ("td_loss", "value", "epsilon")
 SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
 """The same for language models, and the prefix of the names of gradient lengths."""
 VERDICTS = ("collapsed", "cause", "expected")
-NUMBERS = tuple(
-    name for name in AgentSeries.__struct_fields__ if name not in ("step", *VERDICTS, *ANSWERS)
-)
+NUMBERS = tuple(name for name in AgentSeries.__struct_fields__ if name not in ("step", *VERDICTS))
 """The measures of each agent by `train.ppo.probe`, `train.lora.probe` and `train.series`."""
 
 TASKS, WAYS = 4, 2
@@ -227,17 +225,13 @@ def _references(world: sequential.References) -> References:
 
 def _agents(rows: Sequence[Row]) -> dict[str, AgentSeries]:
     """Returns the series of each agent over the updates that were measured."""
-    measured = [(row, row.agents) for row in rows if row.agents is not None]
+    measured = [(row.step, row.agents) for row in rows if row.agents is not None]
     series = {}
     for name in measured[0][1] if measured else ():
         # Of an agent that an edited row lacks, nothing is known.
         values = [agents[name].to_json() if name in agents else {} for _, agents in measured]
-        answers = {
-            one: [row.metrics.get(f"{one}.{name}") for row, _ in measured] for one in ANSWERS
-        }
         series[name] = AgentSeries(
-            step=[row.step for row, _ in measured],
-            **{one: x for one, x in answers.items() if any(v is not None for v in x)},
+            step=[step for step, _ in measured],
             collapsed=[only(bool, one.get("collapsed")) for one in values],
             cause=[only(str, one.get("cause")) for one in values],
             expected=[only(str, one.get("expected")) for one in values],

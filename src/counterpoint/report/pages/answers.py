@@ -4,9 +4,9 @@ are from the bare model's."""
 from __future__ import annotations
 
 from counterpoint.report.toolkit.charts import Chart, Line, last, panel_chart, style_of
-from counterpoint.report.toolkit.numerals import significant
-from counterpoint.report.toolkit.tables import Figure
-from counterpoint.results.training import ANSWERS, AgentSeries, Series, TrainingResult
+from counterpoint.report.toolkit.numerals import percent, significant
+from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
+from counterpoint.results.training import ANSWERS, Series, TrainingResult
 
 ANSWER_PANELS = {
     "decisions": ("Decisions", "in an update"),
@@ -15,6 +15,13 @@ ANSWER_PANELS = {
     "bare_kl": ("From the bare model", "KL, nats a token"),
 }
 """Headings and units of the measures of each agent's answers."""
+TITLES = {
+    "decisions": "Decisions",
+    "answer_tokens": "Tokens of an answer",
+    "cut_off": "Cut off",
+    "bare_kl": "From bare model (nats)",
+}
+"""The same as titles of columns."""
 
 
 def is_of_answers(name: str) -> bool:
@@ -42,12 +49,13 @@ def answer_figure(run: TrainingResult) -> Figure | None:
             y_title=unit,
             lines=tuple(Line(a, steps, y, style_of(agents.index(a))) for a, y in lines.items()),
             heading=heading,
+            within=(0.0, 1.0) if measure == "cut_off" else None,
         )
         panels.append(panel_chart(chart))
     if not panels:
         return None
     return Figure(
-        key="answers",
+        key="answer_curves",
         caption="Answers are cut off at most_tokens; the others ended by themselves. The "
         "divergence is at the sampling temperature, of a sample of the answers if kl is 0.",
         header=(run.axis, *curves),
@@ -61,9 +69,31 @@ def _is_level(values: Series) -> bool:
     return len({value for value in values if value is not None}) < 2
 
 
-def answers_in_words(agent: AgentSeries) -> str:
-    """Returns `answers of 11.5 tokens, 90% cut off`; an empty text if it writes no free text."""
-    tokens, cut = last(agent.answer_tokens), last(agent.cut_off)
+def answer_table(run: TrainingResult) -> Table | None:
+    """Returns one row for each agent with its last numbers; None if no language models learn."""
+    agents = sorted(
+        name.removeprefix("decisions.") for name in run.curve if name.startswith("decisions.")
+    )
+    shown = [m for m in ANSWER_PANELS if any(f"{m}.{agent}" in run.curve for agent in agents)]
+    columns = (
+        *text_columns("Agent"),
+        *(Column(TITLES[m], (m,), define=m, missing="no answer in free text") for m in shown),
+    )
+    rows = [
+        TableRow((
+            Cell(agent),
+            *(Cell(percent(x) if m == "cut_off" else significant(x), (x,))
+              for m in shown for x in [last(run.curve.get(f"{m}.{agent}", ()))]),
+        ))
+        for agent in agents
+    ]  # fmt: skip
+    caption = "The numbers of the last update in which the agent had an answer."
+    return Table("answers", caption, columns, rows) if rows else None
+
+
+def answers_in_words(run: TrainingResult, agent: str) -> str:
+    """Returns `; answers of 11.5 tokens, 90% cut off`; an empty text without free text."""
+    tokens, cut = (last(run.curve.get(f"{m}.{agent}", ())) for m in ("answer_tokens", "cut_off"))
     if tokens is None or cut is None:
         return ""
-    return f"answers of {significant(tokens)} tokens, {cut:.0%} cut off"
+    return f"; answers of {significant(tokens)} tokens, {cut:.0%} cut off"

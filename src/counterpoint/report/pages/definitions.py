@@ -249,7 +249,7 @@ _ANSWERS = (
     Definition("decisions", "Decisions",
         "How many times the agent chose or wrote in the update. Without a decision its adapter is "
         "not moved."),
-    Definition("answer_tokens", "Answer",
+    Definition("answer_tokens", "Tokens of an answer",
         "The mean number of tokens of the agent’s answers in free text, with the token that ends "
         "one."),
     Definition("cut_off", "Cut off",

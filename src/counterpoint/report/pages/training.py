@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from counterpoint.diagnose import REMEDIES
-from counterpoint.report.pages.answers import answer_figure, is_of_answers
+from counterpoint.report.pages.answers import answer_figure, answer_table, is_of_answers
 from counterpoint.report.pages.competition import (
     EVEN,
     competition_facts,
@@ -75,10 +75,6 @@ HEADS = {
     "dead_rate": "Dead rate",
     "participation": "Participation",
     "credit_correlation": "Credit",
-    "decisions": "Decisions",
-    "answer_tokens": "Answer (tokens)",
-    "cut_off": "Cut off",
-    "bare_kl": "From bare model",
 }
 DEFINED = {"credit_correlation": "credit", "signal_kept": "kept", "task_noise": "noise"}
 """Measures whose definition has another key."""
@@ -138,7 +134,9 @@ def training_page(run: TrainingResult) -> Page:
             if learns_values(run.config)
             else None,
             "agents": agent_table(run) if run.agents else None,
-            "answers": answer_figure(run),
+            "answers": answer_table(run),
+            "cut_off": cut_off_sentence(run.curve),
+            "answer_curves": answer_figure(run),
             "losses": loss_figure(run),
             "cures": training_cures(run),
         },
@@ -167,7 +165,7 @@ def training_verdict(run: TrainingResult) -> Headline:
         speed = run.step / run.seconds
         slow = f"{significant(1 / speed)} seconds {with_article(run.axis)}"
         pace = f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
-    why = talking(run) or cut_off_sentence(run.curve)
+    why = talking(run)
     steps = Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", pace)
     facts: tuple[Fact, ...] = (
         Fact("Return", significant(level, 4), score, how if score != how else ""),

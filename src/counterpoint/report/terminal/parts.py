@@ -372,8 +372,7 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
         rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))
     rows += messages_rows(run)
     rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
-    for name, agent in run.agents.items():
-        rows.append((name, "; ".join(filter(None, (_signal_kept(agent), answers_in_words(agent))))))
+    rows += [(n, _signal_kept(agent) + answers_in_words(run, n)) for n, agent in run.agents.items()]
     if run.agents or learns_values(run.config):
         collapsed = collapsed_fact(run)
         count = "" if collapsed.value == ABSENT else f"{collapsed.value}: "
