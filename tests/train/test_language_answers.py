@@ -137,7 +137,8 @@ def test_a_run_shows_its_answers_in_series_summary_terminal_and_page(tmp_path, m
         assert document["curve"][f"{name}.planner"][-1] == value
     page = render(result)
     rows = {str(row[0]): str(row[1]) for row in training_parts(result)[0].rows}
-    assert f"{numbers['cut_off']:.0%} cut off" in rows["planner"]
+    assert f"{numbers['cut_off']:.0%} cut off, " in rows["answers of planner"]
+    assert rows["answers of planner"].startswith("16 decisions, ")
     assert "Tokens of an answer" in page
     assert "Length of answers" in page
     state = shown.parts(shown.row)[-1]

@@ -3,8 +3,10 @@ are from the bare model's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from counterpoint.report.toolkit.charts import Chart, Line, last, panel_chart, style_of
-from counterpoint.report.toolkit.numerals import percent, significant
+from counterpoint.report.toolkit.numerals import fixed, percent, significant
 from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
 from counterpoint.results.training import ANSWERS, Series, TrainingResult
 
@@ -22,6 +24,11 @@ TITLES = {
     "bare_kl": "From bare model (nats)",
 }
 """The same as titles of columns."""
+FORMATS: dict[str, Callable[[float | None], str]] = {
+    "decisions": lambda value: fixed(value, 0),
+    "cut_off": percent,
+}
+"""How measures are written that are counts or shares."""
 
 
 def is_of_answers(name: str) -> bool:
@@ -82,7 +89,7 @@ def answer_table(run: TrainingResult) -> Table | None:
     rows = [
         TableRow((
             Cell(agent),
-            *(Cell(percent(x) if m == "cut_off" else significant(x), (x,))
+            *(Cell(FORMATS.get(m, significant)(x), (x,))
               for m in shown for x in [last(run.curve.get(f"{m}.{agent}", ()))]),
         ))
         for agent in agents
@@ -91,9 +98,13 @@ def answer_table(run: TrainingResult) -> Table | None:
     return Table("answers", caption, columns, rows) if rows else None
 
 
-def answers_in_words(run: TrainingResult, agent: str) -> str:
-    """Returns `; answers of 11.5 tokens, 90% cut off`; an empty text without free text."""
-    tokens, cut = (last(run.curve.get(f"{m}.{agent}", ())) for m in ("answer_tokens", "cut_off"))
-    if tokens is None or cut is None:
-        return ""
-    return f"; answers of {significant(tokens)} tokens, {cut:.0%} cut off"
+def answer_rows(run: TrainingResult) -> list[tuple[str, str]]:
+    """Returns the same numbers as lines of a terminal table, for each agent that writes freely."""
+    rows = []
+    for agent in sorted(n.removeprefix("cut_off.") for n in run.curve if n.startswith("cut_off.")):
+        numbers = [last(run.curve.get(f"{m}.{agent}", ())) for m in ANSWER_PANELS]
+        count, tokens, cut, kl = numbers
+        away = "" if kl is None else f", {significant(kl)} nats a token from the bare model"
+        lengths = f"{significant(tokens)} tokens, {percent(cut)} cut off{away}"
+        rows.append((f"answers of {agent}", f"{fixed(count, 0)} decisions, {lengths}"))
+    return rows
