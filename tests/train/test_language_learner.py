@@ -136,7 +136,12 @@ def test_what_is_told_of_an_update():
     seen = {}
     played, told = learner.update(lambda played, credit: seen.update(p=played, c=credit))
     assert seen["p"] is played
-    assert set(told) == {"entropy", "gradient.listener", "gradient.speaker"}
+    agents = ("listener", "speaker")
+    assert set(told) == {
+        "entropy",
+        *(f"{n}.{a}" for n in ("gradient", "decisions") for a in agents),
+    }
+    assert told["decisions.listener"] == told["decisions.speaker"] == len(played.answers) / 2
     by_hand = advantages(played.rewards.sum(axis=1), played.columns, learner.scheme)
     np.testing.assert_array_equal(seen["c"].values, by_hand.values)
     each = [learner.words.entropies[answer.handle[0]] for answer in played.answers]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Self
 
@@ -20,7 +20,8 @@ from rich.text import Text
 from counterpoint.cli.messages import say
 from counterpoint.report.terminal.tables import sparkline, text_table
 from counterpoint.report.toolkit.numerals import with_article
-from counterpoint.train.series import Row, TrainingProgress
+from counterpoint.results.training import CUT_OFF_UPDATES, mostly_cut_off
+from counterpoint.train.series import Row, TrainingProgress, metric_curves
 
 SAID_EVERY = 5.0
 """Seconds between two lines about what is done before the first update has ended."""
@@ -128,6 +129,7 @@ class TrainingDisplay(Display):
         self.title, self.budget, self.axis = title, budget, axis
         self.returns: list[float | None] = []
         self.row: Row | None = None
+        self.latest: deque[Row] = deque(maxlen=CUT_OFF_UPDATES)
         self.collapsed = ""
         self.first: tuple[int, float] | None = None
         self.now, self._said = "beginning", -math.inf
@@ -143,6 +145,7 @@ class TrainingDisplay(Display):
         """Takes in a row of the series."""
         self.returns.append(row.returned)
         self.row = row
+        self.latest.append(row)
         if row.agents is not None:
             causes = {
                 name: a.verdict.cause for name, a in row.agents.items() if a.verdict.collapsed
@@ -157,12 +160,15 @@ class TrainingDisplay(Display):
     def parts(self, row: Row) -> tuple[str, ...]:
         """Returns the state of the training in words; a part may be empty."""
         known = [value for value in self.returns if value is not None]
+        shares = mostly_cut_off(metric_curves(self.latest))
+        cut = ", ".join(f"{share:.0%} of {agent}'s answers" for agent, share in shares.items())
         return (
             f"{self.axis} {row.step:,} of {self.budget:,}",
             f"return {known[-1]:.2f}" if known else no_return(row),
             f"normalized {row.normalized:.3f}" if row.normalized is not None else "",
             pace(self.speed(row), self.axis),
             f"collapsed: {self.collapsed}" if self.collapsed else "",
+            f"cut off: {cut}" if cut else "",
         )
 
     def speed(self, row: Row) -> float:

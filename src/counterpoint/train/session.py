@@ -16,6 +16,7 @@ from pathlib import Path
 
 from counterpoint.optional import require_language, require_torch
 from counterpoint.results.parts import Settings
+from counterpoint.results.training import cut_off_sentence
 from counterpoint.runs.directory import RunDirectory, require_empty
 from counterpoint.runs.exporters.catalogue import exporters_of, require_exporters
 from counterpoint.runs.exporters.session import Exports
@@ -24,7 +25,7 @@ from counterpoint.runs.status import axis_of, read_facts, read_run
 from counterpoint.runs.stop import Stopper
 from counterpoint.train.algorithms import VALUE_BASED, refuse_algorithm
 from counterpoint.train.loop import Doing, TrainConfig, Trained, Trainer, train_to_end
-from counterpoint.train.series import Row
+from counterpoint.train.series import Row, metric_curves
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
@@ -211,7 +212,7 @@ def _session(
         trained=trained,
         exit_status=stopper.exit_status if stopped else 0,
         message=stopper.how_to_resume(run.path, step, plan.axis) if stopped else "",
-        notes=(*run.notes, *lacking, *note_unpaid(trained)),
+        notes=(*run.notes, *lacking, *note_unpaid(trained), *note_cut_off(trained)),
     )
 
 
@@ -226,3 +227,9 @@ def note_unpaid(trained: Trained) -> tuple[str, ...]:
         "fresh ones: where nobody is paid, nothing can be learned, and what is said of collapse is "
         "noise; is a reward ever reached?",
     )
+
+
+def note_cut_off(trained: Trained) -> tuple[str, ...]:
+    """Returns a sentence about a team most of whose answers were cut off at their limit."""
+    sentence = cut_off_sentence(metric_curves(trained.rows))
+    return (sentence[0].lower() + sentence[1:],) if sentence else ()

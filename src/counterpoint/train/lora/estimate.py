@@ -147,7 +147,7 @@ def _texts(
     values = np.ones(len(texts[part]))
 
     def learn() -> None:
-        loss = team.loss(some[part], texts[part], values, len(free))
+        loss = team.loss(some[part], texts[part], values, values, len(free))
         loss.backward()
 
     learn()

@@ -11,7 +11,7 @@ advantage is the scheme's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 
@@ -30,11 +30,12 @@ from counterpoint.credit import (
 )
 from counterpoint.errors import SchemeError, SettingError
 from counterpoint.lm.adapters import TARGETS, Adapter
-from counterpoint.lm.generate import Text, decode_answer
+from counterpoint.lm.generate import decode_answer
 from counterpoint.lm.model import LanguageModel
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
+from counterpoint.train.lora.answers import answer_metrics, free_answers, token_weights
 from counterpoint.train.lora.episodes import (
     Answer,
     JudgedRewards,
@@ -77,7 +78,7 @@ class LanguageLearner:
     Raises:
         UnknownNameError: no scheme of that name.
         SchemeError: a baseline, which no text world answers.
-        SettingError: words that the model cannot tell apart.
+        SettingError: words that the model cannot tell apart, or a warm-up as long as the budget.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class LanguageLearner:
         budget: int,
     ) -> None:
         configure_threads()
+        settings.warm_up_updates(budget)  # raises where it is as long as the training
         self.model, self.world, self.settings, self.budget = model, world, settings, budget
         self.scheme = text_scheme(scheme)
         self.agents = tuple(sorted(world.agents))
@@ -159,8 +161,8 @@ class LanguageLearner:
             look: given the batch, and what the scheme made of it, before any adapter moves.
 
         Returns:
-            The batch, and the mean entropy of choices in nats and the length of each gradient, in
-            the first pass.
+            The batch, and the mean entropy of choices in nats, the length of each gradient in the
+            first pass, and the numbers of `answers.answer_metrics`.
         """
         self.words.forget(keep=self.recurring)
         if self.recurring:
@@ -177,17 +179,21 @@ class LanguageLearner:
         values = single_precision(credit.values, played.columns["batch"], 1)
         if look is not None:
             look(played, credit)
+        free, bare = free_answers(played), self._bare_log_probs(played)
+        metrics |= answer_metrics(played, self.agents, self.model.end_tokens, bare)
         # Choices have one pass, in the graph that sampled them.
-        writes = any(isinstance(answer.handle, Text) for answer in played.answers)
-        for turn in range(self.settings.epochs if writes else 1):
+        rate = self.settings.rate_share(self.updates, self.budget)
+        for turn in range(self.settings.epochs if free else 1):
             for adam in self.adams.values():
                 adam.zero()
             if turn == 0:
                 metrics["entropy"] = self._learn_words(played, values)
-            self._learn_texts(played, values)
+            self._learn_texts(played, values, bare)
+            moved = self._moved(played.asks if turn == 0 else [played.asks[i] for i in free])
             for name, adam in self.adams.items():
                 metrics.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
-                adam.step(self.rates[name])
+                if name in moved:
+                    adam.step(self.rates[name] * rate, decay=self.settings.weight_decay)
         self.expected = tuple(dict.fromkeys(ask for ask in played.asks if ask.words))
         self.updates += 1
         return played, metrics
@@ -241,17 +247,36 @@ class LanguageLearner:
         (-gain).backward()
         return float(bonus.detach() / visits.sum())
 
-    def _learn_texts(self, played: PlayedBatch, values: Floats) -> None:
-        """Adds the gradients of the answers in free text, some rows at a time."""
-        free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
-        free.sort(key=lambda i: played.asks[i].agent)
-        asks = [played.asks[i] for i in free]
-        texts: list[Text] = [played.answers[i].handle for i in free]
+    def _moved(self, learned: Sequence[Prompt]) -> set[str]:
+        """Returns the adapters that a pass over the decisions at these prompts moves. Without a
+        gradient, an adapter would go on by its momentum."""
+        if self.settings.optimizer_steps == "always":
+            return set(self.own)
+        return {ask.agent if ask.agent in self.own else "shared" for ask in learned}
+
+    def _bare_log_probs(self, played: PlayedBatch) -> dict[int, Floats]:
+        """Returns the log-probabilities by the bare model of answers, by their places in the batch:
+        of all if the loss has a divergence from it, else of one in several, about one pass."""
+        free = free_answers(played)
+        if not self.settings.kl:
+            free = free[:: max(1, -(-len(free) // self.settings.rows))]
+        asks, texts = [played.asks[i] for i in free], [played.answers[i].handle for i in free]
+        found: dict[int, Floats] = {}
         for part in self.writing.passes(asks, texts):
-            loss = self.writing.loss(
-                asks[part], texts[part], values[free[part]], len(played.answers)
-            )
-            loss.backward()
+            each = self.writing.bare_log_probs(asks[part], texts[part])
+            found |= dict(zip(free[part], each, strict=True))
+        return found
+
+    def _learn_texts(self, played: PlayedBatch, values: Floats, bare: Mapping[int, Floats]) -> None:
+        """Adds the gradients of the answers in free text, some rows at a time."""
+        free, weights = free_answers(played), token_weights(self.settings, played)
+        asks, texts = [played.asks[i] for i in free], [played.answers[i].handle for i in free]
+        for part in self.writing.passes(asks, texts):
+            some = free[part]
+            nats = [bare[i] for i in some] if self.settings.kl else None
+            self.writing.loss(
+                asks[part], texts[part], values[some], weights[some], len(played.answers), nats
+            ).backward()
 
     def capture(self) -> Snapshot:
         """Returns everything that decides what the learner does next."""

@@ -80,6 +80,7 @@ class LanguagePlan(TrainConfig):
             filled = replace(filled, device=device_of("auto").type)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
         super().__post_init__()
+        filled.warm_up_updates(self.budget)  # raises where it is as long as the training
 
     @classmethod
     def from_config(cls, config: Settings) -> Self:

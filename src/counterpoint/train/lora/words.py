@@ -239,40 +239,48 @@ class WritingTeam:
         asks: Sequence[Prompt],
         texts: Sequence[Text],
         advantages: Floats,
+        weights: Floats,
         total: int,
-        *,
-        kl: bool = True,
+        bare: Sequence[Floats] | None = None,
     ) -> Tensor:
         """Returns PPO's clipped loss of some answers, those of an agent one after the other.
 
-        A decision is the whole answer: its log-probability is the sum over its tokens, divided by
-        how many there could have been, so that the length of an answer is not rewarded.
+        A decision is the whole answer: its log-probability is the sum over its tokens, times the
+        weight that `loss_normalization` gives to each of them.
 
         Args:
             asks: [B].
             texts: [B] what was answered.
             advantages: [B].
+            weights: [B] of each token of an answer: see `answers.token_weights`.
             total: decisions in the batch, over which the mean is taken.
-            kl: whether the divergence from the bare model is added, by its weight.
+            bare: [B][n] log-probabilities of the tokens by the bare model: the divergence from it
+                is added, by its weight. None leaves it out.
         """
         settings = self.settings
         device = self.model.device
         written = _padded([torch.tensor(text.tokens) for text in texts]).to(device)
         old = _padded([torch.from_numpy(text.log_probs).float() for text in texts]).to(device)
         there = _padded([torch.ones(len(text.tokens)) for text in texts])
-        there = (there / torch.tensor([[float(ask.most_tokens)] for ask in asks])).to(device)
+        there = (there * torch.from_numpy(weights).float()[:, None]).to(device)
         log_prob = self._log_probs(asks, texts, written)
         change = log_prob - (old if settings.epochs > 1 else log_prob.detach())
         ratio = change.exp()
         value = torch.from_numpy(advantages).float()[:, None].to(device)
         clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
         gain = torch.minimum(ratio * value, clipped * value)
-        if kl and settings.kl:
-            with torch.no_grad():
-                bare = self._log_probs(asks, texts, written, adapted=False)
-            gap = bare - log_prob
+        if bare is not None:
+            nats = _padded([torch.from_numpy(each).float() for each in bare])
+            gap = nats.to(device) - log_prob
             gain = gain - settings.kl * (gap.exp() - gap - 1)  # Schulman's third estimator
         return -(gain * there).sum() / total
+
+    def bare_log_probs(self, asks: Sequence[Prompt], texts: Sequence[Text]) -> list[Floats]:
+        """Returns [B][n], the log-probabilities of the tokens of answers by the bare model."""
+        written = _padded([torch.tensor(text.tokens) for text in texts]).to(self.model.device)
+        with torch.no_grad():
+            rows = self._log_probs(asks, texts, written, adapted=False).double().cpu().numpy()
+        return [row[: len(text.tokens)] for row, text in zip(rows, texts, strict=True)]
 
     def _log_probs(
         self,
