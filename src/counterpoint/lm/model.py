@@ -25,6 +25,7 @@ from torch import Tensor
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, LinearSize, Routing, Slot, segments
 from counterpoint.lm.models import load_model
+from counterpoint.lm.template import ChatTemplate
 from counterpoint.lm.tiny import tiny_model
 
 ATTENTION = "counterpoint"
@@ -186,7 +187,7 @@ class LanguageModel:
 
     Raises:
         SettingError: the model is built in another way, gives other logits when it is run layer by
-            layer, or has no chat template.
+            layer, or has no chat template that can be used.
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
@@ -197,8 +198,7 @@ class LanguageModel:
                 f"got model '{name}' ({type(model).__name__}), which has no {', '.join(missing)}; "
                 "wanted a decoder with model.layers, as Llama, Qwen, Mistral or SmolLM"
             )
-        if not getattr(tokenizer, "chat_template", None):
-            raise SettingError(f"got model '{name}' without a chat template; wanted one with it")
+        self.template = ChatTemplate(tokenizer, name, inner.embed_tokens.weight.shape[0])
         self.model, self.tokenizer, self.name = model.eval().requires_grad_(False), tokenizer, name
         self.inner = inner
         self.routing = Routing()
@@ -207,9 +207,10 @@ class LanguageModel:
         self.depth = len(self.inner.layers)
         self.dtype: torch.dtype = self.inner.embed_tokens.weight.dtype
         known = inspect.signature(type(self.inner.layers[0]).forward).parameters
-        ends = model.generation_config.eos_token_id
-        self.end_tokens = frozenset([ends] if isinstance(ends, int) else ends or [])
+        self.end_tokens, about_end = self.template.ends(model.generation_config.eos_token_id)
         """Tokens that end an answer."""
+        self.notes = self.template.notes + about_end
+        """Sentences about the model that its user should know."""
         # A sliding window would forget tokens of the prompt, which adapters count on.
         seen = [model.config.max_position_embeddings, getattr(model.config, "sliding_window", None)]
         self.most_tokens: int = min(filter(None, seen))
@@ -242,13 +243,7 @@ class LanguageModel:
 
     def prompt(self, messages: Messages) -> tuple[int, ...]:
         """Returns the tokens of a prompt, up to the beginning of the answer."""
-        encoded = self.tokenizer.apply_chat_template(
-            [{"role": role, "content": content} for role, content in messages],
-            tokenize=True,
-            add_generation_prompt=True,
-            return_dict=True,
-        )
-        return tuple(encoded["input_ids"])
+        return self.template.tokens(messages)
 
     def spelled(self, word: str) -> list[int]:
         """Returns the tokens of a word at the beginning of an answer."""
@@ -261,12 +256,17 @@ class LanguageModel:
         Raises:
             SettingError: two words begin with the same token.
         """
-        tokens = [self.spelled(word)[0] for word in words]
+        spelled = [self.spelled(word) for word in words]
+        if [] in spelled:
+            word = words[spelled.index([])]
+            raise SettingError(f"got the word {word!r}, which has no token of {self.name}")
+        tokens = [some[0] for some in spelled]
         for i, token in enumerate(tokens):
             if token in tokens[:i]:
                 raise SettingError(
                     f"got words '{words[tokens.index(token)]}' and '{words[i]}', which begin with "
-                    f"the same token of {self.name}; wanted words that differ in their first one"
+                    f"the same token of {self.name} ({self.tokenizer.decode([token])!r}); wanted "
+                    "words that differ in their first one, or free text"
                 )
         return tuple(tokens)
 

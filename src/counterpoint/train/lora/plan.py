@@ -20,6 +20,7 @@ from counterpoint.errors import RunError, SettingError, UnknownNameError, choice
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.model import TINY, open_model
 from counterpoint.lm.models import SOURCES, find_model
+from counterpoint.lm.template import check_model
 from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
@@ -31,10 +32,9 @@ from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
 from counterpoint.train.lora.settings import LANGUAGE, LanguageSettings
 from counterpoint.train.series import EqualEpisodes, Spoken
-from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.text.world import KEEPS, TextWorld
+from counterpoint.worlds.text.world import TextWorld
 
 UPDATES, OTHER_UPDATES = 150, 100
 """Updates of a training of the tiny model, and of any other."""
@@ -98,9 +98,8 @@ class LanguagePlan(TrainConfig):
             )
         made = entry.make(own)
         if entry.is_own:
-            with foreign_code(world, "an episode played by chance", KEEPS):
-                for seed in range(TRIES):
-                    play_episodes(made, random_replies, np.random.default_rng(seed), 4, 2)
+            for seed in range(TRIES):
+                play_episodes(made, random_replies, np.random.default_rng(seed), 4, 2)
         text_scheme(scheme)
         agents = {name: value for name, value in given.items() if name in LANGUAGE}
         language = settings_from(agents, LanguageSettings, world)
@@ -110,9 +109,13 @@ class LanguagePlan(TrainConfig):
             if name not in SOURCES and Path(name).expanduser().is_dir():
                 name = str(folder.resolve())
         language.rates(tuple(sorted(made.agents)))
+        notes = () if name in (TINY, *SOURCES) else check_model(name)
         if budget is None:
             budget = UPDATES if name == TINY else OTHER_UPDATES
-        return cls(world, scheme, budget=budget, world_settings=own, model=name, language=language)
+        return cls(
+            world, scheme, budget=budget, world_settings=own, model=name, language=language,
+            notes=notes,
+        )  # fmt: skip
 
     def make_world(self) -> TextWorld:
         """Returns the world."""
