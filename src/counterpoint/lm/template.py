@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.models import load_small_files
@@ -22,10 +22,20 @@ RULE, QUESTION, ANSWER = "Keep to seven rules.", "Name some fruit.", "Plum and p
 """The contents of the conversations that are tried."""
 APART = "\n\n"
 """What stands between two messages that become one."""
+TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
+"""The name under which transformers keeps whether it has warned of a long text."""
 NO_TEMPLATE = (
     "wanted one that was trained to chat (often called Instruct), or a template of yours: "
     "tokenizer.chat_template = ..., and tokenizer.save_pretrained(FOLDER)"
 )
+
+
+class Ends(NamedTuple):
+    """The tokens that end an answer."""
+
+    tokens: frozenset[int]
+    notes: tuple[str, ...] = ()
+    """A sentence, if others are configured."""
 
 
 class ChatTemplate:
@@ -43,6 +53,8 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any, name: str, rows: int) -> None:
         self.tokenizer, self.name, self.rows = tokenizer, name, rows
+        # Whoever reads a prompt refuses one that is too long, so that no line has to warn of it.
+        tokenizer.deprecation_warnings[TOO_LONG] = True
         if not getattr(tokenizer, "chat_template", None):
             raise SettingError(f"got model '{name}' without a chat template; {NO_TEMPLATE}")
         size = getattr(tokenizer, "vocab_size", 0)
@@ -99,40 +111,36 @@ class ChatTemplate:
         special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
         return int(tokens[0]) if tokens and tokens[0] in special else None
 
-    def ends(
-        self, configured: int | Iterable[int] | None
-    ) -> tuple[frozenset[int], tuple[str, ...]]:
-        """Returns the tokens that end an answer, and a sentence if they are not the configured ones.
+    def ends(self, configured: int | Iterable[int] | None) -> Ends:
+        """Returns the tokens that end an answer, and a sentence if others are configured.
 
         Args:
             configured: `eos_token_id` of the model's generation config.
         """
         given = frozenset([configured] if isinstance(configured, int) else configured or [])
-        turn, name = self.end_of_turn(), self.name
+        turn, name, decode = self.end_of_turn(), self.name, self.tokenizer.decode
         if turn is not None and turn not in given:
-            shown = f"{self.tokenizer.decode([turn])!r}, with which its chat template ends a turn"
-            if not given:
-                return frozenset([turn]), (
-                    f"the generation config of {name} names no token that ends an answer: {shown}, "
-                    "is taken",
-                )
-            others = " or ".join(repr(self.tokenizer.decode([token])) for token in sorted(given))
-            return given | {turn}, (
-                f"the generation config of {name} ends an answer with {others}: {shown}, ends it "
-                "too",
-            )
+            shown = f"{decode([turn])!r}, with which its chat template ends a turn"
+            if given:
+                others = " or ".join(repr(decode([token])) for token in sorted(given))
+                note = f"the generation config of {name} ends an answer with {others}: {shown}, "
+                return Ends(given | {turn}, (note + "ends it too",))
+            note = f"the generation config of {name} names no token that ends an answer: {shown}, "
+            return Ends(frozenset([turn]), (note + "is taken",))
         if given:
-            return given, ()
+            return Ends(given)
         end = self.tokenizer.eos_token_id
         if end is not None:
-            return frozenset([int(end)]), (
+            note = (
                 f"neither the generation config nor the chat template of {name} names a token that "
-                f"ends an answer: {self.tokenizer.decode([end])!r} of its tokenizer is taken",
+                f"ends an answer: {decode([end])!r} of its tokenizer is taken"
             )
-        return frozenset(), (
+            return Ends(frozenset([int(end)]), (note,))
+        note = (
             f"warning: {name} names no token that ends an answer: every answer in free text is as "
-            "long as most_tokens; set eos_token_id in its generation_config.json",
+            "long as most_tokens; set eos_token_id in its generation_config.json"
         )
+        return Ends(frozenset(), (note,))
 
     def _listed(self, messages: Messages) -> list[dict[str, str]]:
         """Returns messages as the template takes them."""
@@ -200,4 +208,4 @@ def check_model(name: str) -> tuple[str, ...]:
     """
     tokenizer, config, generation = load_small_files(name)
     template = ChatTemplate(tokenizer, name, config.vocab_size)
-    return template.notes + template.ends(generation.eos_token_id)[1]
+    return template.notes + template.ends(generation.eos_token_id).notes

@@ -35,6 +35,7 @@ from counterpoint.lm.model import LanguageModel
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
+from counterpoint.train.lora.check import require_distinct_words
 from counterpoint.train.lora.episodes import (
     Answer,
     JudgedRewards,
@@ -114,8 +115,7 @@ class LanguageLearner:
             else None
         )
         met = [ask for ask in sample_asks(world, settings, seed) if ask.words]
-        for words in dict.fromkeys(ask.words for ask in met):
-            model.first_tokens(words)  # raises where two begin alike
+        require_distinct_words(model, world, met)
         if settings.calibrate:
             self.words.calibrate(met)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -24,6 +25,7 @@ from counterpoint.lm.template import check_model
 from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.files import folder_names, write_atomically
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
 from counterpoint.settings import settings_from
 from counterpoint.train.loop import TrainConfig, Trainer, Update
@@ -40,7 +42,8 @@ UPDATES, OTHER_UPDATES = 150, 100
 """Updates of a training of the tiny model, and of any other."""
 TRIES = 8
 """Batches of four tasks, twice each, in which an environment of somebody's own is played."""
-ADAPTERS = "adapters"
+ADAPTERS, FOLDERS = "adapters", "adapters.json"
+"""The folder of the adapters in a run, and the file beside it that maps agents to folders."""
 WORD_UPDATES = 10
 """Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
 
@@ -187,11 +190,17 @@ class LanguageTrainer(Trainer):
         return returns, np.zeros((len(returns), 0))
 
     def save_artifacts(self, run: RunDirectory) -> None:
-        """Writes the adapters in peft's format, a folder for each: `adapters/AGENT`."""
+        """Writes the adapters in peft's format, a folder for each: `adapters/AGENT`.
+
+        A name that is no safe name of a folder gets another one: `adapters.json` maps all names
+        to their folders.
+        """
         model = self.learner.model
         last = model.prompt((("user", ""),))[-1]
+        root, folders = run.path / ADAPTERS, folder_names(self.learner.own)
         for name, adapter in self.learner.own.items():
-            save_adapter(adapter, run.path / ADAPTERS / name, model.name, last)
+            save_adapter(adapter, root / folders[name], model.name, last)
+        write_atomically(run.path / FOLDERS, json.dumps(folders, indent=1, sort_keys=True) + "\n")
 
 
 def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:

@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from counterpoint.errors import WorldError
 from counterpoint.worlds.foreign.doubts import Doubts, chance_kept, disturb_chance
 from counterpoint.worlds.text.calls import WorldCalls, shown
 from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextWorld
@@ -28,9 +29,9 @@ MOST_SECONDS = 0.5
 ODDITIES = ("", " \n ", "?!,", "日本 👍", "no\nand yes", "word " * 40)
 """Free texts that any model may write, beside words of the prompt."""
 PURE = (
-    "the same for the same task and history: a world keeps no state and draws no chance of its "
-    "own; draw in tasks(self, rng, count) what varies, and put it into the task (--no-check skips "
-    "this check)"
+    "that are the same for the same task and history: a world keeps no state and draws no chance "
+    "of its own; draw in tasks(self, rng, count) what varies, and put it into the task (--no-check "
+    "skips this check)"
 )
 """The requirement on prompts."""
 
@@ -103,7 +104,11 @@ def _answer(prompt: Prompt, rng: np.random.Generator) -> str:
 def _play_again(calls: WorldCalls, wave: Wave, doubts: Doubts) -> None:
     """Refuses other prompts after the same history, and notes another ending."""
     task, history, prompts, ending = wave
-    again = calls.prompts(task, history)
+    try:
+        again = calls.prompts(task, history)
+    except WorldError as error:
+        text = f"{error}. It did not fail the first time; wanted prompts {PURE}"
+        raise WorldError(text) from error
     if again != prompts:
         _refuse_other(calls, wave, again)
     if ending is not None and calls.ending(task, history) != ending:
@@ -129,7 +134,7 @@ def _refuse_other(calls: WorldCalls, wave: Wave, again: tuple[Prompt, ...]) -> N
     texts = [statement.text for statement in wave.history]
     calls.refuse(
         "prompts", f"{one} and then {two} for one task {shown(wave.task)} and one history {texts}",
-        PURE,
+        f"prompts {PURE}",
     )  # fmt: skip
 
 
