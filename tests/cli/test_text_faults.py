@@ -246,7 +246,7 @@ def test_words_that_a_model_confuses_are_refused_with_the_line_of_the_world(here
     told = capsys.readouterr().err
     assert len(told.splitlines()) == 1
     line = text.splitlines().index("    def prompts(self, task, history):") + 1
-    assert f"in prompts of world 'pairs:Pair' ({here / 'pairs.py'}:{line})" in told
+    assert f"see prompts of world 'pairs:Pair' ({here / 'pairs.py'}:{line})" in told
     assert "'rot' and 'blau', which begin with the same token of tiny" in told
 
 
@@ -257,10 +257,9 @@ def test_words_that_a_model_confuses_are_refused_with_the_line_of_the_world(here
     ("old", "new"),
     [
         ('f"It is {seen}."', 'f"{\'word \' * 3000} It is {seen}."'),
-        pytest.param(
+        (
             'f"It is {seen}.", ("red", "blue")',
             'f"{\'word \' * 2015} It is {seen}.", most_tokens=100',
-            marks=pytest.mark.xfail(strict=True, reason="answers are not yet counted at the start"),
         ),
     ],
 )  # fmt: skip

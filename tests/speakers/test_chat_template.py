@@ -163,6 +163,23 @@ def test_the_token_that_ends_an_answer(text, configured, wanted, said):
     assert said in "".join(notes)
 
 
+def test_an_earlier_run_keeps_the_ends_that_it_was_trained_with():
+    template = template_of(PLAIN)
+    assert template.ends(0, "config") == (frozenset([0]), ())
+    assert template.ends([0, 2], "config") == (frozenset([0, 2]), ())
+    tokens, (note,) = template.ends(None, "config")
+    assert tokens == frozenset()
+    assert note.startswith("warning")
+    model, tokenizer = tiny_model()
+    model.generation_config.eos_token_id = 0
+    opened = LanguageModel(model, tokenizer, "tiny")
+    assert opened.ends.tolist() == [0, 2]
+    assert opened.end_answers("config") == ()
+    assert (opened.ends.tolist(), opened.end_tokens) == ([0], {0})
+    opened.end_answers("turn")
+    assert opened.end_tokens == {0, 2}
+
+
 def test_without_any_end_every_answer_is_as_long_as_it_may_be_and_that_is_said():
     tokens, (note,) = template_of(BARE, eos_token=None).ends(None)
     assert tokens == frozenset()

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.models import load_small_files
 
 Messages = Sequence[tuple[str, str]]
 """Role (`system`, `user`, `assistant`) and content of each message."""
+AnswerEnd = Literal["turn", "config"]
+"""What ends an answer: the tokens of the model's generation config alone (`config`), or also the
+token with which the chat template ends a turn (`turn`)."""
 R = TypeVar("R")
 
 RULE, QUESTION, ANSWER = "Keep to seven rules.", "Name some fruit.", "Plum and pear."
@@ -79,8 +82,12 @@ class ChatTemplate:
             )
         self.alternates = not self._shows([("user", RULE), ("user", QUESTION)])
 
-    def tokens(self, messages: Messages) -> tuple[int, ...]:
+    def tokens(self, messages: Messages, *, opened: bool = True) -> tuple[int, ...]:
         """Returns the tokens of a conversation, up to the beginning of the answer.
+
+        Args:
+            messages: the conversation.
+            opened: whether what the template puts before an answer stands at the end.
 
         Raises:
             SettingError: the template or the tokenizer fails on it, or a token has no embedding.
@@ -88,7 +95,10 @@ class ChatTemplate:
 
         def encode() -> Any:
             return self.tokenizer.apply_chat_template(
-                self._listed(messages), tokenize=True, add_generation_prompt=True, return_dict=True
+                self._listed(messages),
+                tokenize=True,
+                add_generation_prompt=opened,
+                return_dict=True,
             )["input_ids"]
 
         tokens: tuple[int, ...] = tuple(self._tried(encode))
@@ -111,14 +121,17 @@ class ChatTemplate:
         special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
         return int(tokens[0]) if tokens and tokens[0] in special else None
 
-    def ends(self, configured: int | Iterable[int] | None) -> Ends:
-        """Returns the tokens that end an answer, and a sentence if others are configured.
+    def ends(self, configured: int | Iterable[int] | None, by: AnswerEnd = "turn") -> Ends:
+        """Returns the tokens that end an answer, and a sentence if others are configured, or none.
 
         Args:
             configured: `eos_token_id` of the model's generation config.
+            by: see `AnswerEnd`.
         """
         given = frozenset([configured] if isinstance(configured, int) else configured or [])
-        turn, name, decode = self.end_of_turn(), self.name, self.tokenizer.decode
+        turn = self.end_of_turn() if by == "turn" else None
+        end = self.tokenizer.eos_token_id if by == "turn" else None
+        name, decode = self.name, self.tokenizer.decode
         if turn is not None and turn not in given:
             shown = f"{decode([turn])!r}, with which its chat template ends a turn"
             if given:
@@ -129,7 +142,6 @@ class ChatTemplate:
             return Ends(frozenset([turn]), (note + "is taken",))
         if given:
             return Ends(given)
-        end = self.tokenizer.eos_token_id
         if end is not None:
             note = (
                 f"neither the generation config nor the chat template of {name} names a token that "
@@ -196,11 +208,12 @@ class ChatTemplate:
         )
 
 
-def check_model(name: str) -> tuple[str, ...]:
+def check_model(name: str, by: AnswerEnd = "turn") -> tuple[str, ...]:
     """Returns the notes about a model, from its small files alone: no weights are read.
 
     Args:
         name: what `counterpoint.lm.models.find_model` takes.
+        by: see `AnswerEnd`.
 
     Raises:
         ModelError: the model is not there, or its configuration or tokenizer cannot be read.
@@ -208,4 +221,4 @@ def check_model(name: str) -> tuple[str, ...]:
     """
     tokenizer, config, generation = load_small_files(name)
     template = ChatTemplate(tokenizer, name, config.vocab_size)
-    return template.notes + template.ends(generation.eos_token_id).notes
+    return template.notes + template.ends(generation.eos_token_id, by).notes

@@ -1,27 +1,21 @@
-"""What a model must be able to do in a world, checked before a team is trained."""
+"""`placed`: says which line of a world a model cannot follow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from counterpoint.errors import SettingError
-from counterpoint.lm.model import LanguageModel
 from counterpoint.worlds.text.calls import WorldCalls
-from counterpoint.worlds.text.world import Prompt, TextWorld
+from counterpoint.worlds.text.world import TextWorld
 
 
-def require_distinct_words(
-    model: LanguageModel, world: TextWorld, prompts: Iterable[Prompt]
-) -> None:
-    """Refuses prompts whose words the model cannot tell apart by their first tokens.
-
-    Raises:
-        SettingError: two words of a prompt begin with the same token; with the line to change.
-    """
-    for words in dict.fromkeys(prompt.words for prompt in prompts if prompt.words):
-        try:
-            model.first_tokens(words)
-        except SettingError as error:
-            calls = WorldCalls(world)
-            place = f"prompts of world '{calls.name}' ({calls.place('prompts')})"
-            raise SettingError(f"{error}, in {place}") from error
+@contextmanager
+def placed(world: TextWorld, method: str) -> Iterator[None]:
+    """Adds the place of a world's method to a SettingError about what the method returned."""
+    try:
+        yield
+    except SettingError as error:
+        calls = WorldCalls(world)
+        place = f"{method} of world '{calls.name}' ({calls.place(method)})"
+        raise SettingError(f"{error}; see {place}") from error

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -28,11 +29,13 @@ from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.files import folder_names, write_atomically
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
 from counterpoint.settings import settings_from
+from counterpoint.train.device import device_of
 from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
+from counterpoint.train.lora.estimate import affordable_kind
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
-from counterpoint.train.lora.settings import LANGUAGE, LanguageSettings
+from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
 from counterpoint.train.series import EqualEpisodes, Spoken
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -73,8 +76,19 @@ class LanguagePlan(TrainConfig):
     def __post_init__(self) -> None:
         free = find_world(self.world, Kind.TEXT).world.free
         filled = self.language.filled(tiny=self.model == TINY, free=free)
+        if filled.adapter == "auto":
+            kind = affordable_kind(self.make_world(), filled) if free else "activated"
+            filled = replace(filled, adapter=kind)
+        if filled.device == "auto":
+            filled = replace(filled, device=device_of("auto").type)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
         super().__post_init__()
+
+    @classmethod
+    def from_config(cls, config: Settings) -> Self:
+        if isinstance(language := config.get("language"), dict):
+            config = {**config, "language": {**BEFORE, **language}}
+        return super().from_config(config)
 
     @classmethod
     def of(
@@ -112,7 +126,7 @@ class LanguagePlan(TrainConfig):
             if name not in SOURCES and Path(name).expanduser().is_dir():
                 name = str(folder.resolve())
         language.rates(tuple(sorted(made.agents)))
-        notes = () if name in (TINY, *SOURCES) else check_model(name)
+        notes = () if name in (TINY, *SOURCES) else check_model(name, language.answer_end)
         if budget is None:
             budget = UPDATES if name == TINY else OTHER_UPDATES
         return cls(
@@ -126,7 +140,9 @@ class LanguagePlan(TrainConfig):
 
     def learner(self) -> LanguageLearner:
         """Returns the untrained team."""
-        model = open_model(self.model)
+        settings = self.language
+        model = open_model(self.model, device_of(settings.device).type, settings.dtype)
+        model.end_answers(settings.answer_end)
         world = self.make_world()
         return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
 
@@ -195,11 +211,11 @@ class LanguageTrainer(Trainer):
         A name that is no safe name of a folder gets another one: `adapters.json` maps all names
         to their folders.
         """
-        model = self.learner.model
-        last = model.prompt((("user", ""),))[-1]
+        model, kind = self.learner.model, self.learner.settings.kind
+        opening = {"plain": (), "activated": model.opening, "last_token": model.opening[-1:]}[kind]
         root, folders = run.path / ADAPTERS, folder_names(self.learner.own)
         for name, adapter in self.learner.own.items():
-            save_adapter(adapter, root / folders[name], model.name, last)
+            save_adapter(adapter, root / folders[name], model.name, opening)
         write_atomically(run.path / FOLDERS, json.dumps(folders, indent=1, sort_keys=True) + "\n")
 
 
