@@ -171,7 +171,7 @@ class LanguageModel:
             if token in tokens[:i]:
                 raise SettingError(
                     f"got words '{words[tokens.index(token)]}' and '{words[i]}', which begin with "
-                    f"the same token of {self.name} ({self.tokenizer.decode([token])!r}); wanted "
+                    f"the same token of {self.name} ({self.tokenizer.convert_ids_to_tokens(token)!r}); wanted "
                     "words that differ in their first one, or free text"
                 )
         return tuple(tokens)
