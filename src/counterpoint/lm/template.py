@@ -94,12 +94,9 @@ class ChatTemplate:
         """
 
         def encode() -> Any:
-            return self.tokenizer.apply_chat_template(
-                self._listed(messages),
-                tokenize=True,
-                add_generation_prompt=opened,
-                return_dict=True,
-            )["input_ids"]
+            listed, options = self._listed(messages), {"tokenize": True, "return_dict": True}
+            made = self.tokenizer.apply_chat_template
+            return made(listed, add_generation_prompt=opened, **options)["input_ids"]
 
         tokens: tuple[int, ...] = tuple(self._tried(encode))
         if tokens and max(tokens) >= self.rows:
