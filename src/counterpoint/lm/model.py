@@ -169,10 +169,11 @@ class LanguageModel:
         tokens = [some[0] for some in spelled]
         for i, token in enumerate(tokens):
             if token in tokens[:i]:
+                shown = self.tokenizer.convert_ids_to_tokens(token)
                 raise SettingError(
                     f"got words '{words[tokens.index(token)]}' and '{words[i]}', which begin with "
-                    f"the same token of {self.name} ({self.tokenizer.convert_ids_to_tokens(token)!r}); wanted "
-                    "words that differ in their first one, or free text"
+                    f"the same token of {self.name} ({shown!r}); wanted words that differ in their "
+                    "first one, or free text"
                 )
         return tuple(tokens)
 
