@@ -114,9 +114,9 @@ class Broken(TextWorld):
     def tasks(self, rng, count):
         return [("x",)] * count
     def prompts(self, task, said):
-        return () if said else (Prompt("a", "s", "u", ("red", "blue")),)
+        return () if said else tuple(Prompt(x, "s", "u", ("red", "blue")) for x in ("a", "b"))
     def ending(self, task, said):
-        return Ending(1.0, ((1.0,),))
+        return Ending(1.0, ((1.0,), (1.0,)))
 """
 
 
@@ -128,12 +128,12 @@ class Broken(TextWorld):
         (('agents = roles = ("a", "b")', 'agents = roles = ("a", "a")'), "wanted different names"),
         (('agents = roles = ("a", "b")', 'agents, roles = ("a", "b"), ("a",)'), "a role for each"),
         (('References(0.5, 1.0, "share")', "0.5"), "wanted References"),
-        (('Prompt("a", ', 'Prompt("c", '), "failed in an episode played by chance: KeyError: 'c'"),
-        (("((1.0,),)", "()"), "failed in an episode played by chance: ValueError"),
-        (("1.0, ((1.0,),)", "1 / 0, ()"), "ZeroDivisionError: division by zero ("),
+        (('in ("a", "b"))', 'in ("a", "c"))'), "got a prompt for 'c' from prompts of world"),
+        (("((1.0,), (1.0,))", "()"), "got rewards () for 2 decisions from ending"),
+        (("1.0, ((1.0,), (1.0,))", "1 / 0, ()"), "ZeroDivisionError: division by zero ("),
         (("() if said else ", ""), "more than 8 decisions in an episode"),
-        (("    def ending(self, task, said):\n        return Ending(1.0, ((1.0,),))\n", ""),
-         "abstract method"),
+        (("    def ending(self, task, said):\n        return Ending(1.0, ((1.0,), (1.0,)))\n", ""),
+         "without ending(self, task, history); wanted"),
         (("    references =", "    settings_type = dict\n    references ="), "settings_type is"),
         (("class Broken", "1 / 0\nclass Broken"), "failed in its import: ZeroDivisionError"),
         (("class Broken", "import no_such_package\nclass Broken"), "pip install no_such_package"),

@@ -45,7 +45,8 @@ class Echo(TextWorld):
         self.pool = [(task,) for task in tasks]
 
     def tasks(self, rng, count):
-        return self.pool[:count]
+        assert count == len(self.pool)
+        return self.pool
 
     def prompts(self, task, said):
         words = (task[0], "hello")
@@ -61,9 +62,8 @@ def test_every_fault_leaves_every_episode_played_or_told():
     names = ["plain", *RECOVERS, *FAILS, "also_plain"]
     scripts = {name: told[0] for name, told in {**RECOVERS, **FAILS}.items()}
     with serving(**scripts) as playing:
-        played = play_episodes(
-            Echo(names), respond_with(server_at(playing.url)), np.random.default_rng(0), 99, 1
-        )
+        respond, rng = respond_with(server_at(playing.url)), np.random.default_rng(0)
+        played = play_episodes(Echo(names), respond, rng, len(names), 1)
     failed = [name in FAILS for name in names]
     assert [error is not None for error in played.errors] == failed
     assert all(error.startswith("first: ") for error in played.errors if error)

@@ -201,7 +201,7 @@ def test_an_episode_that_does_not_end_is_refused():
         def prompts(self, task, said):
             return super().prompts(task, ())
 
-    with pytest.raises(WorldError, match="more than 4 decisions in an episode of 'endless'"):
+    with pytest.raises(WorldError, match=r"more than 4 decisions in an episode .*Endless' "):
         play_episodes(
             Endless(), lambda asks, rng: [Answer("red")] * len(asks), np.random.default_rng(0), 1, 1
         )

@@ -33,7 +33,7 @@ from counterpoint.worlds.kind import WorldFacts, settings_facts
 from counterpoint.worlds.message.task_file import MessageFacts
 from counterpoint.worlds.registry import WORLDS
 from counterpoint.worlds.sequential.world import SequentialFacts
-from counterpoint.worlds.text.world import TextFacts
+from counterpoint.worlds.text.entry import TextFacts
 
 WHAT = "what happens there"
 TABLES = {

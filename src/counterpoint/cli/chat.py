@@ -14,6 +14,7 @@ from rich.text import Text
 
 from counterpoint.cli.messages import say
 from counterpoint.cli.results import command_line, finish, print_result
+from counterpoint.cli.resume import search_folder_of_run
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.optional import require_language
 from counterpoint.report.toolkit.safe_text import visible
@@ -56,6 +57,7 @@ class Chat:
         require_language()
         from counterpoint.train.lora.chat import TrainedTeam
 
+        search_folder_of_run(self.run_directory)
         team = TrainedTeam(self.run_directory, self.seed)
         if not self.json:
             say(team.title)

@@ -12,6 +12,7 @@ from rich.text import Text
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish
+from counterpoint.cli.resume import search_folder_of_run
 from counterpoint.report import render
 from counterpoint.report.page import PAGE
 from counterpoint.report.terminal.parts import folder_parts
@@ -49,6 +50,8 @@ class Report:
             if survey.result().entries:
                 return self._list(survey)
         is_folder = self.results.is_dir()
+        if is_folder:
+            search_folder_of_run(self.results)
         target = self.out or (self.results if is_folder else self.results.parent) / PAGE
         result = read_folder(self.results) if is_folder else load(self.results)
         write_atomically(target, render(result, beside=target.parent))

@@ -47,11 +47,22 @@ class Resume:
             return work_on(self.run_directory, self.json, self.trust)
         config = read_run(self.run_directory).config
         axis, world = axis_of(config), str(config.get("world"))
-        if Index().knows(self.run_directory):  # it was trained here, and not by a stranger
-            search_current_folder(world)
+        search_folder_of_run(self.run_directory)
         require_torch()
         title = f"{config.get('scheme')} on {world}"
         shown = TrainingDisplay(title, config.get("budget") or 1, axis)
         with resumable(self.run_directory), shown:
             session = resume_run(self.run_directory, shown.add, on_doing=shown.doing)
         return end_session(session, self.json)
+
+
+def search_folder_of_run(path: Path) -> None:
+    """Makes modules of the current folder importable if a run that was trained here needs them.
+
+    The world of a run that comes from a stranger is not looked for there.
+
+    Raises:
+        RunError: there is no run.
+    """
+    if Index().knows(path):
+        search_current_folder(str(read_run(path).config.get("world")))

@@ -24,7 +24,7 @@ from counterpoint.runs.status import METRICS, RUN, read_run
 from counterpoint.runs.task import Advance
 from counterpoint.train.loop import TrainConfig, Trained, lost_updates, train_to_end
 from counterpoint.train.series import Row, TrainingProgress
-from counterpoint.train.session import plan_from_config
+from counterpoint.train.session import kept, plan_from_config
 
 MOST_NAMED = 3
 """Most settings that the refusal of a run names."""
@@ -138,7 +138,7 @@ class TrainingTask:
 
         if self.folder is None:
             return train_to_end(self.plan, on_row=on_row)
-        with self._run(self.folder) as run:
+        with kept(self.folder, "the same command"), self._run(self.folder) as run:
             if lost := lost_updates(run):
                 raise RunError(
                     f"{run.path / METRICS} lacks {lost} of its updates, so that the run cannot be "

@@ -53,13 +53,16 @@ class TextComparison(TrainedComparison):
             text_scheme(name)
         first = LanguagePlan.of(plan.world, self.schemes[0], plan.budget, plan.settings, plan.model)
         self.first = replace(first, seconds=plan.seconds)
-        self.budget = self.first.budget
+        self.budget, self.notes = self.first.budget, self.first.notes
         self.world = self.first.make_world()
         self.agents = tuple(sorted(self.world.agents))
         self.world_name, self.summary = plan.world, self.world.summary
         self.references = References(**asdict(self.world.references))
         self.model = self.first.model
         self.settings = {**asdict(self.world.settings), **asdict(self.first.language)}
+
+    def check(self) -> tuple[str, ...]:
+        return find_world(self.plan.world, Kind.TEXT).check(self.first.world_settings)
 
     def training(self, scheme: str, seed: int) -> LanguagePlan:
         return replace(self.first, scheme=scheme, seed=seed)

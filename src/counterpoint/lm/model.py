@@ -22,6 +22,7 @@ from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, LinearSize, Routing, Slot, segments
 from counterpoint.lm.memory import Memory, Prefix, Reading, Turns, share_memory
 from counterpoint.lm.models import load_model
+from counterpoint.lm.template import AnswerEnd, ChatTemplate
 from counterpoint.lm.tiny import tiny_model
 
 MOST_SCORES = 1 << 21
@@ -58,7 +59,7 @@ class LanguageModel:
 
     Raises:
         SettingError: the model is built in another way, gives other logits when it is run layer by
-            layer, or has no chat template.
+            layer, or has no chat template that can be used.
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
@@ -69,8 +70,7 @@ class LanguageModel:
                 f"got model '{name}' ({type(model).__name__}), which has no {', '.join(missing)}; "
                 "wanted a decoder with model.layers, as Llama, Qwen, Mistral or SmolLM"
             )
-        if not getattr(tokenizer, "chat_template", None):
-            raise SettingError(f"got model '{name}' without a chat template; wanted one with it")
+        self.template = ChatTemplate(tokenizer, name, inner.embed_tokens.weight.shape[0])
         self.model, self.tokenizer, self.name = model.eval().requires_grad_(False), tokenizer, name
         self.inner = inner
         self.routing = Routing()
@@ -79,14 +79,13 @@ class LanguageModel:
         self.dtype: torch.dtype = self.inner.embed_tokens.weight.dtype
         self.device: torch.device = self.inner.embed_tokens.weight.device
         known = inspect.signature(type(self.inner.layers[0]).forward).parameters
-        ends = model.generation_config.eos_token_id
-        self.end_tokens = frozenset([ends] if isinstance(ends, int) else ends or [])
-        """Tokens that end an answer."""
+        about_end = self.end_answers("turn")
+        self.notes = self.template.notes + about_end
+        """Sentences about the model that its user should know."""
         # A sliding window would forget tokens of the prompt, which adapters count on.
         seen = [model.config.max_position_embeddings, getattr(model.config, "sliding_window", None)]
         self.most_tokens: int = min(filter(None, seen))
         """The most tokens of prompt and answer together: each token sees all those before it."""
-        self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long, device=self.device)
         self._cache_name = "cache" if "cache" in known else "past_key_values"
         turns = inspect.signature(type(self.inner.rotary_emb).forward).parameters
         of_layers = "layer_type" in turns
@@ -127,13 +126,19 @@ class LanguageModel:
             messages: the conversation.
             opened: whether the `opening` of an answer stands at the end.
         """
-        encoded = self.tokenizer.apply_chat_template(
-            [{"role": role, "content": content} for role, content in messages],
-            tokenize=True,
-            add_generation_prompt=opened,
-            return_dict=True,
-        )
-        return tuple(encoded["input_ids"])
+        return self.template.tokens(messages, opened=opened)
+
+    def end_answers(self, by: AnswerEnd) -> tuple[str, ...]:
+        """Decides which tokens end an answer; returns a sentence if not all are configured ones.
+
+        Args:
+            by: see `AnswerEnd`.
+        """
+        ends = self.template.ends(self.model.generation_config.eos_token_id, by)
+        self.end_tokens = ends.tokens
+        """Tokens that end an answer."""
+        self.ends = torch.tensor(sorted(ends.tokens), dtype=torch.long, device=self.device)
+        return ends.notes
 
     def demand_room(self, tokens: int, room: int) -> None:
         """Raises an error unless a prompt and the longest answer to it can be read.
@@ -163,12 +168,18 @@ class LanguageModel:
         Raises:
             SettingError: two words begin with the same token.
         """
-        tokens = [self.spelled(word)[0] for word in words]
+        spelled = [self.spelled(word) for word in words]
+        if [] in spelled:
+            word = words[spelled.index([])]
+            raise SettingError(f"got the word {word!r}, which has no token of {self.name}")
+        tokens = [some[0] for some in spelled]
         for i, token in enumerate(tokens):
             if token in tokens[:i]:
+                shown = self.tokenizer.convert_ids_to_tokens(token)
                 raise SettingError(
                     f"got words '{words[tokens.index(token)]}' and '{words[i]}', which begin with "
-                    f"the same token of {self.name}; wanted words that differ in their first one"
+                    f"the same token of {self.name} ({shown!r}); wanted words that differ in their "
+                    "first one, or free text"
                 )
         return tuple(tokens)
 

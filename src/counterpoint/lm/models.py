@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -122,19 +122,47 @@ def load_model(
     folder = find_model(name)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    with _explained(folder), _errors_only():
+        tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, dtype=dtype, **_LOCAL
+        )
+    return model.eval(), tokenizer
+
+
+def load_small_files(name: str | Path) -> tuple[PreTrainedTokenizerBase, Any, Any]:
+    """Returns the tokenizer, the configuration and the generation configuration of a model.
+
+    Args:
+        name: what `find_model` takes.
+
+    Raises:
+        ModelError: the model is missing, or transformers cannot read these files.
+        MissingPackageError: transformers is not installed.
+    """
+    require_language()
+    folder = find_model(name)
+    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+    with _explained(folder), _errors_only():
+        config = AutoConfig.from_pretrained(folder, **_LOCAL)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+        if (folder / "generation_config.json").is_file():
+            return tokenizer, config, GenerationConfig.from_pretrained(folder, **_LOCAL)
+        return tokenizer, config, GenerationConfig.from_model_config(config)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turns what transformers raises into a ModelError; there is no class for it."""
     try:
-        with _errors_only():
-            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, use_safetensors=True, dtype=dtype, **_LOCAL
-            )
-    except Exception as error:  # there is no class for what transformers raises
+        yield
+    except Exception as error:
         reason = " ".join(str(error).split())
         raise ModelError(
             f"could not load the model in {folder} ({type(error).__name__}: {reason:.200}); "
             "wanted a causal language model with a tokenizer and safetensors"
         ) from error
-    return model.eval(), tokenizer
 
 
 def models_folder() -> Path:

@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from counterpoint.errors import OutputError
@@ -124,8 +126,25 @@ def safe_name(text: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("._-")[:_LONGEST]
     if name and name == text and not _RESERVED.fullmatch(name):
         return name
-    digits = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{name.rstrip('._-')}-{digits}" if name else digits
+    return f"{name.rstrip('._-')}-{_digits(text)}" if name else _digits(text)
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def folder_names(names: Iterable[str]) -> dict[str, str]:
+    """Returns each name with that of a folder for it: a safe name, and no two alike.
+
+    Names that differ in capitals alone are one folder on some systems, so that they get digits of
+    their hashes.
+    """
+    safe = {name: safe_name(name) for name in names}
+    count = Counter(folder.casefold() for folder in safe.values())
+    return {
+        name: folder if count[folder.casefold()] == 1 else f"{folder}-{_digits(name)}"
+        for name, folder in safe.items()
+    }
 
 
 def run_folder(root: Path, *words: object) -> Path:

@@ -10,10 +10,12 @@ module of each kind of plan is imported when it is used.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from counterpoint.errors import ModelError, SettingError, WorldError
 from counterpoint.optional import require_language, require_torch
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import cut_off_sentence
@@ -191,8 +193,9 @@ def _session(
             exports.log(row.to_line())
 
     lacking: tuple[str, ...] = ()
+    resumed_by = f"counterpoint resume {shlex.quote(str(run.path))}"
     try:
-        with run, Stopper() as stopper:
+        with kept(run.path, resumed_by), run, Stopper() as stopper:
             exports = Exports(export, run.path)
             trained = train_to_end(
                 plan,
@@ -214,6 +217,22 @@ def _session(
         message=stopper.how_to_resume(run.path, step, plan.axis) if stopped else "",
         notes=(*run.notes, *lacking, *note_unpaid(trained), *note_cut_off(trained)),
     )
+
+
+@contextmanager
+def kept(path: Path, continued_by: str) -> Iterator[None]:
+    """Adds to an error of a world, a model or a setting that the run can go on after the repair.
+
+    Args:
+        path: the run directory.
+        continued_by: the command that goes on.
+    """
+    try:
+        yield
+    except (WorldError, ModelError, SettingError) as error:
+        raise type(error)(
+            f"{error}. {path} is kept up to its last checkpoint; after the repair: {continued_by}"
+        ) from error
 
 
 def note_unpaid(trained: Trained) -> tuple[str, ...]:

@@ -28,11 +28,11 @@ from counterpoint.worlds.sequential.world import (
     returns,
 )
 from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
+from counterpoint.worlds.text.entry import TextEntry
 from counterpoint.worlds.text.world import (
     Ending,
     Prompt,
     Statement,
-    TextEntry,
     TextSettings,
     TextWorld,
 )

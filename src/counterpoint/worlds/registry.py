@@ -41,9 +41,10 @@ from counterpoint.worlds.sequential.repeated_game import RepeatedGame
 from counterpoint.worlds.sequential.twin import TwinEntry
 from counterpoint.worlds.sequential.world import SequentialEntry
 from counterpoint.worlds.text.conventions import Lewis, Schelling
+from counterpoint.worlds.text.entry import TextEntry
 from counterpoint.worlds.text.relay import Relay
 from counterpoint.worlds.text.solver_verifier import SolverVerifier
-from counterpoint.worlds.text.world import TextEntry, TextWorld
+from counterpoint.worlds.text.world import TextWorld
 
 BUILTIN: tuple[WorldEntry[Any], ...] = (
     ExactEntry(Regions),

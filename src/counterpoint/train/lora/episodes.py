@@ -10,18 +10,21 @@ the agents' names, so that nothing depends on the order in which a world lists t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from counterpoint.arrays import Floats, Ints
-from counterpoint.errors import SettingError, WorldError
+from counterpoint.errors import SettingError
 from counterpoint.judge import Candidate, Group, rank_groups
 from counterpoint.judge.catalogue import judge_and_settings
 from counterpoint.records import Episode, Event
 from counterpoint.settings import split_list, split_pairs
+from counterpoint.worlds.text.calls import WorldCalls
 from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextWorld
 
 REPEATED = 4
@@ -98,8 +101,16 @@ def play_episodes(
         rollouts: G; E = P x G.
 
     Raises:
-        WorldError: an episode does not end within the world's own limit.
+        WorldError: the world fails, what it returns cannot be played, or an episode does not end
+            within the world's own limit.
     """
+    with redirect_stdout(sys.stderr):  # a world of a user may print
+        return _play(WorldCalls(world), respond, rng, prompts, rollouts)
+
+
+def _play(
+    world: WorldCalls, respond: Respond, rng: np.random.Generator, prompts: int, rollouts: int
+) -> PlayedBatch:
     tasks = [task for task in world.tasks(rng, prompts) for _ in range(rollouts)]
     messages: list[tuple[Statement, ...]] = [()] * len(tasks)
     made: list[list[tuple[Prompt, Answer]]] = [[] for _ in tasks]
@@ -125,10 +136,7 @@ def play_episodes(
             made[e].append((ask, answer))
         going = sorted({e for e, _ in wave if errors[e] is None})
         if any(len(messages[e]) > world.longest for e in going):
-            raise WorldError(
-                f"got more than {world.longest} decisions in an episode of '{world.name}'; "
-                "wanted an end by then"
-            )
+            world.refuse_endless()
     for e, error in enumerate(errors):
         if error is not None:
             messages[e], made[e] = (), []
@@ -136,7 +144,7 @@ def play_episodes(
 
 
 def _played(
-    world: TextWorld,
+    calls: WorldCalls,
     tasks: list[Task],
     messages: list[tuple[Statement, ...]],
     made: list[list[tuple[Prompt, Answer]]],
@@ -144,8 +152,9 @@ def _played(
     rng: np.random.Generator,
     rollouts: int,
 ) -> PlayedBatch:
+    world = calls.world
     endings = [
-        Ending(np.nan, ()) if error else world.ending(task, one)
+        Ending(np.nan, ()) if error else calls.ending(task, one)
         for task, one, error in zip(tasks, messages, errors, strict=True)
     ]
     names = sorted(world.agents)

@@ -36,6 +36,7 @@ from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
 from counterpoint.train.lora.answers import answer_metrics, free_answers, token_weights
+from counterpoint.train.lora.check import placed
 from counterpoint.train.lora.episodes import (
     Answer,
     JudgedRewards,
@@ -133,7 +134,8 @@ class LanguageLearner:
         )
         met, self.recurring = sample_asks(world, settings, seed)
         """Whether prompts come back, so that it pays to keep what was read of them."""
-        demand_readable(model, met)
+        with placed(world, "prompts"):
+            demand_readable(model, met)
         self.calibrating = calibrated(met) if settings.calibrate else []
         """Choices over which priors will be taken before the first update."""
         self.doing: Callable[[str], object] = lambda text: None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -21,10 +22,12 @@ from counterpoint.errors import RunError, SettingError, UnknownNameError, choice
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.model import TINY, open_model
 from counterpoint.lm.models import SOURCES, find_model
+from counterpoint.lm.template import check_model
 from counterpoint.results.estimate import Estimate
 from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.files import folder_names, write_atomically
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
 from counterpoint.settings import settings_from
 from counterpoint.train.device import device_of
@@ -35,16 +38,16 @@ from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
 from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
 from counterpoint.train.series import EqualEpisodes, Spoken
-from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.text.world import KEEPS, TextWorld
+from counterpoint.worlds.text.world import TextWorld
 
 UPDATES, OTHER_UPDATES = 150, 100
 """Updates of a training of the tiny model, and of any other."""
 TRIES = 8
 """Batches of four tasks, twice each, in which an environment of somebody's own is played."""
-ADAPTERS = "adapters"
+ADAPTERS, FOLDERS = "adapters", "adapters.json"
+"""The folder of the adapters in a run, and the file beside it that maps agents to folders."""
 WORD_UPDATES = 10
 """Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
 
@@ -113,9 +116,8 @@ class LanguagePlan(TrainConfig):
             )
         made = entry.make(own)
         if entry.is_own:
-            with foreign_code(world, "an episode played by chance", KEEPS):
-                for seed in range(TRIES):
-                    play_episodes(made, random_replies, np.random.default_rng(seed), 4, 2)
+            for seed in range(TRIES):
+                play_episodes(made, random_replies, np.random.default_rng(seed), 4, 2)
         text_scheme(scheme)
         agents = {name: value for name, value in given.items() if name in LANGUAGE}
         language = settings_from(agents, LanguageSettings, world)
@@ -125,9 +127,13 @@ class LanguagePlan(TrainConfig):
             if name not in SOURCES and Path(name).expanduser().is_dir():
                 name = str(folder.resolve())
         language.rates(tuple(sorted(made.agents)))
+        notes = () if name in (TINY, *SOURCES) else check_model(name, language.answer_end)
         if budget is None:
             budget = UPDATES if name == TINY else OTHER_UPDATES
-        return cls(world, scheme, budget=budget, world_settings=own, model=name, language=language)
+        return cls(
+            world, scheme, budget=budget, world_settings=own, model=name, language=language,
+            notes=notes,
+        )  # fmt: skip
 
     def make_world(self) -> TextWorld:
         """Returns the world."""
@@ -137,6 +143,7 @@ class LanguagePlan(TrainConfig):
         """Returns the untrained team."""
         settings = self.language
         model = open_model(self.model, device_of(settings.device).type, settings.dtype)
+        model.end_answers(settings.answer_end)
         world = self.make_world()
         return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
 
@@ -204,11 +211,17 @@ class LanguageTrainer(Trainer):
         return returns, np.zeros((len(returns), 0))
 
     def save_artifacts(self, run: RunDirectory) -> None:
-        """Writes the adapters in peft's format, a folder for each: `adapters/AGENT`."""
+        """Writes the adapters in peft's format, a folder for each: `adapters/AGENT`.
+
+        A name that is no safe name of a folder gets another one: `adapters.json` maps all names
+        to their folders.
+        """
         model, kind = self.learner.model, self.learner.settings.kind
         opening = {"plain": (), "activated": model.opening, "last_token": model.opening[-1:]}[kind]
+        root, folders = run.path / ADAPTERS, folder_names(self.learner.own)
         for name, adapter in self.learner.own.items():
-            save_adapter(adapter, run.path / ADAPTERS / name, model.name, opening)
+            save_adapter(adapter, root / folders[name], model.name, opening)
+        write_atomically(run.path / FOLDERS, json.dumps(folders, indent=1, sort_keys=True) + "\n")
 
 
 def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:

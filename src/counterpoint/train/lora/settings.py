@@ -86,6 +86,9 @@ class LanguageSettings:
     """Clip range of the ratio of a token's probabilities (PPO)."""
     kl: float = 0.0
     """Weight of the divergence from the bare model, in nats a token, on free text."""
+    answer_end: Literal["turn", "config"] = "turn"
+    """What ends an answer: a token of the model's generation config, or also the one with which its
+    chat template ends a turn."""
     loss_normalization: Literal["constant", "answer", "token"] = "constant"
     """The number by which the sum over the tokens of an answer in free text is divided: the most
     tokens that it may have (`constant`: Dr. GRPO, Liu et al. 2025), its number of tokens
@@ -217,7 +220,11 @@ class LanguageSettings:
         return rates
 
 
-BEFORE: Settings = {"adapter": "last_token", "optimizer_steps": "always"}
+BEFORE: Settings = {
+    "adapter": "last_token",
+    "optimizer_steps": "always",
+    "answer_end": "config",
+}
 """The values of settings in runs that began before there was such a setting."""
 LANGUAGE = tuple(spec.name for spec in fields(LanguageSettings))
 """Names of these settings."""

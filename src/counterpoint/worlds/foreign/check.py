@@ -8,7 +8,6 @@ from, is a doubt: a sentence with the line to change.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +29,8 @@ from counterpoint.worlds.foreign.dialects import (
 from counterpoint.worlds.foreign.doubts import (
     Doubts,
     Moment,
+    chance_kept,
+    disturb_chance,
     note_no_limit,
     note_rewards,
     note_sides,
@@ -68,7 +69,7 @@ def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
     """
     doubts = Doubts()
     what = "the check before the start (--no-check skips it)"
-    with _explained(doubts), foreign_code(name, what), _chance_kept():
+    with _explained(doubts), foreign_code(name, what), chance_kept():
         first = _Player(make(), name, doubts)
         try:
             courses = {seed: first.episode(seed) for seed in SEEDS}
@@ -80,8 +81,7 @@ def check_environment(make: Callable[[], Any], name: str) -> tuple[str, ...]:
         first.env.close()
         again = _Player(make(), name, Doubts())
         for seed in reversed(SEEDS):
-            np.random.random()  # noqa: NPY002  (an environment with its own generator does not mind)
-            random.random()
+            disturb_chance()  # an environment with its own generator does not mind
             course = again.episode(seed, len(courses[seed]) - 1)
             text = _difference(courses[seed], course, first.team)
             if text:
@@ -100,17 +100,6 @@ def _explained(doubts: Doubts) -> Iterator[None]:
         if not (sentences := doubts.sentences()):
             raise
         raise WorldError(f"{error}. Noticed before: {'; '.join(sentences)}") from error
-
-
-@contextmanager
-def _chance_kept() -> Iterator[None]:
-    """Leaves the global generators as they were."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        random.setstate(python_state)
 
 
 class _Player:

@@ -6,7 +6,9 @@ environment while it is played.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import random
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +54,23 @@ class Doubts:
             else text
             for topic, text in self._texts.items()
         )  # fmt: skip
+
+
+@contextmanager
+def chance_kept() -> Iterator[None]:
+    """Leaves the global generators as they were."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+
+
+def disturb_chance() -> None:
+    """Moves the global generators on, of which code that can be repeated draws nothing."""
+    np.random.random()  # noqa: NPY002
+    random.random()
 
 
 class Moment(NamedTuple):

@@ -12,6 +12,7 @@ import inspect
 import os
 import pkgutil
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import counterpoint
 from counterpoint.errors import (
     CounterpointError,
     SettingError,
@@ -41,6 +43,14 @@ PIP_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml", "Box2D":
 
 PLAIN = (bool, int, float, str, type(None))
 """Types of arguments that are shown and compared as they are."""
+SIGNALLED = 128
+"""An exit status above it says that a signal ended the process."""
+INSTALLED = (
+    *(sysconfig.get_path(where) + os.sep for where in ("stdlib", "purelib", "platlib")),
+    f"{Path(counterpoint.__file__).parent}{os.sep}",
+    "<frozen ",
+)
+"""How the files of Python's library and of packages begin, ours too."""
 OWN = "PACKAGE.MODULE:CLASS"
 """The form of the names of the user's own worlds."""
 
@@ -220,10 +230,12 @@ def import_object(name: str) -> Any:
     return _resolved(module, path, name)
 
 
+KEEPS = "an environment that keeps PettingZoo's interface"
+"""The requirement on an environment of somebody else."""
+
+
 @contextmanager
-def foreign_code(
-    name: str, what: str, wanted: str = "an environment that keeps PettingZoo's interface"
-) -> Iterator[None]:
+def foreign_code(name: str, what: str, wanted: str = KEEPS) -> Iterator[None]:
     """Turns what foreign code raises into a WorldError; what it prints goes to standard error."""
     try:
         with redirect_stdout(sys.stderr):
@@ -231,13 +243,36 @@ def foreign_code(
     except CounterpointError:
         raise
     except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
-        message = " ".join(str(error).split()) or "no message"
-        raise WorldError(
-            f"world '{name}' failed in {what}: {type(error).__name__}: {message} ({place}); wanted "
-            f"{wanted}: --debug shows the traceback"
-        ) from error
+        raise foreign_failure(error, name, what, wanted) from error
+
+
+def foreign_failure(
+    error: BaseException, name: str, what: str, wanted: str = KEEPS
+) -> BaseException:
+    """Returns the WorldError for an error in foreign code, with the place where it arose.
+
+    The exit that a signal asks for is returned as it is: it is no error of that code.
+    """
+    if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > SIGNALLED:
+        return error
+    message = " ".join(str(error).split()) or "no message"
+    return WorldError(
+        f"world '{name}' failed in {what}: {type(error).__name__}: {message:.500} "
+        f"({place_of(error)}); wanted {wanted}: --debug shows the traceback"
+    )
+
+
+def place_of(error: BaseException) -> str:
+    """Returns the file and the line where an error arose.
+
+    That is the innermost line of code that is neither in Python's library nor in an installed
+    package, if there is one: the line that the user can change.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [one for one in frames if not one[0].startswith(INSTALLED)]
+    return "{}:{}".format(*(own or frames)[-1]) if frames else "an unknown place"
 
 
 def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:

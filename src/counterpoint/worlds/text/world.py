@@ -9,15 +9,12 @@ their order means nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from counterpoint.errors import WorldError
-from counterpoint.settings import CheckedSettings, GivenSettings, Range, settings_from
-from counterpoint.worlds.foreign.names import foreign_code
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
+from counterpoint.settings import CheckedSettings, Range
 from counterpoint.worlds.sequential.world import References
 
 Task = tuple[str, ...]
@@ -145,88 +142,3 @@ def shared(value: float, history: tuple[Statement, ...]) -> tuple[tuple[float, .
 
 KEEPS = "a TextWorld that keeps its interface"
 """The requirement on a class of the user."""
-
-
-class TextFacts(WorldFacts, frozen=True, kw_only=True):
-    """The facts about a text environment."""
-
-    agents: list[str]
-    roles: list[str]
-    speaker: str
-    answers: str
-    longest: int
-    components: list[str]
-    random: float | None
-    reference: float | None
-    scale: str
-    settings: dict[str, SettingFacts]
-
-
-class TextEntry(WorldEntry[TextWorld]):
-    """A text environment in the registry.
-
-    Args:
-        world: its class.
-        own_name: `package.module:Class` of a class that is not ours; empty if it is.
-
-    Raises:
-        WorldError: the `settings_type` of a user's class is not a dataclass of settings.
-    """
-
-    kind = Kind.TEXT
-
-    def __init__(self, world: type[TextWorld], own_name: str = "") -> None:
-        settings, summary = world.settings_type, getattr(world, "summary", "")
-        if own_name and not (is_dataclass(settings) and issubclass(settings, TextSettings)):
-            raise WorldError(
-                f"got world '{own_name}' whose settings_type is {settings!r}; "
-                "wanted a dataclass that derives from TextSettings"
-            )
-        super().__init__(own_name or world.name, settings, summary, world.source)
-        self.world, self.is_own = world, bool(own_name)
-
-    def make(self, settings: GivenSettings | None = None) -> TextWorld:
-        """Returns the environment.
-
-        Raises:
-            UnknownNameError, SettingError: as for every entry.
-            WorldError: the constructor of a user's class fails, or its world is not complete.
-        """
-        given = settings_from(settings, self.world.settings_type, self.name)
-        if not self.is_own:
-            return self.world(given)
-        with foreign_code(self.name, "its constructor", KEEPS):
-            world = self.world(given)
-        _check(world, self.name)
-        return world
-
-    def describe(self) -> TextFacts:
-        world = self.make()
-        return facts_from(
-            TextFacts, world, self,
-            answers="free text" if world.free else "words",
-            random=world.references.random,
-            reference=world.references.reference,
-            scale=world.references.scale,
-        )  # fmt: skip
-
-
-def _check(world: TextWorld, name: str) -> None:
-    """Raises WorldError unless the world has what every text world must have."""
-    wanted = ("name", "summary", "agents", "roles", "speaker", "references", "settings")
-    if missing := [what for what in wanted if not hasattr(world, what)]:
-        raise WorldError(f"got world '{name}' without {', '.join(missing)}; wanted {KEEPS}")
-    agents = tuple(world.agents)
-    names = all(isinstance(agent, str) and agent for agent in agents)
-    if not agents or not names or len(set(agents)) < len(agents):
-        raise WorldError(f"got world '{name}' with agents {agents}; wanted different names")
-    if len(world.roles) != len(agents) or world.speaker not in agents:
-        raise WorldError(
-            f"got world '{name}' with roles {tuple(world.roles)} and speaker {world.speaker!r} for "
-            f"agents {agents}; wanted a role for each agent, and one of them as the speaker"
-        )
-    if not isinstance(world.references, References) or not world.components:
-        raise WorldError(
-            f"got world '{name}' with references {world.references!r} and components "
-            f"{world.components!r}; wanted References(random, reference, scale), and their names"
-        )
