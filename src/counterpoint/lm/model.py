@@ -13,7 +13,7 @@ neither copied nor given a gradient.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +34,7 @@ MOST_SCORES = 1 << 21
 TINY = "tiny"
 
 Messages = tuple[tuple[str, str], ...]
-"""A conversation: role (`system`, `user`, `assistant`) and content of each message."""
+"""A conversation: role (`system`, `user`, `assistant`, `tool`) and content of each message."""
 PARTS = ("layers", "norm", "rotary_emb", "embed_tokens")
 """The parts that a decoder must have to be run layer by layer."""
 REMEMBERED = 512
@@ -202,8 +202,9 @@ class LanguageModel:
         self.model, self.tokenizer, self.name = model.eval().requires_grad_(False), tokenizer, name
         self.inner = inner
         self.routing = Routing()
-        self._read: dict[Messages, Prefix] = {}
-        self._bytes = 0
+        self.template: Mapping[str, object] = {}
+        """Arguments of the chat template: see `with_template`."""
+        self.forget_prompts()
         self.depth = len(self.inner.layers)
         self.dtype: torch.dtype = self.inner.embed_tokens.weight.dtype
         known = inspect.signature(type(self.inner.layers[0]).forward).parameters
@@ -247,6 +248,7 @@ class LanguageModel:
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
+            **self.template,
         )
         return tuple(encoded["input_ids"])
 
@@ -269,6 +271,11 @@ class LanguageModel:
                     f"the same token of {self.name}; wanted words that differ in their first one"
                 )
         return tuple(tokens)
+
+    def forget_prompts(self) -> None:
+        """Drops all that was read, for instance since the template reads prompts in another way."""
+        self._read: dict[Messages, Prefix] = {}
+        self._bytes = 0
 
     def read(self, messages: Messages) -> Prefix:
         """Returns a prompt, read up to its last token, independently of other prompts."""

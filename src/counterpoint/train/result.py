@@ -292,7 +292,7 @@ def count_words(
             wave, left = left[: len(asks)], left[len(asks) :]
             for ask, event in zip(asks, wave, strict=False):
                 if ask.words:
-                    counts = counted.setdefault((ask.agent, ask.user), Counter())
+                    counts = counted.setdefault((ask.agent, ask.shown), Counter())
                     counts[event.text] += one.count
             past = (*past, *(Statement(event.agent, event.text, event.to) for event in wave))
     return counted

@@ -28,6 +28,7 @@ from counterpoint.worlds.sequential.world import (
     returns,
 )
 from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
+from counterpoint.worlds.text.conversation import conversation
 from counterpoint.worlds.text.world import (
     Ending,
     Prompt,
@@ -41,5 +42,6 @@ __all__ = [
     "Ending", "Evaluation", "ExactEntry", "FAMILIES", "Kind", "MessageEntry", "PermutedStepWorld",
     "PermutedWorld", "Play", "Prompt", "References", "SequentialEntry", "Settings", "Statement",
     "StepSettings", "StepWorld", "TextEntry", "TextSettings", "TextWorld", "TwinEntry", "World",
-    "WorldEntry", "find_world", "random_return", "returns", "to_parallel_env", "worlds",
+    "WorldEntry", "conversation", "find_world", "random_return", "returns", "to_parallel_env",
+    "worlds",
 ]  # fmt: skip

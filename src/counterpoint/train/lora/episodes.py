@@ -77,7 +77,7 @@ def random_replies(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Ans
     """
     answers = []
     for ask in asks:
-        shown = ask.user.split()
+        shown = " ".join((*(text for _, text in ask.earlier), ask.user)).split()
         if ask.words:
             answers.append(Answer(str(rng.choice(ask.words))))
         else:

@@ -11,9 +11,10 @@ advantage is the scheme's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
@@ -254,9 +255,7 @@ class LanguageLearner:
         self.rng.bit_generator.state = facts["rng"]
         self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
         self.tally = Tally(**facts["tally"])
-        self.expected = tuple(
-            Prompt(**{**fields, "words": tuple(fields["words"])}) for fields in facts["expected"]
-        )
+        self.expected = tuple(map(prompt_from_facts, facts["expected"]))
 
 
 def sample_asks(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Prompt]:
@@ -267,7 +266,13 @@ def sample_asks(world: TextWorld, settings: LanguageSettings, seed: int) -> list
         met.update(
             play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts).asks
         )
-    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+    return sorted(met, key=lambda ask: ask.place)
+
+
+def prompt_from_facts(facts: Mapping[str, Any]) -> Prompt:
+    """Returns a prompt as a checkpoint has it; those of earlier versions have no `earlier`."""
+    earlier = tuple((role, content) for role, content in facts.get("earlier", ()))
+    return Prompt(**{**facts, "words": tuple(facts["words"]), "earlier": earlier})
 
 
 def text_scheme(scheme: str | Scheme) -> Scheme:

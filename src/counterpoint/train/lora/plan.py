@@ -20,6 +20,7 @@ from counterpoint.errors import RunError, SettingError, UnknownNameError, choice
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.model import TINY, open_model
 from counterpoint.lm.models import SOURCES, find_model
+from counterpoint.lm.template import note_unread, with_template
 from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
@@ -110,9 +111,13 @@ class LanguagePlan(TrainConfig):
             if name not in SOURCES and Path(name).expanduser().is_dir():
                 name = str(folder.resolve())
         language.rates(tuple(sorted(made.agents)))
+        notes = note_unread(name, language.template)
         if budget is None:
             budget = UPDATES if name == TINY else OTHER_UPDATES
-        return cls(world, scheme, budget=budget, world_settings=own, model=name, language=language)
+        return cls(
+            world, scheme, budget=budget, world_settings=own, model=name, language=language,
+            notes=notes,
+        )  # fmt: skip
 
     def make_world(self) -> TextWorld:
         """Returns the world."""
@@ -120,7 +125,7 @@ class LanguagePlan(TrainConfig):
 
     def learner(self) -> LanguageLearner:
         """Returns the untrained team."""
-        model = open_model(self.model)
+        model = with_template(open_model(self.model), self.language.template)
         world = self.make_world()
         return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
 

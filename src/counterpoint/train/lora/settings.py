@@ -68,6 +68,8 @@ class LanguageSettings:
     """Number of free texts in one pass; gradients add up over passes."""
     diagnose_every: int = 1
     """Updates between measurements of each agent's gradient; 0 never measures."""
+    template: str = ""
+    """Arguments of the model's chat template, `enable_thinking:false`."""
     judge: str = ""
     """The judge that ranks the episodes of each task; the ranks replace the world's reward."""
     judge_set: str = ""

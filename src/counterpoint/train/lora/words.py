@@ -90,7 +90,7 @@ class WordTeam:
         new = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
         if new:
             # One run of rows for each adapter, and one order for the same prompts every time.
-            new.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+            new.sort(key=lambda ask: ask.place)
             logits = self.logits(new)
             words = [len(ask.words) for ask in new]
             legal = torch.arange(logits.shape[1]) < torch.tensor(words)[:, None]

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, is_dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 
 from counterpoint.errors import WorldError
 from counterpoint.settings import CheckedSettings, GivenSettings, Range, settings_from
 from counterpoint.worlds.foreign.names import foreign_code
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, cycled, facts_from
 from counterpoint.worlds.sequential.world import References
+from counterpoint.worlds.text.split import Split
 
 Task = tuple[str, ...]
 """The task of an episode, in the form of the world."""
+Role = Literal["system", "user", "assistant", "tool"]
+Message = tuple[Role, str]
+"""The role and the content of a message."""
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,25 @@ class Prompt:
     """The legal answers, each one word; empty if the agent writes freely."""
     most_tokens: int = 0
     """Number of tokens after which free text is cut off."""
+    earlier: tuple[Message, ...] = ()
+    """The messages between the system message and the present question: `conversation` makes
+    them."""
 
     @property
-    def messages(self) -> tuple[tuple[Literal["system", "user"], str], ...]:
+    def messages(self) -> tuple[Message, ...]:
         """Returns the prompt as a conversation: role and content of each message."""
-        return (("system", self.system), ("user", self.user))
+        return (("system", self.system), *self.earlier, ("user", self.user))
+
+    @property
+    def shown(self) -> str:
+        """Returns what the agent reads below the system message, each earlier message on a line of
+        its own."""
+        return "\n".join((*(f"{role}: {content}" for role, content in self.earlier), self.user))
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Returns the key by which prompts are sorted, so that no order depends on hashes."""
+        return (self.agent, self.user, self.system, self.words, self.earlier, self.most_tokens)
 
 
 @dataclass(frozen=True)
@@ -115,6 +134,8 @@ class TextWorld(ABC):
     """Whether agents write freely, rather than choose among words."""
     settings_type: ClassVar[type[TextSettings]] = TextSettings
     """Its settings: a frozen dataclass, each field with a docstring under it."""
+    split: Split | None = None
+    """Its tasks, if some are held out of training; None if evaluation plays the training tasks."""
 
     def __init__(self, settings: TextSettings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
@@ -122,6 +143,13 @@ class TextWorld(ABC):
     @abstractmethod
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
         """Returns the tasks of one batch; a task may come more than once."""
+
+    def held_out_tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
+        """Returns the tasks of a batch of the evaluation: those held out by `split`, each about
+        equally often; without a split, those of training."""
+        if self.split is None:
+            return self.tasks(rng, count)
+        return cycled(rng, self.split.held_out, count)
 
     @abstractmethod
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
