@@ -24,6 +24,9 @@ VARIANTS = {
         {"calls": 4, "penalty": "local", "price": 2.0},
     ],
     "relay": [{"things": 1, "most_tokens": 1}, {"things": 4, "waste": 0.0}],
+    "extract": [{"held_out": 0.5, "form": 0.0}],
+    "debate": [{"rounds": 3}],
+    "revise": [{"things": 4, "rounds": 3}],
 }
 
 

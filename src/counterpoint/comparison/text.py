@@ -53,7 +53,7 @@ class TextComparison(TrainedComparison):
             text_scheme(name)
         first = LanguagePlan.of(plan.world, self.schemes[0], plan.budget, plan.settings, plan.model)
         self.first = replace(first, seconds=plan.seconds)
-        self.budget = self.first.budget
+        self.budget, self.notes = self.first.budget, self.first.notes
         self.world = self.first.make_world()
         self.agents = tuple(sorted(self.world.agents))
         self.world_name, self.summary = plan.world, self.world.summary

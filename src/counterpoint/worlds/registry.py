@@ -41,7 +41,10 @@ from counterpoint.worlds.sequential.repeated_game import RepeatedGame
 from counterpoint.worlds.sequential.twin import TwinEntry
 from counterpoint.worlds.sequential.world import SequentialEntry
 from counterpoint.worlds.text.conventions import Lewis, Schelling
+from counterpoint.worlds.text.debate import Debate
+from counterpoint.worlds.text.extract import Extract
 from counterpoint.worlds.text.relay import Relay
+from counterpoint.worlds.text.revise import Revise
 from counterpoint.worlds.text.solver_verifier import SolverVerifier
 from counterpoint.worlds.text.world import TextEntry, TextWorld
 
@@ -64,6 +67,9 @@ BUILTIN: tuple[WorldEntry[Any], ...] = (
     TextEntry(Lewis),
     TextEntry(SolverVerifier),
     TextEntry(Relay),
+    TextEntry(Extract),
+    TextEntry(Debate),
+    TextEntry(Revise),
     MessageEntry(HiddenProfile),
     MessageEntry(IdeaSearch),
 )
