@@ -6,7 +6,6 @@ Qwen3's reads `enable_thinking`.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 from jinja2 import TemplateError
@@ -48,12 +47,7 @@ def with_template(model: LanguageModel, text: str) -> LanguageModel:
         SettingError: as `template_arguments`.
     """
     arguments = template_arguments(text)
-    if not arguments:
-        return model
-    other = copy.copy(model)
-    other.template = arguments
-    other.forget_prompts()
-    return other
+    return model.with_template(arguments) if arguments else model
 
 
 def note_unread(name: str, text: str) -> tuple[str, ...]:
