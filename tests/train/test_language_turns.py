@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,33 @@ def test_a_checkpoint_has_the_earlier_messages_and_one_without_them_is_read():
         del fields["earlier"]
     other.restore(Snapshot(saved.arrays, facts))  # as version 0.1.0 wrote it
     assert all(ask.earlier == () for ask in other.expected)
+
+
+class Counts(Rare):
+    """Every question is another one."""
+
+    def tasks(self, rng, count):
+        return [(f"{rng.integers(10**6)}",) for _ in range(count)]
+
+    def prompts(self, task, history):
+        return tuple(
+            replace(one, system=f"Number {task[0]}.") for one in super().prompts(task, history)
+        )
+
+
+@pytest.mark.parametrize(("world", "repeats"), [(Rare, True), (Counts, False)])
+def test_prompts_that_never_come_again_are_not_expected(world, repeats):
+    learner, other = (small_learner(world()) for _ in range(2))
+    learner.update()
+    assert learner.repeats
+    assert learner.expected
+    learner.update()
+    assert learner.repeats is repeats
+    assert bool(learner.expected) is repeats
+    saved = learner.capture()
+    other.restore(Snapshot(saved.arrays, json.loads(json.dumps(saved.facts))))
+    assert other.repeats is repeats
+    assert learner.update()[0].messages == other.update()[0].messages
 
 
 @pytest.mark.few(1)

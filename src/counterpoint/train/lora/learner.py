@@ -50,6 +50,8 @@ from counterpoint.worlds.text.world import Prompt, TextWorld
 
 TRAINING, FRESH, PRIORS = 0, 1, 2
 """Streams of a seed: what happens in training, in evaluation, and before either."""
+HARDLY = 10
+"""Prompts of the last update of which one must come up again, or all are forgotten."""
 CALIBRATED = 4
 """Batches of a team that chooses at random, over whose prompts words' priors are taken."""
 
@@ -122,6 +124,8 @@ class LanguageLearner:
         self.updates = 0
         self.expected: tuple[Prompt, ...] = ()
         """Choices that the last update met: the next one will, so they are computed in one pass."""
+        self.repeats = True
+        """Whether it does: false once hardly any of them came up again, as with many questions."""
         self.judged = (
             JudgedRewards(settings.judge, settings.judge_set, world.summary, seed)
             if settings.judge
@@ -174,7 +178,10 @@ class LanguageLearner:
             for name, adam in self.adams.items():
                 metrics.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
                 adam.step(self.rates[name])
-        self.expected = tuple(dict.fromkeys(ask for ask in played.asks if ask.words))
+        met = dict.fromkeys(ask for ask in played.asks if ask.words)
+        again = sum(ask in met for ask in self.expected)
+        self.repeats = self.repeats and again * HARDLY >= len(self.expected)
+        self.expected = tuple(met) if self.repeats else ()
         self.updates += 1
         return played, metrics
 
@@ -255,6 +262,7 @@ class LanguageLearner:
                 "tally": asdict(self.tally),
                 "priors": priors,
                 "expected": [asdict(ask) for ask in self.expected],
+                "repeats": self.repeats,
             },
         )
 
@@ -274,6 +282,7 @@ class LanguageLearner:
         self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
         self.tally = Tally(**facts["tally"])
         self.expected = tuple(map(prompt_from_facts, facts["expected"]))
+        self.repeats = facts.get("repeats", True)
 
 
 def sample_asks(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Prompt]:
