@@ -27,6 +27,7 @@ VARIANTS = {
     "extract": [{"held_out": 0.5, "form": 0.0}],
     "debate": [{"rounds": 3}],
     "revise": [{"things": 4, "rounds": 3}],
+    "questions": [{"held_out": 0.5, "split_seed": 3}],
 }
 
 

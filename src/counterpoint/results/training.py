@@ -169,6 +169,22 @@ class Messages(Part, frozen=True, kw_only=True):
         return talk_verdict(self.worth_low, self.worth_high, self.scale)
 
 
+class EvaluationTasks(Part, frozen=True, kw_only=True):
+    """The tasks of the evaluation of a team of language models."""
+
+    held_out: bool = False
+    """Whether training never draws them; otherwise they are drawn as in training."""
+    tasks: int = 0
+    """Number of different tasks."""
+    episodes: int = 0
+
+    @property
+    def in_words(self) -> str:
+        """Returns the set and its size in words."""
+        kind = "held-out" if self.held_out else "training"
+        return f"{self.tasks:,} {kind} task{'' if self.tasks == 1 else 's'}"
+
+
 class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.training/1"):
     """A training in a run directory. None stands for what is not known, or not known yet."""
 
@@ -205,6 +221,9 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     and `curve` has the returns of sides. None if the agents are one team."""
     messages: Messages | None = None
     """None before the end, or if no agent of the world speaks."""
+    evaluated: EvaluationTasks | None = None
+    """The tasks behind `return`; None before the end, or if no language models learn. `curve` has
+    the returns of training tasks always."""
 
     def __post_init__(self) -> None:
         expect("step" in self.curve, "curve", "a list `step`")

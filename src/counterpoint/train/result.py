@@ -21,6 +21,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.results.training import (
     AgentSeries,
     EpisodeSample,
+    EvaluationTasks,
     Messages,
     Moment,
     References,
@@ -81,6 +82,8 @@ class TrainingSummary(RunFacts, frozen=True, kw_only=True):
     """Agent to its latest measurements and verdict; empty before the first."""
     messages: Messages | None = None
     """What messages carry; None before the end, or where nobody speaks."""
+    evaluated: EvaluationTasks | None = None
+    """The tasks behind `return`; None before the end, or if no language models learn."""
     talks: str | None = None
     """The verdict on the messages: see `Messages.verdict`."""
 
@@ -100,6 +103,7 @@ def training_summary(path: Path) -> TrainingSummary:
         seconds=rows[-1].seconds or 0.0 if rows else 0.0,
         agents={k: a.to_json() for k, a in measured[-1].items()} if measured else {},
         messages=messages,
+        evaluated=evaluation_tasks(path),
         talks=None if messages is None else messages.verdict,
     )
 
@@ -165,6 +169,7 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
         agents=_agents(rows),
         talk=read_talk(path, world) if spoken and not short else None,
         messages=carried_messages(path),
+        evaluated=evaluation_tasks(path),
         competition=competition,
     )
 
@@ -192,6 +197,12 @@ def read_competition(path: Path, config: Settings) -> Competition | None:
     return Competition(
         sides=members.by_name(agents), scoring="game" if scoring == "game" else "match"
     )
+
+
+def evaluation_tasks(path: Path) -> EvaluationTasks | None:
+    """Returns the tasks on which the team of a run was evaluated; None before."""
+    evaluated = read_status(path).evaluated
+    return None if evaluated is UNSET else evaluated
 
 
 def carried_messages(path: Path) -> Messages | None:

@@ -43,6 +43,7 @@ from counterpoint.worlds.sequential.world import SequentialEntry
 from counterpoint.worlds.text.conventions import Lewis, Schelling
 from counterpoint.worlds.text.debate import Debate
 from counterpoint.worlds.text.extract import Extract
+from counterpoint.worlds.text.questions import Questions
 from counterpoint.worlds.text.relay import Relay
 from counterpoint.worlds.text.revise import Revise
 from counterpoint.worlds.text.solver_verifier import SolverVerifier
@@ -70,6 +71,7 @@ BUILTIN: tuple[WorldEntry[Any], ...] = (
     TextEntry(Extract),
     TextEntry(Debate),
     TextEntry(Revise),
+    TextEntry(Questions),
     MessageEntry(HiddenProfile),
     MessageEntry(IdeaSearch),
 )

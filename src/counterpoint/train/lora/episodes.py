@@ -86,7 +86,13 @@ def random_replies(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Ans
 
 
 def play_episodes(
-    world: TextWorld, respond: Respond, rng: np.random.Generator, prompts: int, rollouts: int
+    world: TextWorld,
+    respond: Respond,
+    rng: np.random.Generator,
+    prompts: int,
+    rollouts: int,
+    *,
+    held_out: bool = False,
 ) -> PlayedBatch:
     """Plays `rollouts` episodes of each of `prompts` tasks.
 
@@ -96,11 +102,13 @@ def play_episodes(
         rng: draws the tasks, the answers, and the noise on the speaker's reward.
         prompts: P.
         rollouts: G; E = P x G.
+        held_out: whether the tasks are those of the evaluation rather than of training.
 
     Raises:
         WorldError: an episode does not end within the world's own limit.
     """
-    tasks = [task for task in world.tasks(rng, prompts) for _ in range(rollouts)]
+    drawn = (world.held_out_tasks if held_out else world.tasks)(rng, prompts)
+    tasks = [task for task in drawn for _ in range(rollouts)]
     messages: list[tuple[Statement, ...]] = [()] * len(tasks)
     made: list[list[tuple[Prompt, Answer]]] = [[] for _ in tasks]
     errors: list[str | None] = [None] * len(tasks)

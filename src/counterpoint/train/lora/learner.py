@@ -185,10 +185,17 @@ class LanguageLearner:
         self.updates += 1
         return played, metrics
 
-    def play(self, rng: np.random.Generator, prompts: int = 0, rollouts: int = 0) -> PlayedBatch:
+    def play(
+        self,
+        rng: np.random.Generator,
+        prompts: int = 0,
+        rollouts: int = 0,
+        *,
+        held_out: bool = False,
+    ) -> PlayedBatch:
         """Returns episodes of the present team; no gradient flows unless `update` lets it."""
         prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
-        return play_episodes(self.world, self.respond, rng, prompts, rollouts)
+        return play_episodes(self.world, self.respond, rng, prompts, rollouts, held_out=held_out)
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Returns the answers to a wave of prompts, in their order."""

@@ -151,6 +151,11 @@ class TextWorld(ABC):
             return self.tasks(rng, count)
         return cycled(rng, self.split.held_out, count)
 
+    @property
+    def holds_out(self) -> bool:
+        """Returns whether the evaluation plays other tasks than training."""
+        return self.split is not None or type(self).held_out_tasks is not TextWorld.held_out_tasks
+
     @abstractmethod
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
         """Returns the prompts of the agents who speak next, side by side; none at the end."""
