@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from counterpoint.errors import SettingError
+from counterpoint.lm.arguments import note_unread, template_arguments, with_template
 from counterpoint.lm.model import LanguageModel, open_model
-from counterpoint.lm.template import note_unread, template_arguments, with_template
 from counterpoint.lm.tiny import tiny_model
 
 ASKED = (("user", "which"),)

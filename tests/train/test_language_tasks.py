@@ -11,6 +11,7 @@ from language_teams import small_plan
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
 from counterpoint.runs import provenance
+from counterpoint.train.lora.chat import TrainedTeam
 from counterpoint.train.lora.plan import LanguagePlan
 from counterpoint.train.result import training_result
 
@@ -137,3 +138,13 @@ def test_an_evaluation_plays_held_out_tasks_about_equally_often():
     held_out = set(team.learner.world.split.held_out)
     assert {one[:3] for _, _, tasks in seen for one in tasks} <= held_out
     assert all(given == (16, 1) and named == {"held_out": True} for given, named, _ in seen)
+
+
+def test_chat_plays_held_out_tasks(questions, tmp_path):
+    out = tmp_path / "run"
+    assert train(questions, out) == 0
+    team = TrainedTeam(out)
+    held_out = set(team.learner.world.split.held_out)
+    assert team.title.endswith("; episodes are of held-out tasks")
+    assert set(team.tasks()) == held_out
+    assert {team.episode().task for _ in range(6)} <= held_out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from counterpoint.errors import WorldError
 from counterpoint.worlds import Prompt, Statement, conversation
 
 SAID = (
@@ -67,3 +70,15 @@ def test_prompts_with_other_earlier_messages_are_shown_and_sorted_apart():
     assert one.shown == "user: q\nassistant: two\nlines\nGo on."
     assert Prompt("solver", "s", "q").shown == "q"
     assert sorted([one, two], key=lambda prompt: prompt.place) == [two, one]
+
+
+def test_earlier_messages_may_be_lists_and_are_kept_as_pairs():
+    one = Prompt("a", "s", "q", earlier=[["user", "x"], ("assistant", "y")])
+    assert one.earlier == (("user", "x"), ("assistant", "y"))
+    assert {one: 1}[Prompt("a", "s", "q", earlier=one.earlier)] == 1
+
+
+@pytest.mark.parametrize("message", [("asistant", "x"), ("user", 3), ("user",), "user", None])
+def test_an_earlier_message_that_is_no_role_and_text_is_refused(message):
+    with pytest.raises(WorldError, match=r"in a prompt of 'solver'; wanted \(role, text\)"):
+        Prompt("solver", "s", "q", earlier=(message,))

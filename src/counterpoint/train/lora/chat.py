@@ -65,6 +65,8 @@ class TrainedTeam:
             f"{self.plan.world}: {', '.join(learner.agents)} on {self.plan.model}, trained by "
             f"{updates} updates under {self.plan.scheme}"
         )
+        if learner.world.holds_out:
+            self.title += "; episodes are of held-out tasks"
         many = replace(learner.settings, prompts=TASKS, rollouts=EPISODES)
         met = sample_asks(learner.world, many, seed)
         self._asks = {ask.agent: ask for ask in reversed(met)}
@@ -83,15 +85,15 @@ class TrainedTeam:
         """What the user and such an agent have said, by agent."""
 
     def tasks(self) -> list[Task]:
-        """Returns the tasks that come up in this world."""
-        return sorted(set(self.learner.world.tasks(np.random.default_rng(0), TASKS)))
+        """Returns tasks of the evaluation: held-out ones, if the world has any."""
+        return sorted(set(self.learner.world.held_out_tasks(np.random.default_rng(0), TASKS)))
 
     def episode(self) -> PlayedEpisode:
-        """Plays an episode, which ends conversations."""
+        """Plays an episode of a held-out task, if the world has any; conversations end."""
         self._said.clear()
         with torch.no_grad():
             self.learner.words.forget()
-            played = self.learner.play(self.rng, 1, 1)
+            played = self.learner.play(self.rng, 1, 1, held_out=self.learner.world.holds_out)
         episode = equal_episodes(played)[0]
         return PlayedEpisode(episode.task, episode.success, episode.events)
 

@@ -19,9 +19,9 @@ from counterpoint.arrays import Floats
 from counterpoint.credit import Credit
 from counterpoint.errors import RunError, SettingError, UnknownNameError, choices
 from counterpoint.lm.adapters import save_adapter
+from counterpoint.lm.arguments import note_unread, with_template
 from counterpoint.lm.model import TINY, open_model
 from counterpoint.lm.models import SOURCES, find_model
-from counterpoint.lm.template import note_unread, with_template
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import EvaluationTasks
 from counterpoint.runs.checkpoint import latest

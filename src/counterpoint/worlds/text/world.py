@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, is_dataclass
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -31,7 +31,11 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True)
 class Prompt:
-    """The prompt for one decision of an agent: a choice among words, or free text."""
+    """The prompt for one decision of an agent: a choice among words, or free text.
+
+    Raises:
+        WorldError: an earlier message is no pair of a role and a text.
+    """
 
     agent: str
     """The agent that answers."""
@@ -46,6 +50,11 @@ class Prompt:
     earlier: tuple[Message, ...] = ()
     """The messages between the system message and the present question: `conversation` makes
     them."""
+
+    def __post_init__(self) -> None:
+        if self.earlier:
+            whole = tuple(_message(one, self.agent) for one in self.earlier)
+            object.__setattr__(self, "earlier", whole)
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -62,6 +71,18 @@ class Prompt:
     def place(self) -> tuple[object, ...]:
         """Returns the key by which prompts are sorted, so that no order depends on hashes."""
         return (self.agent, self.user, self.system, self.words, self.earlier, self.most_tokens)
+
+
+def _message(given: Any, agent: str) -> Message:
+    """Returns an earlier message of a prompt, which a world may write as a list."""
+    if isinstance(given, tuple | list) and len(given) == 2:
+        role, content = given
+        if role in ROLES and isinstance(content, str):
+            return role, content
+    raise WorldError(
+        f"got earlier message {given!r} in a prompt of {agent!r}; wanted (role, text), the role "
+        f"one of {', '.join(ROLES)}"
+    )
 
 
 @dataclass(frozen=True)
