@@ -39,7 +39,7 @@ PAY: Mapping[str, Settings] = {
 WRITING: Settings = {"prompts": "4", "rollouts": "8", "lr": "0.002"}
 WORLDS: Mapping[str, tuple[int, Settings]] = {
     "extract": (40, WRITING),
-    "debate": (60, {"prompts": "16", "rollouts": "16"}),
+    "debate": (60, {"prompts": "8", "rollouts": "32"}),
     "revise": (30, WRITING),
 }
 """The budget of updates and the settings of the agents in each world."""

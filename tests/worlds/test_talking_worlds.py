@@ -10,7 +10,7 @@ import pytest
 from counterpoint.errors import SettingError
 from counterpoint.train.lora.episodes import Answer, play_episodes, random_replies
 from counterpoint.worlds import Statement, find_world
-from counterpoint.worlds.text.debate import COLOURS, PEOPLE
+from counterpoint.worlds.text.debate import DEBATERS, EVIDENCE
 from counterpoint.worlds.text.split import split_tasks
 
 
@@ -123,7 +123,7 @@ def test_a_team_that_passes_on_both_facts_has_solved_it():
 
 # debate
 
-CLAIM = ("Anna", "red", "car", "Anna", "blue")
+CLAIM = ("Anna", "red", "car", "{person} paid for it.", "The shop has no {colour} {thing}.")
 
 
 def test_each_debater_knows_its_half_and_the_judge_their_words_alone():
@@ -131,19 +131,19 @@ def test_each_debater_knows_its_half_and_the_judge_their_words_alone():
     (first,) = world.prompts(CLAIM, ())
     assert first.agent == "first"
     assert first.user == (
-        "Evidence: Anna bought it.\nClaim: Anna bought the red car. "
-        "Does the evidence support it, yes or no?"
+        "Claim: Anna bought the red car.\nEvidence: Anna paid for it.\n"
+        "Does the evidence support the claim, yes or no?"
     )
     said = said_in(world, CLAIM, "yes")
     (second,) = world.prompts(CLAIM, said)
-    assert second.user.startswith("Evidence: The car is blue.\nClaim: Anna bought the red car.")
+    assert "\nEvidence: The shop has no red car.\n" in second.user
     assert second.user.endswith("\nfirst: yes")
     said = said_in(world, CLAIM, "yes", "no")
     (judge,) = world.prompts(CLAIM, said)
     assert judge.user == (
         "Claim: Anna bought the red car. Is it true or false?\nfirst: yes\nsecond: no"
     )
-    assert "blue" not in str(judge.messages)
+    assert "shop" not in str(judge.messages)
     assert [one.to for one in said_in(world, CLAIM, "yes", "no", "false")] == [
         "second",
         "judge",
@@ -166,21 +166,23 @@ def test_in_a_second_round_a_debater_sees_its_own_word_as_its_turn():
 def test_half_of_the_claims_are_true_and_the_rest_wrong_in_either_part():
     world = find_world("debate").make()
     tasks = world.tasks(np.random.default_rng(0), 3000)
-    wrong = Counter((task[0] != task[3], task[1] != task[4]) for task in tasks)
+    wrong = Counter(
+        tuple(task[3 + i] in EVIDENCE[agent][1] for i, agent in enumerate(DEBATERS))
+        for task in tasks
+    )
     assert wrong[False, False] == pytest.approx(1500, abs=110)  # 4 sd = 4 sqrt(3000 / 4)
     for one in ((True, False), (False, True), (True, True)):
         assert wrong[one] == pytest.approx(500, abs=82)  # 4 sd = 4 sqrt(3000 * 1/6 * 5/6)
-    assert {task[3] for task in tasks} == set(PEOPLE)
-    assert {task[4] for task in tasks} == set(COLOURS)
+    for i, agent in enumerate(DEBATERS):
+        assert {task[3 + i] for task in tasks} == set(sum(EVIDENCE[agent], ()))
 
 
 def test_a_team_that_reports_what_it_knows_has_solved_the_debate():
     def honest(ask):
         if ask.agent == "judge":
             return "false" if ": no" in ask.user else "true"
-        evidence, claim = ask.user.splitlines()[:2]
-        known = evidence.split()[1] if ask.agent == "first" else evidence.split()[-1][:-1]
-        return "yes" if known in claim else "no"
+        refuted = ("abroad", "no ", "Somebody", "never", "not ")
+        return "no" if any(word in ask.user.splitlines()[1] for word in refuted) else "yes"
 
     world = find_world("debate").make()
     assert played_by(world, honest, 200).min() == world.references.reference == 1.0

@@ -1,9 +1,10 @@
 """`debate`: two debaters each know one half of the evidence about a claim, a judge knows none.
 
-A claim names a person and a colour, and is true if both are right. The first debater knows the
-person, the second one the colour; each says one word, in turn, and the judge decides by their
-words. So no agent can do it alone: each debater must learn to report what it knows, and the judge
-to believe only what both support. A fifth of the claims is held out of training.
+A claim names a person and a colour, and is true if both are right. The first debater has evidence
+about the person, the second one about the colour; each says one word, in turn, and the judge
+decides by their words. So no agent can do it alone: each debater must learn to report what its
+evidence says, and the judge to believe only what both support. A fifth of the claims is held out of
+training.
 
 Source of the form: Irving et al. 2018, AI safety via debate (arXiv:1805.00899), section 2. There
 the debaters compete; here all are paid alike, for the verdict.
@@ -35,6 +36,37 @@ from counterpoint.worlds.text.world import (
 PEOPLE = ("Anna", "Ben", "Carla", "David", "Emma", "Frank", "Grace", "Henry")
 COLOURS = ("red", "blue", "green", "yellow", "black", "white", "brown", "pink")
 THINGS = ("car", "boat", "hat", "door", "lamp", "kite", "book", "cup")
+EVIDENCE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "first": (
+        (
+            "{person} paid for it.",
+            "{person} has the receipt.",
+            "A friend saw {person} buy it.",
+            "{person} took it home.",
+        ),
+        (
+            "{person} was abroad that day.",
+            "{person} had no money.",
+            "Somebody else paid for it, not {person}.",
+            "{person} never went to the shop.",
+        ),
+    ),
+    "second": (
+        (
+            "The {thing} in the picture is {colour}.",
+            "The box of the {thing} says {colour}.",
+            "There is {colour} paint on the {thing}.",
+            "A friend saw the {thing}, and it is {colour}.",
+        ),
+        (
+            "The shop has no {colour} {thing}.",
+            "The {thing} has another colour, not {colour}.",
+            "They never made a {colour} {thing}.",
+            "The {thing} was not {colour} when it was sold.",
+        ),
+    ),
+}
+"""What each debater may know: sentences that support the claim, and sentences that refute it."""
 DEBATERS = ("first", "second")
 SUPPORT = ("yes", "no")
 VERDICTS = ("true", "false")
@@ -78,7 +110,7 @@ class Debate(TextWorld):
         return self._with_evidence(rng, cycled(rng, self.split.held_out, count))
 
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
-        person, colour, thing, who, which = task
+        person, colour, thing, *evidence = task
         claim = f"Claim: {person} bought the {colour} {thing}."
         if len(history) == 2 * self.settings.rounds + 1:
             return ()
@@ -86,15 +118,16 @@ class Debate(TextWorld):
             system = "You judge claims. A claim is true if both debaters support it."
             asked = f"{claim} Is it true or false?"
             return (conversation("judge", system, asked, history, words=VERDICTS),)
-        agent = DEBATERS[len(history) % 2]
-        known = f"{who} bought it." if agent == "first" else f"The {thing} is {which}."
+        agent, known = DEBATERS[len(history) % 2], evidence[len(history) % 2]
+        known = known.format(person=person, colour=colour, thing=thing)
         system = "You debate claims. Answer with one word."
-        asked = f"Evidence: {known}\n{claim} Does the evidence support it, yes or no?"
+        asked = f"{claim}\nEvidence: {known}\nDoes the evidence support the claim, yes or no?"
         return (conversation(agent, system, asked, history, words=SUPPORT),)
 
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
-        person, colour, _, who, which = task
-        success = float(history[-1].text == VERDICTS[(person, colour) != (who, which)])
+        known = zip(DEBATERS, task[3:], strict=True)
+        true = all(sentence in EVIDENCE[agent][0] for agent, sentence in known)
+        success = float(history[-1].text == VERDICTS[0 if true else 1])
         return Ending(success, shared(success, history))
 
     def statement(
@@ -105,17 +138,11 @@ class Debate(TextWorld):
         return Statement(prompt.agent, text, to=to)
 
     def _with_evidence(self, rng: np.random.Generator, claims: list[Task]) -> list[Task]:
-        """Returns claims with what happened: half are true, of the others each part is wrong in
-        two thirds."""
+        """Returns claims with a sentence for each debater: half are true, of the others each part
+        is refuted in two thirds."""
         tasks: list[Task] = []
-        for person, colour, thing in claims:
+        for claim in claims:
             wrong = 0 if rng.random() < 0.5 else int(rng.integers(1, 4))
-            who = _other(rng, PEOPLE, person) if wrong & 1 else person
-            which = _other(rng, COLOURS, colour) if wrong & 2 else colour
-            tasks.append((person, colour, thing, who, which))
+            first = str(rng.choice(EVIDENCE["first"][wrong & 1]))
+            tasks.append((*claim, first, str(rng.choice(EVIDENCE["second"][wrong >> 1]))))
         return tasks
-
-
-def _other(rng: np.random.Generator, names: tuple[str, ...], name: str) -> str:
-    """Returns one of the other names."""
-    return str(rng.choice([one for one in names if one != name]))
