@@ -46,6 +46,8 @@ UPDATES, OTHER_UPDATES = 150, 100
 """Updates of a training of the tiny model, and of any other."""
 TRIES = 8
 """Batches of four tasks, twice each, in which an environment of somebody's own is played."""
+EVALUATED_TOGETHER = 64
+"""The most held-out tasks that are played side by side: each has prompts of its own in memory."""
 ADAPTERS = "adapters"
 WORD_UPDATES = 10
 """Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
@@ -219,7 +221,7 @@ class LanguageTrainer(Trainer):
         prompts, rollouts = settings.prompts, settings.rollouts
         held_out = learner.world.holds_out
         if held_out:  # as many different tasks as there are, rather than some of them often
-            prompts, rollouts = prompts * rollouts, 1
+            prompts, rollouts = min(prompts * rollouts, EVALUATED_TOGETHER), 1
         successes, tasks = list[Floats](), list[Task]()
         with torch.no_grad():
             learner.words.forget()
