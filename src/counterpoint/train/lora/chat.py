@@ -68,7 +68,7 @@ class TrainedTeam:
         if learner.world.holds_out:
             self.title += "; episodes are of held-out tasks"
         many = replace(learner.settings, prompts=TASKS, rollouts=EPISODES)
-        met = sample_asks(learner.world, many, seed)
+        met, _ = sample_asks(learner.world, many, seed)
         self._asks = {ask.agent: ask for ask in reversed(met)}
         turns: dict[str, list[tuple[Turn, ...]]] = {}
         for ask in met:
