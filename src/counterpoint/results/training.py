@@ -262,6 +262,11 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     """The tasks behind `return`; None before the end, or if no language models learn. `curve` has
     the returns of training tasks always."""
 
+    @property
+    def of_tasks(self) -> str:
+        """Returns ` of 40 held-out tasks`; an empty text before the evaluation, or without one."""
+        return "" if self.evaluated is None else f" of {self.evaluated.in_words}"
+
     def __post_init__(self) -> None:
         expect("step" in self.curve, "curve", "a list `step`")
         updates = len(self.curve["step"])

@@ -160,7 +160,7 @@ def training_verdict(run: TrainingResult) -> Headline:
     sentence = f"Under {run.scheme or 'its scheme'} the team {returns} {done}."
     how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
     if run.evaluated is not None:
-        how = f"fresh episodes of {run.evaluated.in_words}"
+        how = f"fresh episodes{run.of_tasks}"
     score = f"normalized {fixed(run.normalized, 3)}" if run.normalized is not None else how
     pace = ""
     if run.seconds and run.step:
