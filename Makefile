@@ -64,6 +64,7 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python -m counterpoint model fetch
 	$(BIN)/python bench/language.py --out counterpoint-out/bench/language.json
 	$(BIN)/python bench/language_results.py --out counterpoint-out/bench/language
+	$(BIN)/python bench/teams.py --out counterpoint-out/bench/teams
 	$(BIN)/python bench/judge.py --out counterpoint-out/bench/judge.json
 	$(BIN)/python bench/ruler.py --out counterpoint-out/bench/ruler.json
 	$(BIN)/python bench/audits.py --out counterpoint-out/bench/audits.json

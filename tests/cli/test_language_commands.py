@@ -139,7 +139,7 @@ def test_worlds_of_words_are_listed_and_shown(capsys):
     assert (lewis["random"], lewis["reference"]) == (0.25, 1.0)
     assert lewis["settings"]["objects"]["default"] == 4
     assert lewis["language"]["rank"]["default"] == 8
-    for name in ("schelling", "lewis", "solver_verifier", "relay"):
+    for name in ("schelling", "lewis", "solver_verifier", "relay", "extract", "debate", "revise"):
         assert 0 <= known[name]["random"] < known[name]["reference"]
         for which in ("settings", "language"):
             assert all(facts["about"] for facts in known[name][which].values())

@@ -24,6 +24,10 @@ VARIANTS = {
         {"calls": 4, "penalty": "local", "price": 2.0},
     ],
     "relay": [{"things": 1, "most_tokens": 1}, {"things": 4, "waste": 0.0}],
+    "extract": [{"held_out": 0.5, "form": 0.0}],
+    "debate": [{"rounds": 3}],
+    "revise": [{"things": 4, "rounds": 3}],
+    "questions": [{"held_out": 0.5, "split_seed": 3}],
 }
 
 

@@ -116,7 +116,7 @@ def test_waves_that_go_by_place_are_found_out(monkeypatch):
 
     play_episodes = episodes.play_episodes
 
-    def by_place(world, respond, rng, prompts, rollouts):
+    def by_place(world, respond, rng, prompts, rollouts, **more):
         place = {name: f"{k}" for k, name in enumerate(world.agents)}
 
         def respond_by_place(asks, rng):
@@ -125,7 +125,7 @@ def test_waves_that_go_by_place_are_found_out(monkeypatch):
             back = sorted(range(len(asks)), key=lambda i: order[i])
             return [answers[i] for i in back]
 
-        return play_episodes(world, respond_by_place, rng, prompts, rollouts)
+        return play_episodes(world, respond_by_place, rng, prompts, rollouts, **more)
 
     monkeypatch.setattr("counterpoint.train.lora.learner.play_episodes", by_place)
     one, two = (

@@ -130,6 +130,7 @@ def _classes() -> tuple[type[Any], type[Any], type[Any]]:
 
         agent: str = ""
         system: str = ""
+        earlier: tuple[tuple[str, str], ...] = ()
         user: str = ""
         words: tuple[str, ...] = ()
         most_tokens: int = 0
@@ -168,7 +169,7 @@ def _classes() -> tuple[type[Any], type[Any], type[Any]]:
             if ask is None:
                 success, rewards = self.play.paid()
                 return TextObservation(done=True, reward=success, rewards=rewards, success=success)
-            shown = {"agent": ask.agent, "system": ask.system, "user": ask.user}
-            return TextObservation(**shown, words=ask.words, most_tokens=ask.most_tokens)
+            fields = "agent", "system", "earlier", "user", "words", "most_tokens"
+            return TextObservation(**{name: getattr(ask, name) for name in fields})
 
     return TextEnvironment, TextAction, TextObservation

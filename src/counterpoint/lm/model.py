@@ -7,8 +7,9 @@ act, never change while adapters learn: what the bare model makes of them is kep
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +31,7 @@ MOST_SCORES = 1 << 21
 TINY = "tiny"
 
 Messages = tuple[tuple[str, str], ...]
-"""A conversation: role (`system`, `user`, `assistant`) and content of each message."""
+"""A conversation: role (`system`, `user`, `assistant`, `tool`) and content of each message."""
 PARTS = ("layers", "norm", "rotary_emb", "embed_tokens")
 """The parts that a decoder must have to be run layer by layer."""
 
@@ -283,6 +284,14 @@ class LanguageModel:
         """Returns [vocabulary, D] weights from the last hidden state to logits."""
         weight: Tensor = self.model.get_output_embeddings().weight
         return weight
+
+    def with_template(self, arguments: Mapping[str, object]) -> LanguageModel:
+        """Returns the model whose chat template gets these arguments; everything else is shared."""
+        other = copy.copy(self)
+        other.template = copy.copy(self.template)
+        other.template.arguments = arguments
+        other.opening = other._opening()
+        return other
 
     def _opening(self) -> tuple[int, ...]:
         """Returns what the template adds to a prompt before an answer, or its last token if it adds

@@ -7,7 +7,7 @@ model is opened, from a few short conversations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -67,6 +67,8 @@ class ChatTemplate:
                 f"{rows} rows; wanted the tokenizer that it was trained with, or "
                 "model.resize_token_embeddings(len(tokenizer)) and a training"
             )
+        self.arguments: Mapping[str, object] = {}
+        """What it reads beside the messages, such as `enable_thinking`."""
         self.joins_system = self.alternates = False
         self.notes: tuple[str, ...] = ()
         """Sentences about what is done otherwise than the user may expect."""
@@ -96,7 +98,8 @@ class ChatTemplate:
         def encode() -> Any:
             listed, options = self._listed(messages), {"tokenize": True, "return_dict": True}
             made = self.tokenizer.apply_chat_template
-            return made(listed, add_generation_prompt=opened, **options)["input_ids"]
+            given = options | dict(self.arguments)
+            return made(listed, add_generation_prompt=opened, **given)["input_ids"]
 
         tokens: tuple[int, ...] = tuple(self._tried(encode))
         if tokens and max(tokens) >= self.rows:
@@ -182,7 +185,10 @@ class ChatTemplate:
         return self._tried(
             lambda: str(
                 self.tokenizer.apply_chat_template(
-                    self._listed(messages), tokenize=False, add_generation_prompt=ask
+                    self._listed(messages),
+                    tokenize=False,
+                    add_generation_prompt=ask,
+                    **self.arguments,
                 )
             )
         )

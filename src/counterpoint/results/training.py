@@ -178,6 +178,22 @@ class Messages(Part, frozen=True, kw_only=True):
         return talk_verdict(self.worth_low, self.worth_high, self.scale)
 
 
+class EvaluationTasks(Part, frozen=True, kw_only=True):
+    """The tasks of the evaluation of a team of language models."""
+
+    held_out: bool = False
+    """Whether training never draws them; otherwise they are drawn as in training."""
+    tasks: int = 0
+    """Number of different tasks."""
+    episodes: int = 0
+
+    @property
+    def in_words(self) -> str:
+        """Returns the set and its size in words."""
+        kind = "held-out" if self.held_out else "training"
+        return f"{self.tasks:,} {kind} task{'' if self.tasks == 1 else 's'}"
+
+
 def mostly_cut_off(curve: Mapping[str, Series]) -> dict[str, float]:
     """Returns the agents most of whose latest answers were cut off, with the share of these.
 
@@ -242,6 +258,14 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     and `curve` has the returns of sides. None if the agents are one team."""
     messages: Messages | None = None
     """None before the end, or if no agent of the world speaks."""
+    evaluated: EvaluationTasks | None = None
+    """The tasks behind `return`; None before the end, or if no language models learn. `curve` has
+    the returns of training tasks always."""
+
+    @property
+    def of_tasks(self) -> str:
+        """Returns ` of 40 held-out tasks`; an empty text before the evaluation, or without one."""
+        return "" if self.evaluated is None else f" of {self.evaluated.in_words}"
 
     def __post_init__(self) -> None:
         expect("step" in self.curve, "curve", "a list `step`")

@@ -24,7 +24,7 @@ from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import CounterpointError, OutputError, RunError
 from counterpoint.results.parts import Settings
-from counterpoint.results.training import Messages
+from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs import checkpoint
 from counterpoint.runs.checkpoint import LatestCheckpoint, Snapshot
 from counterpoint.runs.files import make_folder, write_atomically
@@ -175,6 +175,7 @@ class RunDirectory:
         returned: float | UnsetType | None = UNSET,
         normalized: float | UnsetType | None = UNSET,
         messages: Messages | UnsetType = UNSET,
+        evaluated: EvaluationTasks | UnsetType = UNSET,
     ) -> None:
         """Writes that the run has reached its end, and its closing numbers, which the index reads.
 
@@ -183,7 +184,7 @@ class RunDirectory:
         """
         self._sync()
         closing = {"step": step, "returned": returned, "normalized": normalized}
-        self._write_status("finished", **closing, messages=messages)
+        self._write_status("finished", **closing, messages=messages, evaluated=evaluated)
 
     def close(self) -> None:
         """Leaves the run to others; one that did not finish is `stopped`.

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType, field
 
 from counterpoint.errors import RunError
 from counterpoint.results.parts import Settings
-from counterpoint.results.training import Messages
+from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs.checkpoint import steps
 from counterpoint.runs.lock import is_locked
 from counterpoint.runs.provenance import RunFile
@@ -41,6 +41,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The same, with a random team at 0 and an optimal one at 1."""
     messages: Messages | UnsetType | None = UNSET
     """What the messages of the trained team carry."""
+    evaluated: EvaluationTasks | UnsetType | None = UNSET
+    """The tasks on which the trained team was evaluated."""
     error: str | UnsetType = UNSET
     """What made the run fail."""
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 from counterpoint.errors import SettingError
 
 N = TypeVar("N", int, float)
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from counterpoint.testing.batches import bernstein, demand
-from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextSettings, TextWorld
+from counterpoint.worlds.text.world import (
+    Ending,
+    Prompt,
+    Statement,
+    Task,
+    TextSettings,
+    TextWorld,
+)
 
 Make = Callable[[], TextWorld]
 """Returns a new world with the settings of its later use."""
@@ -127,8 +134,7 @@ def check_order(make: Make, episodes: int) -> None:
 
     def same(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
         one, two = (
-            sorted(w.prompts(task, statements), key=lambda p: (p.agent, p.system, p.user))
-            for w in (world, turned)
+            sorted(w.prompts(task, statements), key=lambda p: p.place) for w in (world, turned)
         )
         wanted = "the same, whatever the order in which agents are listed"
         demand(one == two, f"other prompts after {statements}", wanted)
@@ -165,6 +171,9 @@ def _check_wave(world: TextWorld, task: Task, statements: tuple[Statement, ...])
         demand(prompt.agent in world.agents, f"agent {prompt.agent!r}", f"one of {world.agents}")
         shown = isinstance(prompt.system, str) and isinstance(prompt.user, str) and prompt.user
         demand(bool(shown), f"a prompt {prompt.messages}", "text")
+        for role, content in prompt.earlier:
+            sound = bool(content) or role == "assistant"
+            demand(sound, f"an earlier message {content!r} of role {role!r}", "text")
         once = len(set(prompt.words)) == len(prompt.words)
         demand(once, f"words {prompt.words}", "each of them once")
         for word in prompt.words:

@@ -23,7 +23,7 @@ from counterpoint.credit.catalogue import ALIASES
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.results.estimate import Estimate
 from counterpoint.results.parts import Settings
-from counterpoint.results.training import Messages
+from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import METRICS
@@ -185,6 +185,9 @@ class Trainer(ABC):
     doing: Doing = staticmethod(lambda text: None)
     """Told what is done meanwhile, where an update takes long."""
 
+    evaluated: EvaluationTasks | None = None
+    """The tasks of the last evaluation; None before it, or if no language models learn."""
+
     @property
     @abstractmethod
     def steps(self) -> int:
@@ -330,7 +333,13 @@ def train_to_end(
         if mean is None:
             run.notes = (*run.notes, f"the return is not known: {plan.without_return()}")
         carried = UNSET if trained.messages is None else trained.messages
-        run.finish(step=team.steps, returned=mean, normalized=trained.normalized, messages=carried)
+        run.finish(
+            step=team.steps,
+            returned=mean,
+            normalized=trained.normalized,
+            messages=carried,
+            evaluated=UNSET if team.evaluated is None else team.evaluated,
+        )
     return trained
 
 

@@ -22,6 +22,7 @@ from counterpoint.results.training import (
     ANSWERS,
     AgentSeries,
     EpisodeSample,
+    EvaluationTasks,
     Messages,
     Moment,
     References,
@@ -84,6 +85,8 @@ class TrainingSummary(RunFacts, frozen=True, kw_only=True):
     """Agent to the numbers of its answers in the last update, if language models learn."""
     messages: Messages | None = None
     """What messages carry; None before the end, or where nobody speaks."""
+    evaluated: EvaluationTasks | None = None
+    """The tasks behind `return`; None before the end, or if no language models learn."""
     talks: str | None = None
     """The verdict on the messages: see `Messages.verdict`."""
 
@@ -104,6 +107,7 @@ def training_summary(path: Path) -> TrainingSummary:
         agents={k: a.to_json() for k, a in measured[-1].items()} if measured else {},
         answers=_last_answers(rows),
         messages=messages,
+        evaluated=evaluation_tasks(path),
         talks=None if messages is None else messages.verdict,
     )
 
@@ -181,6 +185,7 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
         agents=_agents(rows),
         talk=read_talk(path, world) if spoken and not short else None,
         messages=carried_messages(path),
+        evaluated=evaluation_tasks(path),
         competition=competition,
     )
 
@@ -208,6 +213,12 @@ def read_competition(path: Path, config: Settings) -> Competition | None:
     return Competition(
         sides=members.by_name(agents), scoring="game" if scoring == "game" else "match"
     )
+
+
+def evaluation_tasks(path: Path) -> EvaluationTasks | None:
+    """Returns the tasks on which the team of a run was evaluated; None before."""
+    evaluated = read_status(path).evaluated
+    return None if evaluated is UNSET else evaluated
 
 
 def carried_messages(path: Path) -> Messages | None:
@@ -308,7 +319,7 @@ def count_words(
             wave, left = left[: len(asks)], left[len(asks) :]
             for ask, event in zip(asks, wave, strict=False):
                 if ask.words:
-                    counts = counted.setdefault((ask.agent, ask.user), Counter())
+                    counts = counted.setdefault((ask.agent, ask.shown), Counter())
                     counts[event.text] += one.count
             past = (*past, *(Statement(event.agent, event.text, event.to) for event in wave))
     return counted

@@ -28,6 +28,8 @@ from counterpoint.worlds.sequential.world import (
     returns,
 )
 from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
+from counterpoint.worlds.text.conversation import conversation
+from counterpoint.worlds.text.dataset import TaskSetSettings, TaskSetWorld
 from counterpoint.worlds.text.entry import TextEntry
 from counterpoint.worlds.text.world import (
     Ending,
@@ -40,6 +42,7 @@ from counterpoint.worlds.text.world import (
 __all__ = [
     "Ending", "Evaluation", "ExactEntry", "FAMILIES", "Kind", "MessageEntry", "PermutedStepWorld",
     "PermutedWorld", "Play", "Prompt", "References", "SequentialEntry", "Settings", "Statement",
-    "StepSettings", "StepWorld", "TextEntry", "TextSettings", "TextWorld", "TwinEntry", "World",
-    "WorldEntry", "find_world", "random_return", "returns", "to_parallel_env", "worlds",
+    "StepSettings", "StepWorld", "TaskSetSettings", "TaskSetWorld", "TextEntry", "TextSettings",
+    "TextWorld", "TwinEntry", "World", "WorldEntry", "conversation", "find_world", "random_return",
+    "returns", "to_parallel_env", "worlds",
 ]  # fmt: skip

@@ -41,8 +41,12 @@ from counterpoint.worlds.sequential.repeated_game import RepeatedGame
 from counterpoint.worlds.sequential.twin import TwinEntry
 from counterpoint.worlds.sequential.world import SequentialEntry
 from counterpoint.worlds.text.conventions import Lewis, Schelling
+from counterpoint.worlds.text.debate import Debate
 from counterpoint.worlds.text.entry import TextEntry
+from counterpoint.worlds.text.extract import Extract
+from counterpoint.worlds.text.questions import Questions
 from counterpoint.worlds.text.relay import Relay
+from counterpoint.worlds.text.revise import Revise
 from counterpoint.worlds.text.solver_verifier import SolverVerifier
 from counterpoint.worlds.text.world import TextWorld
 
@@ -65,6 +69,10 @@ BUILTIN: tuple[WorldEntry[Any], ...] = (
     TextEntry(Lewis),
     TextEntry(SolverVerifier),
     TextEntry(Relay),
+    TextEntry(Extract),
+    TextEntry(Debate),
+    TextEntry(Revise),
+    TextEntry(Questions),
     MessageEntry(HiddenProfile),
     MessageEntry(IdeaSearch),
 )

@@ -159,6 +159,8 @@ def training_verdict(run: TrainingResult) -> Headline:
         done = f"{so_far} ({stopped}{run.step:,}{of} {run.axis}s)".strip()
     sentence = f"Under {run.scheme or 'its scheme'} the team {returns} {done}."
     how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
+    if run.evaluated is not None:
+        how = f"fresh episodes{run.of_tasks}"
     score = f"normalized {fixed(run.normalized, 3)}" if run.normalized is not None else how
     pace = ""
     if run.seconds and run.step:
@@ -274,6 +276,11 @@ def curve_figure(run: TrainingResult) -> Figure:
     columns: list[Series] = [steps, returned, mean]
     header: tuple[str, ...] = (run.axis, "return", "smoothed")
     caption = "Mean team return of the episodes that ended in each batch, while it learned."
+    if run.evaluated is not None and run.evaluated.held_out:
+        caption += (
+            f" Batches play training tasks; the return at the end is that of "
+            f"{run.evaluated.in_words}."
+        )
     if run.competition is not None:
         caption = (
             "Always the same starts, on each side; where nothing stands, no games were played."

@@ -363,7 +363,7 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
     if run.competition is not None:
         rows = [("points against random", rows[0][1]), *competition_rows(run)]
     elif run.returned is not None:
-        rows.append(("return of fresh episodes", fixed(run.returned, 3)))
+        rows.append(("return of fresh episodes", f"{fixed(run.returned, 3)}{run.of_tasks}"))
         if (random := run.references.random) is not None:
             rows.append(("return of a random team", fixed(random, 3)))
         elif run.axis == "step":

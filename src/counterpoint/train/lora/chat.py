@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from counterpoint.speakers.speaker import Message, Request
 from counterpoint.train.lora.learner import sample_asks
 from counterpoint.train.lora.plan import equal_episodes, trained_team
 from counterpoint.train.series import Spoken
-from counterpoint.worlds.text.world import Task
+from counterpoint.worlds.text.world import Message as Turn
+from counterpoint.worlds.text.world import Prompt, Task
 
 TASKS = 64
 """Number of tasks that are drawn for the list of tasks and for a prompt of each agent."""
@@ -63,24 +65,44 @@ class TrainedTeam:
             f"{self.plan.world}: {', '.join(learner.agents)} on {self.plan.model}, trained by "
             f"{updates} updates under {self.plan.scheme}"
         )
+        if learner.world.holds_out:
+            self.title += "; episodes are of held-out tasks"
         many = replace(learner.settings, prompts=TASKS, rollouts=EPISODES)
         met, _ = sample_asks(learner.world, many, seed)
         self._asks = {ask.agent: ask for ask in reversed(met)}
+        turns: dict[str, list[tuple[Turn, ...]]] = {}
+        for ask in met:
+            turns.setdefault(ask.agent, []).append(ask.earlier)
+        self._opening = {agent: common_turns(some) for agent, some in turns.items()}
+        """The turns before every question of an agent, for instance an example."""
+        self._converses = {
+            ask.agent
+            for ask in met
+            if "assistant" in dict(ask.earlier[len(self._opening[ask.agent]) :])
+        }
+        """Agents whose questions come with earlier answers of their own."""
+        self._said: dict[str, tuple[Turn, ...]] = {}
+        """What the user and such an agent have said, by agent."""
 
     def tasks(self) -> list[Task]:
-        """Returns the tasks that come up in this world."""
-        return sorted(set(self.learner.world.tasks(np.random.default_rng(0), TASKS)))
+        """Returns tasks of the evaluation: held-out ones, if the world has any."""
+        return sorted(set(self.learner.world.held_out_tasks(np.random.default_rng(0), TASKS)))
 
     def episode(self) -> PlayedEpisode:
-        """Plays an episode."""
+        """Plays an episode of a held-out task, if the world has any; conversations end."""
+        self._said.clear()
         with torch.no_grad():
             self.learner.words.forget()
-            played = self.learner.play(self.rng, 1, 1)
+            played = self.learner.play(self.rng, 1, 1, held_out=self.learner.world.holds_out)
         episode = equal_episodes(played)[0]
         return PlayedEpisode(episode.task, episode.success, episode.events)
 
     def ask(self, agent: str, text: str) -> AgentAnswer:
         """Returns the answer of an agent, in its own role, to a text of yours.
+
+        An agent that was trained with its earlier answers as turns of its own has those of this
+        conversation before it. If they no longer fit the model, the conversation begins anew, and
+        the answer says so.
 
         Raises:
             UnknownNameError: no agent has this name, or it was never prompted.
@@ -94,13 +116,33 @@ class TrainedTeam:
                 f"{', '.join(sorted(self._asks))}"
             )
         ask = self._asks[agent]
-        request = Request(
-            (Message("system", ask.system), Message("user", text)),
-            agent,
+        said, remarks = self._said.get(agent, ()), ""
+        reply = self.speaker.answer([self._request(ask, said, text)])[0]
+        if reply.error and said:
+            said, remarks = (), "\n(the conversation was too long and began anew)"
+            reply = self.speaker.answer([self._request(ask, said, text)])[0]
+        words = dict[str, float]()
+        if ask.words and not reply.error:
+            chances = self.speaker.probabilities(self._request(ask, said, text))
+            words = dict(zip(ask.words, chances.tolist(), strict=True))
+        if agent in self._converses and not reply.error:
+            self._said[agent] = (*said, ("user", text), ("assistant", reply.text or ""))
+        return AgentAnswer(agent, (reply.error or reply.text or "") + remarks, words)
+
+    def _request(self, ask: Prompt, said: tuple[Turn, ...], text: str) -> Request:
+        messages = (("system", ask.system), *self._opening[ask.agent], *said, ("user", text))
+        return Request(
+            tuple(Message(role, content) for role, content in messages),
+            ask.agent,
             ask.words or None,
             max_tokens=ask.most_tokens or 1,
         )
-        chances = self.speaker.probabilities(request).tolist() if ask.words else []
-        reply = self.speaker.answer([request])[0]
-        words = dict(zip(ask.words, chances, strict=True))
-        return AgentAnswer(agent, reply.error or reply.text or "", words)
+
+
+def common_turns(some: Sequence[tuple[Turn, ...]]) -> tuple[Turn, ...]:
+    """Returns the turns with which all of these conversations begin."""
+    shortest = min(some, key=len)
+    same = 0
+    while same < len(shortest) and all(one[same] == shortest[same] for one in some):
+        same += 1
+    return shortest[:same]

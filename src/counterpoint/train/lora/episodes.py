@@ -80,7 +80,7 @@ def random_replies(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Ans
     """
     answers = []
     for ask in asks:
-        shown = ask.user.split()
+        shown = " ".join((*(text for _, text in ask.earlier), ask.user)).split()
         if ask.words:
             answers.append(Answer(str(rng.choice(ask.words))))
         else:
@@ -89,7 +89,13 @@ def random_replies(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Ans
 
 
 def play_episodes(
-    world: TextWorld, respond: Respond, rng: np.random.Generator, prompts: int, rollouts: int
+    world: TextWorld,
+    respond: Respond,
+    rng: np.random.Generator,
+    prompts: int,
+    rollouts: int,
+    *,
+    held_out: bool = False,
 ) -> PlayedBatch:
     """Plays `rollouts` episodes of each of `prompts` tasks.
 
@@ -99,19 +105,26 @@ def play_episodes(
         rng: draws the tasks, the answers, and the noise on the speaker's reward.
         prompts: P.
         rollouts: G; E = P x G.
+        held_out: whether the tasks are those of the evaluation rather than of training.
 
     Raises:
         WorldError: the world fails, what it returns cannot be played, or an episode does not end
             within the world's own limit.
     """
     with redirect_stdout(sys.stderr):  # a world of a user may print
-        return _play(WorldCalls(world), respond, rng, prompts, rollouts)
+        return _play(WorldCalls(world), respond, rng, prompts, rollouts, held_out)
 
 
 def _play(
-    world: WorldCalls, respond: Respond, rng: np.random.Generator, prompts: int, rollouts: int
+    world: WorldCalls,
+    respond: Respond,
+    rng: np.random.Generator,
+    prompts: int,
+    rollouts: int,
+    held_out: bool,
 ) -> PlayedBatch:
-    tasks = [task for task in world.tasks(rng, prompts) for _ in range(rollouts)]
+    drawn = world.tasks(rng, prompts, held_out=held_out)
+    tasks = [task for task in drawn for _ in range(rollouts)]
     messages: list[tuple[Statement, ...]] = [()] * len(tasks)
     made: list[list[tuple[Prompt, Answer]]] = [[] for _ in tasks]
     errors: list[str | None] = [None] * len(tasks)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ CALIBRATED = 4
 
 CALIBRATED_PROMPTS = 16
 """The most prompts of an agent and its words over which priors are taken."""
-COMING_BACK = 0.03
+COMING_BACK = 0.1
 """The least share of prompts that some batches have in common where prompts come back."""
 MEASURED = 64
 """Prompts whose tokens are counted at the start: those of the most characters, and those with the
@@ -167,8 +168,7 @@ class LanguageLearner:
             first pass, and the numbers of `answers.answer_metrics`.
         """
         self.words.forget(keep=self.recurring)
-        if self.recurring:
-            self.words.rows_of(self.expected)
+        self.words.rows_of(self.expected)
         played = self.play(self.rng)
         rewards, metrics = played.rewards, dict[str, float]()
         if self.judged is not None:
@@ -196,16 +196,24 @@ class LanguageLearner:
                 metrics.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
                 if name in moved:
                     adam.step(self.rates[name] * rate, decay=self.settings.weight_decay)
-        self.expected = tuple(dict.fromkeys(ask for ask in played.asks if ask.words))
+        met = dict.fromkeys(ask for ask in played.asks if ask.words)
+        self.expected = tuple(met) if self.recurring else ()
         self.updates += 1
         return played, metrics
 
-    def play(self, rng: np.random.Generator, prompts: int = 0, rollouts: int = 0) -> PlayedBatch:
+    def play(
+        self,
+        rng: np.random.Generator,
+        prompts: int = 0,
+        rollouts: int = 0,
+        *,
+        held_out: bool = False,
+    ) -> PlayedBatch:
         """Returns episodes of the present team; no gradient flows unless `update` lets it."""
         prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
         self.prepare()
         self._answered = 0
-        return play_episodes(self.world, self.respond, rng, prompts, rollouts)
+        return play_episodes(self.world, self.respond, rng, prompts, rollouts, held_out=held_out)
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Returns the answers to a wave of prompts, in their order."""
@@ -320,9 +328,7 @@ class LanguageLearner:
         self.rng.bit_generator.state = facts["rng"]
         self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
         self.tally = Tally(**facts["tally"])
-        self.expected = tuple(
-            Prompt(**{**fields, "words": tuple(fields["words"])}) for fields in facts["expected"]
-        )
+        self.expected = tuple(map(prompt_from_facts, facts["expected"]))
 
 
 def sample_asks(
@@ -337,7 +343,13 @@ def sample_asks(
         total += len(set(played.asks))
         met.update(played.asks)
     come_back = len(met) <= total * (1 - COMING_BACK)
-    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words)), come_back
+    return sorted(met, key=lambda ask: ask.place), come_back
+
+
+def prompt_from_facts(facts: Mapping[str, Any]) -> Prompt:
+    """Returns a prompt as a checkpoint has it; those of earlier versions have no `earlier`."""
+    earlier = tuple((role, content) for role, content in facts.get("earlier", ()))
+    return Prompt(**{**facts, "words": tuple(facts["words"]), "earlier": earlier})
 
 
 def demand_readable(model: LanguageModel, asks: Sequence[Prompt]) -> None:

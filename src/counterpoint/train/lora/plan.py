@@ -20,11 +20,13 @@ from counterpoint.arrays import Floats
 from counterpoint.credit import Credit
 from counterpoint.errors import RunError, SettingError, UnknownNameError, choices
 from counterpoint.lm.adapters import save_adapter
+from counterpoint.lm.arguments import note_unread, with_template
 from counterpoint.lm.model import TINY, open_model
 from counterpoint.lm.models import SOURCES, find_model
 from counterpoint.lm.template import check_model
 from counterpoint.results.estimate import Estimate
 from counterpoint.results.parts import Settings
+from counterpoint.results.training import EvaluationTasks
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.files import folder_names, write_atomically
@@ -40,12 +42,15 @@ from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
 from counterpoint.train.series import EqualEpisodes, Spoken
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.text.world import TextWorld
+from counterpoint.worlds.text.dataset import TaskSetWorld, describe_split
+from counterpoint.worlds.text.world import Task, TextWorld
 
 UPDATES, OTHER_UPDATES = 150, 100
 """Updates of a training of the tiny model, and of any other."""
 TRIES = 8
 """Batches of four tasks, twice each, in which an environment of somebody's own is played."""
+EVALUATED_TOGETHER = 64
+"""The most held-out tasks that are played side by side: each has prompts of its own in memory."""
 ADAPTERS, FOLDERS = "adapters", "adapters.json"
 """The folder of the adapters in a run, and the file beside it that maps agents to folders."""
 WORD_UPDATES = 10
@@ -63,7 +68,7 @@ class LanguagePlan(TrainConfig):
     axis = "update"
     order = (
         *("world", "scheme", "model", "seed", "budget", "seconds", "world_settings", "language"),
-        "episodes",
+        *("episodes", "tasks_sha256"),
     )
     batch_steps = 1
 
@@ -73,6 +78,8 @@ class LanguagePlan(TrainConfig):
     language: LanguageSettings = field(default_factory=LanguageSettings)
     """How agents are built and trained."""
     episodes: int = field(default=256, kw_only=True)
+    tasks_sha256: str | None = field(default=None, kw_only=True)
+    """SHA-256 of the tasks, if they are read from a file."""
 
     def __post_init__(self) -> None:
         free = find_world(self.world, Kind.TEXT).world.free
@@ -127,23 +134,43 @@ class LanguagePlan(TrainConfig):
             if name not in SOURCES and Path(name).expanduser().is_dir():
                 name = str(folder.resolve())
         language.rates(tuple(sorted(made.agents)))
-        notes = () if name in (TINY, *SOURCES) else check_model(name, language.answer_end)
+        about_model = () if name in (TINY, *SOURCES) else check_model(name, language.answer_end)
+        notes = (*about_model, *describe_split(made), *note_unread(name, language.template))
+        digest = None
+        if isinstance(made, TaskSetWorld):
+            demand_tasks(made, language.prompts)
+            digest = made.task_set.sha256
+            if place := made.settings.tasks_from:
+                own["tasks_from"] = str(Path(place).expanduser().resolve())
         if budget is None:
             budget = UPDATES if name == TINY else OTHER_UPDATES
         return cls(
             world, scheme, budget=budget, world_settings=own, model=name, language=language,
-            notes=notes,
+            notes=notes, tasks_sha256=digest,
         )  # fmt: skip
 
     def make_world(self) -> TextWorld:
-        """Returns the world."""
-        return find_world(self.world, Kind.TEXT).make(self.world_settings)
+        """Returns the world.
+
+        Raises:
+            SettingError: the file of its tasks has changed since the plan was made.
+        """
+        world = find_world(self.world, Kind.TEXT).make(self.world_settings)
+        now = world.task_set.sha256 if isinstance(world, TaskSetWorld) else None
+        if None not in (now, self.tasks_sha256) and now != self.tasks_sha256:
+            raise SettingError(
+                f"got {self.world_settings.get('tasks_from')} with other tasks than at the start "
+                f"of the run (SHA-256 {now:.12} now, {self.tasks_sha256:.12} then); wanted the "
+                "same file, or a new run"
+            )
+        return world
 
     def learner(self) -> LanguageLearner:
         """Returns the untrained team."""
         settings = self.language
         model = open_model(self.model, device_of(settings.device).type, settings.dtype)
         model.end_answers(settings.answer_end)
+        model = with_template(model, settings.template)
         world = self.make_world()
         return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
 
@@ -197,17 +224,27 @@ class LanguageTrainer(Trainer):
         return Update(len(played.tasks), returned, paid | metrics, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the success of fresh episodes."""
+        """Returns the success of fresh episodes: of held-out tasks, if the world has any."""
         learner, settings = self.learner, self.learner.settings
         rng = np.random.default_rng([self.plan.seed, FRESH])
-        successes: list[Floats] = []
+        prompts, rollouts = settings.prompts, settings.rollouts
+        held_out = learner.world.holds_out
+        if held_out:  # as many different tasks as there are, rather than some of them often
+            prompts, rollouts = min(prompts * rollouts, EVALUATED_TOGETHER), 1
+        successes, tasks = list[Floats](), list[Task]()
         with torch.no_grad():
             learner.words.forget()
             while sum(map(len, successes)) < self.plan.episodes:
                 if should_stop():
                     return None
-                successes.append(learner.play(rng, settings.prompts, settings.rollouts).success)
+                if held_out:  # hardly any prompt comes again
+                    learner.words.forget()
+                played = learner.play(rng, prompts, rollouts, held_out=held_out)
+                successes.append(played.success)
+                tasks += played.tasks
         returns = np.concatenate(successes)[: self.plan.episodes]
+        different = len(set(tasks[: len(returns)]))
+        self.evaluated = EvaluationTasks(held_out=held_out, tasks=different, episodes=len(returns))
         return returns, np.zeros((len(returns), 0))
 
     def save_artifacts(self, run: RunDirectory) -> None:
@@ -222,6 +259,17 @@ class LanguageTrainer(Trainer):
         for name, adapter in self.learner.own.items():
             save_adapter(adapter, root / folders[name], model.name, opening)
         write_atomically(run.path / FOLDERS, json.dumps(folders, indent=1, sort_keys=True) + "\n")
+
+
+def demand_tasks(world: TaskSetWorld, prompts: int) -> None:
+    """Raises SettingError if a batch has more tasks than there are to train on."""
+    count = len(world.split.training)
+    if count < prompts:
+        raise SettingError(
+            f"got prompts={prompts} and {count} tasks to train on "
+            f"(tasks_from={world.settings.tasks_from}); wanted prompts={count} or fewer, or more "
+            "tasks"
+        )
 
 
 def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:

@@ -111,6 +111,8 @@ class LanguageSettings:
     """Type of the frozen model's numbers; adapters have 32-bit floats."""
     diagnose_every: int = 1
     """Updates between measurements of each agent's gradient; 0 never measures."""
+    template: str = ""
+    """Arguments of the model's chat template, `enable_thinking:false`."""
     judge: str = ""
     """The judge that ranks the episodes of each task; the ranks replace the world's reward."""
     judge_set: str = ""

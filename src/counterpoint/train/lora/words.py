@@ -101,7 +101,7 @@ class WordTeam:
         """Returns the row of each prompt; new prompts are computed, all in one pass."""
         every = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
         # One run of rows for each adapter, and one order for the same prompts every time.
-        every.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+        every.sort(key=lambda ask: ask.place)
         for first in range(0, len(every), CHOSEN_TOGETHER):
             new = every[first : first + CHOSEN_TOGETHER]
             logits = self.logits(new)

@@ -37,24 +37,25 @@ class WorldCalls:
         self.longest = world.longest
         self._agents, self._components = frozenset(world.agents), len(world.components)
 
-    def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
-        """Returns `count` tasks.
+    def tasks(self, rng: np.random.Generator, count: int, *, held_out: bool = False) -> list[Task]:
+        """Returns `count` tasks: of training, or of those that are held out of it.
 
         Raises:
             WorldError: the world fails, or returns another number, or other things than tasks.
         """
-        tasks = self._call("tasks", rng, count)
+        method = "held_out_tasks" if held_out else "tasks"
+        tasks = self._call(method, rng, count)
         if not isinstance(tasks, list | tuple):
-            self.refuse("tasks", shown(tasks), "a list of tasks")
+            self.refuse(method, shown(tasks), "a list of tasks")
         if len(tasks) != count:
             self.refuse(
-                "tasks", f"{len(tasks)} tasks for a batch of {count}",
+                method, f"{len(tasks)} tasks for a batch of {count}",
                 "as many as asked for: counterpoint.worlds.kind.cycled(rng, pool, count) repeats "
                 "those of a pool",
             )  # fmt: skip
         for task in tasks:
             if not isinstance(task, tuple) or not all(isinstance(part, str) for part in task):
-                self.refuse("tasks", f"task {shown(task)}", "a tuple of text, such as ('red', '3')")
+                self.refuse(method, f"task {shown(task)}", "a tuple of text, such as ('red', '3')")
         # What NumPy draws is text of another type, which JSON does not take.
         return [tuple(map(str, task)) for task in tasks]
 
@@ -146,7 +147,7 @@ class WorldCalls:
             raise
         except (Exception, SystemExit) as error:
             where = method
-            if method != "tasks":
+            if not method.endswith("tasks"):
                 texts = [one.text for one in given[1]]
                 after = f" after {shown(texts)}" if texts else ""
                 where = f"{method} of task {shown(given[0])}{after}"

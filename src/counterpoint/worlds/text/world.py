@@ -10,20 +10,31 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
+from counterpoint.errors import WorldError
 from counterpoint.settings import CheckedSettings, Range
+from counterpoint.worlds.kind import cycled
 from counterpoint.worlds.sequential.world import References
+from counterpoint.worlds.text.split import Split
 
 Task = tuple[str, ...]
 """The task of an episode, in the form of the world."""
+Role = Literal["system", "user", "assistant", "tool"]
+Message = tuple[Role, str]
+"""The role and the content of a message."""
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """The prompt for one decision of an agent: a choice among words, or free text."""
+    """The prompt for one decision of an agent: a choice among words, or free text.
+
+    Raises:
+        WorldError: an earlier message is no pair of a role and a text.
+    """
 
     agent: str
     """The agent that answers."""
@@ -35,11 +46,42 @@ class Prompt:
     """The legal answers, each one word; empty if the agent writes freely."""
     most_tokens: int = 0
     """Number of tokens after which free text is cut off."""
+    earlier: tuple[Message, ...] = ()
+    """The messages between the system message and the present question: `conversation` makes
+    them."""
+
+    def __post_init__(self) -> None:
+        if self.earlier:
+            whole = tuple(_message(one, self.agent) for one in self.earlier)
+            object.__setattr__(self, "earlier", whole)
 
     @property
-    def messages(self) -> tuple[tuple[Literal["system", "user"], str], ...]:
+    def messages(self) -> tuple[Message, ...]:
         """Returns the prompt as a conversation: role and content of each message."""
-        return (("system", self.system), ("user", self.user))
+        return (("system", self.system), *self.earlier, ("user", self.user))
+
+    @property
+    def shown(self) -> str:
+        """Returns what the agent reads below the system message, each earlier message on a line of
+        its own."""
+        return "\n".join((*(f"{role}: {content}" for role, content in self.earlier), self.user))
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Returns the key by which prompts are sorted, so that no order depends on hashes."""
+        return (self.agent, self.user, self.system, self.words, self.earlier, self.most_tokens)
+
+
+def _message(given: Any, agent: str) -> Message:
+    """Returns an earlier message of a prompt, which a world may write as a list."""
+    if isinstance(given, tuple | list) and len(given) == 2:
+        role, content = given
+        if role in ROLES and isinstance(content, str):
+            return role, content
+    raise WorldError(
+        f"got earlier message {given!r} in a prompt of {agent!r}; wanted (role, text), the role "
+        f"one of {', '.join(ROLES)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -112,6 +154,8 @@ class TextWorld(ABC):
     """Whether agents write freely, rather than choose among words."""
     settings_type: ClassVar[type[TextSettings]] = TextSettings
     """Its settings: a frozen dataclass, each field with a docstring under it."""
+    split: Split | None = None
+    """Its tasks, if some are held out of training; None if evaluation plays the training tasks."""
 
     def __init__(self, settings: TextSettings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
@@ -119,6 +163,18 @@ class TextWorld(ABC):
     @abstractmethod
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
         """Returns the tasks of one batch; a task may come more than once."""
+
+    def held_out_tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
+        """Returns the tasks of a batch of the evaluation: those held out by `split`, each about
+        equally often; without a split, those of training."""
+        if self.split is None:
+            return self.tasks(rng, count)
+        return cycled(rng, self.split.held_out, count)
+
+    @property
+    def holds_out(self) -> bool:
+        """Returns whether the evaluation plays other tasks than training."""
+        return self.split is not None or type(self).held_out_tasks is not TextWorld.held_out_tasks
 
     @abstractmethod
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
