@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from counterpoint.credit import advantages, catalogue
+from counterpoint.train.device import device_of
 from counterpoint.train.ppo.learner import Learner
-from counterpoint.train.ppo.networks import device_of
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds import find_world
 
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000_000)
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
-    device = device_of(PolicySettings(device=options.device)).type
+    device = device_of(options.device).type
     for given in TEAMS:
         apart = weights_apart(device, given)
         print(f"weights on {device} and cpu, {given or 'defaults'}: {apart:.2g} apart", flush=True)

@@ -19,11 +19,14 @@ from counterpoint.lm.adapters import (
     LinearSize,
     Routing,
     Slot,
+    lowest_layer,
     save_adapter,
     segments,
 )
 from counterpoint.lm.generate import generate
-from counterpoint.lm.model import LanguageModel, Memory
+from counterpoint.lm.memory import Memory
+from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.reader import Reader
 from counterpoint.lm.tiny import tiny_model
 from counterpoint.runs.checkpoint import arrays_from_bytes
 
@@ -52,13 +55,21 @@ def model():
     return LanguageModel(*tiny_model(), "tiny")
 
 
-def last_logits(model, prompt, adapters):
-    """[vocabulary] behind a prompt."""
-    prefix = model.read(prompt)
-    x = model.embed(torch.tensor([[prefix.last]]))
-    with torch.no_grad(), model.adapted(adapters):
-        hidden = model.extend(x, Memory([prefix]))[0, 0]
+def logits(model, prompt, adapters, kind="activated", answer=()):
+    """[1 + n, vocabulary] behind a prompt and each token of an answer."""
+    first = lowest_layer(adapters) if adapters else 0
+    with torch.no_grad():
+        room = [len(answer)]
+        (prefix,) = Reader(model, kind, first).prefixes([prompt], room, adapters)
+        x = model.embed(torch.tensor([[*prefix.tail, *answer]]))
+        with model.adapted(adapters):
+            hidden = model.extend(x, Memory([prefix]))[0, len(prefix.tail) - 1 :]
     return hidden @ model.unembedding.T
+
+
+def last_logits(model, prompt, adapters, kind="activated"):
+    """[vocabulary] behind a prompt."""
+    return logits(model, prompt, adapters, kind)[0]
 
 
 def test_an_adapter_starts_as_no_change_at_all(model):
@@ -143,36 +154,67 @@ def test_places_are_of_the_last_layers_with_their_sizes(model):
 # peft
 
 
-def saved(model, adapter, folder):
-    last = model.prompt(PROMPTS[0])[-1]
-    save_adapter(adapter, folder, "tiny", last)
+ANSWERS = ("red", "first\nsecond\n\nthird: 7", "a ball, a key", "zebra é \u4f60")
+"""With line breaks, as the opening of an answer has one."""
+TALK = (
+    ("system", "you are the listener."), ("user", "what is it?"), ("assistant", "red\nor blue"),
+    ("user", "which?"),
+)  # fmt: skip
+"""A conversation in which the agent has answered before."""
+
+
+def saved(model, adapter, folder, kind="activated"):
+    opening = {"plain": (), "activated": model.opening, "last_token": model.opening[-1:]}[kind]
+    save_adapter(adapter, folder, "tiny", opening)
     return folder
 
 
 @pytest.fixture(params=[("all", 3), ("attention", 2), ("all", 1)], ids=lambda p: f"{p[0]}-{p[1]}")
-def both(request, model, tmp_path):
-    """An adapter that has learned, and stock peft with the same one on the same base."""
-    peft = pytest.importorskip("peft")
+def places(request, model):
     targets, layers = request.param
-    adapter = drawn(model.places(TARGETS[targets], layers), 7)
+    return model.places(TARGETS[targets], layers)
+
+
+@pytest.fixture(params=["plain", "activated", "last_token"])
+def both(request, places, model, tmp_path):
+    """An adapter that has learned, stock peft with the same one on the same base, and its kind."""
+    peft = pytest.importorskip("peft")
+    adapter = drawn(places, 7)
     model.host(adapter)
-    folder = saved(model, adapter, tmp_path / "adapter")
-    return adapter, peft.PeftModel.from_pretrained(tiny_model()[0], folder).eval()
+    folder = saved(model, adapter, tmp_path / "adapter", request.param)
+    stock = peft.PeftModel.from_pretrained(tiny_model()[0], folder).eval()
+    return adapter, stock, request.param
 
 
 def test_stock_peft_gives_the_same_logits(both, model):
-    adapter, stock = both
-    for prompt in PROMPTS:
+    adapter, stock, kind = both
+    for prompt in (*PROMPTS, TALK):
         tokens = torch.tensor([model.prompt(prompt)])
         with torch.no_grad():
             wanted = stock(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0, -1]
-        found = last_logits(model, prompt, [adapter])
+        found = last_logits(model, prompt, [adapter], kind)
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
         assert (last_logits(model, prompt, []) - wanted).abs().max() > 0.1
 
 
+def test_stock_peft_scores_whole_answers_alike(both, model):
+    """Of several lines too, in which the last token of the opening comes again."""
+    adapter, stock, kind = both
+    if kind == "last_token":
+        pytest.skip("peft lets it act from the last line break on")
+    for prompt in (PROMPTS[1], TALK):
+        for text in ANSWERS:
+            answer = model.spelled(text)
+            tokens = torch.tensor([[*model.prompt(prompt), *answer]])
+            with torch.no_grad():
+                mask = torch.ones_like(tokens)
+                wanted = stock(input_ids=tokens, attention_mask=mask).logits[0, -1 - len(answer) :]
+            found = logits(model, prompt, [adapter], kind, answer)
+            torch.testing.assert_close(found, wanted, atol=2e-5, rtol=0)
+
+
 def test_stock_peft_writes_the_same_text(both, model):
-    adapter, stock = both
+    adapter, stock, kind = both
     for prompt in PROMPTS:
         tokens = torch.tensor([model.prompt(prompt)])
         with torch.no_grad():
@@ -182,12 +224,14 @@ def test_stock_peft_writes_the_same_text(both, model):
                 max_new_tokens=8,
                 do_sample=False,
             )[0, tokens.shape[1] :]
-        (text,) = generate(model, [model.read(prompt)], [adapter], [8], np.zeros((1, 8)), 0.0)
+            reader = Reader(model, kind, lowest_layer([adapter]))
+            prefixes = reader.prefixes([prompt], [8], [adapter])
+        (text,) = generate(model, prefixes, [adapter], [8], np.zeros((1, 8)), 0.0)
         assert list(text.tokens) == written.tolist()
 
 
 def test_every_weight_that_peft_reads_is_ours(both):
-    adapter, stock = both
+    adapter, stock, _ = both
     weights = {name: x for name, x in stock.named_parameters() if ".lora_" in name}
     ours = adapter.to_peft()
     assert len(weights) == len(ours)
@@ -208,7 +252,10 @@ def test_weights_come_back_as_they_were(model, tmp_path):
     assert config["r"] == 4
     assert config["lora_alpha"] == 6.0
     assert config["base_model_name_or_path"] == "tiny"
-    assert config["alora_invocation_tokens"] == [model.prompt(PROMPTS[0])[-1]]
+    assert tuple(config["alora_invocation_tokens"]) == model.opening
+    assert model.tokenizer.decode(model.opening).replace(" ", "") == "<|im_start|>assistant\n"
+    plain = saved(model, adapter, tmp_path / "plain", "plain") / "adapter_config.json"
+    assert "alora_invocation_tokens" not in json.loads(plain.read_text())
 
 
 def test_an_adapter_that_cannot_be_written_says_so(model, tmp_path):

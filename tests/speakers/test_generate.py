@@ -10,10 +10,13 @@ pytest.importorskip("transformers")
 
 import torch
 
-from counterpoint.lm import model as talk_model
+from counterpoint.errors import SettingError
+from counterpoint.lm import reader as reader_module
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import Text, decode_answer, generate
-from counterpoint.lm.model import LanguageModel, Memory
+from counterpoint.lm.memory import Memory
+from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.reader import Reader
 from counterpoint.lm.tiny import tiny_model
 
 PROMPTS = tuple(
@@ -184,32 +187,58 @@ def test_almost_no_heat_is_none(model, heat):
 
 
 def test_a_prompt_is_read_once_and_by_itself(model):
-    fresh = LanguageModel(*tiny_model(), "tiny")
-    for prompt in PROMPTS:
-        model.read(prompt)
-    one, two = model.read(PROMPTS[2]), fresh.read(PROMPTS[2])
-    assert model.read(PROMPTS[2]) is one
-    assert one.last == two.last == model.prompt(PROMPTS[2])[-1]
-    for here, there in zip((*one.keys, *one.values), (*two.keys, *two.values), strict=True):
-        assert torch.equal(here, there)
-        assert here.shape[1] == len(model.prompt(PROMPTS[2])) - 1
+    reader, fresh = Reader(model), LanguageModel(*tiny_model(), "tiny")
+    reader.prefixes(PROMPTS, [0] * len(PROMPTS))
+    (one,), two = reader.prefixes([PROMPTS[2]], [0]), fresh.read(PROMPTS[2])
+    assert reader.prefixes([PROMPTS[2]], [0])[0] is one
+    assert one.tail == two.tail == model.prompt(PROMPTS[2])[-1:]
+    for here, there in ((one.keys, two.keys), (one.values, two.values)):
+        assert here.keys() == there.keys() == set(range(3))
+        for layer, x in here.items():
+            assert torch.equal(x, there[layer])
+            assert x.shape[1] == len(model.prompt(PROMPTS[2])) - 1 == one.length
 
 
-def test_old_prompts_are_forgotten(model, monkeypatch):
-    monkeypatch.setattr(talk_model, "REMEMBERED", 3)
-    first = model.read(PROMPTS[0])
-    for prompt in PROMPTS[1:]:
-        model.read(prompt)
-    assert len(model._read) == 3
-    again = model.read(PROMPTS[0])
-    assert again is not first
-    assert torch.equal(again.keys[0], first.keys[0])
+def test_read_side_by_side_a_prompt_is_what_it_is_alone(model, monkeypatch):
+    """As on a GPU, where batches are faster."""
+    alone = Reader(model, "activated", 1).prefixes(PROMPTS, [0] * 5)
+    monkeypatch.setattr(model, "device", torch.device("meta"))
+    reader, sizes = Reader(model, "activated", 1), []
+    encode = model.encode
+    monkeypatch.setattr(reader_module, "READ_TOGETHER", 3 * len(model.prompt(PROMPTS[2])))
+
+    def on_cpu(prompts, *how):
+        sizes.append(len(prompts))
+        monkeypatch.setattr(model, "device", torch.device("cpu"))
+        return encode(prompts, *how)
+
+    monkeypatch.setattr(model, "encode", on_cpu)
+    together = reader.prefixes(PROMPTS, [0] * 5)
+    assert sum(sizes) == 5
+    assert 1 < max(sizes) < 5
+    for one, other in zip(alone, together, strict=True):
+        assert one.tail == other.tail
+        torch.testing.assert_close(one.hidden, other.hidden, atol=2e-6, rtol=1e-5)
+        for layer in one.keys:
+            torch.testing.assert_close(one.keys[layer], other.keys[layer], atol=2e-5, rtol=1e-4)
+            torch.testing.assert_close(one.values[layer], other.values[layer], atol=2e-5, rtol=1e-4)
+
+
+def test_a_prompt_and_the_longest_answer_to_it_have_one_limit(model):
+    tokens, reader = len(model.prompt(PROMPTS[0])), Reader(model)
+    room = model.most_tokens - tokens
+    reader.prefixes(PROMPTS[:1], [room])
+    for _ in range(2):  # whether it was read before or not
+        complaint = rf"prompt of {tokens} tokens and an answer of up to {room + 1};.*most 2048"
+        with pytest.raises(SettingError, match=complaint):
+            reader.prefixes(PROMPTS[:1], [room + 1])
+        reader = Reader(model)
 
 
 def test_memory_with_room_is_memory_without(model):
     """Written one at a time or read in one pass: the same hidden states."""
     prefixes = [model.read(prompt) for prompt in PROMPTS[:3]]
-    tokens = torch.tensor([[prefix.last, 5, 9, 700] for prefix in prefixes])
+    tokens = torch.tensor([[*prefix.tail, 5, 9, 700] for prefix in prefixes])
     with torch.no_grad():
         at_once = model.extend(model.embed(tokens), Memory(prefixes))
         memory = Memory(prefixes, room=4)

@@ -12,7 +12,8 @@ import transformers
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import TARGETS, Adapter
-from counterpoint.lm.model import LanguageModel, Memory
+from counterpoint.lm.memory import Memory
+from counterpoint.lm.model import LanguageModel
 from counterpoint.lm.tiny import tiny_model, tiny_tokenizer
 
 SIZES = {

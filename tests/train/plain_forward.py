@@ -14,6 +14,7 @@ from counterpoint.train.lora.words import WordTeam
 from counterpoint.worlds.text.world import Prompt
 
 DEPTH = 3
+KINDS = ("plain", "activated", "last_token")
 
 
 def stock(*, double=False):
@@ -50,14 +51,16 @@ def learned(model, seed, *, layers=DEPTH, targets="all", double=False):
     return adapter.double() if double else adapter
 
 
-def word_team(model, agents, *, shared=False, layers=DEPTH, targets="all", double=False):
+def word_team(
+    model, agents, *, shared=False, layers=DEPTH, targets="all", double=False, kind="activated"
+):
     """A team whose agents have learned something, an adapter each or one for all."""
     told = {"layers": layers, "targets": targets, "double": double}
     one = learned(model, 99, **told)
     adapters = {
         name: one if shared else learned(model, seed, **told) for seed, name in enumerate(agents)
     }
-    return WordTeam(model, adapters, DEPTH - layers)
+    return WordTeam(model, adapters, kind)
 
 
 @contextmanager
@@ -87,29 +90,35 @@ def acting(model, adapter, start):
             handle.remove()
 
 
-def plain_logits(stock, messages, adapter, answer=()):
+def plain_logits(stock, messages, adapter, answer=(), kind="activated"):
     """[1 + n, vocabulary] behind a prompt and behind each token of an answer."""
     model, tokenizer = stock
-    prompt = tokenizer.apply_chat_template(
-        [{"role": role, "content": content} for role, content in messages],
-        add_generation_prompt=True,
-        return_dict=True,
-    )["input_ids"]
+    told = [{"role": role, "content": content} for role, content in messages]
+    prompt, closed = (
+        tokenizer.apply_chat_template(told, add_generation_prompt=opened, return_dict=True)[
+            "input_ids"
+        ]
+        for opened in (True, False)
+    )
+    assert prompt[: len(closed)] == closed != prompt
     tokens = torch.tensor([[*prompt, *answer]])
-    with acting(model, adapter, len(prompt) - 1):
+    start = {"plain": 0, "activated": len(closed), "last_token": len(prompt) - 1}[kind]
+    with acting(model, adapter, start):
         return model(input_ids=tokens).logits[0, len(prompt) - 1 :]
 
 
-def plain_log_probs(stock, ask, adapter, prior=0.0):
+def plain_log_probs(stock, ask, adapter, prior=0.0, kind="activated"):
     """[W] of the words of an ask."""
     _, tokenizer = stock
     words = [tokenizer.encode(word, add_special_tokens=False)[0] for word in ask.words]
-    return torch.log_softmax(plain_logits(stock, ask.messages, adapter)[0, words] - prior, dim=0)
+    return torch.log_softmax(
+        plain_logits(stock, ask.messages, adapter, kind=kind)[0, words] - prior, dim=0
+    )
 
 
-def plain_text_log_probs(stock, ask, adapter, tokens, temperature=1.0):
+def plain_text_log_probs(stock, ask, adapter, tokens, temperature=1.0, kind="activated"):
     """[n] of the tokens of an answer."""
-    logits = plain_logits(stock, ask.messages, adapter, tokens)[:-1] / temperature
+    logits = plain_logits(stock, ask.messages, adapter, tokens, kind)[:-1] / temperature
     return torch.log_softmax(logits, dim=1)[range(len(tokens)), list(tokens)]
 
 

@@ -14,7 +14,7 @@ from counterpoint.credit import Scheme, advantages, catalogue, entries
 from counterpoint.errors import SchemeError, SettingError, UnknownNameError
 from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
-from counterpoint.train.lora.learner import sample_asks
+from counterpoint.train.lora.learner import calibrated, sample_asks
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.session import plan_of
 from counterpoint.worlds import Kind, worlds
@@ -252,9 +252,10 @@ def test_a_gradient_is_cut_to_its_largest_norm():
 @pytest.mark.parametrize("world", ["schelling", "lewis", "solver_verifier"])
 def test_after_calibration_words_are_alike_on_average_before_anything_is_learned(world):
     learner = small_learner(world, rollouts=32)
-    met = [ask for ask in sample_asks(learner.world, learner.settings, 1) if ask.words]
+    met = calibrated(sample_asks(learner.world, learner.settings, 1))
     for key, prior in learner.words.priors.items():
         some = [ask for ask in met if (ask.agent, ask.words) == key]
+        assert 0 < len(some) <= 32
         with torch.no_grad():
             logits = learner.words.logits(some)[:, : len(prior)]
         mean = logits.mean(dim=0)
@@ -296,10 +297,11 @@ def test_an_answer_of_a_trained_agent_has_the_chances_that_it_was_trained_to(cal
         np.testing.assert_allclose(found, learner.words.probs[row], atol=1e-5)
 
 
-def test_a_team_learns_a_signal_of_its_own():
+@pytest.mark.parametrize("adapter", ["plain", "activated"])
+def test_a_team_learns_a_signal_of_its_own(adapter):
     """A smoke test of the whole: two objects, two words."""
-    told = {"rollouts": 16, "prompts": 4, "entropy": 0.02, "lr": 0.003}
-    learner = small_learner(make_short("lewis", objects=2), "mappo_pooled", **told)
+    told = {"rollouts": 16, "prompts": 4, "entropy": 0.02, "lr": 0.003, "adapter": adapter}
+    learner = small_learner(make_short("lewis", objects=2), "mappo_pooled", seed=2, **told)
     won = [float(learner.update()[0].success.mean()) for _ in range(60)]
     assert np.mean(won[:10]) < 0.6
     assert np.mean(won[-10:]) > 0.95

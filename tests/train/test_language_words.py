@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from plain_forward import (
+    KINDS,
     crowded,
     flat,
     learned,
@@ -19,7 +20,6 @@ from plain_forward import (
 )
 
 from counterpoint.errors import SettingError
-from counterpoint.train.lora import words as words_module
 from counterpoint.train.lora.words import WordTeam, choose_words, weights_of
 from counterpoint.worlds.text.world import Prompt
 
@@ -34,27 +34,33 @@ def in_order(asks):
     return sorted(asks, key=lambda ask: ask.agent)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("agents", "shared", "layers"), CASES)
-def test_logits_are_those_of_the_whole_prompt_through_the_whole_model(agents, shared, layers):
+def test_logits_are_those_of_the_whole_prompt_through_the_whole_model(agents, shared, layers, kind):
     targets = "attention" if layers == 2 else "all"
-    team = word_team(tiny(), TEAMS[agents], shared=shared, layers=layers, targets=targets)
+    how = {"shared": shared, "layers": layers, "targets": targets, "kind": kind}
+    team = word_team(tiny(), TEAMS[agents], **how)
     plain, asks = stock(), in_order(crowded(TEAMS[agents]))
     with torch.no_grad():
         found, bare = team.logits(asks), team.logits(asks, adapted=False)
         for row, ask in enumerate(asks):
             tokens = [plain[1].encode(word)[0] for word in ask.words]
             for logits, adapter in ((found, team.adapters[ask.agent]), (bare, None)):
-                wanted = plain_logits(plain, ask.messages, adapter)[0, tokens]
+                wanted = plain_logits(plain, ask.messages, adapter, kind=kind)[0, tokens]
                 torch.testing.assert_close(logits[row, : len(tokens)], wanted, atol=1e-5, rtol=0)
     assert (found - bare).abs().max() > 0.05
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(6)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("agents", "shared", "layers"), CASES)
-def test_the_gradient_is_that_of_the_whole_model_and_of_finite_differences(agents, shared, layers):
+def test_the_gradient_is_that_of_the_whole_model_and_of_finite_differences(
+    agents, shared, layers, kind
+):
     """In 64 bits; the words' own logits are cut to 32, which is what the tolerance is for."""
     names = TEAMS[agents]
-    team = word_team(tiny(double=True), names, shared=shared, layers=layers, double=True)
+    how = {"shared": shared, "layers": layers, "kind": kind}
+    team = word_team(tiny(double=True), names, double=True, **how)
     plain, asks = stock(double=True), crowded(names)
     rng = np.random.default_rng(agents)
     weight = torch.from_numpy(rng.normal(size=(len(asks), 4)))
@@ -68,7 +74,7 @@ def test_the_gradient_is_that_of_the_whole_model_and_of_finite_differences(agent
         )
 
     def slow(ask):
-        return plain_log_probs(plain, ask, team.adapters[ask.agent])
+        return plain_log_probs(plain, ask, team.adapters[ask.agent], kind=kind)
 
     adapters = dict.fromkeys(team.adapters.values())
     parameters = [x for adapter in adapters for x in adapter.parameters()]
@@ -135,15 +141,21 @@ def test_where_it_stands_in_a_batch_changes_a_prompt_by_rounding_alone():
             torch.testing.assert_close(together[row, : len(alone)], alone, atol=1e-5, rtol=0)
 
 
-def test_joined_prompts_are_kept_for_some_batches(monkeypatch):
-    monkeypatch.setattr(words_module, "REMEMBERED", 2)
-    team, asks = word_team(tiny(), ("a",)), crowded(("a",))
+def test_prompts_and_joined_prompts_are_kept_up_to_a_limit():
+    whole, asks = word_team(tiny(), ("a",)), crowded(("a",))
     with torch.no_grad():
-        first = team.logits(asks[:1])
-        for some in (asks[1:2], asks[2:], asks[:2], asks[:1]):
-            again = team.logits(some)
-    assert len(team._memories) == 2
-    assert torch.equal(first, again)
+        wanted = [whole.logits([ask]) for ask in asks]
+    size = max(whole.reader.kept.sizes.values())
+    for limit, kept in ((0, 0), (2 * 2 * size, 2), (2 * 100 * size, len(asks))):
+        team = WordTeam(whole.model, whole.adapters, "activated", limit)
+        for _ in range(2):
+            with torch.no_grad():
+                found = [team.logits([ask]) for ask in asks]
+            assert all(map(torch.equal, found, wanted))
+            for store in (team.reader.kept, team._memories):
+                assert store.nbytes == sum(store.sizes.values()) <= limit / 2
+                assert store.keys() == store.sizes.keys()
+        assert abs(len(team.reader.kept) - kept) <= (limit > 0) * (kept < len(asks))
 
 
 def test_what_was_read_stays_true_when_adapters_move():
@@ -167,7 +179,7 @@ def test_after_calibration_each_word_is_as_likely_as_the_others_on_average():
     for adapter in fresh.values():
         for up in adapter.up.values():
             up.data.zero_()
-    team, plain = WordTeam(model, fresh, 0), stock()
+    team, plain = WordTeam(model, fresh), stock()
     asks = [
         replace(ask, user=ask.user + more) for more in ("", " x", " y") for ask in crowded("ab")
     ]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from plain_forward import flat, learned, plain_logits, plain_text_log_probs, stock, tiny
+from plain_forward import KINDS, flat, learned, plain_logits, plain_text_log_probs, stock, tiny
 
 from counterpoint.lm.generate import Text
 from counterpoint.train.lora import words as writing
@@ -34,6 +34,13 @@ def team_of(agents=("a", "b"), *, shared=False, layers=3, double=False, **change
     return WritingTeam(model, adapters, LanguageSettings(**{"temperature": 1.0, **changes}))
 
 
+def read_by(team, ask):
+    """The prompt as the team has read it."""
+    with torch.no_grad():
+        adapters = [team.adapters[ask.agent]]
+        return team.reader.prefixes([ask.messages], [ask.most_tokens], adapters)[0]
+
+
 def asked(team, answers=ANSWERS, most_tokens=8):
     """Asks with prompts of different lengths, and what was answered."""
     asks, texts = [], []
@@ -42,7 +49,7 @@ def asked(team, answers=ANSWERS, most_tokens=8):
             ask = Prompt(agent, "You write.", f"Write! {'again ' * (4 * i)}", (), most_tokens + i)
             asks.append(ask)
             old = np.full(len(tokens), -3.0)
-            texts.append(Text(team.model.read(ask.messages), tokens, old))
+            texts.append(Text(read_by(team, ask), tokens, old))
     return asks, texts
 
 
@@ -51,16 +58,22 @@ def plain_loss(plain, team, asks, texts, advantages, total):
     loss = 0.0
     for ask, text, advantage in zip(asks, texts, advantages, strict=True):
         told = plain_text_log_probs(
-            plain, ask, team.adapters[ask.agent], text.tokens, team.settings.temperature
-        )
+            plain, ask, team.adapters[ask.agent], text.tokens, team.settings.temperature,
+            team.settings.kind,
+        )  # fmt: skip
         loss = loss - float(advantage) * told.sum() / ask.most_tokens
     return loss / total
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(("layers", "temperature"), [(3, 1.0), (2, 1.0), (1, 0.6)])
-def test_the_gradient_is_that_of_the_plain_forward_pass(shared, layers, temperature):
-    team = team_of(shared=shared, layers=layers, double=True, temperature=temperature)
+def test_the_gradient_is_that_of_the_plain_forward_pass(
+    shared, layers, temperature, kind, checkpointing
+):
+    how = {"temperature": temperature, "adapter": kind, "checkpointing": checkpointing}
+    team = team_of(shared=shared, layers=layers, double=True, **how)
     asks, texts = asked(team)
     advantages, plain = np.array([1.5, -0.5, 2.0, -1.0, 0.25]), stock(double=True)
     parameters = [
@@ -85,10 +98,11 @@ def test_the_gradient_is_that_of_the_plain_forward_pass(shared, layers, temperat
     assert along == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_log_probabilities_of_what_was_written_are_the_same_when_learned_from(temperature):
+def test_log_probabilities_of_what_was_written_are_the_same_when_learned_from(temperature, kind):
     """Those of writing, of learning, and of the plain forward pass."""
-    team = team_of(temperature=temperature)
+    team = team_of(temperature=temperature, adapter=kind)
     asks, _ = asked(team)
     texts = team.write(asks, np.random.default_rng(0))
     longest = max(len(text.tokens) for text in texts)
@@ -102,7 +116,7 @@ def test_log_probabilities_of_what_was_written_are_the_same_when_learned_from(te
             n = len(text.tokens)
             assert 1 <= n <= ask.most_tokens
             wanted = plain_text_log_probs(
-                plain, ask, team.adapters[ask.agent], text.tokens, temperature
+                plain, ask, team.adapters[ask.agent], text.tokens, temperature, kind
             )
             torch.testing.assert_close(found[row, :n], wanted, atol=2e-5, rtol=0)
             np.testing.assert_allclose(text.log_probs, wanted, atol=2e-5)
@@ -113,7 +127,7 @@ def one_answer(team, tokens, ratios, most_tokens=4):
     ask = Prompt("a", "You write.", "Write!", (), most_tokens)
     with torch.no_grad():
         now = plain_text_log_probs(stock(), ask, team.adapters["a"], tokens).double().numpy()
-    return ask, Text(team.model.read(ask.messages), tokens, now - np.log(ratios))
+    return ask, Text(read_by(team, ask), tokens, now - np.log(ratios))
 
 
 @pytest.mark.parametrize(

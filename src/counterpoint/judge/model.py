@@ -104,9 +104,10 @@ class Likelihood:
 
     def __init__(self, settings: LikelihoodSettings | None = None) -> None:
         from counterpoint.lm.model import open_model  # torch is imported on use
+        from counterpoint.lm.reader import Reader
 
         self.settings = settings or LikelihoodSettings()
-        self._model = open_model(self.settings.model)
+        self._reader = Reader(open_model(self.settings.model))
         self._known: dict[tuple[str, str], float] = {}
 
     @property
@@ -131,6 +132,6 @@ class Likelihood:
             from counterpoint.lm.generate import mean_log_probability
 
             self._known[key] = mean_log_probability(
-                self._model, (("user", task),), text, self.settings.most_tokens
+                self._reader, (("user", task),), text, self.settings.most_tokens
             )
         return self._known[key]

@@ -2,7 +2,7 @@
 
 Start with `Adapter`. A batch holds rows of several agents; `Routing` says which rows belong to
 which adapter, so that one pass through the frozen layers serves them all. Adapters are written
-and read in peft's format, as activated ones: they act from the last token of the prompt on.
+and read in peft's format, as plain ones or as activated ones: see `reader.Kind`.
 
 Source: Hu et al. 2021, LoRA, eq. 3; Greenewald et al. 2025, Activated LoRA (arXiv:2504.12397).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -70,8 +70,9 @@ class Adapter(nn.Module):
 
     def change(self, name: str, x: Tensor) -> Tensor:
         """Returns the change by the adapter of the output of a place, for `x` [..., inputs]."""
-        change: Tensor = (x @ self.down[name].T) @ self.up[name].T
-        return change * self.scale
+        down, up = self.down[name], self.up[name]
+        change: Tensor = (x.to(down.dtype) @ down.T) @ up.T
+        return (change * self.scale).to(x.dtype)
 
     @property
     def scale(self) -> float:
@@ -81,25 +82,31 @@ class Adapter(nn.Module):
     def to_peft(self) -> dict[str, NDArray[np.float32]]:
         """Returns the weights as NumPy arrays, under the names that peft gives them."""
         return {
-            f"{PREFIX}{name}.lora_{part}.weight": x[name].detach().numpy().copy()
+            f"{PREFIX}{name}.lora_{part}.weight": x[name].detach().cpu().numpy().copy()
             for part, x in (("A", self.down), ("B", self.up))
             for name in x
         }
 
 
-def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> None:
+def lowest_layer(adapters: Iterable[Adapter]) -> int:
+    """Returns the first layer in which one of the adapters sits."""
+    return min(int(name.split(".")[1]) for adapter in adapters for name in adapter.down)
+
+
+def save_adapter(adapter: Adapter, folder: Path, base: str, opening: Sequence[int]) -> None:
     """Writes an adapter as peft does; `PeftModel.from_pretrained(model, folder)` loads it.
 
     Args:
         adapter: the adapter to write.
         folder: made if it does not exist.
         base: name or path of the frozen model.
-        last_token: id of the last token of every prompt, from which the adapter acts.
+        opening: tokens with which an answer begins, and from the last occurrence of which on an
+            activated adapter acts; empty for a plain one.
 
     Raises:
         OutputError: the files could not be written.
     """
-    facts = {
+    facts: dict[str, object] = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
@@ -108,9 +115,10 @@ def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> 
         "lora_dropout": 0.0,
         "bias": "none",
         "target_modules": sorted(adapter.down),
-        "alora_invocation_tokens": [last_token],
         "inference_mode": True,
     }
+    if opening:
+        facts["alora_invocation_tokens"] = list(opening)
     config = json.dumps(facts, indent=1, sort_keys=True)
     write_atomically(folder / "adapter_model.safetensors", arrays_to_bytes(adapter.to_peft()))
     write_atomically(folder / "adapter_config.json", config + "\n")
@@ -196,5 +204,6 @@ class Slot(nn.Module):
             return y + torch.cat(changes)
         # Alike adapters are one batched product, which costs about as much as a single adapter.
         down, up, scale = stack
-        low = torch.bmm(x.reshape(len(down), -1, x.shape[-1]), down)
-        return torch.baddbmm(y.view(len(up), -1, y.shape[-1]), low, up, alpha=scale).view(y.shape)
+        low = torch.bmm(x.reshape(len(down), -1, x.shape[-1]).to(down.dtype), down)
+        whole = y.view(len(up), -1, y.shape[-1]).to(up.dtype)
+        return torch.baddbmm(whole, low, up, alpha=scale).view(y.shape).to(y.dtype)

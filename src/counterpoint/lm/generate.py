@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterpoint.lm.adapters import Adapter
-from counterpoint.lm.model import LanguageModel, Memory, Prefix
+from counterpoint.lm.memory import Memory, Prefix
+from counterpoint.lm.model import LanguageModel, Messages
+from counterpoint.lm.reader import Reader
 
 TOGETHER = 64
 """Tokens whose logits exist at the same time."""
@@ -38,7 +40,8 @@ class Text:
     log_probs: NDArray[np.float64]
     """[n] log-probability of each token as it was drawn, in nats."""
     hidden: Tensor | None = field(default=None, compare=False, repr=False)
-    """[n, D] input of layer `kept` for the prompt's last token and all but the last; or None."""
+    """[m - 1 + n, D] input of layer `kept` for the prompt's tail of m tokens and all of the answer
+    but its last token; or None."""
 
 
 def generate(
@@ -63,27 +66,27 @@ def generate(
     """
     below: list[Tensor] = []
     with torch.inference_mode():
-        memory = Memory(prefixes, room=max(most_tokens))
+        memory = Memory(prefixes, room=max(most_tokens) + len(prefixes[0].tail) - 1)
 
         def logits(tokens: Tensor) -> Tensor:
-            x = model.embed(tokens[:, None])
+            x = model.embed(tokens)
             if kept:
                 x = model.extend(x, memory, 0, kept)
                 below.append(x)
-            return (model.extend(x, memory, kept)[:, 0] @ model.unembedding.T).float()
+            return (model.extend(x, memory, kept)[:, -1] @ model.unembedding.T).float()
 
-        first = torch.tensor([prefix.last for prefix in prefixes])
+        tails = torch.tensor([prefix.tail for prefix in prefixes], device=model.device)
         with model.adapted(adapters):
-            tokens, nats = _drawn(logits, first, model.ends, most_tokens, uniforms, temperature)
+            tokens, nats = _drawn(logits, tails, model.ends, most_tokens, uniforms, temperature)
     # Rows go on beside each other until the last has ended; what stands behind an end is -1.
     lengths = (tokens >= 0).sum(axis=1).tolist()
-    hidden = torch.cat(below, dim=1) if kept else None
+    hidden, before = torch.cat(below, dim=1) if kept else None, len(prefixes[0].tail) - 1
     return [
         Text(
             prefix,
             tuple(tokens[row, :n].tolist()),
             nats[row, :n].copy(),
-            None if hidden is None else hidden[row, :n],
+            None if hidden is None else hidden[row, : before + n],
         )
         for row, (prefix, n) in enumerate(zip(prefixes, lengths, strict=True))
     ]
@@ -98,19 +101,20 @@ def decode_answer(model: LanguageModel, text: Text) -> str:
 
 def _drawn(
     logits_after: Callable[[Tensor], Tensor],
-    now: Tensor,
+    tails: Tensor,
     ends: Tensor,
     most_tokens: Sequence[int],
     uniforms: NDArray[np.float64],
     temperature: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Returns [B, n] tokens, -1 after an answer's end, and the log-probability of each."""
-    greedy, room = temperature < COLDEST, torch.tensor(most_tokens)
-    quantiles = torch.from_numpy(uniforms)
-    ended = torch.zeros(len(now), dtype=torch.bool)
-    tokens, probabilities = [], []
+    device = tails.device
+    greedy, room = temperature < COLDEST, torch.tensor(most_tokens, device=device)
+    quantiles = torch.from_numpy(uniforms).to(device)
+    ended = torch.zeros(len(tails), dtype=torch.bool, device=device)
+    tokens, probabilities, written = [], [], tails
     for step in range(max(most_tokens)):
-        logits = logits_after(now)
+        logits = logits_after(written)
         if not greedy and temperature != 1:
             logits = logits / temperature
         probs = torch.softmax(logits, dim=1)
@@ -122,12 +126,14 @@ def _drawn(
             at = quantiles[:, step, None] * total[:, -1:]
             now = torch.searchsorted(total, at, right=True)[:, 0]
             now = now.clamp(max=probs.shape[1] - 1)
+        written = now[:, None]
         tokens.append(torch.where(ended, -1, now))
         probabilities.append(probs.gather(1, now[:, None]))
         ended = ended | torch.isin(now, ends) | (step + 1 >= room)
         if bool(ended.all()):
             break
-    return torch.stack(tokens, 1).numpy(), torch.cat(probabilities, 1).log().double().numpy()
+    nats = torch.cat(probabilities, 1).log().double()
+    return torch.stack(tokens, 1).cpu().numpy(), nats.cpu().numpy()
 
 
 def log_probs(hidden: Tensor, unembedding: Tensor, tokens: Tensor, temperature: float) -> Tensor:
@@ -159,7 +165,8 @@ class _LogProbs(torch.autograd.Function):
             nats.append(each.gather(1, token[:, None])[:, 0])
             if ctx.needs_input_grad[0]:
                 # One less p(token) before rounding: its difference from 1 may be very small.
-                slope = each.exp_().neg_().scatter_add_(1, token[:, None], torch.ones(len(h), 1))
+                here = torch.ones(len(h), 1, device=h.device)
+                slope = each.exp_().neg_().scatter_add_(1, token[:, None], here)
                 slopes.append(slope.to(unembedding.dtype) @ unembedding / temperature)
         ctx.save_for_backward(*([torch.cat(slopes)] if slopes else []))
         return torch.cat(nats)
@@ -172,23 +179,23 @@ class _LogProbs(torch.autograd.Function):
         return slopes * upstream[0][:, None].to(slopes.dtype), None, None, None
 
 
-def mean_log_probability(
-    model: LanguageModel, messages: tuple[tuple[str, str], ...], text: str, most_tokens: int
-) -> float:
+def mean_log_probability(reader: Reader, messages: Messages, text: str, most_tokens: int) -> float:
     """Returns the mean log-probability, in nats, of the tokens of an answer.
 
     Args:
-        model: the bare model.
+        reader: of the bare model.
         messages: role and content of each message before the answer.
         text: the answer; an empty one gets `EMPTY_NATS`.
         most_tokens: tokens of the answer that are read.
     """
+    model = reader.model
     tokens = model.spelled(text)[:most_tokens]
     if not tokens:
         return EMPTY_NATS
-    prefix = model.read(messages)
+    (prefix,) = reader.prefixes([messages], [len(tokens)])
     with torch.inference_mode():
-        x = model.embed(torch.tensor([[prefix.last, *tokens[:-1]]]))
-        hidden = model.extend(x, Memory([prefix]))[0]
-        nats = log_probs(hidden, model.unembedding, torch.tensor(tokens), 1.0)
+        x = model.embed(torch.tensor([[*prefix.tail, *tokens[:-1]]], device=model.device))
+        hidden = model.extend(x, Memory([prefix]))[0, len(prefix.tail) - 1 :]
+        chosen = torch.tensor(tokens, device=model.device)
+        nats = log_probs(hidden, model.unembedding, chosen, 1.0)
     return float(nats.double().mean())

@@ -1,13 +1,8 @@
-"""`LanguageModel`: a frozen causal model that reads each prompt once, for all agents and updates.
+"""`LanguageModel`: a frozen causal model whose layers are run one by one. Start with `encode`.
 
-Start with `read` and `extend`. The bare model reads a prompt up to its last token, and its keys and
-values are kept. The adapters of agents act from the last token on, so that these keys and values
-stay valid whatever an adapter learns. A decision then costs one token, an answer its own length.
-
-`Prefix` is what the model has read of one prompt, and `Memory` joins the prefixes of many rows.
-Transformers joins old keys and values with the new ones and attends to both. Here the old ones are
-frozen, and most of what a token attends to: `share_memory` keeps them apart, so that they are
-neither copied nor given a gradient.
+The layers below the first one with adapters, and the tokens before the first one on which adapters
+act, never change while adapters learn: what the bare model makes of them is kept by a
+`reader.Reader`. Whatever follows is an `extend`.
 """
 
 from __future__ import annotations
@@ -21,14 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, LinearSize, Routing, Slot, segments
+from counterpoint.lm.memory import Memory, Prefix, Reading, share_memory
 from counterpoint.lm.models import load_model
 from counterpoint.lm.tiny import tiny_model
 
-ATTENTION = "counterpoint"
-"""The name under which transformers knows our attention."""
 MOST_SCORES = 1 << 21
 """Scores of one layer that may exist at once; beyond it, attention goes tile by tile."""
 TINY = "tiny"
@@ -37,143 +32,20 @@ Messages = tuple[tuple[str, str], ...]
 """A conversation: role (`system`, `user`, `assistant`) and content of each message."""
 PARTS = ("layers", "norm", "rotary_emb", "embed_tokens")
 """The parts that a decoder must have to be run layer by layer."""
-REMEMBERED = 512
-"""Prompts whose keys and values are kept; the oldest go first."""
-REMEMBERED_BYTES = 1 << 27
-"""The most memory that these keys and values take."""
 
 
 @dataclass(frozen=True)
-class Prefix:
-    """A prompt of T + 1 tokens of which the bare model has read the first T."""
+class Encoded:
+    """What the bare model makes of a prompt of L tokens."""
 
-    keys: tuple[Tensor, ...]
-    """[heads, T, D] for each layer."""
-    values: tuple[Tensor, ...]
-    """[heads, T, D] for each layer."""
-    last: int
-    """The token that was not read."""
-
-    @property
-    def nbytes(self) -> int:
-        """Returns the bytes of all keys and values."""
-        return sum(x.nbytes for x in (*self.keys, *self.values))
-
-
-class Memory:
-    """Keys and values of B rows of earlier tokens, in the form of the layers' cache.
-
-    Args:
-        prefixes: one for each row.
-        room: tokens that will be written one after the other, each kept for the next; 0 for a
-            single pass through which gradients may flow.
-        first: layers below it are not kept.
-    """
-
-    def __init__(self, prefixes: Sequence[Prefix], room: int = 0, first: int = 0) -> None:
-        lengths = [prefix.keys[0].shape[1] for prefix in prefixes]
-        self.start = torch.tensor(lengths)
-        self.longest, self.room, self.written = max(lengths), room, 0
-        self.seen = torch.arange(self.longest) < self.start[:, None]
-        self._biases: dict[torch.dtype, Tensor] = {}
-        self.turns: tuple[Tensor, Tensor] | None = None
-        """Cosine and sine of each future position, [B, room, D]."""
-        kept = range(first, len(prefixes[0].keys))
-        self.keys = {i: self._joined([p.keys[i] for p in prefixes]) for i in kept}
-        self.values = {i: self._joined([p.values[i] for p in prefixes]) for i in kept}
-
-    def update(self, k: Tensor, v: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Returns the layer's keys and values with the new ones [B, heads, n, D] appended."""
-        if not self.room:
-            return torch.cat([self.keys[layer], k], 2), torch.cat([self.values[layer], v], 2)
-        # In place: a sequence that grows by copying would copy all keys for every token.
-        at = self.longest + self.written
-        end = at + k.shape[2]
-        self.keys[layer][:, :, at:end], self.values[layer][:, :, at:end] = k, v
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
-
-    def positions(self, n: int) -> Tensor:
-        """Returns [B, n] positions of the next n tokens."""
-        return self.start[:, None] + self.written + torch.arange(n)
-
-    def bias(self, n: int, dtype: torch.dtype) -> Tensor:
-        """Returns [B, 1, n, T + n] to add to scores: minus infinity where a token may not look."""
-        if n == 1:  # it sees all tokens written before it: one bias for all of them
-            if dtype not in self._biases:
-                whole = torch.zeros(len(self.start), 1, 1, self.longest + max(self.room, 1))
-                unseen = ~self.seen[:, None, None]
-                whole[..., : self.longest].masked_fill_(unseen, -torch.inf)
-                self._biases[dtype] = whole.to(dtype)
-            return self._biases[dtype][..., : self.longest + self.written + 1]
-        new = torch.ones(n, self.written + n).tril(self.written).bool()
-        shape = len(self.start), n
-        seen = torch.cat([self.seen[:, None].expand(*shape, -1), new.expand(*shape, -1)], dim=2)
-        return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)[:, None]
-
-    def _joined(self, rows: list[Tensor]) -> Tensor:
-        heads, _, d = rows[0].shape
-        out = rows[0].new_zeros(len(rows), heads, self.longest + self.room, d)
-        for row, x in enumerate(rows):
-            out[row, :, : x.shape[1]] = x
-        return out
-
-
-class Reading:
-    """Collects the keys and values of one prompt, layer by layer."""
-
-    def __init__(self) -> None:
-        self.keys: list[Tensor] = []
-        self.values: list[Tensor] = []
-
-    def update(self, k: Tensor, v: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        self.keys.append(k[0])
-        self.values.append(v[0])
-        return k, v
-
-
-def share_memory(model: Any) -> bool:
-    """Lets the layers of a model take a `memory`; returns whether their attention allows it."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-    from transformers.masking_utils import sdpa_mask
-
-    def attend(*inputs: Any, memory: Any = None, **options: Any) -> tuple[Tensor, None]:
-        if memory is None:
-            output: tuple[Tensor, None] = sdpa_attention_forward(*inputs, **options)
-            return output
-        module, query, key, value, bias = inputs
-        old = memory.keys[module.layer_idx], memory.values[module.layer_idx]
-        return split_attention(query, key, value, *old, bias, options["scaling"]), None
-
-    now: str = model.config._attn_implementation
-    if now != "sdpa":
-        return now == ATTENTION
-    AttentionInterface.register(ATTENTION, attend)
-    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
-    model.set_attn_implementation(ATTENTION)
-    return True
-
-
-def split_attention(
-    query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, bias: Tensor, by: float
-) -> Tensor:
-    """Returns [B, n, heads, D] attention of n new tokens to T old ones and to each other.
-
-    Args:
-        query: [B, heads, n, D].
-        key, value: [B, H, n, D] of the new tokens; each of the H heads serves heads / H queries.
-        keys, values: [B, H, T, D] of the old ones.
-        bias: [B, 1, n, T + n] to add to the scores.
-        by: the factor of the scores.
-    """
-    b, heads, n, d = query.shape
-    t = keys.shape[2]
-    # Queries that share a key head stand side by side, so that keys are not repeated.
-    q = (query * by).reshape(b, key.shape[1], -1, d)
-    scores = torch.cat([q @ keys.mT, q @ key.mT], dim=3).view(b, heads, n, t + n) + bias
-    weights = scores.softmax(dim=3).view(*q.shape[:3], t + n)
-    out = weights[..., :t] @ values + weights[..., t:] @ value
-    return out.view(b, heads, n, d).transpose(1, 2)
+    tokens: tuple[int, ...]
+    """[L]."""
+    hidden: Tensor
+    """[L, D] input of layer `first`."""
+    keys: dict[int, Tensor]
+    """[heads, L, D] of each layer that was run."""
+    values: dict[int, Tensor]
+    """[heads, L, D] of each layer that was run."""
 
 
 class LanguageModel:
@@ -202,10 +74,10 @@ class LanguageModel:
         self.model, self.tokenizer, self.name = model.eval().requires_grad_(False), tokenizer, name
         self.inner = inner
         self.routing = Routing()
-        self._read: dict[Messages, Prefix] = {}
-        self._bytes = 0
+        self._recomputed = False
         self.depth = len(self.inner.layers)
         self.dtype: torch.dtype = self.inner.embed_tokens.weight.dtype
+        self.device: torch.device = self.inner.embed_tokens.weight.device
         known = inspect.signature(type(self.inner.layers[0]).forward).parameters
         ends = model.generation_config.eos_token_id
         self.end_tokens = frozenset([ends] if isinstance(ends, int) else ends or [])
@@ -214,10 +86,12 @@ class LanguageModel:
         seen = [model.config.max_position_embeddings, getattr(model.config, "sliding_window", None)]
         self.most_tokens: int = min(filter(None, seen))
         """The most tokens of prompt and answer together: each token sees all those before it."""
-        self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long)
+        self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long, device=self.device)
         self._cache_name = "cache" if "cache" in known else "past_key_values"
         self._shares = share_memory(model)
         self._heads: int = model.config.num_attention_heads
+        self.opening = self._opening()
+        """The tokens that the template puts before an answer: every prompt ends with them."""
         demand_own_logits(self)
 
     def places(self, targets: Sequence[str], layers: int) -> dict[str, LinearSize]:
@@ -240,15 +114,37 @@ class LanguageModel:
             if not isinstance(linear, Slot):
                 self.inner.layers[index].set_submodule(target, Slot(linear, name, self.routing))
 
-    def prompt(self, messages: Messages) -> tuple[int, ...]:
-        """Returns the tokens of a prompt, up to the beginning of the answer."""
+    def prompt(self, messages: Messages, *, opened: bool = True) -> tuple[int, ...]:
+        """Returns the tokens of a prompt, up to the beginning of the answer.
+
+        Args:
+            messages: the conversation.
+            opened: whether the `opening` of an answer stands at the end.
+        """
         encoded = self.tokenizer.apply_chat_template(
             [{"role": role, "content": content} for role, content in messages],
             tokenize=True,
-            add_generation_prompt=True,
+            add_generation_prompt=opened,
             return_dict=True,
         )
         return tuple(encoded["input_ids"])
+
+    def demand_room(self, tokens: int, room: int) -> None:
+        """Raises an error unless a prompt and the longest answer to it can be read.
+
+        Args:
+            tokens: of the prompt.
+            room: the most tokens that the answer may have.
+
+        Raises:
+            SettingError: together they are longer than the context or the sliding window.
+        """
+        if tokens + room > self.most_tokens:
+            answer = f" and an answer of up to {room}" if room else ""
+            raise SettingError(
+                f"got a prompt of {tokens} tokens{answer}; {self.name} takes at most "
+                f"{self.most_tokens} together: shorten them, or take a model that reads more"
+            )
 
     def spelled(self, word: str) -> list[int]:
         """Returns the tokens of a word at the beginning of an answer."""
@@ -270,15 +166,66 @@ class LanguageModel:
                 )
         return tuple(tokens)
 
+    def encode(
+        self, prompts: Sequence[tuple[int, ...]], first: int, end: int | None = None
+    ) -> list[Encoded]:
+        """Returns what layers 0 to `end` of the bare model make of prompts, read side by side.
+
+        Args:
+            prompts: [B] tokens of each.
+            first: the layer whose input is returned.
+            end: the layer after the last that is run, at least `first`; None runs all.
+        """
+        longest, end_or_depth = max(map(len, prompts)), self.depth if end is None else end
+        padded = torch.tensor(
+            [prompt + prompt[-1:] * (longest - len(prompt)) for prompt in prompts],
+            device=self.device,
+        )
+        reading = Reading()
+        with torch.no_grad():
+            low = self._causal(self.embed(padded), reading, 0, first)
+            self._causal(low, reading, first, end_or_depth)
+
+        def part(x: Tensor, row: int, n: int) -> Tensor:
+            # Rows of a batch are copied, so that keeping one does not keep the others.
+            return x[row, ..., :n, :] if len(prompts) == 1 else x[row, ..., :n, :].clone()
+
+        return [
+            Encoded(
+                prompt,
+                part(low, row, len(prompt)),
+                {i: part(x, row, len(prompt)) for i, x in reading.keys.items()},
+                {i: part(x, row, len(prompt)) for i, x in reading.values.items()},
+            )
+            for row, prompt in enumerate(prompts)
+        ]
+
     def read(self, messages: Messages) -> Prefix:
-        """Returns a prompt, read up to its last token, independently of other prompts."""
-        if messages not in self._read:
-            prefix = self._prefix(self.prompt(messages))
-            self._bytes += prefix.nbytes
-            while self._read and (len(self._read) >= REMEMBERED or self._bytes > REMEMBERED_BYTES):
-                self._bytes -= self._read.pop(next(iter(self._read))).nbytes
-            self._read[messages] = prefix
-        return self._read[messages]
+        """Returns a prompt that the bare model has read up to its last token."""
+        prompt = self.prompt(messages)
+        self.demand_room(len(prompt), 0)
+        (read,) = self.encode([prompt], 0)
+        n = len(prompt) - 1
+        return Prefix(
+            {i: x[:, :n] for i, x in read.keys.items()},
+            {i: x[:, :n] for i, x in read.values.items()},
+            prompt[n:],
+            read.hidden[n:],
+            n,
+        )
+
+    def adapt(self, lows: Sequence[Tensor], first: int) -> Reading:
+        """Returns keys and values [B, heads, T, D] of layers `first` and above, for which gradients
+        may flow; what stands behind the end of a shorter row means nothing.
+
+        Args:
+            lows: [B] tensors [T_b, D], inputs of layer `first`.
+            first: the first layer with adapters.
+        """
+        reading = Reading()
+        padded = torch.nn.utils.rnn.pad_sequence(list(lows), batch_first=True)
+        self._causal(padded, reading, first, self.depth)
+        return reading
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Returns [B, n, D] embeddings of tokens [B, n]."""
@@ -300,13 +247,19 @@ class LanguageModel:
         return normed
 
     @contextmanager
-    def adapted(self, adapters: Sequence[Adapter]) -> Iterator[None]:
-        """Sends row b of every batch through `adapters[b]` meanwhile."""
-        self.routing.now = segments(adapters)
+    def adapted(self, adapters: Sequence[Adapter], *, recomputed: bool = False) -> Iterator[None]:
+        """Sends row b of every batch through `adapters[b]` meanwhile.
+
+        Args:
+            adapters: [B]; none for the bare model.
+            recomputed: whether what a layer computes is not kept for the gradient but computed
+                again, which takes less memory and more time.
+        """
+        self.routing.now, self._recomputed = segments(adapters), recomputed
         try:
             yield
         finally:
-            self.routing.now = ()
+            self.routing.now, self._recomputed = (), False
 
     @property
     def unembedding(self) -> Tensor:
@@ -314,21 +267,22 @@ class LanguageModel:
         weight: Tensor = self.model.get_output_embeddings().weight
         return weight
 
-    def _prefix(self, prompt: Sequence[int]) -> Prefix:
-        if len(prompt) > self.most_tokens:
-            raise SettingError(
-                f"got a prompt of {len(prompt)} tokens; {self.name} takes at most "
-                f"{self.most_tokens}"
-            )
-        reading = Reading()
-        n = len(prompt) - 1
-        with torch.no_grad():
-            x = self.inner.embed_tokens(torch.tensor([prompt[:-1]]))
-            mask = torch.zeros(1, 1, n, n, dtype=self.dtype)
-            mask.masked_fill_(torch.ones(n, n).triu(1).bool(), -torch.inf)
-            turns = self.inner.rotary_emb(x, torch.arange(n)[None])
-            self._run(x, turns, mask, reading, 0, self.depth)
-        return Prefix(tuple(reading.keys), tuple(reading.values), prompt[-1])
+    def _opening(self) -> tuple[int, ...]:
+        """Returns what the template adds to a prompt before an answer, or its last token if it adds
+        nothing."""
+        whole, bare = self.prompt(PROBE), self.prompt(PROBE, opened=False)
+        return whole[len(bare) :] if whole[: len(bare)] == bare != whole else whole[-1:]
+
+    def _causal(self, x: Tensor, reading: Reading, first: int, end: int) -> Tensor:
+        """Applies layers `first` to `end` to x [B, n, D], the beginnings of B rows."""
+        n = x.shape[1]
+        if first == end or not n:
+            return x
+        mask = torch.zeros(1, 1, n, n, dtype=x.dtype, device=x.device)
+        later = torch.ones(n, n, device=x.device).triu(1).bool()
+        mask.masked_fill_(later, -torch.inf)
+        turns = self.inner.rotary_emb(x, torch.arange(n, device=x.device)[None])
+        return self._run(x, turns, mask, reading, first, end)
 
     def _turns(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Returns cosine and sine of the positions of x."""
@@ -337,7 +291,7 @@ class LanguageModel:
             turns: tuple[Tensor, Tensor] = self.inner.rotary_emb(x, memory.positions(n))
             return turns
         if memory.turns is None:  # tokens come one by one: all their positions at once are cheaper
-            ahead = memory.start[:, None] + torch.arange(max(memory.room, 1))
+            ahead = memory.start[:, None] + torch.arange(max(memory.room, 1), device=x.device)
             memory.turns = self.inner.rotary_emb(x, ahead)
         cosine, sine = memory.turns
         return cosine[:, at : at + 1], sine[:, at : at + 1]
@@ -357,8 +311,21 @@ class LanguageModel:
             # The scores of all heads and tokens exist at once in our attention.
             if rows * self._heads * n * (cache.longest + n) <= MOST_SCORES:
                 options |= {"memory": cache, self._cache_name: None}
+        now = self.routing.now
+
+        def again(block: Any, x: Tensor) -> Any:
+            before, self.routing.now = self.routing.now, now
+            try:
+                return block(x, **options)
+            finally:
+                self.routing.now = before
+
+        recomputed = self._recomputed and torch.is_grad_enabled()
         for block in self.inner.layers[first:end]:
-            x = block(x, **options)
+            if recomputed:
+                x = checkpoint(again, block, x, use_reentrant=False)
+            else:
+                x = block(x, **options)
         return x
 
     def _module(self, index: int, target: str) -> Any:
@@ -372,19 +339,22 @@ class LanguageModel:
 
 
 @lru_cache(maxsize=1)
-def open_model(name: str) -> LanguageModel:
-    """Returns the model called `name`, in 32-bit floats; the last one is kept.
+def open_model(name: str, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
+    """Returns the model called `name`; the last one is kept.
 
     Args:
         name: `tiny`, or what `find_model` takes: `smollm2`, a folder, a name on the hub.
+        device: where torch keeps it.
+        dtype: of its parameters; adapters have 32-bit floats in any case.
 
     Raises:
         MissingPackageError: transformers is not installed.
         ModelError: the model is not there, or cannot be loaded.
         SettingError: the model is built in a way that cannot be trained here.
     """
-    model, tokenizer = tiny_model() if name == TINY else load_model(name, dtype="float32")
-    return LanguageModel(model, tokenizer, name)
+    model, tokenizer = tiny_model() if name == TINY else load_model(name, dtype=dtype)
+    placed: Any = model
+    return LanguageModel(placed.to(device, getattr(torch, dtype)), tokenizer, name)
 
 
 PROBE = (("user", "Which word do you choose: red, blue or green?"),)
@@ -400,7 +370,8 @@ def demand_own_logits(model: LanguageModel) -> None:
         SettingError: the logits differ, or the layers cannot be run; the message says why.
     """
     try:
-        tokens, prefix = torch.tensor([model.prompt(PROBE)]), model.read(PROBE)
+        tokens = torch.tensor([model.prompt(PROBE)], device=model.device)
+        prefix = model.read(PROBE)
         with torch.no_grad():
             last = model.embed(tokens[:, -1:])
             ours = model.extend(last, Memory([prefix]))[0, 0] @ model.unembedding.T

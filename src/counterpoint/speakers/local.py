@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
-from counterpoint.lm.adapters import Adapter
+from counterpoint.lm.adapters import Adapter, lowest_layer
 from counterpoint.lm.generate import COLDEST, decode_answer, generate
-from counterpoint.lm.model import LanguageModel, Memory, Prefix
+from counterpoint.lm.memory import Memory, Prefix
+from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.reader import Kind, Reader
 from counterpoint.speakers.speaker import Reply, Request
 
 Priors = Mapping[tuple[str, tuple[str, ...]], torch.Tensor]
@@ -31,6 +33,7 @@ class LocalSpeaker:
         priors: what trained agents subtract from the logits of words: see
             `train.words.WordTeam.priors`.
         seed: of answers to requests that have no seed.
+        kind: where the adapters act.
     """
 
     def __init__(
@@ -39,8 +42,11 @@ class LocalSpeaker:
         adapters: Mapping[str, Adapter] | None = None,
         priors: Priors | None = None,
         seed: int = 0,
+        kind: Kind = "activated",
     ) -> None:
         self.model, self.adapters, self.priors = model, adapters or {}, priors or {}
+        first = lowest_layer(self.adapters.values()) if self.adapters else 0
+        self._reader = Reader(model, kind, first)
         self._rng = np.random.default_rng(seed)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
@@ -56,24 +62,24 @@ class LocalSpeaker:
         if request.words is None:
             raise SettingError("got a request without words; wanted a choice among words")
         with torch.no_grad():
-            chances = self._chances(request, self._read(request, 0)).exp().double().numpy()
-        return np.asarray(chances)
+            chances = self._chances(request, self._read(request, 1)).exp().double()
+        return np.asarray(chances.cpu().numpy())
 
     def _reply(self, request: Request) -> Reply:
         start, seed = time.monotonic(), request.seed
         rng = self._rng if seed is None else np.random.default_rng(seed)
         try:
-            prefix = self._read(request, request.max_tokens)
+            prefix = self._read(request, request.max_tokens if request.words is None else 1)
         except SettingError as error:
             return Reply("", 0, 0, None, time.monotonic() - start, error=str(error))
-        read = prefix.keys[0].shape[1] + 1
+        read = prefix.tokens
         if request.words is not None:
             with torch.no_grad():
                 chances = self._chances(request, prefix)
             heat = request.temperature
             greedy = heat < COLDEST
             scaled = chances == chances.max() if greedy else torch.softmax(chances / heat, 0)
-            weights = scaled.double().numpy()
+            weights = scaled.double().cpu().numpy()
             at = rng.random() * weights.sum()
             word = min(int(np.searchsorted(weights.cumsum(), at, side="right")), len(weights) - 1)
             text, count = request.words[word], 1
@@ -85,14 +91,9 @@ class LocalSpeaker:
         return Reply(text, read, count, 0.0, time.monotonic() - start)
 
     def _read(self, request: Request, room: int) -> Prefix:
-        prefix = self.model.read(tuple((m.role, m.content) for m in request.messages))
-        tokens, most = prefix.keys[0].shape[1] + 1 + room, self.model.most_tokens
-        if tokens > most:
-            raise SettingError(
-                f"got a prompt and room for an answer of {tokens} tokens; {self.model.name} takes "
-                f"at most {most}"
-            )
-        return prefix
+        messages = tuple((m.role, m.content) for m in request.messages)
+        with torch.no_grad():
+            return self._reader.prefixes([messages], [room], self._adapters(request, 1))[0]
 
     def _adapters(self, request: Request, rows: int) -> list[Adapter]:
         adapter = self.adapters.get(request.agent)
@@ -104,21 +105,25 @@ class LocalSpeaker:
         # A trained agent decides by the first token of each word, less its prior.
         prior = self.priors.get((request.agent, words))
         if prior is not None:
-            x = self.model.embed(torch.tensor([[prefix.last]]))
+            x = self.model.embed(torch.tensor([prefix.tail], device=self.model.device))
             with self.model.adapted(self._adapters(request, 1)):
-                hidden = self.model.extend(x, Memory([prefix]))[0, 0]
+                hidden = self.model.extend(x, Memory([prefix]))[0, -1]
             tokens = list(self.model.first_tokens(words))
             return torch.log_softmax((self.model.unembedding[tokens] @ hidden) - prior, 0)
         # Otherwise each word is spelled to its end, in one padded batch behind the same prefix.
         end = min(self.model.end_tokens)
         spelled = [[*self.model.spelled(word), end] for word in words]
         longest = max(map(len, spelled))
-        padded = torch.tensor([word + [end] * (longest - len(word)) for word in spelled])
-        there = torch.arange(longest) < torch.tensor([[len(word)] for word in spelled])
-        lasts = torch.full((len(words), 1), prefix.last)
-        x = self.model.embed(torch.cat([lasts, padded[:, :-1]], dim=1))
+        device, before = self.model.device, len(prefix.tail) - 1
+        padded = torch.tensor(
+            [word + [end] * (longest - len(word)) for word in spelled], device=device
+        )
+        lengths = torch.tensor([[len(word)] for word in spelled], device=device)
+        there = torch.arange(longest, device=device) < lengths
+        tails = torch.tensor([prefix.tail] * len(words), device=device)
+        x = self.model.embed(torch.cat([tails, padded[:, :-1]], dim=1))
         with self.model.adapted(self._adapters(request, len(words))):
-            hidden = self.model.extend(x, Memory([prefix] * len(words)))
+            hidden = self.model.extend(x, Memory([prefix] * len(words)))[:, before:]
         logits = (hidden @ self.model.unembedding.T).float()
         each = logits.gather(2, padded[..., None])[..., 0] - logits.logsumexp(dim=2)
         return torch.log_softmax((each * there).sum(dim=1), 0)

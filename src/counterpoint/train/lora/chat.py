@@ -57,7 +57,7 @@ class TrainedTeam:
         self.rng = np.random.default_rng(seed)
         learner = self.learner
         self.speaker = LocalSpeaker(
-            learner.model, learner.adapters, learner.words.priors, seed=seed
+            learner.model, learner.adapters, learner.words.priors, seed, learner.settings.kind
         )
         self.title = (
             f"{self.plan.world}: {', '.join(learner.agents)} on {self.plan.model}, trained by "

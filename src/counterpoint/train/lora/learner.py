@@ -28,7 +28,7 @@ from counterpoint.credit import (
     catalogue,
     plain_scheme_named,
 )
-from counterpoint.errors import SchemeError
+from counterpoint.errors import SchemeError, SettingError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import Text, decode_answer
 from counterpoint.lm.model import LanguageModel
@@ -51,6 +51,12 @@ TRAINING, FRESH, PRIORS = 0, 1, 2
 """Streams of a seed: what happens in training, in evaluation, and before either."""
 CALIBRATED = 4
 """Batches of a team that chooses at random, over whose prompts words' priors are taken."""
+
+CALIBRATED_PROMPTS = 32
+"""The most prompts of an agent and its words over which priors are taken."""
+MEASURED = 64
+"""Prompts whose tokens are counted at the start: those of the most characters, and those with the
+most room for an answer."""
 
 OnBatch = Callable[[PlayedBatch, Credit], None]
 
@@ -92,15 +98,22 @@ class LanguageLearner:
             # The start of an adapter depends on its name, not on the order of the agents.
             number = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:7], "big")
             chance = torch.Generator().manual_seed(number)
-            own[name] = Adapter(places, settings.rank, settings.alpha, chance)
-            model.host(own[name])
+            adapter = Adapter(places, settings.rank, settings.alpha, chance).to(model.device)
+            model.host(adapter)
+            own[name] = adapter
         self.own = own
         """Adapters by agent, or the one that all share as `shared`."""
         self.adapters = {name: own.get(name) or own["shared"] for name in self.agents}
         rates = settings.rates(self.agents)
         self.adams = {name: Adam([adapter], settings.max_norm) for name, adapter in own.items()}
         self.rates = {name: rates.get(name, settings.lr) for name in own}
-        self.words = WordTeam(model, self.adapters, model.depth - layers)
+        self.words = WordTeam(
+            model,
+            self.adapters,
+            settings.kind,
+            settings.cache_bytes,
+            recomputed=settings.checkpointing,
+        )
         self.writing = WritingTeam(model, self.adapters, settings)
         self.rng = np.random.default_rng([seed, TRAINING])
         self.state: RunningState | None = None
@@ -113,11 +126,10 @@ class LanguageLearner:
             if settings.judge
             else None
         )
-        met = [ask for ask in sample_asks(world, settings, seed) if ask.words]
-        for words in dict.fromkeys(ask.words for ask in met):
-            model.first_tokens(words)  # raises where two begin alike
+        met = sample_asks(world, settings, seed)
+        demand_readable(model, met)
         if settings.calibrate:
-            self.words.calibrate(met)
+            self.words.calibrate(calibrated(met))
 
     @property
     def entropy(self) -> float:
@@ -203,8 +215,10 @@ class LanguageLearner:
         weight = weights_of(rows, words, values[decided] / total, shape)
         visits = np.bincount(rows, minlength=shape[0]) / total
         entropies = -(log_probs.exp() * log_probs * (log_probs < 0)).sum(dim=1)
-        bonus = (torch.from_numpy(visits).float() * entropies).sum()
-        gain = (torch.from_numpy(weight).float() * log_probs).sum() + self.entropy * bonus
+        device = log_probs.device
+        bonus = (torch.from_numpy(visits).float().to(device) * entropies).sum()
+        chosen = (torch.from_numpy(weight).float().to(device) * log_probs).sum()
+        gain = chosen + self.entropy * bonus
         (-gain).backward()
         return float(bonus.detach() / visits.sum())
 
@@ -212,11 +226,13 @@ class LanguageLearner:
         """Adds the gradients of the answers in free text, some rows at a time."""
         free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
         free.sort(key=lambda i: played.asks[i].agent)
-        for first in range(0, len(free), self.settings.rows):
-            some = free[first : first + self.settings.rows]
-            asks = [played.asks[i] for i in some]
-            texts = [played.answers[i].handle for i in some]
-            self.writing.loss(asks, texts, values[some], len(played.answers)).backward()
+        asks = [played.asks[i] for i in free]
+        texts: list[Text] = [played.answers[i].handle for i in free]
+        for part in self.writing.passes(asks, texts):
+            loss = self.writing.loss(
+                asks[part], texts[part], values[free[part]], len(played.answers)
+            )
+            loss.backward()
 
     def capture(self) -> Snapshot:
         """Returns everything that decides what the learner does next."""
@@ -227,7 +243,7 @@ class LanguageLearner:
         }
         priors = []
         for i, ((agent, words), prior) in enumerate(self.words.priors.items()):
-            arrays[f"prior.{i}"] = prior.numpy().copy()
+            arrays[f"prior.{i}"] = prior.cpu().numpy().copy()
             priors.append([agent, list(words)])
         return Snapshot(
             arrays,
@@ -247,7 +263,9 @@ class LanguageLearner:
         for name, adam in self.adams.items():
             adam.restore({part: arrays[f"{name}.{part}"] for part in adam.capture()})
         self.words.priors = {
-            (agent, tuple(words)): torch.from_numpy(np.array(arrays[f"prior.{i}"]))
+            (agent, tuple(words)): torch.from_numpy(np.array(arrays[f"prior.{i}"])).to(
+                self.model.device
+            )
             for i, (agent, words) in enumerate(facts["priors"])
         }
         self.updates = facts["updates"]
@@ -268,6 +286,38 @@ def sample_asks(world: TextWorld, settings: LanguageSettings, seed: int) -> list
             play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts).asks
         )
     return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+
+
+def demand_readable(model: LanguageModel, asks: Sequence[Prompt]) -> None:
+    """Raises an error unless the model can tell the words of prompts apart, and can read the
+    longest of them with the longest answers to them.
+
+    Raises:
+        SettingError: it cannot; the message says what is too long.
+    """
+    for words in dict.fromkeys(ask.words for ask in asks if ask.words):
+        model.first_tokens(words)
+    by_length = sorted(asks, key=lambda ask: -sum(len(text) for _, text in ask.messages))
+    roomy = sorted(asks, key=lambda ask: -ask.most_tokens)
+    for ask in dict.fromkeys([*by_length[:MEASURED], *roomy[:MEASURED]]):
+        try:
+            model.demand_room(len(model.prompt(ask.messages)), ask.most_tokens or 1)
+        except SettingError as error:
+            raise SettingError(f"{ask.agent}: {error}") from None
+
+
+def calibrated(asks: Sequence[Prompt]) -> list[Prompt]:
+    """Returns the prompts over which priors of words are taken: `CALIBRATED_PROMPTS` of each agent
+    and set of words, evenly spaced."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Prompt]] = {}
+    for ask in asks:
+        if ask.words:
+            groups.setdefault((ask.agent, ask.words), []).append(ask)
+    return [
+        members[i * len(members) // min(len(members), CALIBRATED_PROMPTS)]
+        for members in groups.values()
+        for i in range(min(len(members), CALIBRATED_PROMPTS))
+    ]
 
 
 def text_scheme(scheme: str | Scheme) -> Scheme:

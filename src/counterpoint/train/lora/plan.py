@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -25,11 +26,13 @@ from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
 from counterpoint.settings import settings_from
+from counterpoint.train.device import device_of
 from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
+from counterpoint.train.lora.estimate import affordable_kind
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
-from counterpoint.train.lora.settings import LANGUAGE, LanguageSettings
+from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
 from counterpoint.train.series import EqualEpisodes, Spoken
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
@@ -70,8 +73,19 @@ class LanguagePlan(TrainConfig):
     def __post_init__(self) -> None:
         free = find_world(self.world, Kind.TEXT).world.free
         filled = self.language.filled(tiny=self.model == TINY, free=free)
+        if filled.adapter == "auto":
+            kind = affordable_kind(self.make_world(), filled) if free else "activated"
+            filled = replace(filled, adapter=kind)
+        if filled.device == "auto":
+            filled = replace(filled, device=device_of("auto").type)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
         super().__post_init__()
+
+    @classmethod
+    def from_config(cls, config: Settings) -> Self:
+        if isinstance(language := config.get("language"), dict):
+            config = {**config, "language": {**BEFORE, **language}}
+        return super().from_config(config)
 
     @classmethod
     def of(
@@ -120,7 +134,8 @@ class LanguagePlan(TrainConfig):
 
     def learner(self) -> LanguageLearner:
         """Returns the untrained team."""
-        model = open_model(self.model)
+        settings = self.language
+        model = open_model(self.model, device_of(settings.device).type, settings.dtype)
         world = self.make_world()
         return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
 
@@ -185,10 +200,10 @@ class LanguageTrainer(Trainer):
 
     def save_artifacts(self, run: RunDirectory) -> None:
         """Writes the adapters in peft's format, a folder for each: `adapters/AGENT`."""
-        model = self.learner.model
-        last = model.prompt((("user", ""),))[-1]
+        model, kind = self.learner.model, self.learner.settings.kind
+        opening = {"plain": (), "activated": model.opening, "last_token": model.opening[-1:]}[kind]
         for name, adapter in self.learner.own.items():
-            save_adapter(adapter, run.path / ADAPTERS / name, model.name, last)
+            save_adapter(adapter, run.path / ADAPTERS / name, model.name, opening)
 
 
 def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:

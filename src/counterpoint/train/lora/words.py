@@ -1,20 +1,18 @@
 """How agents answer and learn from it: `WordTeam` chooses among words, `WritingTeam` writes.
 
 Free text is written token by token, and learned from in one pass over the answers: see
-`WritingTeam.write` and `WritingTeam.loss`. Both share the bare model's encoding of the prompts, so
-that a pass is as long as the answers alone.
+`WritingTeam.write` and `WritingTeam.loss`. Where adapters are activated, both share the bare
+model's encoding of the prompts, so that a pass is as long as the answers alone.
 
-A choice costs one token a prompt: see `WordTeam.rows_of`. Three things make it fast, and none of
+A choice costs one row a prompt: see `WordTeam.rows_of`. Three things make it fast, and none of
 them changes a number. Only the legal words' rows of the unembedding are computed. Every different
 prompt is run once however many episodes have it, and the batch is sampled from inside the graph, so
-that an update is exactly on-policy. The bare model's encoding of a prompt is kept, since adapters
-act from its last token on.
+that an update is exactly on-policy. What adapters cannot change is kept: see `lm.reader.Reader`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,27 +21,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterpoint.arrays import Floats
-from counterpoint.lm.adapters import Adapter
+from counterpoint.lm.adapters import Adapter, lowest_layer
 from counterpoint.lm.generate import Text, generate, log_probs
-from counterpoint.lm.model import LanguageModel, Memory, Prefix
+from counterpoint.lm.memory import Memory
+from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.world import Prompt
 
 WRITTEN_TOGETHER = 32
 """Answers that are written side by side."""
-REMEMBERED = 8
-"""Sets of prompts whose joined keys and values are kept."""
-
-
-@dataclass(frozen=True)
-class EncodedPrompt:
-    """A prompt that ends in a choice among words, as the bare model encodes it."""
-
-    prefix: Prefix
-    hidden: Tensor
-    """[1, D] its last token, below the first layer with adapters."""
-    tokens: tuple[int, ...]
-    """[W] the first token of each word."""
 
 
 class WordTeam:
@@ -52,16 +39,31 @@ class WordTeam:
     Args:
         model: the frozen model.
         adapters: of each agent.
-        first: the first layer that has adapters.
+        kind: where the adapters act.
+        limit: the most bytes of prompts that are kept.
+        recomputed: see `LanguageModel.adapted`.
     """
 
-    def __init__(self, model: LanguageModel, adapters: Mapping[str, Adapter], first: int) -> None:
-        self.model, self.adapters, self.first = model, adapters, first
+    def __init__(
+        self,
+        model: LanguageModel,
+        adapters: Mapping[str, Adapter],
+        kind: Kind = "activated",
+        limit: int = KEPT_BYTES,
+        *,
+        recomputed: bool = False,
+    ) -> None:
+        self.model, self.adapters, self.recomputed = model, adapters, recomputed
+        self.first = lowest_layer(adapters.values())
+        """The first layer that has adapters."""
+        self.reader = Reader(
+            model, kind, self.first, writes=False, limit=limit // 2, recomputed=recomputed
+        )
         self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
         """What is subtracted from the words' logits, by agent and words: of all that it has chosen
         among, 0 where nothing was taken out."""
-        self._read: dict[Prompt, EncodedPrompt] = {}
-        self._memories: dict[tuple[Prompt, ...], Memory] = {}
+        self._memories = Kept[Memory](limit // 2)
+        self._first_tokens: dict[tuple[str, ...], tuple[int, ...]] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -92,13 +94,14 @@ class WordTeam:
             # One run of rows for each adapter, and one order for the same prompts every time.
             new.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
             logits = self.logits(new)
-            words = [len(ask.words) for ask in new]
-            legal = torch.arange(logits.shape[1]) < torch.tensor(words)[:, None]
+            words = torch.tensor([[len(ask.words)] for ask in new], device=logits.device)
+            legal = torch.arange(logits.shape[1], device=logits.device) < words
             log_probs = torch.log_softmax(logits.masked_fill(~legal, -torch.inf), dim=1)
             self.parts.append(log_probs.masked_fill(~legal, 0.0))
-            exact = log_probs.detach().double().exp().numpy()
+            exact = log_probs.detach().double().exp().cpu().numpy()
             for ask, row in zip(new, exact, strict=True):
-                self.priors.setdefault((ask.agent, ask.words), torch.zeros(len(ask.words)))
+                none = torch.zeros(len(ask.words), device=logits.device)
+                self.priors.setdefault((ask.agent, ask.words), none)
                 self.rows[ask] = len(self.probs)
                 self.probs.append(row[: len(ask.words)] / row.sum())
         return [self.rows[ask] for ask in asks]
@@ -110,38 +113,37 @@ class WordTeam:
             asks: different ones, those of an agent one after the other.
             adapted: whether adapters act; else what the bare model says, priors left in.
         """
-        reads = [self.read(ask) for ask in asks]
-        if tuple(asks) not in self._memories:
-            # The oldest goes first: a dict keeps the order of insertion.
-            while len(self._memories) >= REMEMBERED:
-                del self._memories[next(iter(self._memories))]
-            joined = Memory([read.prefix for read in reads], first=self.first)
-            self._memories[tuple(asks)] = joined
-        memory = self._memories[tuple(asks)]
-        hidden = torch.stack([read.hidden for read in reads])
-        with self.model.adapted([self.adapters[ask.agent] for ask in asks] if adapted else []):
-            out = self.model.extend(hidden, memory, self.first)[:, 0]
-        widest = max(len(read.tokens) for read in reads)
-        tokens = torch.tensor([r.tokens + r.tokens[:1] * (widest - len(r.tokens)) for r in reads])
+        device, rooms = self.model.device, [1] * len(asks)
+        adapters = [self.adapters[ask.agent] for ask in asks] if adapted else []
+        prefixes = self.reader.prefixes([ask.messages for ask in asks], rooms, adapters)
+        changing, key = self.reader.kind == "plain" and adapted, tuple(asks)
+        memory = None if changing else self._memories.get(key)
+        if memory is None:
+            memory = Memory(prefixes, first=self.first)
+            if not changing:
+                self._memories.keep(key, memory, memory.nbytes)
+        hidden = torch.stack([prefix.hidden for prefix in prefixes])
+        with self.model.adapted(adapters, recomputed=self.recomputed):
+            out = self.model.extend(hidden, memory, self.first)[:, -1]
+        first_tokens = [self.first_tokens(ask.words) for ask in asks]
+        widest = max(map(len, first_tokens))
+        tokens = torch.tensor(
+            [words + words[:1] * (widest - len(words)) for words in first_tokens], device=device
+        )
         logits = (self.model.unembedding[tokens] @ out[:, :, None])[..., 0].float()
         if adapted:
-            priors = torch.zeros(len(asks), widest)
+            priors = torch.zeros(len(asks), widest, device=device)
             for row, ask in enumerate(asks):
                 prior = self.priors.get((ask.agent, ask.words), priors[row, :0])
                 priors[row, : len(prior)] = prior
             logits = logits - priors
         return logits
 
-    def read(self, ask: Prompt) -> EncodedPrompt:
-        """Returns a prompt as the bare model encodes it; each is encoded once."""
-        if ask not in self._read:
-            model = self.model
-            prefix = model.read(ask.messages)
-            with torch.no_grad():
-                x = model.embed(torch.tensor([[prefix.last]]))
-                hidden = model.extend(x, Memory([prefix]), 0, self.first)[0]
-            self._read[ask] = EncodedPrompt(prefix, hidden, model.first_tokens(ask.words))
-        return self._read[ask]
+    def first_tokens(self, words: tuple[str, ...]) -> tuple[int, ...]:
+        """Returns the token with which each word begins an answer; each set is looked up once."""
+        if words not in self._first_tokens:
+            self._first_tokens[words] = self.model.first_tokens(words)
+        return self._first_tokens[words]
 
     def calibrate(self, asks: Sequence[Prompt]) -> None:
         """Takes each word's mean log-probability over `asks` out of its agent's logits."""
@@ -182,9 +184,15 @@ class WritingTeam:
         self, model: LanguageModel, adapters: Mapping[str, Adapter], settings: LanguageSettings
     ) -> None:
         self.model, self.adapters, self.settings = model, adapters, settings
-        places = [name for adapter in adapters.values() for name in adapter.down]
-        self.first = min(int(name.split(".")[1]) for name in places)
+        self.first = lowest_layer(adapters.values())
         """The first layer that has adapters: what those below make of a token never changes."""
+        self.reader = Reader(
+            model,
+            settings.kind,
+            self.first,
+            limit=settings.cache_bytes,
+            recomputed=settings.checkpointing,
+        )
 
     def write(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Text]:
         """Returns an answer to each prompt; those of an agent stand one after the other."""
@@ -192,16 +200,28 @@ class WritingTeam:
         for first in range(0, len(asks), WRITTEN_TOGETHER):
             some = asks[first : first + WRITTEN_TOGETHER]
             room = [ask.most_tokens for ask in some]
+            adapters = [self.adapters[ask.agent] for ask in some]
+            with torch.no_grad():
+                prefixes = self.reader.prefixes([ask.messages for ask in some], room, adapters)
+            draws = rng.random((len(some), max(room)))
             texts += generate(
-                self.model,
-                [self.model.read(ask.messages) for ask in some],
-                [self.adapters[ask.agent] for ask in some],
-                room,
-                rng.random((len(some), max(room))),
-                settings.temperature,
-                self.first,
+                self.model, prefixes, adapters, room, draws, settings.temperature, self.first
             )
         return texts
+
+    def passes(self, asks: Sequence[Prompt], texts: Sequence[Text]) -> Iterator[slice]:
+        """Yields the rows of each pass over answers, by the settings `rows` and `tokens`."""
+        plain, first, longest = self.settings.kind == "plain", 0, 0
+        for row, text in enumerate(texts):
+            length = len(text.tokens) + (text.prefix.length if plain else 0)
+            wider = max(longest, length)
+            rows = row - first
+            if rows and (rows == self.settings.rows or (rows + 1) * wider > self.settings.tokens):
+                yield slice(first, row)
+                first, wider = row, length
+            longest = wider
+        if first < len(asks):
+            yield slice(first, len(asks))
 
     def loss(
         self,
@@ -225,14 +245,15 @@ class WritingTeam:
             kl: whether the divergence from the bare model is added, by its weight.
         """
         settings = self.settings
-        written = _padded([torch.tensor(text.tokens) for text in texts])
-        old = _padded([torch.from_numpy(text.log_probs).float() for text in texts])
+        device = self.model.device
+        written = _padded([torch.tensor(text.tokens) for text in texts]).to(device)
+        old = _padded([torch.from_numpy(text.log_probs).float() for text in texts]).to(device)
         there = _padded([torch.ones(len(text.tokens)) for text in texts])
-        there = there / torch.tensor([[float(ask.most_tokens)] for ask in asks])
+        there = (there / torch.tensor([[float(ask.most_tokens)] for ask in asks])).to(device)
         log_prob = self._log_probs(asks, texts, written)
         change = log_prob - (old if settings.epochs > 1 else log_prob.detach())
         ratio = change.exp()
-        value = torch.from_numpy(advantages).float()[:, None]
+        value = torch.from_numpy(advantages).float()[:, None].to(device)
         clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
         gain = torch.minimum(ratio * value, clipped * value)
         if kl and settings.kl:
@@ -253,18 +274,23 @@ class WritingTeam:
         """Returns [B, n], the log-probabilities of the tokens `written` [B, n]; 0 behind an
         answer's end."""
         model, below = self.model, [text.hidden for text in texts if text.hidden is not None]
-        lasts = torch.tensor([[text.prefix.last] for text in texts])
+        adapters = [self.adapters[ask.agent] for ask in asks] if adapted else []
+        prefixes = [text.prefix for text in texts]
+        if self.settings.kind == "plain":
+            rooms = [len(text.tokens) for text in texts]
+            prefixes = self.reader.prefixes([ask.messages for ask in asks], rooms, adapters)
         first = self.first if len(below) == len(texts) else 0
-        x = _padded(below) if first else model.embed(torch.cat([lasts, written[:, :-1]], dim=1))
-        memory = Memory([text.prefix for text in texts], first=first)
-        with model.adapted([self.adapters[ask.agent] for ask in asks] if adapted else []):
-            hidden = model.extend(x, memory, first)
-        lengths = torch.tensor([[len(text.tokens)] for text in texts])
-        there = torch.arange(written.shape[1]) < lengths
+        tails = torch.tensor([prefix.tail for prefix in prefixes], device=model.device)
+        x = _padded(below) if first else model.embed(torch.cat([tails, written[:, :-1]], dim=1))
+        memory = Memory(prefixes, first=first)
+        with model.adapted(adapters, recomputed=self.settings.checkpointing):
+            hidden = model.extend(x, memory, first)[:, tails.shape[1] - 1 :]
+        lengths = torch.tensor([[len(text.tokens)] for text in texts], device=model.device)
+        there = torch.arange(written.shape[1], device=model.device) < lengths
         each = log_probs(
             hidden[there], model.unembedding, written[there], self.settings.temperature
         )
-        return torch.zeros(written.shape).masked_scatter(there, each)
+        return torch.zeros(written.shape, device=model.device).masked_scatter(there, each)
 
 
 def _padded(rows: list[Tensor]) -> Tensor:

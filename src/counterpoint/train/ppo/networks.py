@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from counterpoint.errors import SettingError
+from counterpoint.train.device import device_of
 from counterpoint.train.ppo.images import ImageLayers, image_of
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.train.ppo.talk import speaking_of
@@ -66,26 +66,6 @@ def memory_of(
 ) -> Tensor | None:
     """Returns the memory of one set, of `hidden` [A, E, H]; None if there is no memory."""
     return torch.from_numpy(hidden[group.rows]).to(device) if hidden.shape[-1] else None
-
-
-def device_of(settings: NetworkSettings) -> torch.device:
-    """Returns where networks are.
-
-    Raises:
-        SettingError: torch has no such device here.
-    """
-    here = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    name = settings.device
-    if name == "auto":
-        name = next(name for name in ("cuda", "mps", "cpu") if here[name])
-    if not here[name]:
-        known = ", ".join(other for other in here if here[other])
-        raise SettingError(f"got device={name}, which torch does not have here; wanted {known}")
-    return torch.device(name)
 
 
 def unfolded(x: Tensor, memory: str, steps: int) -> Tensor:
@@ -171,7 +151,7 @@ class Actor(nn.Module):
         own = torch.arange(most) < torch.tensor([kind.size for kind in kinds])[:, None]
         self.register_buffer("own", own)
         self.differ = not bool(own.all())
-        self.speaking = speaking_of(channels, group.members, most, device_of(settings))
+        self.speaking = speaking_of(channels, group.members, most, device_of(settings.device))
         if self.continuous:
             self.log_std = nn.Parameter(torch.full((len(kinds), most), -0.5))
 
@@ -257,7 +237,7 @@ class Inputs:
         members = len(group.members)
         self.rows, self.scale = group.rows, scale
         self.extra = members if settings.identity and members > 1 else 0
-        self.eye = torch.eye(members, device=device_of(settings)) if self.extra else None
+        self.eye = torch.eye(members, device=device_of(settings.device)) if self.extra else None
 
     def __call__(self, seen: Tensor) -> Tensor:
         """Returns [A, N, L, D + extra] of `seen` [A, N, L, D]."""
@@ -301,7 +281,7 @@ class TeamNetworks(nn.Module):
         self.sets = sets_of(world, settings)
         self.actors, self.critics, self.answers = (nn.ModuleList() for _ in range(3))
         central = settings.critic == "central"
-        self.device = device_of(settings)
+        self.device = device_of(settings.device)
         self.scales = scales_of(world, settings, self.device, state=central or options)
         seen, state = self.scales.seen, self.scales.state
         sizes = {"own": max(world.seen_sizes), "central": world.state_size}

@@ -21,6 +21,7 @@ from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.memory import available_memory
 from counterpoint.runs.status import GAMES
+from counterpoint.train.device import device_of
 from counterpoint.train.loop import Trainer, Update
 from counterpoint.train.ppo.competition.collector import CompetingCollector, side_returns
 from counterpoint.train.ppo.competition.games import (
@@ -43,7 +44,7 @@ from counterpoint.train.ppo.learner import (
     Learner,
 )
 from counterpoint.train.ppo.memory import fitted, require_memory
-from counterpoint.train.ppo.networks import device_of, sets_of
+from counterpoint.train.ppo.networks import sets_of
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.settings import (
@@ -157,7 +158,7 @@ class TrainPlan(StepwisePlan):
         if not reads_state(policy, scheme):
             made.omit_state()
         made = prepared(made, policy)
-        policy = replace(policy.filled(python=made.python), device=device_of(policy).type)
+        policy = replace(policy.filled(python=made.python), device=device_of(policy.device).type)
         require_speakers(entry, made, own, policy)
         if not normalized_numbers(made, policy.observations).any():
             policy = replace(policy, observations="raw")
