@@ -31,6 +31,8 @@ SWITCHES = (
         "--learn",
         "--prune",
         "--again",
+        "--merge",
+        "--gguf",
     ),
     *("--open", "--skeleton", "--serve", "--watch"),
 )

@@ -14,6 +14,7 @@ Source: the GGUF specification (ggml-org/ggml, docs/gguf.md); llama.cpp pull req
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -308,7 +309,8 @@ def _write(
             "folder with --out"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _add(writer: Any, name: str, value: Any) -> None:

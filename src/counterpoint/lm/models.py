@@ -123,7 +123,7 @@ def load_model(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        with _errors_only():
+        with errors_only():
             tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
             model = AutoModelForCausalLM.from_pretrained(
                 folder, use_safetensors=True, dtype=dtype, **_LOCAL
@@ -288,7 +288,7 @@ def _has_weights(folder: Path) -> bool:
 
 
 @contextmanager
-def _errors_only() -> Iterator[None]:
+def errors_only() -> Iterator[None]:
     """Keeps transformers from showing progress bars and warnings meanwhile."""
     from transformers.utils import logging
 

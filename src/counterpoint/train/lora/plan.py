@@ -200,14 +200,18 @@ class LanguageTrainer(Trainer):
 
     def save_artifacts(self, run: RunDirectory) -> None:
         """Writes the adapters in peft's format, a folder for each: `adapters/AGENT`."""
-        model, kind = self.learner.model, self.learner.settings.kind
-        opening = {"plain": (), "activated": model.opening, "last_token": model.opening[-1:]}[kind]
+        model = self.learner.model
+        opening = model.invocation(self.learner.settings.kind)
         for name, adapter in self.learner.own.items():
             save_adapter(adapter, run.path / ADAPTERS / name, model.name, opening)
 
 
-def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
+def trained_team(path: Path, *, on_cpu: bool = False) -> tuple[LanguagePlan, LanguageLearner, int]:
     """Returns a run's plan, its team at the newest intact checkpoint, and the updates made by then.
+
+    Args:
+        path: the run directory.
+        on_cpu: whether the team is on the CPU, wherever it was trained.
 
     Raises:
         RunError: there is no run, it is none of language models, or it has no checkpoint.
@@ -220,6 +224,8 @@ def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
     if checkpoint.snapshot is None:
         raise RunError(f"got {path}, which has no intact checkpoint; train on: counterpoint resume")
     plan = LanguagePlan.from_config(config)
+    if on_cpu:
+        plan = replace(plan, language=replace(plan.language, device="cpu"))
     learner = plan.learner()
     learner.restore(checkpoint.snapshot)
     return plan, learner, learner.updates

@@ -94,6 +94,6 @@ def made_model(name="llama", seed=0):
         for name, x in model.named_parameters():
             if x.dim() == 2 and "embed" not in name:
                 torch.nn.init.normal_(x, 0, 2 / x.shape[1] ** 0.5)
-            elif x.dim() == 1:
+            elif x.dim() == 1:  # biases and norms, which else would be 0 and 1
                 x.data.add_(0.3 * torch.randn(x.shape))
     return model.eval().requires_grad_(False), tokenizer
