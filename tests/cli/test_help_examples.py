@@ -36,7 +36,7 @@ CHEAP = {
 }
 """Start of an example to what makes it cheap; later options win."""
 READ_ONLY = (
-    "chat", "resume", "team", "model fetch", "model check", "train", "sweep", "compare spread",
+    "chat", "resume", "team", "model fetch", "model check", "model export", "train", "sweep", "compare spread",
     "compare lewis", "population spread", "report counterpoint-out", "--model", "--base-url",
     "human", "worlds mpe2", "serve",
 )  # fmt: skip

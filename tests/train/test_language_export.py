@@ -16,15 +16,19 @@ from counterpoint.errors import ModelError, OutputError, RunError, SettingError,
 from counterpoint.lm.adapters import lowest_layer
 from counterpoint.lm.gguf_file import write_model
 from counterpoint.lm.memory import Memory
-from counterpoint.lm.models import load_model
+from counterpoint.lm.models import load_model, model_problem
 from counterpoint.lm.reader import Reader
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.train.loop import train_to_end
 from counterpoint.train.lora.export import export_run
 from counterpoint.train.lora.learner import sample_asks
-from counterpoint.train.lora.plan import trained_team
+from counterpoint.train.lora.plan import LanguagePlan, trained_team
+from counterpoint.train.lora.settings import LanguageSettings
 
 ANSWERS = ("Blue.\n\nAnd red\n", "grün, 日本!<|im_end|>")
 """Several lines, in which the last token of the opening occurs; and other scripts than Latin."""
-SETTINGS = ("prompts=2", "rollouts=4", "lr=0.1", "most_tokens=6", "diagnose_every=0")
+FAST = {"prompts": 2, "rollouts": 4, "lr": 0.1, "diagnose_every": 0}
+"""A training that changes the adapters much in few updates."""
 
 pytestmark = pytest.mark.filterwarnings(  # peft asks transformers for it
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
@@ -41,21 +45,32 @@ def base(tmp_path_factory):
     return folder
 
 
+def trained(folder, world, model, budget=4, **settings):
+    """A finished run."""
+    plan = LanguagePlan(
+        world,
+        "mappo_pooled",
+        model=str(model),
+        budget=budget,
+        episodes=8,
+        world_settings={"most_tokens": 6} if world == "relay" else {},
+        language=LanguageSettings(**FAST | settings),
+    )
+    with RunDirectory.create(folder, plan.config()) as run:
+        train_to_end(plan, run=run)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def runs(base, tmp_path_factory):
-    """Runs by the kind of their adapters, trained so fast that the adapters matter."""
+    """Runs by the kind of their adapters, made on demand."""
     root = tmp_path_factory.mktemp("runs")
 
     def run(kind):
         folder = root / kind
-        if not folder.exists():
-            words = ["train", "relay", "--policy", str(base), "--budget", "4", "--out", str(folder)]
-            assert main([*words, *SETTINGS, f"adapter={kind}"]) == 0
-        return folder
+        return folder if folder.exists() else trained(folder, "relay", base, adapter=kind)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COUNTERPOINT_HOME", str(root / "home"))
-        yield run
+    return run
 
 
 def own_log_probs(learner, agent, messages, answer):
@@ -91,7 +106,7 @@ def assert_alike(run, agent, stock, base, atol=1e-4):
             answer = tokenizer.encode(text, add_special_tokens=False)
             wanted = own_log_probs(learner, agent, messages, answer)
             found = stock_log_probs(stock, tokenizer, messages, answer)
-            np.testing.assert_allclose(found, wanted, atol=atol)
+            np.testing.assert_allclose(found, wanted, atol=atol, rtol=0)
             other = stock_log_probs(bare, tokenizer, messages, answer)
             assert np.abs(other - wanted).max() > 0.1
 
@@ -173,10 +188,8 @@ def test_an_agent_is_exported_as_it_is_at_the_newest_checkpoint(runs, tmp_path):
         assert {text for text in prompts if f"\n    {text}" in readme} == mine
 
 
-def test_a_readme_names_the_priors_that_are_not_in_the_files(tmp_path, monkeypatch):
-    monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
-    words = ["train", "lewis", "--budget", "2", "prompts=4", "rollouts=4"]
-    assert main([*words, "parameters=shared", "--out", str(tmp_path / "run")]) == 0
+def test_a_readme_names_the_priors_that_are_not_in_the_files(tmp_path):
+    trained(tmp_path / "run", "lewis", "tiny", 1, parameters="shared")
     (one,) = export_run(tmp_path / "run")
     assert one.agents == ["listener", "speaker"]
     assert one.folder == str(tmp_path / "run" / "exported" / "shared" / "adapter")
@@ -221,10 +234,8 @@ def test_nothing_half_written_stays_and_nothing_is_replaced(runs, base, tmp_path
         export_run(runs("plain"), tmp_path / "file")
 
 
-def test_a_model_that_gguf_does_not_cover_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
-    words = ["train", "relay", "--budget", "1", *SETTINGS, "adapter=plain"]
-    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+def test_a_model_that_gguf_does_not_cover_leaves_nothing(tmp_path):
+    trained(tmp_path / "run", "lewis", "tiny", 1, adapter="plain")
     with pytest.raises(ModelError, match="a tokenizer that llama"):
         export_run(tmp_path / "run", tmp_path / "out", merge=True, gguf=True)
     assert not list((tmp_path / "out").iterdir())
@@ -249,3 +260,26 @@ def test_the_command_writes_and_lists_what_it_wrote(runs, tmp_path, capsys, monk
     assert "wanted export RUN" in capsys.readouterr().err
     assert main(["model", "list", "--merge"]) == 2
     assert "got --merge with list; wanted it with export" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_smollm2_travels(tmp_path):
+    """Merged SmolLM2 in transformers (1e-4 in 32 bits) and in llama.cpp (the same greedy text).
+
+    llama.cpp sums in another order: over 30 layers up to 0.0003 nats in 32 bits, 0.01 in 16.
+    """
+    pytest.importorskip("xllamacpp")
+    if model_problem("smollm2"):
+        pytest.skip("SmolLM2 is not on this machine")
+    run = trained(tmp_path / "run", "lewis", "smollm2", 3, lr=0.02, adapter="plain")
+    out = tmp_path / "out"
+    (one,) = export_run(run, out, agent="speaker", merge=True, dtype="float32")
+    assert_alike(run, "speaker", load_model(one.folder)[0], "smollm2")
+    _, learner, _ = trained_team(run)
+    model, tokenizer = load_model("smollm2", dtype="float32")
+    for dtype, atol in (("float32", 1e-3), ("float16", 0.02)):
+        (one,) = export_run(run, out / dtype, agent="speaker", merge=True, gguf=True, dtype=dtype)
+        with llama_server(f"{one.folder}/speaker.gguf") as server:
+            for messages in CONVERSATIONS:
+                adapter = learner.adapters["speaker"]
+                assert_same(server, model, tokenizer, messages, adapter, atol=atol)

@@ -49,7 +49,7 @@ def partial_tokens(model, tokenizer):
     return [i for i in rows if i >= len(tokenizer) or "\ufffd" in tokenizer.decode([i])]
 
 
-def assert_same(server, model, tokenizer, messages, adapter=None, start=0, **more):
+def assert_same(server, model, tokenizer, messages, adapter=None, start=0, atol=1e-4, **more):
     """The server writes what the stock model with the adapter from `start` on writes."""
     prompt, banned = prompt_of(tokenizer, messages), partial_tokens(model, tokenizer)
     tokens, found = server.complete(prompt, NEW, banned, **more)
@@ -57,7 +57,7 @@ def assert_same(server, model, tokenizer, messages, adapter=None, start=0, **mor
         logits = model(input_ids=torch.tensor([[*prompt, *tokens]])).logits[0]
     logits = logits[len(prompt) - 1 : -1].float()
     wanted = logits.log_softmax(dim=1)[range(len(tokens)), tokens].tolist()
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    np.testing.assert_allclose(found, wanted, atol=atol, rtol=0)
     logits[:, banned] = -torch.inf
     assert logits.argmax(dim=1).tolist() == tokens
     return tokens

@@ -47,7 +47,7 @@ class Model:
       counterpoint model list
       counterpoint model check smollm2
       counterpoint model export runs/relay
-      counterpoint model export runs/relay --agent writer --merge --gguf --dtype float16
+      counterpoint model export runs/relay --agent planner --merge --gguf --dtype float16
     """
 
     what: Annotated[Literal["fetch", "list", "check", "export"], tyro.conf.Positional]
