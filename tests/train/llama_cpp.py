@@ -30,8 +30,9 @@ class LlamaServer:
             return json.load(answer)
 
     def tokens(self, text):
-        """The tokens of a text, special ones included."""
-        return self.post("/tokenize", {"content": text, "parse_special": True})["tokens"]
+        """The tokens of a text as the server reads a prompt: with those that begin every text."""
+        body = {"content": text, "parse_special": True, "add_special": True}
+        return self.post("/tokenize", body)["tokens"]
 
     def complete(self, prompt, most, banned=(), **more):
         """The greedy answer to tokens, and the log-probability of each of its tokens.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from counterpoint.lm.gguf_file import SPLITTERS
@@ -23,9 +23,19 @@ TEXT = [
     "Grüße aus Köln, 日本語も少し, и немного по-русски.   Three  spaces.",
     string.printable,
 ]
+SCALED = {
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+"""Positions as Llama 3.1 scales them."""
 FAMILIES = {
     "llama": ("llama", "gpt-2", {"tie_word_embeddings": True}),
     "llama-untied": ("llama", "llama-bpe", {"attention_bias": True, "mlp_bias": False}),
+    "llama-scaled": ("llama", "llama-bpe", {"rope_parameters": SCALED}),
     "smollm": ("llama", "smollm", {"tie_word_embeddings": True}),
     "mistral": ("mistral", "llama-bpe", {"sliding_window": 512, "head_dim": 24}),
     "qwen2": ("qwen2", "qwen2", {"tie_word_embeddings": True}),
@@ -47,12 +57,17 @@ def made_tokenizer(splitter="gpt-2", vocabulary=600):
         show_progress=False,
     )
     core.train_from_iterator(TEXT * 3, trainer)
+    begins = splitter == "llama-bpe"  # with a token that is no part of the text, as Llama 3 does
+    if begins:
+        core.post_processor = processors.TemplateProcessing(
+            single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+        )
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
-        bos_token="<|im_start|>",
+        bos_token="<|endoftext|>" if begins else "<|im_start|>",
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        chat_template=TEMPLATE,
+        chat_template="{{ bos_token }}" * begins + TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,14 @@ def write_model(
     if unknown:
         raise ModelError(_refusal(f"its tensor {unknown[0]}"))
     turned = _turned(config, architecture)
-
-    def entries() -> Iterator[tuple[str, str, Tensor]]:
-        for name, tensor in tensors.items():
-            yield str(names(name)), kind if tensor.ndim > 1 else "F32", turned(name, tensor)
-
-    _write(path, architecture, {**_general("model", about), **facts}, list(entries()))
+    entries = [
+        (str(names(name)), kind if tensor.ndim > 1 else "F32", turned(name, tensor))
+        for name, tensor in tensors.items()
+    ]
+    slower = _slower_turns(model, architecture)
+    if slower is not None:
+        entries.append(("rope_freqs.weight", "F32", slower))
+    _write(path, architecture, {**_general("model", about), **facts}, entries)
 
 
 def write_adapter(
@@ -133,12 +135,28 @@ def architecture_of(config: Any) -> str:
     kind = str(getattr(config, "model_type", ""))
     if kind not in ARCHITECTURES:
         raise ModelError(_refusal(f"a model of the family '{kind}'"))
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type", "default") != "default" or rope.get("partial_rotary_factor", 1) != 1:
-        raise ModelError(_refusal(f"positions that are scaled ({rope.get('rope_type')})"))
     if getattr(config, "hidden_act", "silu") != "silu":
         raise ModelError(_refusal(f"the activation {config.hidden_act}"))
     return ARCHITECTURES[kind]
+
+
+def _slower_turns(model: Any, architecture: str) -> Tensor | None:
+    """Returns [D / 2] by how much slower each pair of elements turns than without scaling of
+    positions; None if there is none.
+
+    Raises:
+        ModelError: a way of scaling that is more than slower turns.
+    """
+    rope = model.config.rope_parameters
+    kind = rope.get("rope_type", "default")
+    known = ("default", "linear", "llama3") if architecture == "llama" else ("default",)
+    if kind not in known or rope.get("partial_rotary_factor", 1) != 1:
+        raise ModelError(_refusal(f"positions that are scaled ({kind})"))
+    if kind == "default":
+        return None
+    turns: Tensor = model.model.rotary_emb.inv_freq.float()
+    plain = float(rope["rope_theta"]) ** -(torch.arange(len(turns)) / len(turns))
+    return plain.to(turns.device) / turns
 
 
 def _refusal(what: str) -> str:
@@ -188,7 +206,7 @@ def _vocabulary(tokenizer: Any, config: Any) -> dict[str, Any]:
     model = whole["model"]
     splitter = SPLITTERS.get(_steps(whole["pre_tokenizer"]))
     # ignore_merges: a word of the vocabulary is taken whole, as llama.cpp does for llama-bpe alone.
-    merging = model.get("ignore_merges", False) in (False, splitter == "llama-bpe")
+    merging = model.get("ignore_merges", False) == (splitter == "llama-bpe")
     if model["type"] != "BPE" or model.get("byte_fallback") or splitter is None or not merging:
         raise ModelError(_refusal("a tokenizer that llama.cpp is not known to repeat"))
     texts = {number: text for text, number in tokenizer.get_vocab().items()}
