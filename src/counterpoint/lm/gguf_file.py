@@ -32,6 +32,8 @@ ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3"
 """The `model_type` of a configuration to llama.cpp's name of the architecture."""
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 """The types of torch to those of GGUF."""
+FILE_TYPES = {"F32": 0, "F16": 1, "BF16": 32}
+"""The types of GGUF to what its specification calls the type of a whole file."""
 INVOCATION = "adapter.alora.invocation_tokens"
 _LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
@@ -87,7 +89,8 @@ def write_model(
     slower = _slower_turns(model, architecture)
     if slower is not None:
         entries.append(("rope_freqs.weight", "F32", slower))
-    _write(path, architecture, {**_general("model", about), **facts}, entries)
+    facts |= {**_general("model", about), "general.file_type": FILE_TYPES[kind]}
+    _write(path, architecture, facts, entries)
 
 
 def write_adapter(
