@@ -179,12 +179,9 @@ def test_an_agent_is_exported_as_it_is_at_the_newest_checkpoint(runs, tmp_path):
         readme = (tmp_path / agent / "adapter" / "README.md").read_text()
         for fact in (f"{updates} of 4", "relay", "mappo_pooled", "plain: acts on every token"):
             assert fact in readme
-        prompts = {ask.system for ask in sample_asks(learner.world, learner.settings, 0)}
-        mine = {
-            ask.system
-            for ask in sample_asks(learner.world, learner.settings, 0)
-            if ask.agent == agent
-        }
+        met, _ = sample_asks(learner.world, learner.settings, 0)
+        prompts = {ask.system for ask in met}
+        mine = {ask.system for ask in met if ask.agent == agent}
         assert {text for text in prompts if f"\n    {text}" in readme} == mine
 
 
@@ -199,7 +196,7 @@ def test_a_readme_names_the_priors_that_are_not_in_the_files(tmp_path):
     for (agent, texts), priors in learner.words.priors.items():
         for word, prior in zip(texts, priors.tolist(), strict=True):
             assert f"| {agent} | {word} | {prior:.4f} |" in readme
-    assert "activated: acts from the last opening" in readme
+    assert "last_token: acts from the last token of the prompt on" in readme
     assert "license" not in readme.split("# ")[0]
 
 

@@ -242,8 +242,9 @@ def describe(
     """Returns the README of the agents that have one adapter."""
     world = learner.world
     roles = dict(zip(world.agents, world.roles, strict=True))
-    met = [ask for ask in sample_asks(world, plan.language, plan.seed) if ask.agent in agents]
-    systems = list(dict.fromkeys(ask.system for ask in met))
+    met, _ = sample_asks(world, plan.language, plan.seed)
+    told = [message for ask in met if ask.agent in agents for message in ask.messages]
+    systems = list(dict.fromkeys(text for role, text in told if role == "system"))
     priors = {
         (name, words): prior.tolist()
         for (name, words), prior in learner.words.priors.items()
