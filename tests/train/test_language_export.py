@@ -19,6 +19,8 @@ from counterpoint.lm.memory import Memory
 from counterpoint.lm.models import load_model, model_problem
 from counterpoint.lm.reader import Reader
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.speakers import Message, Request, Server, ServerSettings
+from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.lora.export import export_run
 from counterpoint.train.lora.learner import sample_asks
@@ -204,9 +206,11 @@ def test_what_cannot_be_exported_is_refused_in_one_line(runs, tmp_path):
     with pytest.raises(SettingError, match="train with --set adapter=plain") as error:
         export_run(runs("activated"), tmp_path, merge=True)
     assert "\n" not in str(error.value)
-    with pytest.raises(SettingError, match=r"--gguf alone, for llama-server --lora"):
+    with pytest.raises(SettingError, match="with --gguf alone for llama-server --lora"):
         export_run(runs("activated"), tmp_path, merge=True, gguf=True)
-    with pytest.raises(SettingError, match="adapter=last_token"):
+    with pytest.raises(
+        SettingError, match=r"adapter=last_token.*; export without --gguf for peft, or"
+    ):
         export_run(runs("last_token"), tmp_path, gguf=True)
     with pytest.raises(UnknownNameError, match="planer"):
         export_run(runs("plain"), tmp_path, agent="planer")
@@ -259,6 +263,27 @@ def test_the_command_writes_and_lists_what_it_wrote(runs, tmp_path, capsys, monk
     assert "got --merge with list; wanted it with export" in capsys.readouterr().err
 
 
+def requests_to(agent):
+    return [
+        Request(tuple(Message(**one) for one in messages), agent, max_tokens=24, temperature=0.0)
+        for messages in CONVERSATIONS
+    ]
+
+
+def asked(server, agent):
+    """The greedy answers of a server, by the speaker that asks OpenAI's chat completions."""
+    speaker = Server(ServerSettings("exported", server.address + "/v1"))
+    replies = speaker.answer(requests_to(agent))
+    assert [reply.error for reply in replies] == [None] * len(replies)
+    return [reply.text for reply in replies]
+
+
+def asked_here(learner, agent):
+    """The greedy answers of the trained team."""
+    speaker = LocalSpeaker(learner.model, learner.adapters, kind=learner.settings.kind)
+    return [reply.text for reply in speaker.answer(requests_to(agent))]
+
+
 @pytest.mark.slow
 def test_smollm2_travels(tmp_path):
     """Merged SmolLM2 in transformers (1e-4 in 32 bits) and in llama.cpp (the same greedy text).
@@ -280,3 +305,4 @@ def test_smollm2_travels(tmp_path):
             for messages in CONVERSATIONS:
                 adapter = learner.adapters["speaker"]
                 assert_same(server, model, tokenizer, messages, adapter, atol=atol)
+            assert asked(server, "speaker") == asked_here(learner, "speaker")

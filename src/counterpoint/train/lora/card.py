@@ -79,8 +79,9 @@ def card(
     lines += ["", "## Use", "", use]
     if settings.kind == "last_token":
         lines += ["", ONE_LINE]
-    lines += ["", "## Prompts", ""]
-    lines += ["The system messages in training were, in the chat template of the base model:", ""]
+    lines += ["", "## Prompts", "", "In training: the chat template of the base model, with "]
+    lines[-1] += "the system messages" if systems else "no system message."
+    lines.append("")
     for text in systems[:MOST_PROMPTS]:
         lines += [*(f"    {line}" for line in text.splitlines() or [""]), ""]
     if len(systems) > MOST_PROMPTS:

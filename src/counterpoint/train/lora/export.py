@@ -175,12 +175,14 @@ def demand_form(form: str, kind: str) -> None:
     """
     if kind in USES[form]:
         return
-    instead = "export without --gguf" if form == "adapter-gguf" else "export without --merge"
-    if (form, kind) == ("merged-gguf", "activated"):
-        instead = "export with --gguf alone, for llama-server --lora"
+    instead = ["export without --merge for peft"] if "merged" in form else []
+    if kind in USES["adapter-gguf"]:
+        instead.append("with --gguf alone for llama-server --lora")
+    elif form == "adapter-gguf":
+        instead.append("export without --gguf for peft")
     raise SettingError(
         f"got a run with adapter={kind}, whose adapters act on a part of the tokens alone and "
-        f"cannot be written as {form}; {instead}, or train with --set adapter=plain"
+        f"cannot be written as {form}; {', '.join(instead)}, or train with --set adapter=plain"
     )
 
 
