@@ -36,9 +36,9 @@ CHEAP = {
 }
 """Start of an example to what makes it cheap; later options win."""
 READ_ONLY = (
-    "chat", "resume", "team", "model fetch", "model check", "train", "sweep", "compare spread",
-    "compare lewis", "population spread", "report counterpoint-out", "--model", "--base-url",
-    "human", "worlds mpe2", "serve",
+    "chat", "resume", "team", "model fetch", "model check", "model export", "train", "sweep",
+    "compare spread", "compare lewis", "population spread", "report counterpoint-out", "--model",
+    "--base-url", "human", "worlds mpe2", "serve",
 )  # fmt: skip
 """Words of examples that are read and not run: other tests run these commands."""
 

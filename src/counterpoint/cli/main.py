@@ -32,6 +32,8 @@ SWITCHES = (
         "--learn",
         "--prune",
         "--again",
+        "--merge",
+        "--gguf",
     ),
     *("--open", "--skeleton", "--serve", "--watch"),
 )

@@ -293,6 +293,11 @@ class LanguageModel:
         other.opening = other._opening()
         return other
 
+    def invocation(self, kind: str) -> tuple[int, ...]:
+        """Returns the tokens from whose last occurrence on adapters of a `reader.Kind` act; none
+        for those that act on every token."""
+        return {"plain": (), "activated": self.opening, "last_token": self.opening[-1:]}[kind]
+
     def _opening(self) -> tuple[int, ...]:
         """Returns what the template adds to a prompt before an answer, or its last token if it adds
         nothing."""

@@ -122,7 +122,7 @@ def load_model(
     folder = find_model(name)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with _explained(folder), _errors_only():
+    with _explained(folder), errors_only():
         tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
         model = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, dtype=dtype, **_LOCAL
@@ -144,7 +144,7 @@ def load_small_files(name: str | Path) -> tuple[PreTrainedTokenizerBase, Any, An
     folder = find_model(name)
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-    with _explained(folder), _errors_only():
+    with _explained(folder), errors_only():
         config = AutoConfig.from_pretrained(folder, **_LOCAL)
         tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
         if (folder / "generation_config.json").is_file():
@@ -316,7 +316,7 @@ def _has_weights(folder: Path) -> bool:
 
 
 @contextmanager
-def _errors_only() -> Iterator[None]:
+def errors_only() -> Iterator[None]:
     """Keeps transformers from showing progress bars and warnings meanwhile."""
     from transformers.utils import logging
 

@@ -253,8 +253,8 @@ class LanguageTrainer(Trainer):
         A name that is no safe name of a folder gets another one: `adapters.json` maps all names
         to their folders.
         """
-        model, kind = self.learner.model, self.learner.settings.kind
-        opening = {"plain": (), "activated": model.opening, "last_token": model.opening[-1:]}[kind]
+        model = self.learner.model
+        opening = model.invocation(self.learner.settings.kind)
         root, folders = run.path / ADAPTERS, folder_names(self.learner.own)
         for name, adapter in self.learner.own.items():
             save_adapter(adapter, root / folders[name], model.name, opening)
@@ -272,8 +272,12 @@ def demand_tasks(world: TaskSetWorld, prompts: int) -> None:
         )
 
 
-def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
+def trained_team(path: Path, *, on_cpu: bool = False) -> tuple[LanguagePlan, LanguageLearner, int]:
     """Returns a run's plan, its team at the newest intact checkpoint, and the updates made by then.
+
+    Args:
+        path: the run directory.
+        on_cpu: whether the team is on the CPU, wherever it was trained.
 
     Raises:
         RunError: there is no run, it is none of language models, or it has no checkpoint.
@@ -286,6 +290,8 @@ def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
     if checkpoint.snapshot is None:
         raise RunError(f"got {path}, which has no intact checkpoint; train on: counterpoint resume")
     plan = LanguagePlan.from_config(config)
+    if on_cpu:
+        plan = replace(plan, language=replace(plan.language, device="cpu"))
     learner = plan.learner()
     learner.restore(checkpoint.snapshot)
     return plan, learner, learner.updates
