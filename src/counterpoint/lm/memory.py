@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -104,8 +105,11 @@ class Memory:
     def _joined(self, rows: list[Tensor]) -> Tensor:
         heads, _, d = rows[0].shape
         out = rows[0].new_zeros(len(rows), heads, self.longest + self.room, d)
-        for row, x in enumerate(rows):
-            out[row, :, : x.shape[1]] = x
+        row = 0
+        for _, run in groupby(rows, key=id):  # episodes of one task have one prefix: one copy
+            x, count = rows[row], len(list(run))
+            out[row : row + count, :, : x.shape[1]] = x
+            row += count
         return out
 
 
