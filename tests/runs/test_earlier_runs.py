@@ -26,6 +26,9 @@ LATER_SETTINGS = {
     "signalling": 0.0, "speakers": "", "entropy_end": None,
 }  # fmt: skip
 """Settings of policies that the earlier version did not have, with the value that it meant."""
+LATER_METRICS = {"decisions.listener": 8.0, "decisions.speaker": 8.0}
+"""Metrics of each update of the saved training of language models that the earlier version did not
+write, with their values."""
 CLOCK = ("seconds", "per_second")
 """Parts of the names of columns that say how long something took."""
 
@@ -76,6 +79,8 @@ def test_a_stopped_training_is_listed_continued_and_drawn(name, tmp_path, monkey
     after, uninterrupted = rows(run / "metrics.jsonl"), rows(run / "uninterrupted.jsonl")
     assert 0 < len(before) < len(after) == len(uninterrupted)
     assert after[: len(before)] == before == uninterrupted[: len(before)]
+    later = [{name: row.pop(name) for name in LATER_METRICS if name in row} for row in after]
+    assert all(one == (LATER_METRICS if name == "lewis" else {}) for one in later[len(before) :])
     assert all(map(is_close, after, uninterrupted))
     (run / "report.html").unlink()
     assert main(["report", str(run)]) == 0

@@ -43,7 +43,9 @@ def opened(kind, **changes):
     return LanguageModel(stock(kind, **changes), tiny_tokenizer(), kind.lower())
 
 
-@pytest.mark.parametrize("kind", ["Llama", "Qwen2", "Qwen3", "Mistral", "SmolLM3"])
+@pytest.mark.parametrize(
+    "kind", ["Llama", "Qwen2", "Qwen3", "Mistral", "SmolLM3", "Gemma", "Gemma3Text"]
+)
 def test_models_that_are_built_alike_say_the_same_layer_by_layer(kind):
     model = opened(kind)
     for prompt in PROMPTS:
@@ -63,7 +65,6 @@ def test_models_that_are_built_alike_say_the_same_layer_by_layer(kind):
         ("Gemma2", {"final_logit_softcapping": 2.0}),
         ("Granite", {"embedding_multiplier": 3.0, "logits_scaling": 2.0}),
         ("Cohere", {}),
-        ("Gemma3Text", {}),
     ],
 )
 def test_models_that_do_more_than_their_layers_are_refused(kind, changes):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from counterpoint.lm.model import open_model
 from counterpoint.train.loop import one_update
 from counterpoint.train.lora.learner import LanguageLearner
@@ -58,6 +60,13 @@ def trained(learner, updates):
     for _ in range(updates):
         rows.append(one_update(team, watch, rows))
     return rows, weights(learner)
+
+
+def often_ending(model, monkeypatch):
+    """Lets every third token of a model end an answer, so that answers differ in length."""
+    ends = torch.arange(0, len(model.unembedding), 3)
+    monkeypatch.setattr(model, "ends", ends)
+    monkeypatch.setattr(model, "end_tokens", frozenset(ends.tolist()))
 
 
 def weights(learner):

@@ -115,7 +115,7 @@ def test_the_gradient_of_an_update_is_that_of_the_mean_of_a_log_pi_and_the_entro
         for ask, answer, value in zip(played.asks, played.answers, credit.values, strict=True):
             prior = learner.words.priors[ask.agent, ask.words]
             adapter = learner.adapters[ask.agent]
-            told = plain_log_probs(plain, ask, adapter, prior)
+            told = plain_log_probs(plain, ask, adapter, prior, learner.settings.kind)
             entropy = -(told.exp() * told).sum()
             gain = gain + float(value) * told[ask.words.index(answer.text)] + 0.3 * entropy
         for name, adapter in learner.own.items():
@@ -136,7 +136,12 @@ def test_what_is_told_of_an_update():
     seen = {}
     played, told = learner.update(lambda played, credit: seen.update(p=played, c=credit))
     assert seen["p"] is played
-    assert set(told) == {"entropy", "gradient.listener", "gradient.speaker"}
+    agents = ("listener", "speaker")
+    assert set(told) == {
+        "entropy",
+        *(f"{n}.{a}" for n in ("gradient", "decisions") for a in agents),
+    }
+    assert told["decisions.listener"] == told["decisions.speaker"] == len(played.answers) / 2
     by_hand = advantages(played.rewards.sum(axis=1), played.columns, learner.scheme)
     np.testing.assert_array_equal(seen["c"].values, by_hand.values)
     each = [learner.words.entropies[answer.handle[0]] for answer in played.answers]
@@ -252,10 +257,12 @@ def test_a_gradient_is_cut_to_its_largest_norm():
 @pytest.mark.parametrize("world", ["schelling", "lewis", "solver_verifier"])
 def test_after_calibration_words_are_alike_on_average_before_anything_is_learned(world):
     learner = small_learner(world, rollouts=32)
-    met = calibrated(sample_asks(learner.world, learner.settings, 1))
+    assert learner.words.priors == {}
+    learner.prepare()
+    met = calibrated(sample_asks(learner.world, learner.settings, 1)[0])
     for key, prior in learner.words.priors.items():
         some = [ask for ask in met if (ask.agent, ask.words) == key]
-        assert 0 < len(some) <= 32
+        assert 0 < len(some) <= 16
         with torch.no_grad():
             logits = learner.words.logits(some)[:, : len(prior)]
         mean = logits.mean(dim=0)
@@ -266,7 +273,7 @@ def test_after_calibration_words_are_alike_on_average_before_anything_is_learned
 def test_prompts_met_by_chance_are_in_one_order():
     """However texts are hashed: the solver is asked the same with and without a call left."""
     learner = small_learner("solver_verifier", rollouts=64)
-    met = sample_asks(learner.world, learner.settings, 1)
+    met, _ = sample_asks(learner.world, learner.settings, 1)
     assert met == sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
     alike = {(ask.agent, ask.user) for ask in met}
     assert len(alike) < len(met) == len({astuple(ask) for ask in met})
@@ -286,7 +293,8 @@ def test_an_answer_of_a_trained_agent_has_the_chances_that_it_was_trained_to(cal
     learner.words.forget()
     with torch.no_grad():
         played = learner.play(np.random.default_rng(0))
-    speaker = LocalSpeaker(learner.model, learner.adapters, learner.words.priors)
+    kind = learner.settings.kind
+    speaker = LocalSpeaker(learner.model, learner.adapters, learner.words.priors, kind=kind)
     asks = dict.fromkeys(played.asks)
     assert len(asks) > 5
     for ask in asks:
@@ -297,7 +305,7 @@ def test_an_answer_of_a_trained_agent_has_the_chances_that_it_was_trained_to(cal
         np.testing.assert_allclose(found, learner.words.probs[row], atol=1e-5)
 
 
-@pytest.mark.parametrize("adapter", ["plain", "activated"])
+@pytest.mark.parametrize("adapter", ["plain", "activated", "last_token"])
 def test_a_team_learns_a_signal_of_its_own(adapter):
     """A smoke test of the whole: two objects, two words."""
     told = {"rollouts": 16, "prompts": 4, "entropy": 0.02, "lr": 0.003, "adapter": adapter}
@@ -362,7 +370,8 @@ def test_what_stands_for_a_default_is_filled_in():
     assert (free.targets, free.layers, free.rollouts, free.lr) == ("all", 2, 8, 0.003)
     large = LanguageSettings().filled(tiny=False, free=False)
     assert (large.targets, large.layers, large.rollouts, large.lr) == ("attention", 10, 32, 0.005)
-    given = LanguageSettings(lr=0.5, layers=1, rollouts=3, targets="attention")
+    assert (free.adapter, large.adapter) == ("auto", "last_token")  # what is written decides it
+    given = LanguageSettings(lr=0.5, layers=1, rollouts=3, targets="attention", adapter="plain")
     assert given.filled(tiny=True, free=False) == given
     assert large.filled(tiny=True, free=True) == large
     assert small_learner("lewis").words.first == 1

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from language_teams import make_short, small_learner
+from language_teams import make_short, often_ending, small_learner
 
 from counterpoint.credit import advantages, scheme_named
 from counterpoint.diagnose import gradient_statistics
 from counterpoint.lm.generate import Text
+from counterpoint.lm.model import open_model
 from counterpoint.train import series
 from counterpoint.train.lora.episodes import Answer, PlayedBatch
 from counterpoint.train.lora.probe import MICRO_BATCHES, measure_adapters
@@ -177,8 +178,17 @@ def test_it_is_the_gradient_with_respect_to_the_logits_that_learning_takes(
 
 
 @pytest.mark.parametrize("parameters", ["separate", "shared"])
-@pytest.mark.parametrize("changes", [{}, {"rows": 3}, {"epochs": 2}])
-def test_gradients_of_free_text_add_up_to_that_of_the_update(parameters, changes, micro):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"rows": 3}, {"epochs": 2}, {"loss_normalization": "answer"},
+        {"loss_normalization": "token"},
+    ],
+)  # fmt: skip
+def test_gradients_of_free_text_add_up_to_that_of_the_update(
+    parameters, changes, micro, monkeypatch
+):
+    often_ending(open_model("tiny"), monkeypatch)
     found, whole = measured(micro, parameters=parameters, **changes)
     size = len(whole) // (2 if parameters == "separate" else 1)
     assert found.shape == (2, len(whole))
@@ -204,8 +214,8 @@ def measured(micro, parameters="separate", **changes):
     first = {}
     for name, adam in learner.adams.items():
         step = adam.step
-        adam.step = lambda lr, it=adam, name=name, step=step: (
-            first.setdefault(name, -it.gradient.numpy().copy()), step(lr),
+        adam.step = lambda lr, it=adam, name=name, step=step, **how: (
+            first.setdefault(name, -it.gradient.numpy().copy()), step(lr, **how),
         )  # fmt: skip
     learner.update(lambda played, credit: measure_adapters(learner, played, credit))
     return micro[-1].mean(axis=0), np.concatenate([first[name] for name in learner.own])

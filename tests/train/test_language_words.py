@@ -146,16 +146,20 @@ def test_prompts_and_joined_prompts_are_kept_up_to_a_limit():
     with torch.no_grad():
         wanted = [whole.logits([ask]) for ask in asks]
     size = max(whole.reader.kept.sizes.values())
-    for limit, kept in ((0, 0), (2 * 2 * size, 2), (2 * 100 * size, len(asks))):
+    for limit, kept in ((0, 0), (3 * size, 2), (400 * size, len(asks))):
         team = WordTeam(whole.model, whole.adapters, "activated", limit)
         for _ in range(2):
             with torch.no_grad():
                 found = [team.logits([ask]) for ask in asks]
             assert all(map(torch.equal, found, wanted))
-            for store in (team.reader.kept, team._memories):
-                assert store.nbytes == sum(store.sizes.values()) <= limit / 2
+            for store, part in ((team.reader.kept, 3 / 4), (team._memories, 1 / 4)):
+                assert store.nbytes == sum(store.sizes.values()) <= limit * part
                 assert store.keys() == store.sizes.keys()
-        assert abs(len(team.reader.kept) - kept) <= (limit > 0) * (kept < len(asks))
+        assert len(team.reader.kept) == kept
+        team.forget(keep=False)
+        with torch.no_grad():
+            assert torch.equal(team.logits(asks[:1]), wanted[0])
+        assert len(team.reader.kept) == len(team._memories) == team.reader.kept.nbytes == 0
 
 
 def test_what_was_read_stays_true_when_adapters_move():

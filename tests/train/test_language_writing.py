@@ -53,6 +53,13 @@ def asked(team, answers=ANSWERS, most_tokens=8):
     return asks, texts
 
 
+def loss_of(team, asks, texts, advantages, total):
+    """The loss of answers divided by the room for them, with the divergence if it has a weight."""
+    weights = 1 / np.array([ask.most_tokens for ask in asks])
+    bare = team.bare_log_probs(asks, texts) if team.settings.kl else None
+    return team.loss(asks, texts, advantages, weights, total, bare)
+
+
 def plain_loss(plain, team, asks, texts, advantages, total):
     """-A log pi over tokens, divided by the room for them, by the plain forward pass."""
     loss = 0.0
@@ -79,7 +86,7 @@ def test_the_gradient_is_that_of_the_plain_forward_pass(
     parameters = [
         x for adapter in dict.fromkeys(team.adapters.values()) for x in adapter.parameters()
     ]
-    fast = torch.autograd.grad(team.loss(asks, texts, advantages, 11), parameters)
+    fast = torch.autograd.grad(loss_of(team, asks, texts, advantages, 11), parameters)
     wanted = torch.autograd.grad(plain_loss(plain, team, asks, texts, advantages, 11), parameters)
     assert (flat(fast) - flat(wanted)).norm() <= 1e-5 * flat(wanted).norm()
     assert all(g.abs().max() > 0 for g in wanted)
@@ -147,7 +154,7 @@ def test_ppo_by_hand(advantage, ratio, clip, wanted, moves):
     """One token of four that there is room for, of 3 decisions in the batch."""
     team = team_of(("a",), epochs=2, clip=clip)
     ask, text = one_answer(team, (7,), [ratio])
-    loss = team.loss([ask], [text], np.array([advantage]), 3)
+    loss = loss_of(team, [ask], [text], np.array([advantage]), 3)
     assert loss.item() == pytest.approx(-wanted / 4 / 3, rel=1e-4, abs=1e-7)
     gradient = flat(torch.autograd.grad(loss, [*team.adapters["a"].parameters()]))
     plain = plain_text_log_probs(stock(), ask, team.adapters["a"], (7,))[0]
@@ -164,10 +171,10 @@ def test_each_token_is_clipped_by_itself_and_padding_counts_for_nothing():
     )
     asks, texts = [long[0], short[0]], [long[1], short[1]]
     # (1.2 + 1 + 0.5) / 4 for the long one, -(0.9) / 2 for the short one, over 2 decisions
-    loss = team.loss(asks, texts, np.array([1.0, -1.0]), 2)
+    loss = loss_of(team, asks, texts, np.array([1.0, -1.0]), 2)
     assert loss.item() == pytest.approx(-(2.7 / 4 - 0.9 / 2) / 2, rel=1e-4)
     apart = [
-        team.loss([ask], [text], np.array([value]), 2).item()
+        loss_of(team, [ask], [text], np.array([value]), 2).item()
         for ask, text, value in zip(asks, texts, (1.0, -1.0), strict=True)
     ]
     assert loss.item() == pytest.approx(sum(apart), rel=1e-5)
@@ -177,7 +184,7 @@ def test_with_one_pass_the_ratio_is_one_whatever_was_remembered():
     """The batch is on-policy: rounding of old log-probabilities must not come in."""
     team = team_of(("a",), epochs=1)
     ask, text = one_answer(team, (7, 90), [3.0, 0.1])
-    loss = team.loss([ask], [text], np.array([1.5]), 1)
+    loss = loss_of(team, [ask], [text], np.array([1.5]), 1)
     assert loss.item() == pytest.approx(-1.5 * 2 / 4, rel=1e-6)
 
 
@@ -192,7 +199,7 @@ def test_kl_by_hand():
     gaps = (bare - now).tolist()
     assert max(map(abs, gaps)) > 0.1
     each = sum(math.exp(gap) - gap - 1 for gap in gaps)
-    loss = team.loss([ask], [text], np.array([0.0]), 1)
+    loss = loss_of(team, [ask], [text], np.array([0.0]), 1)
     assert loss.item() == pytest.approx(0.7 * each / 4, rel=1e-4)
     gradient = flat(torch.autograd.grad(loss, [*team.adapters["a"].parameters()]))
     scores = plain_text_log_probs(plain, ask, team.adapters["a"], text.tokens)
@@ -257,7 +264,8 @@ def test_each_pass_over_a_batch_of_text_is_a_step_of_its_own():
             adam.zero()
         for first in range(0, len(order), 5):
             some = order[first : first + 5]
-            by_hand.writing.loss(
+            loss_of(
+                by_hand.writing,
                 [played.asks[i] for i in some],
                 [played.answers[i].handle for i in some],
                 values[some],

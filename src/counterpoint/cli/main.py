@@ -28,6 +28,7 @@ SWITCHES = (
         "--follow",
         "--no-control",
         "--no-check",
+        "--dry-run",
         "--learn",
         "--prune",
         "--again",

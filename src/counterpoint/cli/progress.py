@@ -6,8 +6,9 @@ and `ComparisonDisplay` how teams learn.
 
 from __future__ import annotations
 
+import math
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Self
 
@@ -19,8 +20,11 @@ from rich.text import Text
 from counterpoint.cli.messages import say
 from counterpoint.report.terminal.tables import sparkline, text_table
 from counterpoint.report.toolkit.numerals import with_article
-from counterpoint.train.series import Row, TrainingProgress
+from counterpoint.results.training import CUT_OFF_UPDATES, mostly_cut_off
+from counterpoint.train.series import Row, TrainingProgress, metric_curves
 
+SAID_EVERY = 5.0
+"""Seconds between two lines about what is done before the first update has ended."""
 READ_AT_ONCE = 10_000
 """Episodes between two lines of a `ReadingDisplay`."""
 
@@ -125,13 +129,23 @@ class TrainingDisplay(Display):
         self.title, self.budget, self.axis = title, budget, axis
         self.returns: list[float | None] = []
         self.row: Row | None = None
+        self.latest: deque[Row] = deque(maxlen=CUT_OFF_UPDATES)
         self.collapsed = ""
         self.first: tuple[int, float] | None = None
+        self.now, self._said = "beginning", -math.inf
+
+    def doing(self, text: str) -> None:
+        """Takes in what is done before the first row; lines are printed some seconds apart."""
+        self.now = text
+        if self.prints_lines and self.row is None and time.monotonic() - self._said >= SAID_EVERY:
+            self._said = time.monotonic()
+            say(f"{self.title}: {text}")
 
     def add(self, row: Row) -> None:
         """Takes in a row of the series."""
         self.returns.append(row.returned)
         self.row = row
+        self.latest.append(row)
         if row.agents is not None:
             causes = {
                 name: a.verdict.cause for name, a in row.agents.items() if a.verdict.collapsed
@@ -146,12 +160,15 @@ class TrainingDisplay(Display):
     def parts(self, row: Row) -> tuple[str, ...]:
         """Returns the state of the training in words; a part may be empty."""
         known = [value for value in self.returns if value is not None]
+        shares = mostly_cut_off(metric_curves(self.latest))
+        cut = ", ".join(f"{share:.0%} of {agent}'s answers" for agent, share in shares.items())
         return (
             f"{self.axis} {row.step:,} of {self.budget:,}",
             f"return {known[-1]:.2f}" if known else no_return(row),
             f"normalized {row.normalized:.3f}" if row.normalized is not None else "",
             pace(self.speed(row), self.axis),
             f"collapsed: {self.collapsed}" if self.collapsed else "",
+            f"cut off: {cut}" if cut else "",
         )
 
     def speed(self, row: Row) -> float:
@@ -165,7 +182,7 @@ class TrainingDisplay(Display):
     def drawn(self) -> RenderableType:
         """Returns one line, with the curve."""
         if self.row is None:
-            return Text(f"{self.title}: beginning")
+            return Text(f"{self.title}: {self.now}")
         state = "  ".join(part for part in self.parts(self.row) if part)
         return Text.assemble(f"{self.title}  ", (sparkline(self.returns), "bold"), f"  {state}")
 

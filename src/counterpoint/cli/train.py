@@ -14,11 +14,13 @@ from counterpoint.cli.messages import say, say_batch, say_doubts, say_limits
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import SettingError, UnknownNameError, choices
+from counterpoint.report.terminal.costs import estimate_parts
 from counterpoint.report.terminal.parts import training_parts
 from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import RUN
 from counterpoint.settings import split_list, split_pairs
 from counterpoint.train.algorithms import algorithms
+from counterpoint.train.loop import TrainConfig
 from counterpoint.train.lora.settings import LANGUAGE
 from counterpoint.train.ppo.settings import POLICY
 from counterpoint.train.result import training_result, training_summary
@@ -79,6 +81,9 @@ class Train:
     """Also send the series, the settings and the end of the run to `tensorboard`, `wandb`
     (offline), `mlflow` or `trackio`, or to the exporter of that name of an installed package;
     several are separated by commas. `resume` continues them."""
+    dry_run: bool = False
+    """Train nothing: check, and say what would be trained; of language models also how many
+    minutes and how much memory it would take, from timings on this machine."""
     check: bool = True
     """Do not check an environment of your own or of another package before the start."""
     json: bool = False
@@ -111,11 +116,34 @@ class Train:
             say(f"counterpoint: {note}")
         say_batch(plan.budget, plan.batch_steps, plan.axis)
         say_limits(self.seconds, self.budget, plan.budget, plan.axis)
+        if self.dry_run:
+            return self.show_estimate(plan)
         out = self.out or run_folder(DEFAULT, self.world, scheme, self.seed)
         shown = TrainingDisplay(f"{scheme} on {self.world}", plan.budget, plan.axis)
         with resumable(out), shown:
-            session = begin_run(plan, out, shown.add, export=split_list(self.export or ""))
+            session = begin_run(
+                plan, out, shown.add, export=split_list(self.export or ""), on_doing=shown.doing
+            )
         return end_session(session, self.json)
+
+    def show_estimate(self, plan: TrainConfig) -> int:
+        """Prints what would be trained, and what it is expected to take."""
+        found = plan.estimate()
+        parts = ["Nothing was trained."] if found is None else estimate_parts(found)
+        given = {
+            "--scheme": self.scheme,
+            "--algorithm": self.algorithm,
+            "--seed": self.seed or None,
+            "--budget": self.budget,
+            "--policy": self.policy,
+            "--seconds": self.seconds,
+            "--out": self.out,
+        }
+        words = [str(x) for pair in given.items() if pair[1] is not None for x in pair]
+        words = ["train", self.world, *words, *(["--set", *self.set] if self.set else [])]
+        document = {"plan": plan.config(), "estimate": found}
+        finish(document, lambda _: parts, None, self.json, command_line(*words))
+        return 0
 
 
 def end_session(session: Session, json: bool) -> int:

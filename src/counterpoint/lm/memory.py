@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Turns = dict[str | None, tuple[Tensor, Tensor]]
+"""Cosine and sine of positions, each [B, n, D], by the kind of layer that turns by them."""
 ATTENTION = "counterpoint"
 """The name under which transformers knows our attention."""
 
@@ -61,8 +63,8 @@ class Memory:
         self.longest, self.room, self.written = max(lengths), room, 0
         self.seen = torch.arange(self.longest, device=self.device) < self.start[:, None]
         self._biases: dict[torch.dtype, Tensor] = {}
-        self.turns: tuple[Tensor, Tensor] | None = None
-        """Cosine and sine of each future position, [B, room, D]."""
+        self.turns: Turns | None = None
+        """Of each future position, [B, room, D]."""
         kept = [i for i in prefixes[0].keys if i >= first]
         self.keys = {i: self._joined([p.keys[i] for p in prefixes]) for i in kept}
         self.values = {i: self._joined([p.values[i] for p in prefixes]) for i in kept}

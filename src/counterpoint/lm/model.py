@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, LinearSize, Routing, Slot, segments
-from counterpoint.lm.memory import Memory, Prefix, Reading, share_memory
+from counterpoint.lm.memory import Memory, Prefix, Reading, Turns, share_memory
 from counterpoint.lm.models import load_model
 from counterpoint.lm.tiny import tiny_model
 
@@ -88,6 +88,12 @@ class LanguageModel:
         """The most tokens of prompt and answer together: each token sees all those before it."""
         self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long, device=self.device)
         self._cache_name = "cache" if "cache" in known else "past_key_values"
+        turns = inspect.signature(type(self.inner.rotary_emb).forward).parameters
+        of_layers = "layer_type" in turns
+        self._turned: tuple[str | None, ...] = tuple(
+            model.config.layer_types[i] if of_layers else None for i in range(self.depth)
+        )
+        """The kind of each layer, if kinds of layers turn positions in different ways."""
         self._shares = share_memory(model)
         self._heads: int = model.config.num_attention_heads
         self.opening = self._opening()
@@ -281,31 +287,39 @@ class LanguageModel:
         mask = torch.zeros(1, 1, n, n, dtype=x.dtype, device=x.device)
         later = torch.ones(n, n, device=x.device).triu(1).bool()
         mask.masked_fill_(later, -torch.inf)
-        turns = self.inner.rotary_emb(x, torch.arange(n, device=x.device)[None])
+        turns = self._rotary(x, torch.arange(n, device=x.device)[None])
         return self._run(x, turns, mask, reading, first, end)
 
-    def _turns(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def _rotary(self, x: Tensor, positions: Tensor) -> Turns:
+        """Returns cosine and sine of positions [B, n], by kind of layer."""
+        return {
+            kind: self.inner.rotary_emb(x, positions, *([] if kind is None else [kind]))
+            for kind in dict.fromkeys(self._turned)
+        }
+
+    def _turns(self, x: Tensor, memory: Memory) -> Turns:
         """Returns cosine and sine of the positions of x."""
         at, n = memory.written, x.shape[1]
         if n > 1:
-            turns: tuple[Tensor, Tensor] = self.inner.rotary_emb(x, memory.positions(n))
-            return turns
+            return self._rotary(x, memory.positions(n))
         if memory.turns is None:  # tokens come one by one: all their positions at once are cheaper
             ahead = memory.start[:, None] + torch.arange(max(memory.room, 1), device=x.device)
-            memory.turns = self.inner.rotary_emb(x, ahead)
-        cosine, sine = memory.turns
-        return cosine[:, at : at + 1], sine[:, at : at + 1]
+            memory.turns = self._rotary(x, ahead)
+        return {
+            kind: (cosine[:, at : at + 1], sine[:, at : at + 1])
+            for kind, (cosine, sine) in memory.turns.items()
+        }
 
     def _run(
         self,
         x: Tensor,
-        turns: tuple[Tensor, Tensor],
+        turns: Turns,
         bias: Tensor,
         cache: Any,
         first: int,
         end: int,
     ) -> Tensor:
-        options = {"attention_mask": bias, "position_embeddings": turns, self._cache_name: cache}
+        options = {"attention_mask": bias, self._cache_name: cache}
         if self._shares and isinstance(cache, Memory) and not cache.room:
             rows, n, _ = x.shape
             # The scores of all heads and tokens exist at once in our attention.
@@ -313,19 +327,23 @@ class LanguageModel:
                 options |= {"memory": cache, self._cache_name: None}
         now = self.routing.now
 
-        def again(block: Any, x: Tensor) -> Any:
+        def apply(layer: int, x: Tensor) -> Any:
+            turned = turns[self._turned[layer]]
+            return self.inner.layers[layer](x, position_embeddings=turned, **options)
+
+        def again(layer: int, x: Tensor) -> Any:
             before, self.routing.now = self.routing.now, now
             try:
-                return block(x, **options)
+                return apply(layer, x)
             finally:
                 self.routing.now = before
 
         recomputed = self._recomputed and torch.is_grad_enabled()
-        for block in self.inner.layers[first:end]:
+        for layer in range(first, end):
             if recomputed:
-                x = checkpoint(again, block, x, use_reentrant=False)
+                x = checkpoint(again, layer, x, use_reentrant=False)
             else:
-                x = block(x, **options)
+                x = apply(layer, x)
         return x
 
     def _module(self, index: int, target: str) -> Any:

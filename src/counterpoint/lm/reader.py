@@ -39,12 +39,20 @@ class Kept(dict[object, Value]):
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit, self.nbytes = limit, 0
+        self.closed = False
+        """Whether nothing new is kept."""
         self.sizes: dict[object, int] = {}
         """Bytes of each."""
 
+    def clear(self) -> None:
+        """Drops all values."""
+        super().clear()
+        self.sizes.clear()
+        self.nbytes = 0
+
     def keep(self, key: object, value: Value, nbytes: int) -> None:
         """Keeps a value, unless it alone is beyond the limit."""
-        if nbytes > self.limit:
+        if self.closed or nbytes > self.limit:
             return
         while self and self.nbytes + nbytes > self.limit:
             oldest = next(iter(self))  # a dict keeps the order of insertion
@@ -147,7 +155,7 @@ class Reader:
             {i: x[:, :n] for i, x in read.keys.items() if i >= self.lowest},
             {i: x[:, :n] for i, x in read.values.items() if i >= self.lowest},
             read.tokens[n:],
-            read.hidden if low else read.hidden[n:],
+            read.hidden if low else read.hidden[n:].clone(),  # not a view of all tokens
             n,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import field
@@ -24,6 +25,14 @@ class References(Part, frozen=True, kw_only=True):
     """The scale that both returns are on."""
     silent: float | None = None
     """Return of a good team that does not talk."""
+
+
+ANSWERS = ("decisions", "answer_tokens", "cut_off", "bare_kl")
+"""The measures of each language model in every update, as curves `MEASURE.AGENT`: its decisions,
+and of its answers in free text the mean number of tokens, the share that ended at the limit without
+a token that ends them, and the divergence from the bare model in nats a token."""
+CUT_OFF_UPDATES, MOSTLY = 10, 0.5
+"""An agent is mostly cut off if more than this share of its answers are, in so many updates."""
 
 
 class AgentSeries(Part, frozen=True, kw_only=True):
@@ -169,6 +178,34 @@ class Messages(Part, frozen=True, kw_only=True):
         return talk_verdict(self.worth_low, self.worth_high, self.scale)
 
 
+def mostly_cut_off(curve: Mapping[str, Series]) -> dict[str, float]:
+    """Returns the agents most of whose latest answers were cut off, with the share of these.
+
+    Args:
+        curve: [U] each by name; those called `cut_off.AGENT` are read.
+    """
+    shares = {}
+    for name, values in curve.items():
+        measure, _, agent = name.partition(".")
+        known = [value for value in values[-CUT_OFF_UPDATES:] if value is not None]
+        if measure == "cut_off" and known and (share := sum(known) / len(known)) > MOSTLY:
+            shares[agent] = share
+    return shares
+
+
+def cut_off_sentence(curve: Mapping[str, Series]) -> str:
+    """Returns what to change if most of an agent's answers were cut off; else an empty text."""
+    shares = mostly_cut_off(curve)
+    if not shares:
+        return ""
+    agents = ", ".join(f"{share:.0%} of {agent}'s" for agent, share in shares.items())
+    return (
+        f"Most answers were cut off at their limit in the last updates: {agents}. What would stand "
+        "behind it is neither read nor rewarded: raise most_tokens, of the world or of its "
+        "prompts, or ask for shorter answers."
+    )
+
+
 class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.training/1"):
     """A training in a run directory. None stands for what is not known, or not known yet."""
 
@@ -195,8 +232,8 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     """Lines of the series that could not be read."""
     curve: dict[str, Series]
     """[U] each by name, one value an update: `step`, `return`, losses or gradient lengths, and
-    `greedy_return` at the updates after which greedy actions were evaluated, and `said_bits` and
-    `heard_bits` every few updates where agents speak."""
+    `greedy_return` at the updates after which greedy actions were evaluated, `said_bits` and
+    `heard_bits` every few updates where agents speak, and of language models `ANSWERS`."""
     agents: dict[str, AgentSeries] = field(default_factory=dict)
     talk: Talk | None = None
     """The texts of language models; None if no language models learn."""

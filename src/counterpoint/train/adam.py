@@ -43,7 +43,8 @@ class Adam:
         networks: each is clipped on its own.
         max_norm: largest norm of a network's gradient.
 
-    Source: Kingma & Ba 2015, Adam, algorithm 1.
+    Source: Kingma & Ba 2015, Adam, algorithm 1; Loshchilov & Hutter 2019, AdamW, algorithm 2, for
+    the decay.
     """
 
     def __init__(self, networks: Sequence[nn.Module], max_norm: float) -> None:
@@ -64,13 +65,16 @@ class Adam:
         """Sets the gradient to 0, before a backward pass adds the next one."""
         self.gradient.zero_()
 
-    def step(self, lr: float, first: int = 0, last: int | None = None) -> None:
+    def step(
+        self, lr: float, first: int = 0, last: int | None = None, *, decay: float = 0.0
+    ) -> None:
         """Clips each network's gradient, then moves the parameters against it.
 
         Args:
             lr: learning rate.
             first: the first network that is moved.
             last: the one after the last that is moved; None moves all from `first` on.
+            decay: share of each parameter, times `lr`, that is taken off before the step.
         """
         for part in self.parts[first:last]:
             part.mul_(torch.clamp(self.max_norm / (part.norm() + 1e-6), max=1.0))
@@ -79,6 +83,8 @@ class Adam:
         gradient, mean, square = self.gradient[place], self.mean[place], self.square[place]
         mean.lerp_(gradient, 1 - DECAY)
         square.mul_(DECAY_SQUARED).addcmul_(gradient, gradient, value=1 - DECAY_SQUARED)
+        if decay:
+            self.weights[place].mul_(1 - lr * decay)
         scale = (square / (1 - DECAY_SQUARED**self.steps)).sqrt_().add_(EPSILON)
         self.weights[place].addcdiv_(mean, scale, value=-lr / (1 - DECAY**self.steps))
 

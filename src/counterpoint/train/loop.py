@@ -21,6 +21,7 @@ from counterpoint.arrays import Floats
 from counterpoint.credit import Tally
 from counterpoint.credit.catalogue import ALIASES
 from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.results.estimate import Estimate
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import Messages
 from counterpoint.runs.checkpoint import Snapshot
@@ -30,6 +31,8 @@ from counterpoint.train.series import AgentRow, CollapseMonitor, Numbers, Row, r
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.world import References
 
+Doing = Callable[[str], object]
+"""Takes a few words about what is done."""
 SMOOTHED = 20
 """Number of batches over which the return is averaged before it is compared with the reference."""
 
@@ -127,6 +130,10 @@ class TrainConfig(ABC):
     def trainer(self) -> Trainer:
         """Returns the untrained team."""
 
+    def estimate(self) -> Estimate | None:
+        """Returns what the training is expected to take; None where nothing is known of it."""
+        return None
+
     @abstractmethod
     def paid_returns(self, by_agent: Floats) -> float | None:
         """Returns the reward-weighted return of episodes whose agents got `by_agent` [n, A]; None
@@ -175,6 +182,8 @@ class Trainer(ABC):
     """How much of the budget may be spent between two checkpoints."""
     messages: Messages | None = None
     """What messages carried in the last evaluation; None before it, or if nobody speaks."""
+    doing: Doing = staticmethod(lambda text: None)
+    """Told what is done meanwhile, where an update takes long."""
 
     @property
     @abstractmethod
@@ -247,6 +256,7 @@ def train_to_end(
     *,
     run: RunDirectory | None = None,
     on_row: Callable[[Row], None] | None = None,
+    on_doing: Doing | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     team: Trainer | None = None,
 ) -> Trained:
@@ -256,6 +266,7 @@ def train_to_end(
         plan: what to train.
         run: the run directory of the series and checkpoints; a run that was begun there is resumed.
         on_row: called with each new row of the series.
+        on_doing: called with what is done meanwhile, where an update takes long.
         should_stop: called after each update; a true answer ends the training with a checkpoint.
         team: the plan's untrained team, where it has been made already; it is closed at the end.
 
@@ -264,6 +275,8 @@ def train_to_end(
             written.
     """
     team = plan.trainer() if team is None else team
+    if on_doing is not None:
+        team.doing = on_doing
     monitor = CollapseMonitor(team.agents, continuous=team.continuous)
     rows: list[Row] = []
     if run is not None and run.resumed.snapshot is not None:

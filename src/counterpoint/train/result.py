@@ -19,6 +19,7 @@ from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.results.competition import SIDE_RETURN, Competition
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import (
+    ANSWERS,
     AgentSeries,
     EpisodeSample,
     Messages,
@@ -79,6 +80,8 @@ class TrainingSummary(RunFacts, frozen=True, kw_only=True):
     """Seconds of training so far."""
     agents: dict[str, dict[str, Json]]
     """Agent to its latest measurements and verdict; empty before the first."""
+    answers: dict[str, dict[str, float]] = msgspec.field(default_factory=dict)
+    """Agent to the numbers of its answers in the last update, if language models learn."""
     messages: Messages | None = None
     """What messages carry; None before the end, or where nobody speaks."""
     talks: str | None = None
@@ -99,9 +102,20 @@ def training_summary(path: Path) -> TrainingSummary:
         updates=rows[-1].update if rows else 0,
         seconds=rows[-1].seconds or 0.0 if rows else 0.0,
         agents={k: a.to_json() for k, a in measured[-1].items()} if measured else {},
+        answers=_last_answers(rows),
         messages=messages,
         talks=None if messages is None else messages.verdict,
     )
+
+
+def _last_answers(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Returns the numbers of each agent's answers in the last update."""
+    answers: dict[str, dict[str, float]] = {}
+    for name, value in rows[-1].metrics.items() if rows else ():
+        measure, _, agent = name.partition(".")
+        if measure in ANSWERS and value is not None:
+            answers.setdefault(agent, {})[measure] = value
+    return answers
 
 
 def _rows(path: Path) -> tuple[list[Row], int]:
@@ -137,11 +151,13 @@ def training_result(path: Path, *, short: bool = False) -> TrainingResult:
             steps = find_world(facts.world or "", Kind.SEQUENTIAL).make(settings)
             references = _references(POINTS if competition else steps.references)
             steps.close()
-    lengths = sorted({name for row in rows for name in row.metrics if name.startswith(LENGTH)})
+    given = {name for row in rows for name in row.metrics}
+    lengths = sorted(name for name in given if name.startswith(LENGTH))
+    lengths += [n for one in ANSWERS for n in sorted(given) if n.startswith(f"{one}.")]
     ours = VALUED if learns_values(run.config) else LOSSES
     names: tuple[str, ...] = (*SPOKEN, *lengths) if spoken else ours
-    names += tuple(name for name in SOMETIMES if any(name in row.metrics for row in rows))
-    names += tuple(sorted({n for row in rows for n in row.metrics if n.startswith(SIDE_RETURN)}))
+    names += tuple(name for name in SOMETIMES if name in given)
+    names += tuple(sorted(name for name in given if name.startswith(SIDE_RETURN)))
     return TrainingResult(
         version=run.version,
         axis="update" if spoken else "step",

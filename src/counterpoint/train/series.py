@@ -175,6 +175,12 @@ def row_from_line(line: Line) -> Row:
     )
 
 
+def metric_curves(rows: Sequence[Row]) -> dict[str, list[float | None]]:
+    """Returns [U] each metric of U updates, by name; None where a row lacks it."""
+    names = dict.fromkeys(name for row in rows for name in row.metrics)
+    return {name: [row.metrics.get(name) for row in rows] for name in names}
+
+
 def _agent(values: Json) -> AgentRow:
     values = values if isinstance(values, Mapping) else {}
     kept, low, high, noise, collapsed, *texts = (values.get(n) for n in CollapseVerdict._fields)

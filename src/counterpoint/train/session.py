@@ -16,6 +16,7 @@ from pathlib import Path
 
 from counterpoint.optional import require_language, require_torch
 from counterpoint.results.parts import Settings
+from counterpoint.results.training import cut_off_sentence
 from counterpoint.runs.directory import RunDirectory, require_empty
 from counterpoint.runs.exporters.catalogue import exporters_of, require_exporters
 from counterpoint.runs.exporters.session import Exports
@@ -23,8 +24,8 @@ from counterpoint.runs.index import Index
 from counterpoint.runs.status import axis_of, read_facts, read_run
 from counterpoint.runs.stop import Stopper
 from counterpoint.train.algorithms import VALUE_BASED, refuse_algorithm
-from counterpoint.train.loop import TrainConfig, Trained, Trainer, train_to_end
-from counterpoint.train.series import Row
+from counterpoint.train.loop import Doing, TrainConfig, Trained, Trainer, train_to_end
+from counterpoint.train.series import Row, metric_curves
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
@@ -115,7 +116,12 @@ class Session:
 
 
 def begin_run(
-    plan: TrainConfig, path: Path, on_row: OnRow | None = None, *, export: Sequence[str] = ()
+    plan: TrainConfig,
+    path: Path,
+    on_row: OnRow | None = None,
+    *,
+    export: Sequence[str] = (),
+    on_doing: Doing | None = None,
 ) -> Session:
     """Trains in a folder that holds no run.
 
@@ -124,6 +130,7 @@ def begin_run(
         path: the run directory to make.
         on_row: called with each row of the series.
         export: names of exporters that get the rows too.
+        on_doing: called with what is done meanwhile, where an update takes long.
 
     Raises:
         RunError: there is a run already.
@@ -135,11 +142,18 @@ def begin_run(
     require_empty(path)
     team = plan.trainer()
     return _session(
-        plan, team, RunDirectory.create(path, plan.config(), index=Index()), on_row, export
+        plan,
+        team,
+        RunDirectory.create(path, plan.config(), index=Index()),
+        on_row,
+        export,
+        on_doing,
     )
 
 
-def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
+def resume_run(
+    path: Path, on_row: OnRow | None = None, *, on_doing: Doing | None = None
+) -> Session:
     """Resumes a run from its newest checkpoint, or from the start if it has none.
 
     The run continues its exports.
@@ -157,7 +171,7 @@ def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
         return Session(path, None, 0, message)
     team = plan.trainer()
     run = RunDirectory.open(path, index=Index())
-    return _session(plan, team, run, on_row, exporters_of(path))
+    return _session(plan, team, run, on_row, exporters_of(path), on_doing)
 
 
 def _session(
@@ -166,6 +180,7 @@ def _session(
     run: RunDirectory,
     on_row: OnRow | None,
     export: Sequence[str],
+    on_doing: Doing | None,
 ) -> Session:
     exports: Exports | None = None
 
@@ -183,6 +198,7 @@ def _session(
                 plan,
                 run=run,
                 on_row=log_row,
+                on_doing=on_doing,
                 should_stop=lambda: stopper.asked is not None,
                 team=team,
             )
@@ -196,7 +212,7 @@ def _session(
         trained=trained,
         exit_status=stopper.exit_status if stopped else 0,
         message=stopper.how_to_resume(run.path, step, plan.axis) if stopped else "",
-        notes=(*run.notes, *lacking, *note_unpaid(trained)),
+        notes=(*run.notes, *lacking, *note_unpaid(trained), *note_cut_off(trained)),
     )
 
 
@@ -211,3 +227,9 @@ def note_unpaid(trained: Trained) -> tuple[str, ...]:
         "fresh ones: where nobody is paid, nothing can be learned, and what is said of collapse is "
         "noise; is a reward ever reached?",
     )
+
+
+def note_cut_off(trained: Trained) -> tuple[str, ...]:
+    """Returns a sentence about a team most of whose answers were cut off at their limit."""
+    sentence = cut_off_sentence(metric_curves(trained.rows))
+    return (sentence[0].lower() + sentence[1:],) if sentence else ()

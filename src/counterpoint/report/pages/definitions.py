@@ -245,6 +245,22 @@ _TRAINING_TEXT = {
 }
 
 
+_ANSWERS = (
+    Definition("decisions", "Decisions",
+        "How many times the agent chose or wrote in the update. Without a decision its adapter is "
+        "not moved."),
+    Definition("answer_tokens", "Tokens of an answer",
+        "The mean number of tokens of the agent’s answers in free text, with the token that ends "
+        "one."),
+    Definition("cut_off", "Cut off",
+        "The share of these answers that ended at their limit (most_tokens), without a token that "
+        "ends them. The others ended by themselves."),
+    Definition("bare_kl", "From bare model",
+        "The divergence of the agent from the bare model on its own answers in free text, in nats "
+        "a token, at the sampling temperature (Schulman’s third estimator). If kl is 0, it is "
+        "taken from some of the answers."),
+)  # fmt: skip
+
 _SIDES = (
     Definition("return", "Return",
         "Where sides play against each other, it is the mean points of games, or matches, against "
@@ -270,4 +286,4 @@ def training_definitions(*, spoken: bool, sides: bool = False) -> tuple[Definiti
     if not spoken:
         return TRAINING
     own = [d for d in TRAINING if d.key != "credit"]
-    return tuple(replace(d, text=_TRAINING_TEXT.get(d.key, d.text)) for d in own)
+    return (*(replace(d, text=_TRAINING_TEXT.get(d.key, d.text)) for d in own), *_ANSWERS)

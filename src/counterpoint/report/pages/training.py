@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from counterpoint.diagnose import REMEDIES
+from counterpoint.report.pages.answers import answer_figure, answer_table, is_of_answers
 from counterpoint.report.pages.competition import (
     EVEN,
     competition_facts,
@@ -46,7 +47,13 @@ from counterpoint.report.toolkit.tables import (
     text_columns,
 )
 from counterpoint.results.competition import SIDE_RETURN
-from counterpoint.results.training import AgentSeries, Series, Talk, TrainingResult
+from counterpoint.results.training import (
+    AgentSeries,
+    Series,
+    Talk,
+    TrainingResult,
+    cut_off_sentence,
+)
 from counterpoint.runs.status import learns_values
 
 NAMELESS = ("c-none", "", "no cause named")
@@ -127,6 +134,9 @@ def training_page(run: TrainingResult) -> Page:
             if learns_values(run.config)
             else None,
             "agents": agent_table(run) if run.agents else None,
+            "answers": answer_table(run),
+            "cut_off": cut_off_sentence(run.curve),
+            "answer_curves": answer_figure(run),
             "losses": loss_figure(run),
             "cures": training_cures(run),
         },
@@ -344,7 +354,7 @@ def loss_figure(run: TrainingResult) -> Figure | None:
     losses = {
         name: values
         for name, values in run.curve.items()
-        if name not in UNDRAWN and not name.startswith(SIDE_RETURN)
+        if name not in UNDRAWN and not name.startswith(SIDE_RETURN) and not is_of_answers(name)
     }
     panels = []
     for i, (name, values) in enumerate(losses.items()):

@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from counterpoint.report.glossary import CONDITIONS
+from counterpoint.report.pages.answers import answer_rows
 from counterpoint.report.pages.comparison.decision_words import comparison_verdict
 from counterpoint.report.pages.comparison.page import comparison_cures
 from counterpoint.report.pages.comparison.tables import (
@@ -372,6 +373,7 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
     rows += messages_rows(run)
     rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
     rows += [(name, _signal_kept(agent)) for name, agent in run.agents.items()]
+    rows += answer_rows(run)
     if run.agents or learns_values(run.config):
         collapsed = collapsed_fact(run)
         count = "" if collapsed.value == ABSENT else f"{collapsed.value}: "

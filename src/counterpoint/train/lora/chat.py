@@ -64,7 +64,7 @@ class TrainedTeam:
             f"{updates} updates under {self.plan.scheme}"
         )
         many = replace(learner.settings, prompts=TASKS, rollouts=EPISODES)
-        met = sample_asks(learner.world, many, seed)
+        met, _ = sample_asks(learner.world, many, seed)
         self._asks = {ask.agent: ask for ask in reversed(met)}
 
     def tasks(self) -> list[Task]:

@@ -1,14 +1,29 @@
-"""What a training of language models costs: `affordable_kind` chooses adapters by it."""
+"""What a training of language models costs.
+
+`affordable_kind` chooses adapters by a rule of thumb; `estimate` opens the model and times a few
+prompts, a few tokens and one pass, so that a training of hours can be judged in a minute.
+"""
 
 from __future__ import annotations
 
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import torch
 
-from counterpoint.train.lora.episodes import play_episodes, random_replies
+from counterpoint.lm.generate import Text
+from counterpoint.results.estimate import Estimate
+from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
+from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.worlds.text.world import TextWorld
+from counterpoint.train.lora.words import CHOSEN_TOGETHER, WRITTEN_TOGETHER
+from counterpoint.worlds.text.world import Prompt, TextWorld
 
 BYTES, FRAME = 4.0, 12.0
 """Bytes of a token of English, and tokens of a template around a prompt."""
@@ -35,3 +50,143 @@ def affordable_kind(world: TextWorld, settings: LanguageSettings) -> Literal["pl
     # Plain adapters read every different prompt to write behind it, and again to learn.
     dearer = read * ADAPTED * (1 + LEARN)
     return "plain" if dearer <= (AFFORDABLE - 1) * answers else "activated"
+
+
+STEPS = 4
+"""Tokens of each answer that are written to see how long one takes."""
+TIMED = 6
+"""Prompts that are read to see how long one takes."""
+
+
+def estimate(learner: LanguageLearner) -> Estimate:
+    """Returns what a training is expected to take. The learner does not learn, but draws no less
+    from its cache: take a fresh one to train.
+
+    Answers are as long as they may be, so that times are upper limits where agents stop earlier.
+    """
+    model, settings = learner.model, learner.settings
+    rng = np.random.default_rng(0)
+    played = play_episodes(learner.world, random_replies, rng, settings.prompts, settings.rollouts)
+    asks = list(dict.fromkeys(played.asks))
+    tokens = {ask: len(model.prompt(ask.messages)) for ask in asks}
+    free = [ask for ask in played.asks if not ask.words]
+    words = [ask for ask in asks if ask.words]
+    some = sorted(asks, key=lambda ask: tokens[ask])[:: max(1, len(asks) // TIMED)]
+    prompts = [model.prompt(ask.messages) for ask in some]
+    model.encode(prompts[:1], 0)
+    spent = seconds_of(lambda: [model.encode([prompt], 0) for prompt in prompts])
+    per_token = spent / sum(map(len, prompts))
+    reading = per_token * sum(tokens.values())
+    choosing = _choosing(learner, words)
+    writing, learning, kept = _texts(learner, played, free)
+    if settings.diagnose_every:
+        learning += learning / settings.epochs / settings.diagnose_every
+    reads = 1 if learner.recurring else learner.budget
+    rest = writing + choosing + learning
+    return Estimate(
+        parameters=sum(x.numel() for x in model.model.parameters()),
+        trained=sum(x.numel() for adapter in learner.own.values() for x in adapter.parameters()),
+        adapter=settings.kind,
+        updates=learner.budget,
+        episodes=len(played.tasks),
+        decisions=len(played.asks),
+        prompts=len(asks),
+        prompt_tokens=round(statistics.fmean(tokens.values()), 1),
+        longest_prompt=max(tokens.values()),
+        most_tokens=model.most_tokens,
+        come_back=learner.recurring,
+        reading_seconds=round(reading, 3),
+        writing_seconds=round(writing, 3),
+        learning_seconds=round(choosing + learning, 3),
+        seconds=round(reading + rest, 3),
+        minutes=round((reads * reading + learner.budget * rest) / 60, 2),
+        memory_gb=round(peak_gb(model.device) + kept / 1e9, 2),
+    )
+
+
+def _choosing(learner: LanguageLearner, words: list[Prompt]) -> float:
+    """Returns the seconds an update of choices, once their prompts are read."""
+    if not words:
+        return 0.0
+    some = sorted(words[:CHOSEN_TOGETHER], key=lambda ask: ask.agent)
+    learner.words.logits(some)
+
+    def choose() -> None:
+        learner.words.logits(some).square().mean().backward()
+
+    seconds = statistics.median(seconds_of(choose) for _ in range(3))
+    for adam in learner.adams.values():
+        adam.zero()
+    return seconds * len(words) / len(some)
+
+
+def _texts(
+    learner: LanguageLearner, played: PlayedBatch, free: list[Prompt]
+) -> tuple[float, float, float]:
+    """Returns the seconds an update of writing and of learning, and the bytes that all prompts of
+    answers take beyond those that were read for it."""
+    if not free:
+        return 0.0, 0.0, 0.0
+    model, settings, team = learner.model, learner.settings, learner.writing
+    rng = np.random.default_rng(0)
+    some = sorted(free[:WRITTEN_TOGETHER], key=lambda ask: ask.agent)
+    short = [replace(ask, most_tokens=min(STEPS, ask.most_tokens)) for ask in some]
+    team.write(short, rng)  # reads the prompts
+    ends, model.ends = model.ends, model.ends[:0]  # every answer is as long as it may be
+    one = [replace(ask, most_tokens=1) for ask in some]
+    first = seconds_of(lambda: team.write(one, rng))
+    several = seconds_of(lambda: team.write(short, rng))
+    steps = max(ask.most_tokens for ask in short)
+    step = (several - first) / max(1, steps - 1)
+    room = max(ask.most_tokens for ask in free)
+    batches = -(-len(free) // WRITTEN_TOGETHER)
+    writing = batches * (first + step * (room - 1))
+    model.ends = ends
+    texts = [_whole(learner, ask, rng) for ask in some]
+    part = next(team.passes(some, texts))
+    values = np.ones(len(texts[part]))
+
+    def learn() -> None:
+        loss = team.loss(some[part], texts[part], values, values, len(free))
+        loss.backward()
+
+    learn()
+    seconds = statistics.median(seconds_of(learn) for _ in range(2))
+    for adam in learner.adams.values():
+        adam.zero()
+    learning = seconds * settings.epochs * len(free) / len(texts[part])
+    unlike = len({(ask.agent, ask.messages) for ask in free})
+    read = {id(text.prefix): text.prefix.nbytes for text in texts}
+    kept = max(0, unlike - len(read)) * statistics.fmean(read.values())
+    return writing, learning, kept
+
+
+def _whole(learner: LanguageLearner, ask: Prompt, rng: np.random.Generator) -> Text:
+    """Returns an answer of random tokens that is as long as it may be."""
+    team, n = learner.writing, ask.most_tokens
+    with torch.no_grad():
+        (prefix,) = team.reader.prefixes([ask.messages], [n], [learner.adapters[ask.agent]])
+    tokens = rng.integers(0, len(learner.model.unembedding), n)
+    hidden = None
+    if team.first:
+        size = len(prefix.tail) - 1 + n, learner.model.unembedding.shape[1]
+        hidden = torch.zeros(size, dtype=learner.model.dtype, device=learner.model.device)
+    return Text(prefix, tuple(tokens.tolist()), np.full(n, -1.0), hidden)
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """Returns how long a call takes."""
+    start = time.perf_counter()
+    call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_gb(device: torch.device) -> float:
+    """Returns the most memory that this process has had so far, in GB: of the GPU, if the model is
+    there."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device)) / 1e9
+    peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if sys.platform == "darwin" else 1e6)

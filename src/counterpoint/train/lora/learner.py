@@ -11,7 +11,7 @@ advantage is the scheme's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 
@@ -30,11 +30,12 @@ from counterpoint.credit import (
 )
 from counterpoint.errors import SchemeError, SettingError
 from counterpoint.lm.adapters import TARGETS, Adapter
-from counterpoint.lm.generate import Text, decode_answer
+from counterpoint.lm.generate import decode_answer
 from counterpoint.lm.model import LanguageModel
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
+from counterpoint.train.lora.answers import answer_metrics, free_answers, token_weights
 from counterpoint.train.lora.episodes import (
     Answer,
     JudgedRewards,
@@ -52,8 +53,10 @@ TRAINING, FRESH, PRIORS = 0, 1, 2
 CALIBRATED = 4
 """Batches of a team that chooses at random, over whose prompts words' priors are taken."""
 
-CALIBRATED_PROMPTS = 32
+CALIBRATED_PROMPTS = 16
 """The most prompts of an agent and its words over which priors are taken."""
+COMING_BACK = 0.03
+"""The least share of prompts that some batches have in common where prompts come back."""
 MEASURED = 64
 """Prompts whose tokens are counted at the start: those of the most characters, and those with the
 most room for an answer."""
@@ -75,7 +78,7 @@ class LanguageLearner:
     Raises:
         UnknownNameError: no scheme of that name.
         SchemeError: a baseline, which no text world answers.
-        SettingError: words that the model cannot tell apart.
+        SettingError: words that the model cannot tell apart, or a warm-up as long as the budget.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class LanguageLearner:
         budget: int,
     ) -> None:
         configure_threads()
+        settings.warm_up_updates(budget)  # raises where it is as long as the training
         self.model, self.world, self.settings, self.budget = model, world, settings, budget
         self.scheme = text_scheme(scheme)
         self.agents = tuple(sorted(world.agents))
@@ -120,16 +124,28 @@ class LanguageLearner:
         self.tally = Tally()
         self.updates = 0
         self.expected: tuple[Prompt, ...] = ()
-        """Choices that the last update met: the next one will, so they are computed in one pass."""
+        """Choices that the last update met: where prompts come back, the next one will meet them
+        too, so that they are computed in one pass."""
         self.judged = (
             JudgedRewards(settings.judge, settings.judge_set, world.summary, seed)
             if settings.judge
             else None
         )
-        met = sample_asks(world, settings, seed)
+        met, self.recurring = sample_asks(world, settings, seed)
+        """Whether prompts come back, so that it pays to keep what was read of them."""
         demand_readable(model, met)
-        if settings.calibrate:
-            self.words.calibrate(calibrated(met))
+        self.calibrating = calibrated(met) if settings.calibrate else []
+        """Choices over which priors will be taken before the first update."""
+        self.doing: Callable[[str], object] = lambda text: None
+        """Told what is done meanwhile."""
+        self._answered = 0
+
+    def prepare(self) -> None:
+        """Takes the priors of words, once; a restored learner has them."""
+        if self.calibrating:
+            self.doing(f"reading {len(self.calibrating)} prompts for the priors of words")
+            self.words.calibrate(self.calibrating)
+            self.calibrating = []
 
     @property
     def entropy(self) -> float:
@@ -145,11 +161,12 @@ class LanguageLearner:
             look: given the batch, and what the scheme made of it, before any adapter moves.
 
         Returns:
-            The batch, and the mean entropy of choices in nats and the length of each gradient, in
-            the first pass.
+            The batch, and the mean entropy of choices in nats, the length of each gradient in the
+            first pass, and the numbers of `answers.answer_metrics`.
         """
-        self.words.forget()
-        self.words.rows_of(self.expected)
+        self.words.forget(keep=self.recurring)
+        if self.recurring:
+            self.words.rows_of(self.expected)
         played = self.play(self.rng)
         rewards, metrics = played.rewards, dict[str, float]()
         if self.judged is not None:
@@ -162,17 +179,21 @@ class LanguageLearner:
         values = single_precision(credit.values, played.columns["batch"], 1)
         if look is not None:
             look(played, credit)
+        free, bare = free_answers(played), self._bare_log_probs(played)
+        metrics |= answer_metrics(played, self.agents, self.model.end_tokens, bare)
         # Choices have one pass, in the graph that sampled them.
-        writes = any(isinstance(answer.handle, Text) for answer in played.answers)
-        for turn in range(self.settings.epochs if writes else 1):
+        rate = self.settings.rate_share(self.updates, self.budget)
+        for turn in range(self.settings.epochs if free else 1):
             for adam in self.adams.values():
                 adam.zero()
             if turn == 0:
                 metrics["entropy"] = self._learn_words(played, values)
-            self._learn_texts(played, values)
+            self._learn_texts(played, values, bare)
+            moved = self._moved(played.asks if turn == 0 else [played.asks[i] for i in free])
             for name, adam in self.adams.items():
                 metrics.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
-                adam.step(self.rates[name])
+                if name in moved:
+                    adam.step(self.rates[name] * rate, decay=self.settings.weight_decay)
         self.expected = tuple(dict.fromkeys(ask for ask in played.asks if ask.words))
         self.updates += 1
         return played, metrics
@@ -180,10 +201,14 @@ class LanguageLearner:
     def play(self, rng: np.random.Generator, prompts: int = 0, rollouts: int = 0) -> PlayedBatch:
         """Returns episodes of the present team; no gradient flows unless `update` lets it."""
         prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
+        self.prepare()
+        self._answered = 0
         return play_episodes(self.world, self.respond, rng, prompts, rollouts)
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Returns the answers to a wave of prompts, in their order."""
+        self.doing(f"update {self.updates + 1}: {self._answered} answers, {len(asks)} to come now")
+        self._answered += len(asks)
         answers: dict[int, Answer] = {}
         words = [i for i, ask in enumerate(asks) if ask.words]
         if words:
@@ -222,20 +247,40 @@ class LanguageLearner:
         (-gain).backward()
         return float(bonus.detach() / visits.sum())
 
-    def _learn_texts(self, played: PlayedBatch, values: Floats) -> None:
-        """Adds the gradients of the answers in free text, some rows at a time."""
-        free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
-        free.sort(key=lambda i: played.asks[i].agent)
-        asks = [played.asks[i] for i in free]
-        texts: list[Text] = [played.answers[i].handle for i in free]
+    def _moved(self, learned: Sequence[Prompt]) -> set[str]:
+        """Returns the adapters that a pass over the decisions at these prompts moves. Without a
+        gradient, an adapter would go on by its momentum."""
+        if self.settings.optimizer_steps == "always":
+            return set(self.own)
+        return {ask.agent if ask.agent in self.own else "shared" for ask in learned}
+
+    def _bare_log_probs(self, played: PlayedBatch) -> dict[int, Floats]:
+        """Returns the log-probabilities by the bare model of answers, by their places in the batch:
+        of all if the loss has a divergence from it, else of one in several, about one pass."""
+        free = free_answers(played)
+        if not self.settings.kl:
+            free = free[:: max(1, -(-len(free) // self.settings.rows))]
+        asks, texts = [played.asks[i] for i in free], [played.answers[i].handle for i in free]
+        found: dict[int, Floats] = {}
         for part in self.writing.passes(asks, texts):
-            loss = self.writing.loss(
-                asks[part], texts[part], values[free[part]], len(played.answers)
-            )
-            loss.backward()
+            each = self.writing.bare_log_probs(asks[part], texts[part])
+            found |= dict(zip(free[part], each, strict=True))
+        return found
+
+    def _learn_texts(self, played: PlayedBatch, values: Floats, bare: Mapping[int, Floats]) -> None:
+        """Adds the gradients of the answers in free text, some rows at a time."""
+        free, weights = free_answers(played), token_weights(self.settings, played)
+        asks, texts = [played.asks[i] for i in free], [played.answers[i].handle for i in free]
+        for part in self.writing.passes(asks, texts):
+            some = free[part]
+            nats = [bare[i] for i in some] if self.settings.kl else None
+            self.writing.loss(
+                asks[part], texts[part], values[some], weights[some], len(played.answers), nats
+            ).backward()
 
     def capture(self) -> Snapshot:
         """Returns everything that decides what the learner does next."""
+        self.prepare()
         arrays = {
             f"{name}.{part}": x
             for name, adam in self.adams.items()
@@ -260,6 +305,7 @@ class LanguageLearner:
     def restore(self, snapshot: Snapshot) -> None:
         """Resumes where `capture` was called on a learner of the same plan."""
         arrays, facts = snapshot.arrays, snapshot.facts
+        self.calibrating = []
         for name, adam in self.adams.items():
             adam.restore({part: arrays[f"{name}.{part}"] for part in adam.capture()})
         self.words.priors = {
@@ -277,15 +323,19 @@ class LanguageLearner:
         )
 
 
-def sample_asks(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Prompt]:
-    """Returns the prompts of a team that chooses every word alike, in a fixed order."""
+def sample_asks(
+    world: TextWorld, settings: LanguageSettings, seed: int
+) -> tuple[list[Prompt], bool]:
+    """Returns the prompts of a team that chooses every word alike, in a fixed order, and whether
+    prompts come back: whether its batches have some in common."""
     met: set[Prompt] = set()
-    rng = np.random.default_rng([seed, PRIORS])
+    rng, total = np.random.default_rng([seed, PRIORS]), 0
     for _ in range(CALIBRATED):
-        met.update(
-            play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts).asks
-        )
-    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+        played = play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts)
+        total += len(set(played.asks))
+        met.update(played.asks)
+    come_back = len(met) <= total * (1 - COMING_BACK)
+    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words)), come_back
 
 
 def demand_readable(model: LanguageModel, asks: Sequence[Prompt]) -> None:

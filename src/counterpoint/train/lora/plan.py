@@ -21,6 +21,7 @@ from counterpoint.errors import RunError, SettingError, UnknownNameError, choice
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.model import TINY, open_model
 from counterpoint.lm.models import SOURCES, find_model
+from counterpoint.results.estimate import Estimate
 from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
@@ -29,7 +30,7 @@ from counterpoint.settings import settings_from
 from counterpoint.train.device import device_of
 from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
-from counterpoint.train.lora.estimate import affordable_kind
+from counterpoint.train.lora.estimate import affordable_kind, estimate
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
 from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
@@ -74,12 +75,12 @@ class LanguagePlan(TrainConfig):
         free = find_world(self.world, Kind.TEXT).world.free
         filled = self.language.filled(tiny=self.model == TINY, free=free)
         if filled.adapter == "auto":
-            kind = affordable_kind(self.make_world(), filled) if free else "activated"
-            filled = replace(filled, adapter=kind)
+            filled = replace(filled, adapter=affordable_kind(self.make_world(), filled))
         if filled.device == "auto":
             filled = replace(filled, device=device_of("auto").type)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
         super().__post_init__()
+        filled.warm_up_updates(self.budget)  # raises where it is as long as the training
 
     @classmethod
     def from_config(cls, config: Settings) -> Self:
@@ -139,6 +140,9 @@ class LanguagePlan(TrainConfig):
         world = self.make_world()
         return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
 
+    def estimate(self) -> Estimate:
+        return estimate(self.learner())
+
     def trainer(self) -> LanguageTrainer:
         return LanguageTrainer(self, self.learner())
 
@@ -169,6 +173,7 @@ class LanguageTrainer(Trainer):
     def update(self, run: RunDirectory | None) -> Update:
         """Makes one update; its episodes go to the run, equal ones once with a count."""
         learner, every = self.learner, self.learner.settings.diagnose_every
+        learner.doing = self.doing
         measured = None
 
         def look(played: PlayedBatch, credit: Credit) -> None:

@@ -25,6 +25,7 @@ from counterpoint.diagnose.evidence import (
 )
 from counterpoint.diagnose.updates import UpdateNumbers
 from counterpoint.lm.generate import Text
+from counterpoint.train.lora.answers import free_answers, token_weights
 from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.series import Numbers, agent_numbers
@@ -123,9 +124,10 @@ def _of_choices(learner: LanguageLearner, played: PlayedBatch, given: Floats, pa
 def _of_texts(learner: LanguageLearner, played: PlayedBatch, credit: Credit, part: Ints) -> Floats:
     """Returns [M, A, D], the gradient of free text with respect to each agent's adapter."""
     agents, agent = len(learner.agents), played.columns["agent"]
-    free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
+    free = free_answers(played)
     if not free:
         return np.zeros((MICRO_BATCHES, agents, 0))
+    weights = token_weights(learner.settings, played)
     adapters = [learner.adapters[name] for name in learner.agents]
     own = len({id(adapter) for adapter in adapters}) > 1
     sizes = [sum(x.numel() for x in adapter.parameters()) for adapter in adapters]
@@ -139,8 +141,8 @@ def _of_texts(learner: LanguageLearner, played: PlayedBatch, credit: Credit, par
                     [played.asks[i] for i in some],
                     [played.answers[i].handle for i in some],
                     credit.values[some] * MICRO_BATCHES,
+                    weights[some],
                     len(played.answers),
-                    kl=False,
                 )
                 grads = torch.autograd.grad(-loss, list(adapters[k].parameters()))
                 flat = torch.cat([grad.flatten() for grad in grads]).numpy()

@@ -6,6 +6,7 @@ Settings of the world stand in the world's own class.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal
@@ -39,8 +40,9 @@ class LanguageSettings:
     adapter: Literal["auto", "plain", "activated", "last_token"] = "auto"
     """Where adapters act: on every token (`plain`), which can be merged into the model; from the
     opening of the answer on (`activated`), where the prompt is read once for all updates; or from
-    the last token of the prompt on, as in earlier versions. By default plain where that takes at
-    most half as long again, as a rule of thumb on the world's prompts."""
+    the last token of the prompt on (`last_token`), the cheapest, which suffices for an answer of
+    one word. By default `last_token` where agents choose words; where they write, `plain` if that
+    takes at most half as long again, by a rule of thumb on the world's prompts."""
     layers: int = 0
     """Number of layers, counted from the last, that have adapters; 0 takes 2 of the tiny model's 3,
     and 10 of any other's."""
@@ -52,6 +54,20 @@ class LanguageSettings:
     """Learning rate of Adam; 0 takes 0.003 for the tiny model, and 0.005 for any other."""
     lr_of: str = ""
     """Learning rates of single agents, `speaker:0.003,listener:0.001`; `lr` for the others."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """The course of the learning rates after the warm-up: constant, or down to `lr_end` at the end
+    of the budget, in a straight line or along half a cosine (Loshchilov & Hutter 2017, eq. 5)."""
+    lr_end: float = 0.1
+    """The share of each learning rate at which a falling schedule ends."""
+    warm_up: float = 0.0
+    """Updates in which learning rates rise linearly at the start; a number below 1 is a share of
+    the budget."""
+    weight_decay: float = 0.0
+    """Share of each parameter, times the learning rate, that every step of Adam takes off (AdamW,
+    Loshchilov & Hutter 2019)."""
+    optimizer_steps: Literal["decided", "always"] = "decided"
+    """Which adapters Adam moves in a pass: those with a decision to learn from in it, or all.
+    Runs that began before there was this setting go on with `always`."""
     entropy: float = 0.2
     """Weight of the entropy bonus on choices among words, in nats."""
     entropy_end: float | None = 0.02
@@ -70,6 +86,11 @@ class LanguageSettings:
     """Clip range of the ratio of a token's probabilities (PPO)."""
     kl: float = 0.0
     """Weight of the divergence from the bare model, in nats a token, on free text."""
+    loss_normalization: Literal["constant", "answer", "token"] = "constant"
+    """The number by which the sum over the tokens of an answer in free text is divided: the most
+    tokens that it may have (`constant`: Dr. GRPO, Liu et al. 2025), its number of tokens
+    (`answer`: GRPO, Shao et al. 2024), or the mean number of tokens of all answers that train the
+    same adapter, so that all their tokens count equally (`token`: DAPO, Yu et al. 2025)."""
     rows: int = 16
     """Number of free texts in one pass; gradients add up over passes."""
     tokens: int = 8192
@@ -98,12 +119,17 @@ class LanguageSettings:
             ("rollouts", 0, 65536), ("lr", 0.0, 1e3), ("entropy", 0.0, 1e6), ("clip", 0.0, 1e6),
             ("temperature", 1e-3, 1e3), ("epochs", 1, 1000), ("kl", 0.0, 1e6), ("rows", 1, 65536),
             ("diagnose_every", 0, 1_000_000), ("tokens", 1, 1 << 30), ("cache_mb", 0, 1 << 20),
+            ("lr_end", 0.0, 1.0), ("warm_up", 0.0, 1e6), ("weight_decay", 0.0, 1e6),
         ):  # fmt: skip
             require(name, getattr(self, name), low, high)
         if not 0 < self.max_norm <= 1e9:
             raise SettingError(f"got max_norm={self.max_norm}; wanted a number above 0, up to 1e9")
         if self.entropy_end is not None:
             require("entropy_end", self.entropy_end, 0.0, 1e6)
+        if self.warm_up > 1 and self.warm_up != int(self.warm_up):
+            raise SettingError(
+                f"got warm_up={self.warm_up}; wanted a whole number of updates, or a share below 1"
+            )
         require_choices(self)
 
     def filled(self, *, tiny: bool, free: bool) -> LanguageSettings:
@@ -117,10 +143,49 @@ class LanguageSettings:
         return replace(
             self,
             targets=targets if self.targets == "default" else self.targets,
+            adapter="last_token" if self.adapter == "auto" and not free else self.adapter,
             layers=self.layers or (TINY_LAYERS if tiny else 10),
             rollouts=self.rollouts or (8 if free else 32),
             lr=self.lr or (0.003 if tiny else 0.005),
         )
+
+    def warm_up_updates(self, budget: int) -> int:
+        """Returns the number of updates of the warm-up.
+
+        Raises:
+            SettingError: they are all updates of the budget, or more.
+        """
+        updates = int(self.warm_up) if self.warm_up >= 1 else round(self.warm_up * budget)
+        if updates >= budget and updates:
+            raise SettingError(
+                f"got warm_up={self.warm_up:g}, which is {updates} updates, of a budget of "
+                f"{budget}; wanted fewer"
+            )
+        return updates
+
+    def rate_share(self, updates: int, budget: int) -> float:
+        """Returns the factor of every learning rate in the update after `updates` others.
+
+            (u + 1) / (w + 1)                            in the w updates of the warm-up
+            1                                            after it, if the schedule is constant
+            1 - (1 - e) x                                linear
+            e + (1 - e) (1 + cos(pi x)) / 2              cosine
+
+        where e is `lr_end`, and x goes from 0 in the first update after the warm-up to 1 in the
+        last one of the budget.
+
+        Args:
+            updates: u, updates made before.
+            budget: updates of the training.
+        """
+        warm = self.warm_up_updates(budget)
+        if updates < warm:
+            return (updates + 1) / (warm + 1)
+        if self.schedule == "constant":
+            return 1.0
+        done = min(1.0, (updates - warm) / max(1, budget - 1 - warm))
+        left = 1 - done if self.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+        return self.lr_end + (1 - self.lr_end) * left
 
     @property
     def kind(self) -> Literal["plain", "activated", "last_token"]:
@@ -152,7 +217,7 @@ class LanguageSettings:
         return rates
 
 
-BEFORE: Settings = {"adapter": "last_token"}
+BEFORE: Settings = {"adapter": "last_token", "optimizer_steps": "always"}
 """The values of settings in runs that began before there was such a setting."""
 LANGUAGE = tuple(spec.name for spec in fields(LanguageSettings))
 """Names of these settings."""

@@ -29,6 +29,8 @@ from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.world import Prompt
 
+CHOSEN_TOGETHER = 64
+"""Prompts of choices that are run side by side."""
 WRITTEN_TOGETHER = 32
 """Answers that are written side by side."""
 
@@ -57,17 +59,25 @@ class WordTeam:
         self.first = lowest_layer(adapters.values())
         """The first layer that has adapters."""
         self.reader = Reader(
-            model, kind, self.first, writes=False, limit=limit // 2, recomputed=recomputed
+            model, kind, self.first, writes=False, limit=limit * 3 // 4, recomputed=recomputed
         )
         self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
         """What is subtracted from the words' logits, by agent and words: of all that it has chosen
         among, 0 where nothing was taken out."""
-        self._memories = Kept[Memory](limit // 2)
+        self._memories = Kept[Memory](limit - self.reader.kept.limit)
         self._first_tokens: dict[tuple[str, ...], tuple[int, ...]] = {}
         self.forget()
 
-    def forget(self) -> None:
-        """Begins a new update: results of the old weights are dropped."""
+    def forget(self, *, keep: bool = True) -> None:
+        """Begins a new update: results of the old weights are dropped.
+
+        Args:
+            keep: whether prompts that are read are kept, since they will come back.
+        """
+        for store in (self.reader.kept, self._memories):
+            if not keep:
+                store.clear()
+            store.closed = not keep
         self.rows: dict[Prompt, int] = {}
         """Prompt to its row of `log_probs`."""
         self.parts: list[Tensor] = []
@@ -89,10 +99,11 @@ class WordTeam:
 
     def rows_of(self, asks: Sequence[Prompt]) -> list[int]:
         """Returns the row of each prompt; new prompts are computed, all in one pass."""
-        new = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
-        if new:
-            # One run of rows for each adapter, and one order for the same prompts every time.
-            new.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+        every = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
+        # One run of rows for each adapter, and one order for the same prompts every time.
+        every.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+        for first in range(0, len(every), CHOSEN_TOGETHER):
+            new = every[first : first + CHOSEN_TOGETHER]
             logits = self.logits(new)
             words = torch.tensor([[len(ask.words)] for ask in new], device=logits.device)
             legal = torch.arange(logits.shape[1], device=logits.device) < words
@@ -228,40 +239,48 @@ class WritingTeam:
         asks: Sequence[Prompt],
         texts: Sequence[Text],
         advantages: Floats,
+        weights: Floats,
         total: int,
-        *,
-        kl: bool = True,
+        bare: Sequence[Floats] | None = None,
     ) -> Tensor:
         """Returns PPO's clipped loss of some answers, those of an agent one after the other.
 
-        A decision is the whole answer: its log-probability is the sum over its tokens, divided by
-        how many there could have been, so that the length of an answer is not rewarded.
+        A decision is the whole answer: its log-probability is the sum over its tokens, times the
+        weight that `loss_normalization` gives to each of them.
 
         Args:
             asks: [B].
             texts: [B] what was answered.
             advantages: [B].
+            weights: [B] of each token of an answer: see `answers.token_weights`.
             total: decisions in the batch, over which the mean is taken.
-            kl: whether the divergence from the bare model is added, by its weight.
+            bare: [B][n] log-probabilities of the tokens by the bare model: the divergence from it
+                is added, by its weight. None leaves it out.
         """
         settings = self.settings
         device = self.model.device
         written = _padded([torch.tensor(text.tokens) for text in texts]).to(device)
         old = _padded([torch.from_numpy(text.log_probs).float() for text in texts]).to(device)
         there = _padded([torch.ones(len(text.tokens)) for text in texts])
-        there = (there / torch.tensor([[float(ask.most_tokens)] for ask in asks])).to(device)
+        there = (there * torch.from_numpy(weights).float()[:, None]).to(device)
         log_prob = self._log_probs(asks, texts, written)
         change = log_prob - (old if settings.epochs > 1 else log_prob.detach())
         ratio = change.exp()
         value = torch.from_numpy(advantages).float()[:, None].to(device)
         clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
         gain = torch.minimum(ratio * value, clipped * value)
-        if kl and settings.kl:
-            with torch.no_grad():
-                bare = self._log_probs(asks, texts, written, adapted=False)
-            gap = bare - log_prob
+        if bare is not None:
+            nats = _padded([torch.from_numpy(each).float() for each in bare])
+            gap = nats.to(device) - log_prob
             gain = gain - settings.kl * (gap.exp() - gap - 1)  # Schulman's third estimator
         return -(gain * there).sum() / total
+
+    def bare_log_probs(self, asks: Sequence[Prompt], texts: Sequence[Text]) -> list[Floats]:
+        """Returns [B][n], the log-probabilities of the tokens of answers by the bare model."""
+        written = _padded([torch.tensor(text.tokens) for text in texts]).to(self.model.device)
+        with torch.no_grad():
+            rows = self._log_probs(asks, texts, written, adapted=False).double().cpu().numpy()
+        return [row[: len(text.tokens)] for row, text in zip(rows, texts, strict=True)]
 
     def _log_probs(
         self,
