@@ -117,6 +117,7 @@ def texts(options: argparse.Namespace) -> dict[str, Any]:
     agents.
     """
     settings = LanguageSettings(
+        adapter="plain",
         rank=8,
         targets="all",
         layers=2,

@@ -67,6 +67,7 @@ def often_ending(model, monkeypatch):
     ends = torch.arange(0, len(model.unembedding), 3)
     monkeypatch.setattr(model, "ends", ends)
     monkeypatch.setattr(model, "end_tokens", frozenset(ends.tolist()))
+    monkeypatch.setattr(model.model.generation_config, "eos_token_id", ends.tolist())  # for plans
 
 
 def weights(learner):

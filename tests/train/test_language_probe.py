@@ -162,7 +162,10 @@ def test_it_is_the_gradient_with_respect_to_the_logits_that_learning_takes(
 
     monkeypatch.setattr(WordTeam, "logits", kept)
     learner = small_learner(
-        make_short("solver_verifier", speaker_offset=2.0), entropy=0.0, parameters=parameters
+        make_short("solver_verifier", speaker_offset=2.0),
+        entropy=0.0,
+        parameters=parameters,
+        prompts=6,
     )
     for _ in range(2):
         logits.clear()

@@ -187,9 +187,12 @@ class Slot(nn.Module):
     def __init__(self, linear: nn.Module, name: str, routing: Routing) -> None:
         super().__init__()
         self.linear, self.name, self.routing = linear, name, routing
+        # A module looks up its parts through several dictionaries, which for a small model costs
+        # as much as the product. A map without hooks is called directly.
+        self.__dict__["frozen"] = linear.forward if type(linear) is nn.Linear else linear
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.linear(x)
+        y: Tensor = self.__dict__["frozen"](x)
         routing, name = self.routing, self.name
         if not routing.now:
             return y
@@ -204,6 +207,10 @@ class Slot(nn.Module):
             return y + torch.cat(changes)
         # Alike adapters are one batched product, which costs about as much as a single adapter.
         down, up, scale = stack
-        low = torch.bmm(x.reshape(len(down), -1, x.shape[-1]).to(down.dtype), down)
-        whole = y.view(len(up), -1, y.shape[-1]).to(up.dtype)
-        return torch.baddbmm(whole, low, up, alpha=scale).view(y.shape).to(y.dtype)
+        count, inputs, _ = down.shape
+        shape = y.shape
+        flat, whole = x.reshape(count, -1, inputs), y.view(count, -1, shape[-1])
+        if y.dtype == up.dtype:
+            return torch.baddbmm(whole, torch.bmm(flat, down), up, alpha=scale).view(shape)
+        low = torch.bmm(flat.to(up.dtype), down)
+        return torch.baddbmm(whole.to(up.dtype), low, up, alpha=scale).view(shape).to(y.dtype)
