@@ -12,7 +12,7 @@ import transformers
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import TARGETS, Adapter
-from counterpoint.lm.memory import Memory, attend_from_one
+from counterpoint.lm.memory import Memory
 from counterpoint.lm.model import LanguageModel
 from counterpoint.lm.tiny import tiny_model, tiny_tokenizer
 
@@ -110,21 +110,3 @@ def test_words_are_told_apart_by_their_first_token():
     assert [red, blue] == [model.spelled("red")[0], model.spelled("blue")[0]]
     with pytest.raises(SettingError, match=r"'zorp' and 'quux'.*same token of tiny"):
         model.first_tokens(("red", "zorp", "quux"))
-
-
-@pytest.mark.parametrize(("heads", "shared_by"), [(4, 1), (4, 2), (9, 3)])
-def test_one_token_attends_as_by_hand(heads, shared_by):
-    """Softmax of q . k over the keys that it may see, for each head and the keys that it shares."""
-    torch.manual_seed(0)
-    kept = heads // shared_by
-    query = torch.randn(3, heads, 1, 8)
-    key, value = torch.randn(2, 3, kept, 6, 8)
-    bias = torch.zeros(3, 1, 1, 6)
-    bias[0, ..., 4:], bias[2, ..., :1] = -torch.inf, -torch.inf
-    out = attend_from_one(query, key, value, bias, 0.3)
-    assert out.shape == (3, 1, heads, 8)
-    for row in range(3):
-        for head in range(heads):
-            scores = key[row, head // shared_by] @ query[row, head, 0] * 0.3 + bias[row, 0, 0]
-            wanted = scores.softmax(dim=0) @ value[row, head // shared_by]
-            torch.testing.assert_close(out[row, 0, head], wanted, atol=1e-6, rtol=0)

@@ -134,14 +134,12 @@ def share_memory(model: Any) -> bool:
     from transformers.masking_utils import sdpa_mask
 
     def attend(*inputs: Any, memory: Any = None, **options: Any) -> tuple[Tensor, None]:
+        if memory is None:
+            output: tuple[Tensor, None] = sdpa_attention_forward(*inputs, **options)
+            return output
         module, query, key, value, bias = inputs
-        if memory is not None:
-            old = memory.keys[module.layer_idx], memory.values[module.layer_idx]
-            return split_attention(query, key, value, *old, bias, options["scaling"]), None
-        if query.shape[2] == 1 and options.get("softcap") is None:
-            return attend_from_one(query, key, value, bias, options["scaling"]), None
-        output: tuple[Tensor, None] = sdpa_attention_forward(*inputs, **options)
-        return output
+        old = memory.keys[module.layer_idx], memory.values[module.layer_idx]
+        return split_attention(query, key, value, *old, bias, options["scaling"]), None
 
     now: str = model.config._attn_implementation
     if now != "sdpa":
@@ -150,22 +148,6 @@ def share_memory(model: Any) -> bool:
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     model.set_attn_implementation(ATTENTION)
     return True
-
-
-def attend_from_one(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, by: float) -> Tensor:
-    """Returns [B, 1, heads, D] attention of one new token to T, as transformers does it but sooner.
-
-    Args:
-        query: [B, heads, 1, D].
-        key, value: [B, H, T, D]; each of the H heads serves heads / H queries.
-        bias: [B, 1, 1, T] to add to the scores.
-        by: the factor of the scores.
-    """
-    b, heads, _, d = query.shape
-    # Queries that share a key head are the rows of one query, so that keys are not repeated.
-    q = query.reshape(b, key.shape[1], -1, d)
-    out = torch.nn.functional.scaled_dot_product_attention(q, key, value, bias, scale=by)
-    return out.reshape(b, 1, heads, -1)
 
 
 def split_attention(
