@@ -35,6 +35,7 @@ from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.plan import LanguagePlan, trained_team
 from counterpoint.train.lora.served import ServedText
 from counterpoint.train.lora.words import WritingTeam
+from counterpoint.train.session import begin_run
 from counterpoint.worlds import find_world
 from counterpoint.worlds.text.world import Prompt
 
@@ -67,9 +68,9 @@ def served_plan(server, *, budget=3, **more):
 # What a server sends.
 
 
-def read(**choice):
-    used = {"completion_tokens": 2, "prompt_tokens": 5}
-    body = json.dumps({"choices": [{"finish_reason": "stop", **choice}], "usage": used})
+def read(used=2, **choice):
+    usage = {"completion_tokens": used, "prompt_tokens": 5}
+    body = json.dumps({"choices": [{"finish_reason": "stop", **choice}], "usage": usage})
     return read_continued("application/json", body.encode())[0]
 
 
@@ -177,7 +178,7 @@ def test_each_update_is_sent_to_vllm_before_anything_is_written_under_it(tmp_pat
     assert {tuple(body["prompt"]) for body in first} == set(prompts)
     assert {body["model"] for body in first} == {"run.planner"}
     assert {body["model"] for body in asked} == set(names)
-    assert len({body["seed"] for body in asked}) == len(asked) == 3 * 16 + 8
+    assert len({body["seed"] for body in asked}) == len(asked) == 4 * 16
     wanted = {
         "temperature": 1.0, "max_tokens": 3, "top_p": 1.0, "top_k": -1, "min_p": 0.0,
         "repetition_penalty": 1.0, "logprobs": 1, "return_token_ids": True,
@@ -296,7 +297,7 @@ def test_tokens_end_at_the_first_end_and_foreign_ones_are_refused():
 
     assert made(text="", token_ids=[end]) == (end,)
     assert made(text="", token_ids=[9, end, 9]) == (9, end)
-    assert made(text="", token_ids=[9, 9, 9, 9], finish_reason="length") == (9, 9, 9, 9)
+    assert made(text="", token_ids=[9] * 4, finish_reason="length", used=4) == (9, 9, 9, 9)
     assert made(text="", token_ids=[9, 9]) == (9, 9, team._end)
     assert made(text="", finish_reason="stop") == (team._end,)
     with pytest.raises(ModelError, match="wanted a server of tiny"):
@@ -313,69 +314,64 @@ def test_equal_answers_train_the_same_bit_for_bit():
     assert [row.metrics for row in rows] == [row.metrics for row in again]
 
 
-def command(run, server, **more):
-    given = [f"{name}={value}" for name, value in vllm(server, **more).items()]
-    words = ["train", "relay", "--policy", "tiny", "--budget", "4", "--out", str(run), "--set"]
-    return [*words, "prompts=2", "most_tokens=3", *given]
+UPDATE = 4 + 2 * 4 * 2
+"""Requests of an update of that team: its handover, and a note and an answer in each episode."""
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_costs_one_line_and_the_run_goes_on_when_it_is_back(tmp_path, capsys):
     """The resumed run makes the same updates as one that was never interrupted."""
+    straight, run = tmp_path / "straight" / "run", tmp_path / "run"
     with lora_server(decode) as server:
-        assert main(command(tmp_path / "straight", server)) == 0
-        capsys.readouterr()
-        server.dies_after = len(server.asked) + 40
-        run = tmp_path / "run"
-        assert main(command(run, server, server_seconds=1)) == 2
+        begin_run(served_plan(server, server_seconds=1), straight)
+        server.dies_after = len(server.asked) + 2 * UPDATE + 8  # in the third update
+        with pytest.raises(ModelError) as error:
+            begin_run(served_plan(server, server_seconds=1), run)
+        assert "\n" not in str(error.value)
+        assert f"from {server.url} (no answer within 1 seconds" in str(error.value)
+        assert f"counterpoint resume {run}" in str(error.value)
+        assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
+        assert main(["resume", str(run)]) == 2
         out, err = capsys.readouterr()
-        line = [one for one in err.splitlines() if "got no answer" in one]
-        assert len(line) == 1
         assert "Traceback" not in out + err
-        assert server.url in line[0]
-        assert f"counterpoint resume {run}" in line[0]
-        made = (run / "metrics.jsonl").read_text().splitlines()
-        assert 0 < len(made) < 4
+        assert len([line for line in err.splitlines() if server.url in line]) == 1
         server.dies_after = None
         assert main(["resume", str(run)]) == 0
     rows = [
-        [json.loads(one)["metrics"] if "metrics" in one else json.loads(one) for one in lines]
-        for lines in (
-            (folder / "metrics.jsonl").read_text().splitlines()
-            for folder in (tmp_path / "straight", run)
-        )
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (straight, run)
     ]
-    for one in (*rows[0], *rows[1]):
-        one.pop("seconds", None)
+    for row in (*rows[0], *rows[1]):
+        del row["seconds"]
     assert rows[0] == rows[1]
     for agent in ("planner", "answerer"):
         path = f"adapters/{agent}/adapter_model.safetensors"
-        assert (tmp_path / "straight" / path).read_bytes() == (run / path).read_bytes()
-    # Whoever talks to the team asks no server: it has answered for the last time.
-    assert isinstance(trained_team(run)[1].writing, WritingTeam)
-    assert trained_team(run)[1].served is None
+        assert (straight / path).read_bytes() == (run / path).read_bytes()
 
 
-def test_vllm_without_loading_is_refused_with_what_to_set(tmp_path, capsys):
-    with lora_server(decode, loads=False) as server:
-        assert main(command(tmp_path / "run", server)) == 2
-    err = capsys.readouterr().err
-    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1" in err
-    assert "status 404" in err
+def test_vllm_without_loading_is_refused_with_what_to_set(tmp_path):
+    with lora_server(decode, loads=False) as server, pytest.raises(ModelError) as error:
+        begin_run(served_plan(server), tmp_path / "run")
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1" in str(error.value)
+    assert "status 404" in str(error.value)
 
 
 def test_the_key_is_sent_and_stands_in_no_file(tmp_path, monkeypatch, capsys):
-    key = "sk-" + "Q7vX2mZ9" * 3
+    key, run = "sk-" + "Q7vX2mZ9" * 3, tmp_path / "run"
     monkeypatch.setenv("MY_SERVER", key)
     with lora_server(decode) as server:
-        run = tmp_path / "run"
-        assert main(command(run, server, server_key="MY_SERVER")) == 0
+        session = begin_run(served_plan(server, budget=1, server_key="MY_SERVER"), run)
+    assert main(["report", str(run)]) == 0
     assert {sent for _, _, sent in server.asked} == {f"Bearer {key}"}
     assert key not in "".join(capsys.readouterr())
     files = [path for path in run.rglob("*") if path.is_file()]
-    assert any(path.name == "report.html" for path in files)
     assert not any(key.encode() in path.read_bytes() for path in files)
-    assert "From the server" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "From the server" in page
+    assert any("nats a token for planner" in note for note in session.notes)
     assert json.loads((run / "run.json").read_text())["config"]["language"]["server"] == server.url
+    # Whoever talks to the team asks no server: it has answered for the last time.
+    assert trained_team(run)[1].served is None
 
 
 # llama.cpp, which runs for real.

@@ -227,9 +227,10 @@ class Connection:
         return await self._body(
             self._client.completions.with_streaming_response.create(
                 model=model,
-                prompt=list(prompt),
+                prompt="",
                 extra_headers={"Accept-Encoding": "identity"},
-                extra_body=more,
+                # As the argument `prompt`, each token would be looked at: 7 microseconds.
+                extra_body={**more, "prompt": list(prompt)},
             )
         )
 
