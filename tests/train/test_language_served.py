@@ -51,7 +51,8 @@ def decode(tokens):
 
 def vllm(server, **more):
     """Settings of a small training with this server."""
-    return {"server": server.url, "handover": "vllm", "rollouts": 4, "server_seconds": 20, **more}
+    told = {"server": server.url, "handover": "vllm", "rollouts": 4, "server_seconds": 20}
+    return {**told, "diagnose_every": 0, **more}
 
 
 def served_plan(server, *, budget=3, **more):
