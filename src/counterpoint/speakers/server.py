@@ -229,7 +229,7 @@ class Connection:
                 model=model,
                 prompt="",
                 extra_headers={"Accept-Encoding": "identity"},
-                # As the argument `prompt`, each token would be looked at: 7 microseconds.
+                # As the argument `prompt`, each token would be looked at, which takes longer than the rest.
                 extra_body={**more, "prompt": list(prompt)},
             )
         )
