@@ -229,7 +229,7 @@ class Connection:
                 model=model,
                 prompt="",
                 extra_headers={"Accept-Encoding": "identity"},
-                # As the argument `prompt`, each token would be looked at, which takes longer than the rest.
+                # As the argument `prompt`, each token of it would be looked at.
                 extra_body={**more, "prompt": list(prompt)},
             )
         )
