@@ -1,16 +1,23 @@
 """llama.cpp's server from the package xllamacpp, in a process of its own.
 
-`python llama_cpp.py MODEL ADAPTER...` serves until its standard input ends. Keys and values are
+`python llama_cpp.py MODEL ADAPTER...` serves until its standard input ends. With `--again STATE
+PORT MODEL FOLDER` it ends the server that STATE names, starts one with the adapters of a folder in
+the background, as a user's command does, and returns before that answers. Keys and values are
 kept in 32-bit floats, and attention is the exact one, so that only the order of sums differs.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 START = "serving at "
 
@@ -73,8 +80,42 @@ def llama_server(model, *adapters):
             process.kill()
 
 
-def serve(model, adapters):
-    """Serves until standard input ends."""
+def free_port():
+    """A port that nobody uses now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@contextmanager
+def restarted_server(model, folder):
+    """The address and the command of a server that the command starts, again and again."""
+    state, port = folder / "server.pid", free_port()
+    command = f"{sys.executable} {__file__} --again {state} {port} {model}"
+    try:
+        yield f"http://127.0.0.1:{port}/v1", command
+    finally:
+        end(state)
+
+
+def end(state):
+    """Ends the server that a file names, if there is one."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int(state.read_text()), signal.SIGKILL)
+    state.unlink(missing_ok=True)
+
+
+def again(state, port, model, folder):
+    """Ends the server and starts it with the adapters of a folder."""
+    end(Path(state))
+    files = sorted(map(str, Path(folder).glob("*.gguf")))
+    command = [sys.executable, __file__, "--port", port, model, *files]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    Path(state).write_text(str(process.pid))
+
+
+def serve(model, adapters, port=0):
+    """Serves until standard input ends; at a given port for at most five minutes."""
     import xllamacpp
 
     settings = xllamacpp.CommonParams()
@@ -84,11 +125,16 @@ def serve(model, adapters):
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    settings.verbosity = 0
+    settings.verbosity, settings.port = 0, port or settings.port
     server = xllamacpp.Server(settings)
     print(START + server.listening_address, flush=True)  # noqa: T201
-    sys.stdin.read()
+    time.sleep(300) if port else sys.stdin.read()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2:])
+    if sys.argv[1] == "--again":
+        again(*sys.argv[2:])
+    elif sys.argv[1] == "--port":
+        serve(sys.argv[3], sys.argv[4:], int(sys.argv[2]))
+    else:
+        serve(sys.argv[1], sys.argv[2:])

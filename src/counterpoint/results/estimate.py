@@ -34,7 +34,8 @@ class Estimate(Part, frozen=True, kw_only=True):
     reading_seconds: float
     """Seconds that the prompts of an update take to read."""
     writing_seconds: float
-    """Seconds that the answers of an update take to write."""
+    """Seconds that the answers of an update take to write; 0 where a server writes, which is not
+    asked, so that the times below are without it."""
     learning_seconds: float
     """Seconds that choices, gradients and measurements of an update take."""
     seconds: float

@@ -27,10 +27,17 @@ class References(Part, frozen=True, kw_only=True):
     """Return of a good team that does not talk."""
 
 
-ANSWERS = ("decisions", "answer_tokens", "cut_off", "bare_kl")
+SERVED = ("server_gap", "respelled", "reworded")
+"""Those of the measures below that there are where a server writes: how far its log-probabilities
+are from ours in nats a token, the share of answers whose tokens it did not say, and the share whose
+tokens here give another text."""
+ANSWERS = ("decisions", "answer_tokens", "cut_off", "bare_kl", *SERVED)
 """The measures of each language model in every update, as curves `MEASURE.AGENT`: its decisions,
 and of its answers in free text the mean number of tokens, the share that ended at the limit without
 a token that ends them, and the divergence from the bare model in nats a token."""
+WIDE_GAP = 0.1
+"""Nats a token by which a server's log-probabilities may differ from ours; numbers of 16 bits on
+one side alone make a difference of a few hundredths."""
 CUT_OFF_UPDATES, MOSTLY = 10, 0.5
 """An agent is mostly cut off if more than this share of its answers are, in so many updates."""
 
@@ -200,13 +207,39 @@ def mostly_cut_off(curve: Mapping[str, Series]) -> dict[str, float]:
     Args:
         curve: [U] each by name; those called `cut_off.AGENT` are read.
     """
-    shares = {}
+    return _above(curve, "cut_off", MOSTLY)
+
+
+def _above(curve: Mapping[str, Series], wanted: str, limit: float) -> dict[str, float]:
+    """Returns the agents whose mean of a measure in the latest updates is above a limit."""
+    means = {}
     for name, values in curve.items():
         measure, _, agent = name.partition(".")
         known = [value for value in values[-CUT_OFF_UPDATES:] if value is not None]
-        if measure == "cut_off" and known and (share := sum(known) / len(known)) > MOSTLY:
-            shares[agent] = share
-    return shares
+        if measure == wanted and known and (mean := sum(known) / len(known)) > limit:
+            means[agent] = mean
+    return means
+
+
+def server_sentence(curve: Mapping[str, Series]) -> str:
+    """Returns what to do if a server wrote under other weights than those that learn, or if the
+    tokens of its answers are often not known; else an empty text."""
+    gaps, lost = _above(curve, "server_gap", WIDE_GAP), _above(curve, "respelled", MOSTLY)
+    sentences = []
+    if gaps:
+        agents = ", ".join(f"{gap:.2g} nats a token for {agent}" for agent, gap in gaps.items())
+        sentences.append(
+            "The server's log-probabilities differ from those of the model that learns, in the "
+            f"last updates by {agents}: it serves other adapters (handover), a coarser type of "
+            "numbers or another model, and training is off-policy by as much."
+        )
+    if lost:
+        agents = ", ".join(f"{share:.0%} of {agent}'s answers" for agent, share in lost.items())
+        sentences.append(
+            f"The server did not say the tokens of {agents}: those that the text has here were "
+            "learned from, which need not be those that were drawn."
+        )
+    return " ".join(sentences)
 
 
 def cut_off_sentence(curve: Mapping[str, Series]) -> str:

@@ -69,6 +69,27 @@ def read_completion(kind: str, body: bytes) -> Completion:
     Raises:
         Fault: the body is not JSON, is an error, or has another schema.
     """
+    answer, tokens = read_object(kind, body)
+    try:
+        text = answer["choices"][0]["message"]["content"]
+    except (LookupError, TypeError):
+        text = 0
+    if text is not None and not isinstance(text, str):
+        why = "the server sent JSON of another schema: no choices[0].message.content"
+        raise Fault(why, again=True, tokens=tokens)
+    return Completion(text or "", tokens)
+
+
+def read_object(kind: str, body: bytes) -> tuple[dict[str, Any], Tokens]:
+    """Returns the JSON object of an answer, and the tokens that it counts.
+
+    Args:
+        kind: the content type.
+        body: the whole answer.
+
+    Raises:
+        Fault: the body is not a JSON object, or is an error.
+    """
     media = kind.partition(";")[0].strip().lower()
     if media != "application/json" and not media.endswith("+json"):
         raise Fault(f"the server sent {one_line(kind) or 'no content type'}, not JSON", again=True)
@@ -81,14 +102,7 @@ def read_completion(kind: str, body: bytes) -> Completion:
     tokens = _tokens(answer.get("usage"))
     if answer.get("error"):
         raise Fault(f"the server said: {_error_message(answer, body)}", again=True, tokens=tokens)
-    try:
-        text = answer["choices"][0]["message"]["content"]
-    except (LookupError, TypeError):
-        text = 0
-    if text is not None and not isinstance(text, str):
-        why = "the server sent JSON of another schema: no choices[0].message.content"
-        raise Fault(why, again=True, tokens=tokens)
-    return Completion(text or "", tokens)
+    return answer, tokens
 
 
 def read_refusal(status: int, after: str | None, body: bytes) -> Fault:

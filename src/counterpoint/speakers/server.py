@@ -13,11 +13,11 @@ import json
 import os
 import string
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from counterpoint.errors import SettingError
 from counterpoint.optional import needs, pip_line
@@ -37,6 +37,7 @@ from counterpoint.speakers.speaker import Message, Reply, Request, sum_known
 if TYPE_CHECKING:
     import numpy as np
 
+Result = TypeVar("Result")
 NO_KEY = "none"
 """Sent to a server on this machine if no key is set."""
 
@@ -92,33 +93,60 @@ class Server:
             MissingPackageError: openai is not installed.
             SettingError: the key is no longer in the environment.
         """
+        return self.replies(requests, lambda connection, place: connection.post)
+
+    def replies(
+        self, requests: Sequence[Request], post_of: Callable[[Connection, int], Post]
+    ) -> list[Reply]:
+        """Returns one reply for each request, whose attempts are made by `post_of(connection,
+        place)`; raises as `answer` does."""
         if not requests:
             return []
+        return self.connected(lambda connection: self._answer_all(connection, requests, post_of))
+
+    def connected(self, work: Callable[[Connection], Coroutine[Any, Any, Result]]) -> Result:
+        """Returns what is made with a connection, which is closed afterwards.
+
+        Raises:
+            MissingPackageError: openai is not installed.
+            SettingError: the key is no longer in the environment.
+        """
         with needs("a language server", pip_line("llm")):
             import openai
         key = self._key()
+
+        async def made() -> Result:
+            async with aclosing(Connection(openai, key, self.settings)) as connection:
+                return await work(connection)
+
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self._answer_all(openai, key, requests))
+            return asyncio.run(made())
         with ThreadPoolExecutor(1) as aside:  # in a notebook, whose loop is busy with this call
-            return aside.submit(asyncio.run, self._answer_all(openai, key, requests)).result()
+            return aside.submit(asyncio.run, made()).result()
 
-    async def _answer_all(self, openai: Any, key: str, requests: Sequence[Request]) -> list[Reply]:
+    async def _answer_all(
+        self,
+        connection: Connection,
+        requests: Sequence[Request],
+        post_of: Callable[[Connection, int], Post],
+    ) -> list[Reply]:
         import numpy as np  # on use: a process that asks no server starts without it
 
         settings = self.settings
         gate = asyncio.Semaphore(settings.concurrency)
-        async with aclosing(_Connection(openai, key, settings)) as connection:
 
-            async def reply_to(place: int, request: Request) -> Reply:
-                async with gate:
-                    rng = np.random.default_rng([settings.pause_seed, place])
-                    return await PendingRequest(request, connection.post, settings, rng).reply()
+        async def reply_to(place: int, request: Request) -> Reply:
+            async with gate:
+                rng = np.random.default_rng([settings.pause_seed, place])
+                post = post_of(connection, place)
+                return await PendingRequest(request, post, settings, rng).reply()
 
-            replies = await asyncio.gather(
-                *(reply_to(i, request) for i, request in enumerate(requests))
-            )
+        replies = await asyncio.gather(
+            *(reply_to(i, request) for i, request in enumerate(requests))
+        )
+        key = self._key()
         return [self._with_cost(key, reply) for reply in replies]
 
     def _with_cost(self, key: str, reply: Reply) -> Reply:
@@ -142,7 +170,7 @@ class Server:
         return key or NO_KEY
 
 
-class _Connection:
+class Connection:
     """The connections to a server while a batch is under way."""
 
     def __init__(self, openai: Any, key: str, settings: ServerSettings) -> None:
@@ -180,14 +208,65 @@ class _Connection:
             extra_headers={"Accept-Encoding": "identity"},
             **extra,
         )
+        completion = read_completion(*await self._body(pending))
+        return replace(completion, text=_hide(self._key, completion.text))
+
+    async def post_tokens(
+        self, model: str, prompt: Sequence[int], more: Mapping[str, object]
+    ) -> tuple[str, bytes]:
+        """Makes one attempt to have tokens continued; returns content type and body.
+
+        Args:
+            model: the name by which the server knows the model.
+            prompt: tokens.
+            more: all other fields of `POST /completions`.
+
+        Raises:
+            Fault: the attempt brought no answer.
+        """
+        return await self._body(
+            self._client.completions.with_streaming_response.create(
+                model=model,
+                prompt="",
+                extra_headers={"Accept-Encoding": "identity"},
+                # As the argument `prompt`, each token of it would be looked at.
+                extra_body={**more, "prompt": list(prompt)},
+            )
+        )
+
+    async def call(self, path: str, body: Mapping[str, object] | None = None) -> str:
+        """Returns the answer to one request to another path of the server; it is a GET without a
+        body.
+
+        Args:
+            path: behind the address of the server, or behind its root if it begins with `/`.
+            body: sent as JSON.
+
+        Raises:
+            Fault: there was no answer, or one of another status than 200.
+        """
+        base = self._settings.base_url.rstrip("/")
+        url = base.removesuffix("/v1") + path if path.startswith("/") else f"{base}/{path}"
+        options = {"headers": {"Accept-Encoding": "identity"}}
+        try:
+            if body is None:
+                answer: str = await self._client.get(url, cast_to=str, options=options)
+            else:
+                answer = await self._client.post(url, cast_to=str, body=body, options=options)
+        except Exception as error:
+            fault = self._fault(error)
+            fault.why = _hide(self._key, fault.why)
+            raise fault from None
+        return answer
+
+    async def _body(self, pending: Any) -> tuple[str, bytes]:
+        """Returns content type and body of an answer that has begun."""
         try:
             async with pending as response:
                 kind = response.headers.get("content-type", "")
-                body = await _read(response.iter_bytes(), self._settings.most_bytes)
+                return kind, await _read(response.iter_bytes(), self._settings.most_bytes)
         except Exception as error:
             raise self._fault(error) from None
-        completion = read_completion(kind, body)
-        return replace(completion, text=_hide(self._key, completion.text))
 
     def _fault(self, error: Exception) -> Fault:
         """Returns the error: the fault of `_refuse` or `_read`, or a failed connection."""

@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol, Self
 
 import msgspec
@@ -182,6 +183,8 @@ class Trainer(ABC):
     """How much of the budget may be spent between two checkpoints."""
     messages: Messages | None = None
     """What messages carried in the last evaluation; None before it, or if nobody speaks."""
+    folder: Path | None = None
+    """The run directory, if there is one."""
     doing: Doing = staticmethod(lambda text: None)
     """Told what is done meanwhile, where an update takes long."""
 
@@ -280,6 +283,7 @@ def train_to_end(
     team = plan.trainer() if team is None else team
     if on_doing is not None:
         team.doing = on_doing
+    team.folder = None if run is None else run.path
     monitor = CollapseMonitor(team.agents, continuous=team.continuous)
     rows: list[Row] = []
     if run is not None and run.resumed.snapshot is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from counterpoint.errors import ModelError, SettingError, WorldError
 from counterpoint.optional import require_language, require_torch
 from counterpoint.results.parts import Settings
-from counterpoint.results.training import cut_off_sentence
+from counterpoint.results.training import cut_off_sentence, server_sentence
 from counterpoint.runs.directory import RunDirectory, require_empty
 from counterpoint.runs.exporters.catalogue import exporters_of, require_exporters
 from counterpoint.runs.exporters.session import Exports
@@ -215,7 +215,7 @@ def _session(
         trained=trained,
         exit_status=stopper.exit_status if stopped else 0,
         message=stopper.how_to_resume(run.path, step, plan.axis) if stopped else "",
-        notes=(*run.notes, *lacking, *note_unpaid(trained), *note_cut_off(trained)),
+        notes=(*run.notes, *lacking, *note_unpaid(trained), *note_answers(trained)),
     )
 
 
@@ -248,7 +248,9 @@ def note_unpaid(trained: Trained) -> tuple[str, ...]:
     )
 
 
-def note_cut_off(trained: Trained) -> tuple[str, ...]:
-    """Returns a sentence about a team most of whose answers were cut off at their limit."""
-    sentence = cut_off_sentence(metric_curves(trained.rows))
-    return (sentence[0].lower() + sentence[1:],) if sentence else ()
+def note_answers(trained: Trained) -> tuple[str, ...]:
+    """Returns sentences about answers that were mostly cut off at their limit, or that a server
+    wrote under other weights."""
+    curves = metric_curves(trained.rows)
+    sentences = (cut_off_sentence(curves), server_sentence(curves))
+    return tuple(sentence[0].lower() + sentence[1:] for sentence in sentences if sentence)

@@ -15,6 +15,9 @@ ANSWER_PANELS = {
     "answer_tokens": ("Length of answers", "tokens"),
     "cut_off": ("Cut off", "share of answers"),
     "bare_kl": ("From the bare model", "KL, nats a token"),
+    "server_gap": ("From the server", "nats a token"),
+    "respelled": ("Tokens not known", "share of answers"),
+    "reworded": ("Other text here", "share of answers"),
 }
 """Headings and units of the measures of each agent's answers."""
 TITLES = {
@@ -22,11 +25,18 @@ TITLES = {
     "answer_tokens": "Tokens of an answer",
     "cut_off": "Cut off",
     "bare_kl": "From bare model (nats)",
+    "server_gap": "From the server (nats)",
+    "respelled": "Tokens not known",
+    "reworded": "Other text here",
 }
 """The same as titles of columns."""
+LEVEL = ("decisions", "respelled", "reworded")
+"""Measures that are not drawn while they are the same in every update."""
 FORMATS: dict[str, Callable[[float | None], str]] = {
     "decisions": lambda value: fixed(value, 0),
     "cut_off": percent,
+    "respelled": percent,
+    "reworded": percent,
 }
 """How measures are written that are counts or shares."""
 
@@ -45,7 +55,7 @@ def answer_figure(run: TrainingResult) -> Figure | None:
     panels = []
     for measure, (heading, unit) in ANSWER_PANELS.items():
         lines = {a: curves[f"{measure}.{a}"] for a in agents if f"{measure}.{a}" in curves}
-        if not lines or (measure == "decisions" and all(_is_level(y) for y in lines.values())):
+        if not lines or (measure in LEVEL and all(_is_level(y) for y in lines.values())):
             continue
         ends = ", ".join(f"{agent} at {significant(last(y))}" for agent, y in lines.items())
         chart = Chart(
@@ -56,7 +66,7 @@ def answer_figure(run: TrainingResult) -> Figure | None:
             y_title=unit,
             lines=tuple(Line(a, steps, y, style_of(agents.index(a))) for a, y in lines.items()),
             heading=heading,
-            within=(0.0, 1.0) if measure == "cut_off" else None,
+            within=(0.0, 1.0) if unit == "share of answers" else None,
         )
         panels.append(panel_chart(chart))
     if not panels:
@@ -103,8 +113,9 @@ def answer_rows(run: TrainingResult) -> list[tuple[str, str]]:
     rows = []
     for agent in sorted(n.removeprefix("cut_off.") for n in run.curve if n.startswith("cut_off.")):
         numbers = [last(run.curve.get(f"{m}.{agent}", ())) for m in ANSWER_PANELS]
-        count, tokens, cut, kl = numbers
+        count, tokens, cut, kl, gap, *_ = numbers
         away = "" if kl is None else f", {significant(kl)} nats a token from the bare model"
+        away += "" if gap is None else f", {significant(gap)} from the server"
         lengths = f"{significant(tokens)} tokens, {percent(cut)} cut off{away}"
         rows.append((f"answers of {agent}", f"{fixed(count, 0)} decisions, {lengths}"))
     return rows

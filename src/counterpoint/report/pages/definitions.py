@@ -259,6 +259,15 @@ _ANSWERS = (
         "The divergence of the agent from the bare model on its own answers in free text, in nats "
         "a token, at the sampling temperature (Schulman’s third estimator). If kl is 0, it is "
         "taken from some of the answers."),
+    Definition("server_gap", "From the server",
+        "Where a server writes: the mean distance of its log-probabilities from those of the model "
+        "that learns, in nats a token, at temperature 1. 0 is on-policy."),
+    Definition("respelled", "Tokens not known",
+        "The share of answers of which the server did not say the tokens: those that the text has "
+        "here are learned from."),
+    Definition("reworded", "Other text here",
+        "The share of answers whose tokens here give another text than the server’s; the world "
+        "reads the text of the tokens."),
 )  # fmt: skip
 
 _SIDES = (

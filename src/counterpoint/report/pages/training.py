@@ -53,6 +53,7 @@ from counterpoint.results.training import (
     Talk,
     TrainingResult,
     cut_off_sentence,
+    server_sentence,
 )
 from counterpoint.runs.status import learns_values
 
@@ -135,7 +136,9 @@ def training_page(run: TrainingResult) -> Page:
             else None,
             "agents": agent_table(run) if run.agents else None,
             "answers": answer_table(run),
-            "cut_off": cut_off_sentence(run.curve),
+            "cut_off": " ".join(
+                filter(None, (cut_off_sentence(run.curve), server_sentence(run.curve)))
+            ),
             "answer_curves": answer_figure(run),
             "losses": loss_figure(run),
             "cures": training_cures(run),

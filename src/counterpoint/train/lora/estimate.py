@@ -136,21 +136,10 @@ def _texts(
     answers take beyond those that were read for it."""
     if not free:
         return 0.0, 0.0, 0.0
-    model, settings, team = learner.model, learner.settings, learner.writing
+    settings, team = learner.settings, learner.writing
     rng = np.random.default_rng(0)
     some = sorted(free[:WRITTEN_TOGETHER], key=lambda ask: ask.agent)
-    short = [replace(ask, most_tokens=min(STEPS, ask.most_tokens)) for ask in some]
-    team.write(short, rng)  # reads the prompts
-    ends, model.ends = model.ends, model.ends[:0]  # every answer is as long as it may be
-    one = [replace(ask, most_tokens=1) for ask in some]
-    first = seconds_of(lambda: team.write(one, rng))
-    several = seconds_of(lambda: team.write(short, rng))
-    steps = max(ask.most_tokens for ask in short)
-    step = (several - first) / max(1, steps - 1)
-    room = max(ask.most_tokens for ask in free)
-    batches = -(-len(free) // WRITTEN_TOGETHER)
-    writing = batches * (first + step * (room - 1))
-    model.ends = ends
+    writing = 0.0 if learner.served is not None else _writing(learner, free, some)
     texts = [_whole(learner, ask, rng) for ask in some]
     part = next(team.passes(some, texts))
     values = np.ones(len(texts[part]))
@@ -168,6 +157,24 @@ def _texts(
     read = {id(text.prefix): text.prefix.nbytes for text in texts}
     kept = max(0, unlike - len(read)) * statistics.fmean(read.values())
     return writing, learning, kept
+
+
+def _writing(learner: LanguageLearner, free: list[Prompt], some: list[Prompt]) -> float:
+    """Returns the seconds an update of writing, from some of its free answers."""
+    model, team, rng = learner.model, learner.writing, np.random.default_rng(0)
+    short = [replace(ask, most_tokens=min(STEPS, ask.most_tokens)) for ask in some]
+    team.write(short, rng)  # reads the prompts
+    ends, model.ends = model.ends, model.ends[:0]  # every answer is as long as it may be
+    one = [replace(ask, most_tokens=1) for ask in some]
+    first = seconds_of(lambda: team.write(one, rng))
+    several = seconds_of(lambda: team.write(short, rng))
+    steps = max(ask.most_tokens for ask in short)
+    step = (several - first) / max(1, steps - 1)
+    room = max(ask.most_tokens for ask in free)
+    batches = -(-len(free) // WRITTEN_TOGETHER)
+    writing = batches * (first + step * (room - 1))
+    model.ends = ends
+    return writing
 
 
 def _whole(learner: LanguageLearner, ask: Prompt, rng: np.random.Generator) -> Text:

@@ -45,6 +45,7 @@ from counterpoint.train.lora.episodes import (
     play_episodes,
     random_replies,
 )
+from counterpoint.train.lora.served import ServedTeam, served_metrics
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.lora.words import WordTeam, WritingTeam, choose_words, weights_of
 from counterpoint.train.tabular.learner import single_precision
@@ -120,7 +121,9 @@ class LanguageLearner:
             settings.cache_bytes,
             recomputed=settings.checkpointing,
         )
-        self.writing = WritingTeam(model, self.adapters, settings)
+        self.served = ServedTeam(model, self.adapters, settings) if settings.server else None
+        """Agents that write by a server; None where they write here."""
+        self.writing = self.served or WritingTeam(model, self.adapters, settings)
         self.rng = np.random.default_rng([seed, TRAINING])
         self.state: RunningState | None = None
         self.tally = Tally()
@@ -183,6 +186,7 @@ class LanguageLearner:
             look(played, credit)
         free, bare = free_answers(played), self._bare_log_probs(played)
         metrics |= answer_metrics(played, self.agents, self.model.end_tokens, bare)
+        metrics |= served_metrics(played, self.agents)
         # Choices have one pass, in the graph that sampled them.
         rate = self.settings.rate_share(self.updates, self.budget)
         for turn in range(self.settings.epochs if free else 1):
@@ -213,6 +217,8 @@ class LanguageLearner:
         prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
         self.prepare()
         self._answered = 0
+        if self.served is not None:
+            self.served.hand_over(self.own, self.updates, self.doing)
         return play_episodes(self.world, self.respond, rng, prompts, rollouts, held_out=held_out)
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
@@ -325,6 +331,8 @@ class LanguageLearner:
             for i, (agent, words) in enumerate(facts["priors"])
         }
         self.updates = facts["updates"]
+        if self.served is not None:
+            self.served.handed = None
         self.rng.bit_generator.state = facts["rng"]
         self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
         self.tally = Tally(**facts["tally"])

@@ -86,6 +86,11 @@ class LanguagePlan(TrainConfig):
         filled = self.language.filled(tiny=self.model == TINY, free=free)
         if filled.adapter == "auto":
             filled = replace(filled, adapter=affordable_kind(self.make_world(), filled))
+        if filled.server and not free:
+            raise SettingError(
+                f"got server={filled.server} and world '{self.world}', whose agents choose among "
+                "words, which are never written by a server; wanted no server"
+            )
         if filled.device == "auto":
             filled = replace(filled, device=device_of("auto").type)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
@@ -209,6 +214,8 @@ class LanguageTrainer(Trainer):
         learner, every = self.learner, self.learner.settings.diagnose_every
         learner.doing = self.doing
         measured = None
+        if learner.served is not None:
+            learner.served.folder = self.folder
 
         def look(played: PlayedBatch, credit: Credit) -> None:
             nonlocal measured
@@ -228,6 +235,8 @@ class LanguageTrainer(Trainer):
         learner, settings = self.learner, self.learner.settings
         rng = np.random.default_rng([self.plan.seed, FRESH])
         prompts, rollouts = settings.prompts, settings.rollouts
+        if learner.served is not None:
+            learner.served.folder = self.folder
         held_out = learner.world.holds_out
         if held_out:  # as many different tasks as there are, rather than some of them often
             prompts, rollouts = min(prompts * rollouts, EVALUATED_TOGETHER), 1
@@ -274,6 +283,7 @@ def demand_tasks(world: TaskSetWorld, prompts: int) -> None:
 
 def trained_team(path: Path, *, on_cpu: bool = False) -> tuple[LanguagePlan, LanguageLearner, int]:
     """Returns a run's plan, its team at the newest intact checkpoint, and the updates made by then.
+    The team answers here, whoever wrote its answers in training.
 
     Args:
         path: the run directory.
@@ -290,8 +300,8 @@ def trained_team(path: Path, *, on_cpu: bool = False) -> tuple[LanguagePlan, Lan
     if checkpoint.snapshot is None:
         raise RunError(f"got {path}, which has no intact checkpoint; train on: counterpoint resume")
     plan = LanguagePlan.from_config(config)
-    if on_cpu:
-        plan = replace(plan, language=replace(plan.language, device="cpu"))
+    here = replace(plan.language, server="", server_model="", handover="", handover_command="")
+    plan = replace(plan, language=replace(here, device="cpu") if on_cpu else here)
     learner = plan.learner()
     learner.restore(checkpoint.snapshot)
     return plan, learner, learner.updates

@@ -14,7 +14,11 @@ from typing import Literal
 from counterpoint.errors import SettingError, choices
 from counterpoint.results.parts import Settings
 from counterpoint.settings import number_from, require, require_choices, split_list, split_pairs
+from counterpoint.speakers.server_settings import ServerSettings
 
+SERVER_RETRIES, SERVER_BYTES = 8, 1 << 26
+"""Failed attempts of a request that are repeated, with pauses of about two minutes in all; and the
+longest answer: token by token it takes much more than its text."""
 TINY_LAYERS = 2
 """Number of layers of the tiny model that have adapters: the output of the first layer for a prompt
 is cached."""
@@ -111,6 +115,25 @@ class LanguageSettings:
     """Type of the frozen model's numbers; adapters have 32-bit floats."""
     diagnose_every: int = 1
     """Updates between measurements of each agent's gradient; 0 never measures."""
+    server: str = ""
+    """Address of an OpenAI-compatible server that writes free text in training and evaluation,
+    `http://127.0.0.1:8000/v1`; without one it is written here. Choices among words are made here in
+    any case."""
+    server_model: str = ""
+    """Name by which the server knows the model; by default that of the model here."""
+    server_key: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key of the server; one on this machine needs none."""
+    server_together: int = 64
+    """Requests to the server under way at once."""
+    server_seconds: float = 600.0
+    """Seconds that an answer may take with all its attempts, or the server to load adapters."""
+    handover: Literal["", "vllm", "llamacpp", "none"] = ""
+    """The way adapters get to the server before the first update and after each: loaded by its API
+    (`vllm`), as GGUF files with which `handover_command` starts it again (`llamacpp`), or not at
+    all (`none`), so that it goes on with what it serves."""
+    handover_command: str = ""
+    """Command that starts a llama.cpp server with the adapters of a folder, which is its last
+    argument."""
     template: str = ""
     """Arguments of the model's chat template, `enable_thinking:false`."""
     judge: str = ""
@@ -136,6 +159,36 @@ class LanguageSettings:
                 f"got warm_up={self.warm_up}; wanted a whole number of updates, or a share below 1"
             )
         require_choices(self)
+        require("server_together", self.server_together, 1, 65536)
+        require("server_seconds", self.server_seconds, 0.001, 1e6)
+        self._require_handover()
+
+    def _require_handover(self) -> None:
+        """Raises SettingError if server and handover do not fit each other."""
+        for name in ("handover", "handover_command", "server_model"):
+            if getattr(self, name) and not self.server:
+                raise SettingError(f"got {name}={getattr(self, name)} without server=ADDRESS")
+        if not self.server:
+            return
+        server_settings(self, "")  # raises where no key may be sent to the address
+        if not self.handover:
+            raise SettingError(
+                f"got server={self.server} without handover; wanted handover=vllm, "
+                "handover=llamacpp with a handover_command, or handover=none if the server keeps "
+                "what it serves"
+            )
+        if (self.handover == "llamacpp") != bool(self.handover_command):
+            raise SettingError(
+                f"got handover={self.handover} and handover_command={self.handover_command!r}; "
+                "wanted a command with llamacpp, which cannot load an adapter while it serves, "
+                "and with nothing else"
+            )
+        wrong = {"vllm": ("activated", "last_token"), "llamacpp": ("last_token",)}
+        if self.adapter in wrong.get(self.handover, ()):
+            raise SettingError(
+                f"got handover={self.handover} and adapter={self.adapter}, which this server would "
+                "apply to other tokens; wanted adapter=plain"
+            )
 
     def filled(self, *, tiny: bool, free: bool) -> LanguageSettings:
         """Returns the settings with every value that stands for a default replaced by it.
@@ -145,10 +198,13 @@ class LanguageSettings:
             free: whether agents write freely in the world.
         """
         targets: Literal["attention", "all"] = "all" if tiny else "attention"
+        default: Literal["auto", "plain", "last_token"] = "auto" if free else "last_token"
+        if self.server:
+            default = "plain"  # which every server can load
         return replace(
             self,
             targets=targets if self.targets == "default" else self.targets,
-            adapter="last_token" if self.adapter == "auto" and not free else self.adapter,
+            adapter=default if self.adapter == "auto" else self.adapter,
             layers=self.layers or (TINY_LAYERS if tiny else 10),
             rollouts=self.rollouts or (8 if free else 32),
             lr=self.lr or (0.003 if tiny else 0.005),
@@ -220,6 +276,27 @@ class LanguageSettings:
             rates[name] = number_from(f"lr_of {name}", rate, float)
             require(f"lr_of {name}", rates[name], 0, 1000)
         return rates
+
+
+def server_settings(settings: LanguageSettings, model: str) -> ServerSettings:
+    """Returns how the server of a training is asked.
+
+    Args:
+        settings: with a `server`.
+        model: the name of the model here.
+
+    Raises:
+        SettingError: an address to which no key may be sent, or a value out of range.
+    """
+    return ServerSettings(
+        settings.server_model or model or "model",
+        settings.server,
+        key_variable=settings.server_key,
+        deadline_seconds=settings.server_seconds,
+        retries=SERVER_RETRIES,
+        concurrency=settings.server_together,
+        most_bytes=SERVER_BYTES,
+    )
 
 
 BEFORE: Settings = {

@@ -292,6 +292,21 @@ class WritingTeam:
     ) -> Tensor:
         """Returns [B, n], the log-probabilities of the tokens `written` [B, n]; 0 behind an
         answer's end."""
+        model = self.model
+        hidden, there = self.states(asks, texts, written, adapted=adapted)
+        each = log_probs(hidden, model.unembedding, written[there], self.settings.temperature)
+        return torch.zeros(written.shape, device=model.device).masked_scatter(there, each)
+
+    def states(
+        self,
+        asks: Sequence[Prompt],
+        texts: Sequence[Text],
+        written: Tensor,
+        *,
+        adapted: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the last hidden state before each of M tokens [M, D], and which places of
+        `written` [B, n] have these tokens."""
         model, below = self.model, [text.hidden for text in texts if text.hidden is not None]
         adapters = [self.adapters[ask.agent] for ask in asks] if adapted else []
         prefixes = [text.prefix for text in texts]
@@ -306,10 +321,7 @@ class WritingTeam:
             hidden = model.extend(x, memory, first)[:, tails.shape[1] - 1 :]
         lengths = torch.tensor([[len(text.tokens)] for text in texts], device=model.device)
         there = torch.arange(written.shape[1], device=model.device) < lengths
-        each = log_probs(
-            hidden[there], model.unembedding, written[there], self.settings.temperature
-        )
-        return torch.zeros(written.shape, device=model.device).masked_scatter(there, each)
+        return hidden[there], there
 
 
 def _padded(rows: list[Tensor]) -> Tensor:
