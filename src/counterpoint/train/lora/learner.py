@@ -33,6 +33,7 @@ from counterpoint.errors import SchemeError, SettingError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import decode_answer
 from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.reader import Kind
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
@@ -137,6 +138,8 @@ class LanguageLearner:
         """Whether prompts come back, so that it pays to keep what was read of them."""
         with placed(world, "prompts"):
             demand_readable(model, met)
+            if settings.kind == "activated":
+                demand_opened(model, settings.kind, met)
         self.calibrating = calibrated(met) if settings.calibrate else []
         """Choices over which priors will be taken before the first update."""
         self.doing: Callable[[str], object] = lambda text: None
@@ -368,6 +371,31 @@ def demand_readable(model: LanguageModel, asks: Sequence[Prompt]) -> None:
             model.demand_room(len(model.prompt(ask.messages)), ask.most_tokens or 1)
         except SettingError as error:
             raise SettingError(f"{ask.agent}: {error}") from None
+
+
+def demand_opened(model: LanguageModel, kind: Kind, asks: Sequence[Prompt]) -> None:
+    """Raises an error unless prompts end with the tokens by which other tools find the place from
+    which on adapters act.
+
+    Args:
+        model: the model that reads them.
+        kind: where adapters act.
+        asks: prompts; those of the fewest and of the most characters are read.
+
+    Raises:
+        SettingError: one ends in another way, as some do with a template that opens an answer
+            differently after a tool's message, or whose opening is one token with what it follows.
+    """
+    wanted, decode = model.invocation(kind), model.tokenizer.decode
+    by_length = sorted(asks, key=lambda ask: sum(len(text) for _, text in ask.messages))
+    for ask in dict.fromkeys([*by_length[:MEASURED], *by_length[-MEASURED:]]) if wanted else ():
+        end = model.prompt(ask.messages)[-len(wanted) :]
+        if end != wanted:
+            raise SettingError(
+                f"{ask.agent}: got a prompt that ends with {decode(end)!r} ({end}); with "
+                f"adapter={kind} other tools let an adapter act from {decode(wanted)!r} ({wanted}) "
+                "on; wanted a template that opens every answer alike, or adapter=plain"
+            )
 
 
 def calibrated(asks: Sequence[Prompt]) -> list[Prompt]:
