@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
-from typing import Any
+from math import isfinite
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from counterpoint.credit import (
     catalogue,
     plain_scheme_named,
 )
-from counterpoint.errors import SchemeError, SettingError
+from counterpoint.errors import SchemeError, SettingError, StatisticsError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import decode_answer
 from counterpoint.lm.model import LanguageModel
@@ -169,6 +170,9 @@ class LanguageLearner:
         Returns:
             The batch, and the mean entropy of choices in nats, the length of each gradient in the
             first pass, and the numbers of `answers.answer_metrics`.
+
+        Raises:
+            StatisticsError: a probability or a gradient is not finite; no adapter has moved by it.
         """
         self.words.forget(keep=self.recurring)
         self.words.rows_of(self.expected)
@@ -195,8 +199,12 @@ class LanguageLearner:
                 metrics["entropy"] = self._learn_words(played, values)
             self._learn_texts(played, values, bare)
             moved = self._moved(played.asks if turn == 0 else [played.asks[i] for i in free])
+            norms = {name: float(adam.gradient.norm()) for name, adam in self.adams.items()}
+            for name, norm in norms.items():
+                if not isfinite(norm):
+                    self._refuse(f"a gradient of {name} that is not finite")
             for name, adam in self.adams.items():
-                metrics.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
+                metrics.setdefault(f"gradient.{name}", norms[name])
                 if name in moved:
                     adam.step(self.rates[name] * rate, decay=self.settings.weight_decay)
         met = dict.fromkeys(ask for ask in played.asks if ask.words)
@@ -212,11 +220,29 @@ class LanguageLearner:
         *,
         held_out: bool = False,
     ) -> PlayedBatch:
-        """Returns episodes of the present team; no gradient flows unless `update` lets it."""
+        """Returns episodes of the present team; no gradient flows unless `update` lets it.
+
+        Raises:
+            StatisticsError: a probability is not a number, so that the team has been lost.
+        """
         prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
         self.prepare()
         self._answered = 0
-        return play_episodes(self.world, self.respond, rng, prompts, rollouts, held_out=held_out)
+        world, play = self.world, play_episodes
+        played = play(world, self.respond, rng, prompts, rollouts, held_out=held_out)
+        for ask, answer in zip(played.asks, played.answers, strict=True):
+            handle = answer.handle
+            some = self.words.probs[handle[0]] if isinstance(handle, tuple) else handle.log_probs
+            if np.isnan(some).any():
+                self._refuse(f"probabilities of {ask.agent} that are no numbers")
+        return played
+
+    def _refuse(self, what: str) -> NoReturn:
+        """Raises a StatisticsError about numbers that are not finite."""
+        raise StatisticsError(
+            f"got {what}, in update {self.updates + 1}: nothing can be learned from it; wanted a "
+            f"new run with a smaller lr than {self.settings.lr:g}, or fewer epochs"
+        )
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Returns the answers to a wave of prompts, in their order."""
