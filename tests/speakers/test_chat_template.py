@@ -29,6 +29,8 @@ ALTERNATES = (
     "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
     + TURN + "{% endfor %}" + ASK
 )  # fmt: skip
+DROPS_TOOLS = "{% for m in messages if m['role'] != 'tool' %}" + TURN + "{% endfor %}" + ASK
+REFUSES_TOOLS = NO_SYSTEM.replace("'system'", "'tool'")
 INSTRUCT = (
     "{% for m in messages %}{% if m['role'] == 'assistant' %}{{ m['content'] + ' <|endoftext|>' }}"
     "{% else %}{{ '[' + m['content'] + ']' }}{% endif %}{% endfor %}"
@@ -68,8 +70,9 @@ def test_a_template_that_takes_everything_is_as_the_tokenizer_has_it():
 @pytest.mark.parametrize("text", [NO_SYSTEM, DROPS_SYSTEM, ALTERNATES])
 def test_where_there_is_no_system_role_its_text_goes_before_the_first_question(text):
     template = template_of(text)
-    (note,) = template.notes
+    note, *others = template.notes
     assert "some takes no system message" in note
+    assert len(others) == (text == ALTERNATES)  # which takes no messages of tools either
     merged = (("user", "be kind\n\nwho are you"),)
     assert template.tokens(TALK) == template.tokens(merged) == template_of(PLAIN).tokens(merged)
     earlier = (*TALK, ("assistant", "me"), ("user", "and he"))
@@ -84,6 +87,35 @@ def test_where_roles_must_alternate_two_messages_of_one_role_become_one():
     joined = (("user", "red\n\nblue"), *talk[2:])
     assert template_of(ALTERNATES).tokens(talk) == template_of(PLAIN).tokens(joined)
     assert template_of(NO_SYSTEM).tokens(talk) == template_of(PLAIN).tokens(talk)
+
+
+USED = (("user", "count"), ("assistant", "call it"), ("tool", "seven"), ("user", "well"))
+
+
+@pytest.mark.parametrize("text", [DROPS_TOOLS, REFUSES_TOOLS])
+def test_where_there_is_no_tool_its_results_are_messages_of_the_user(text):
+    """The first template leaves them out without a word."""
+    template = template_of(text)
+    (note,) = template.notes
+    assert "takes no messages of tools" in note
+    wanted = tuple(("user" if role == "tool" else role, said) for role, said in USED)
+    assert template.tokens(USED) == template_of(PLAIN).tokens(wanted)
+    assert template_of(PLAIN).tokens(USED) != template_of(PLAIN).tokens(wanted)  # it has tools
+    joined = (*USED[:2], ("user", "seven\n\nwell"))
+    assert template_of(ALTERNATES).tokens(USED) == template_of(PLAIN).tokens(joined)
+
+
+def test_a_template_that_can_write_the_date_is_noted():
+    (note,) = template_of("{{ strftime_now('%d %B %Y') }}" + PLAIN).notes
+    assert "a run that goes on on another day" in note
+    assert template_of("{# no date #}" + PLAIN).notes == ()
+
+
+def test_a_prompt_without_a_token_is_refused():
+    template = template_of("{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    assert len(template.tokens((("user", "red"),))) == 1
+    with pytest.raises(SettingError, match="got a prompt without a token of some"):
+        template.tokens((("system", ""), ("user", "")))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from hashlib import sha256
 
 import numpy as np
@@ -73,6 +74,25 @@ def test_the_files_of_a_folder_are_tasks(tmp_path):
     assert len(world.split.training) == len(world.split.held_out) == 1
     with pytest.raises(SettingError, match="a folder, whose files have no field answer, question"):
         read_tasks(str(tmp_path), FIELDS)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    odd = tmp_path / "._a.txt"
+    odd.write_bytes(b"\x00\xff")
+    with pytest.raises(SettingError, match=r"got .*/\._a\.txt', which is no text in UTF-8"):
+        read_tasks(str(tmp_path), ("name", "text"))
+    odd.rename(tmp_path / os.fsdecode(b"\xff.txt")).write_text("two")
+    with pytest.raises(SettingError, match=r"\\udcff\.txt', which is no text in UTF-8"):
+        read_tasks(str(tmp_path), ("name", "text"))
+
+
+def test_half_of_a_character_is_refused_and_a_whole_one_taken(tmp_path):
+    path = lines_in(tmp_path, r'{"question": "\ud83e\udd16", "answer": 1}')
+    assert read_tasks(str(path), FIELDS).tasks == (("🤖", "1"),)
+    path = lines_in(tmp_path, question(1), r'{"question": "\ud83e", "answer": 1}')
+    with pytest.raises(SettingError, match=r"line 2 with question=.*, half of a character"):
+        read_tasks(str(path), FIELDS)
 
 
 @pytest.mark.parametrize(

@@ -279,3 +279,35 @@ def test_our_worlds_pass_through_unchanged(name):
                 for one, text in zip(said, texts, strict=True)
             )
         assert calls.ending(task, history) == world.ending(task, history)
+
+
+HALF = "half \ud83e"
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt("ann", HALF, "u", ("red",)),
+        Prompt("ann", "s", HALF, most_tokens=3),
+        Prompt("ann", "s", "u", ("red", HALF)),
+        Prompt("ann", "s", "u", ("red",), earlier=(("tool", HALF), ("assistant", "red"))),
+    ],
+)
+def test_half_of_a_character_is_refused_in_a_prompt(prompt):
+    said = rf"got '\\ud83e', half of a character, .* from prompts of world .*{HERE}"
+    with pytest.raises(WorldError, match=said):
+        made(prompts=(prompt,)).prompts(TASK, ())
+
+
+def test_half_of_a_character_is_refused_in_a_task_and_a_statement():
+    with pytest.raises(WorldError, match="half of a character"):
+        made(tasks=[("red", HALF)]).tasks(RNG(0), 1)
+    with pytest.raises(WorldError, match="half of a character"):
+        made(statement=Statement("ann", HALF)).statement(TASK, (), asked(), "red")
+    whole = Prompt("ann", "Größer 🤖", "\U0001f917", ("é 你", "да"))
+    assert made(prompts=(whole,)).prompts(TASK, ()) == (whole,)
+    assert made(tasks=[("🤖",)]).tasks(RNG(0), 1) == [("🤖",)]
+
+
+def asked():
+    return Prompt("ann", "s", "u", ("red", "blue"))

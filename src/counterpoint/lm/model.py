@@ -307,7 +307,7 @@ class LanguageModel:
     def _causal(self, x: Tensor, reading: Reading, first: int, end: int) -> Tensor:
         """Applies layers `first` to `end` to x [B, n, D], the beginnings of B rows."""
         n = x.shape[1]
-        if first == end or not n:
+        if first == end:
             return x
         mask = torch.zeros(1, 1, n, n, dtype=x.dtype, device=x.device)
         later = torch.ones(n, n, device=x.device).triu(1).bool()

@@ -114,7 +114,9 @@ class Reader:
         some = list(place.values())
         lows = self._read([prompts[i] for i in some], [rooms[i] for i in some], low=True)
         with self.model.adapted([adapters[i] for i in some], recomputed=self.recomputed):
-            read = self.model.adapt([low.hidden[:-1] for low in lows], self.first)
+            # Layers cannot be run on no token: a prompt of one is read, and nothing of it is kept.
+            before = [low.hidden[: max(1, low.length)] for low in lows]
+            read = self.model.adapt(before, self.first)
         made = {
             i: Prefix(
                 low.keys | {k: x[row, :, : low.length] for k, x in read.keys.items()},

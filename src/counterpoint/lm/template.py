@@ -22,6 +22,7 @@ token with which the chat template ends a turn (`turn`)."""
 R = TypeVar("R")
 
 RULE, QUESTION, ANSWER = "Keep to seven rules.", "Name some fruit.", "Plum and pear."
+RESULT = "Four kilos are left."
 """The contents of the conversations that are tried."""
 APART = "\n\n"
 """What stands between two messages that become one."""
@@ -80,7 +81,7 @@ class ChatTemplate:
             )
         self.arguments: Mapping[str, object] = {}
         """What it reads beside the messages, such as `enable_thinking`."""
-        self.joins_system = self.alternates = False
+        self.joins_system = self.alternates = self.joins_tools = False
         # A user message alone first: what fails there fails for every conversation.
         if QUESTION not in self._rendered([("user", QUESTION)]):
             raise self._refusal("leaves out what the user says")
@@ -92,6 +93,19 @@ class ChatTemplate:
                 "of the first user message",
             )
         self.alternates = not self._shows([("user", RULE), ("user", QUESTION)])
+        turns = (("user", QUESTION), ("assistant", ANSWER), ("tool", RESULT), ("user", RULE))
+        self.joins_tools = not self._shows(turns)
+        if self.joins_tools:
+            self.notes += (
+                f"the chat template of {name} takes no messages of tools: what a tool returns is a "
+                "message of the user",
+            )
+        if "strftime_now(" in str(tokenizer.chat_template):
+            self.notes += (
+                f"the chat template of {name} can write the date into prompts: a run that goes on "
+                "on another day then reads other prompts, unless an argument of the template fixes "
+                "the date (template=NAME:VALUE)",
+            )
 
     def tokens(self, messages: Messages, *, opened: bool = True) -> tuple[int, ...]:
         """Returns the tokens of a conversation, up to the beginning of the answer.
@@ -101,7 +115,8 @@ class ChatTemplate:
             opened: whether what the template puts before an answer stands at the end.
 
         Raises:
-            SettingError: the template or the tokenizer fails on it, or a token has no embedding.
+            SettingError: the template or the tokenizer fails on it, there is no token, or a token
+                has no embedding.
         """
 
         def encode() -> Any:
@@ -111,6 +126,11 @@ class ChatTemplate:
             return made(listed, add_generation_prompt=opened, **given)["input_ids"]
 
         tokens: tuple[int, ...] = tuple(self._tried(encode))
+        if not tokens:
+            raise SettingError(
+                f"got a prompt without a token of {self.name}, whose chat template adds nothing to "
+                "empty messages; wanted a message that is not empty"
+            )
         if tokens and max(tokens) >= self.rows:
             text = self.tokenizer.decode([max(tokens)])
             raise SettingError(
@@ -166,6 +186,8 @@ class ChatTemplate:
     def _listed(self, messages: Messages) -> list[dict[str, str]]:
         """Returns messages as the template takes them."""
         taken = list(messages)
+        if self.joins_tools:
+            taken = [("user" if role == "tool" else role, text) for role, text in taken]
         if self.joins_system:
             rules = APART.join(text for role, text in taken if role == "system" and text)
             taken = [one for one in taken if one[0] != "system"]

@@ -28,8 +28,9 @@ from counterpoint.lm.models import errors_only, load_model
 from counterpoint.lm.tiny import tiny_model
 from counterpoint.runs.files import folder_names, make_folder, remove, write_atomically
 from counterpoint.train.lora.card import card
-from counterpoint.train.lora.learner import LanguageLearner, sample_asks
+from counterpoint.train.lora.learner import LanguageLearner, demand_opened, sample_asks
 from counterpoint.train.lora.plan import LanguagePlan, trained_team
+from counterpoint.worlds.text.world import Prompt
 
 EXPORTED = "exported"
 """The folder in a run directory for what is exported of it."""
@@ -114,7 +115,8 @@ def export_run(
     Raises:
         RunError: there is no run, it is none of language models, or it has no checkpoint.
         UnknownNameError: no agent of this name.
-        SettingError: the adapters cannot be exported so, or a dtype that is unknown or unused.
+        SettingError: the adapters cannot be exported so, a prompt does not end as other tools
+            expect, or a dtype that is unknown or unused.
         ModelError: a model or tokenizer that cannot be written as GGUF.
         OutputError: a folder exists already or cannot be written.
     """
@@ -128,6 +130,8 @@ def export_run(
     demand_form(form, kind)
     if agent and agent not in learner.agents:
         raise UnknownNameError(f"got agent {agent!r}{choices(agent, learner.agents)}")
+    met, _ = sample_asks(learner.world, plan.language, plan.seed)
+    demand_opened(learner.model, kind, met)
     wanted = learner.adapters[agent] if agent else None
     chosen = [(name, x) for name, x in learner.own.items() if wanted in (None, x)]
     root = out or run / EXPORTED
@@ -149,7 +153,7 @@ def export_run(
             safe = folders[name]
             written = write_agent(plan, learner, adapter, partial, safe, form, dtype)
             use = USES[form][kind].format(name=safe, file=f"{safe}.gguf")
-            readme = describe(plan, learner, agents, updates, f"{form}, {written}", use)
+            readme = describe(plan, learner, met, agents, updates, f"{form}, {written}", use)
             write_atomically(partial / "README.md", readme)
             partial.rename(final)
         except CounterpointError:
@@ -238,6 +242,7 @@ def fresh_model(name: str) -> tuple[Any, Any]:
 def describe(
     plan: LanguagePlan,
     learner: LanguageLearner,
+    met: Sequence[Prompt],
     agents: Sequence[str],
     updates: int,
     what: str,
@@ -246,7 +251,6 @@ def describe(
     """Returns the README of the agents that have one adapter."""
     world = learner.world
     roles = dict(zip(world.agents, world.roles, strict=True))
-    met, _ = sample_asks(world, plan.language, plan.seed)
     told = [message for ask in met if ask.agent in agents for message in ask.messages]
     systems = list(dict.fromkeys(text for role, text in told if role == "system"))
     priors = {

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
-from typing import Any
+from math import isfinite
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -29,10 +30,11 @@ from counterpoint.credit import (
     catalogue,
     plain_scheme_named,
 )
-from counterpoint.errors import SchemeError, SettingError
+from counterpoint.errors import SchemeError, SettingError, StatisticsError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import decode_answer
 from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.reader import Kind
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
@@ -140,6 +142,8 @@ class LanguageLearner:
         """Whether prompts come back, so that it pays to keep what was read of them."""
         with placed(world, "prompts"):
             demand_readable(model, met)
+            if settings.kind == "activated":
+                demand_opened(model, settings.kind, met)
         self.calibrating = calibrated(met) if settings.calibrate else []
         """Choices over which priors will be taken before the first update."""
         self.doing: Callable[[str], object] = lambda text: None
@@ -169,6 +173,9 @@ class LanguageLearner:
         Returns:
             The batch, and the mean entropy of choices in nats, the length of each gradient in the
             first pass, and the numbers of `answers.answer_metrics`.
+
+        Raises:
+            StatisticsError: a probability or a gradient is not finite; no adapter has moved by it.
         """
         self.words.forget(keep=self.recurring)
         self.words.rows_of(self.expected)
@@ -196,8 +203,12 @@ class LanguageLearner:
                 metrics["entropy"] = self._learn_words(played, values)
             self._learn_texts(played, values, bare)
             moved = self._moved(played.asks if turn == 0 else [played.asks[i] for i in free])
+            norms = {name: float(adam.gradient.norm()) for name, adam in self.adams.items()}
+            for name, norm in norms.items():
+                if not isfinite(norm):
+                    self._refuse(f"a gradient of {name} that is not finite")
             for name, adam in self.adams.items():
-                metrics.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
+                metrics.setdefault(f"gradient.{name}", norms[name])
                 if name in moved:
                     adam.step(self.rates[name] * rate, decay=self.settings.weight_decay)
         met = dict.fromkeys(ask for ask in played.asks if ask.words)
@@ -213,13 +224,31 @@ class LanguageLearner:
         *,
         held_out: bool = False,
     ) -> PlayedBatch:
-        """Returns episodes of the present team; no gradient flows unless `update` lets it."""
+        """Returns episodes of the present team; no gradient flows unless `update` lets it.
+
+        Raises:
+            StatisticsError: a probability is not a number, so that the team has been lost.
+        """
         prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
         self.prepare()
         self._answered = 0
         if self.served is not None:
             self.served.hand_over(self.own, self.updates, self.doing)
-        return play_episodes(self.world, self.respond, rng, prompts, rollouts, held_out=held_out)
+        world, play = self.world, play_episodes
+        played = play(world, self.respond, rng, prompts, rollouts, held_out=held_out)
+        for ask, answer in zip(played.asks, played.answers, strict=True):
+            handle = answer.handle
+            some = self.words.probs[handle[0]] if isinstance(handle, tuple) else handle.log_probs
+            if np.isnan(some).any():
+                self._refuse(f"probabilities of {ask.agent} that are no numbers")
+        return played
+
+    def _refuse(self, what: str) -> NoReturn:
+        """Raises a StatisticsError about numbers that are not finite."""
+        raise StatisticsError(
+            f"got {what}, in update {self.updates + 1}: nothing can be learned from it; wanted a "
+            f"new run with a smaller lr than {self.settings.lr:g}, or fewer epochs"
+        )
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Returns the answers to a wave of prompts, in their order."""
@@ -376,6 +405,31 @@ def demand_readable(model: LanguageModel, asks: Sequence[Prompt]) -> None:
             model.demand_room(len(model.prompt(ask.messages)), ask.most_tokens or 1)
         except SettingError as error:
             raise SettingError(f"{ask.agent}: {error}") from None
+
+
+def demand_opened(model: LanguageModel, kind: Kind, asks: Sequence[Prompt]) -> None:
+    """Raises an error unless prompts end with the tokens by which other tools find the place from
+    which on adapters act.
+
+    Args:
+        model: the model that reads them.
+        kind: where adapters act.
+        asks: prompts; those of the fewest and of the most characters are read.
+
+    Raises:
+        SettingError: one ends in another way, as some do with a template that opens an answer
+            differently after a tool's message, or whose opening is one token with what it follows.
+    """
+    wanted, decode = model.invocation(kind), model.tokenizer.decode
+    by_length = sorted(asks, key=lambda ask: sum(len(text) for _, text in ask.messages))
+    for ask in dict.fromkeys([*by_length[:MEASURED], *by_length[-MEASURED:]]) if wanted else ():
+        end = model.prompt(ask.messages)[-len(wanted) :]
+        if end != wanted:
+            raise SettingError(
+                f"{ask.agent}: got a prompt that ends with {decode(end)!r} ({end}); with "
+                f"adapter={kind} other tools let an adapter act from {decode(wanted)!r} ({wanted}) "
+                "on; wanted a template that opens every answer alike, or adapter=plain"
+            )
 
 
 def calibrated(asks: Sequence[Prompt]) -> list[Prompt]:

@@ -56,6 +56,7 @@ class WorldCalls:
         for task in tasks:
             if not isinstance(task, tuple) or not all(isinstance(part, str) for part in task):
                 self.refuse(method, f"task {shown(task)}", "a tuple of text, such as ('red', '3')")
+            self._demand_characters(method, *task)
         # What NumPy draws is text of another type, which JSON does not take.
         return [tuple(map(str, task)) for task in tasks]
 
@@ -91,6 +92,7 @@ class WorldCalls:
             self.refuse("statement", got, "the agent that answered: prompt.agent")
         if not isinstance(made.text, str) or not isinstance(made.to, str):
             self.refuse("statement", shown(made), "text, and the name of an agent or '' as `to`")
+        self._demand_characters("statement", made.text, made.to)
         return made if type(made.text) is str else replace(made, text=str(made.text))
 
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
@@ -140,6 +142,15 @@ class WorldCalls:
         code = getattr(made, "__code__", None)
         return f"{code.co_filename}:{code.co_firstlineno}" if code else "no file"
 
+    def _demand_characters(self, method: str, *texts: str) -> None:
+        """Refuses half of a surrogate pair, which neither a file nor a tokenizer takes."""
+        for text in texts:
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                half = f"{text[error.start]!r}, half of a character, in the text {shown(text)}"
+                self.refuse(method, half, "whole characters")
+
     def _call(self, method: str, *given: Any) -> Any:
         try:
             return getattr(self.world, method)(*given)
@@ -171,6 +182,8 @@ class WorldCalls:
         if not all(word.strip() for word in words):
             got = f"the word {min(words, key=lambda word: len(word.strip()))!r} for {agent!r}"
             self.refuse("prompts", got, "words with letters or digits")
+        earlier = (text for _, text in prompt.earlier)
+        self._demand_characters("prompts", prompt.system, prompt.user, *words, *earlier)
         if len(set(words)) < len(words):
             self.refuse("prompts", f"words {shown(words)} for {agent!r}", "each of them once")
         if not words:

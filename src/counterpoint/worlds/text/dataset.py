@@ -138,7 +138,11 @@ def _folder(path: Path, fields: tuple[str, ...]) -> tuple[str, list[Task]]:
     for file in files:
         content = file.read_bytes()
         digest.update(repr((file.name, content)).encode())
-        values = {"name": file.stem, "text": content.decode("utf-8-sig").strip()}
+        try:
+            file.name.encode()
+            values = {"name": file.stem, "text": content.decode("utf-8-sig").strip()}
+        except UnicodeError as error:
+            raise SettingError(f"got {str(file)!r}, which is no text in UTF-8 ({error})") from None
         if not values["text"]:
             raise SettingError(f"got {file}, which is empty; wanted the text of a task")
         tasks.append(tuple(values[field] for field in fields))
@@ -170,6 +174,13 @@ def _text(values: dict[str, object], field: str, where: str) -> str:
         raise SettingError(
             f"got {where} with {field}={json.dumps(value):.40}; wanted a text that is not empty"
         )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SettingError(
+            f"got {where} with {field}={json.dumps(value):.40}, half of a character ({error}); "
+            "wanted whole ones"
+        ) from None
     return value
 
 
