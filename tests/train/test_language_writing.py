@@ -10,7 +10,6 @@ import torch
 from plain_forward import KINDS, flat, learned, plain_logits, plain_text_log_probs, stock, tiny
 
 from counterpoint.lm.generate import Text
-from counterpoint.train.lora import words as writing
 from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.lora.words import WritingTeam

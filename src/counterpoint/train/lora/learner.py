@@ -294,7 +294,10 @@ class LanguageLearner:
         """
         asks, texts = [played.asks[i] for i in free], [played.answers[i].handle for i in free]
         weights, passes = token_weights(self.settings, played), list[Pass]()
-        given, total = np.zeros(len(played.answers)) if values is None else values, len(played.answers)
+        given, total = (
+            np.zeros(len(played.answers)) if values is None else values,
+            len(played.answers),
+        )
         for part in self.writing.passes(asks, texts):
             some = free[part]
             nats = [bare[i] for i in some] if bare is not None and self.settings.kl else None

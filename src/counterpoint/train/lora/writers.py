@@ -254,7 +254,9 @@ class Writers:
                 if at == 0:
                     self._hosts[0].ask(method, mine)
                 else:
-                    self._hosts[at].ask("served", method, weights, at in self._new, _sent(mine))
+                    self._hosts[at].ask(
+                        "served", method, weights, at in self._new, [*map(_sent, mine)]
+                    )
                     self._new.discard(at)
             for at in at_work:
                 answers = list(self._hosts[at].answer())
@@ -280,9 +282,7 @@ class Writers:
             device = self.team.model.device
             return {name: torch.from_numpy(x).to(device) for name, x in answer.items()}
         like = self.team.model.unembedding
-        return [
-            received(one, like, process) if isinstance(one, Sent) else one for one in answer
-        ]
+        return [received(one, like, process) if isinstance(one, Sent) else one for one in answer]
 
 
 def sent(text: Text) -> Sent:
@@ -307,8 +307,9 @@ def received(text: Sent, like: Tensor, process: int) -> Text:
     return Text(prefix, text.tokens, text.log_probs, hidden, process)
 
 
-def _sent(parts: Sequence[Any]) -> list[Any]:
-    return [
-        one._replace(texts=[sent(text) for text in one.texts]) if isinstance(one, Pass) else one
-        for one in parts
-    ]
+def _sent(part: Any) -> Any:
+    """Returns a part of the work as it is sent."""
+    if not isinstance(part, Pass):
+        return part
+    texts: list[Any] = [sent(text) for text in part.texts]
+    return part._replace(texts=texts)
