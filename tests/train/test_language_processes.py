@@ -16,9 +16,11 @@ from counterpoint.errors import CounterpointError, SettingError, WorkerError
 from counterpoint.lm.generate import Text
 from counterpoint.lm.memory import Prefix
 from counterpoint.runs.remote import Here, InProcess
+from counterpoint.train.lora.courier import Courier
 from counterpoint.train.lora.estimate import estimate
 from counterpoint.train.lora.words import Pass
-from counterpoint.train.lora.writers import ShareMaker, received, sent
+from counterpoint.train.lora.writers import ShareMaker
+from counterpoint.worlds.text.world import Prompt
 
 CASES = {
     "activated": {"adapter": "activated"},
@@ -48,7 +50,8 @@ def test_the_work_in_parts_gives_the_same_bits(case):
     alone = trained(team(**CASES[case]), 2)
     split = team(3, inside=True, **CASES[case])
     assert trained(split, 2) == alone
-    assert split.writers.here.prefixes.keys() or CASES[case]["adapter"] == "plain"
+    prompts = [len(courier.prefixes) for courier in split.writers._couriers]
+    assert any(prompts) == (CASES[case]["adapter"] != "plain")
     assert trained(team(together=4, **CASES[case]), 2) != alone  # chance is drawn by parts
 
 
@@ -146,17 +149,38 @@ def test_the_gradient_of_a_pass_is_that_of_its_backward_pass():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_text_is_sent_without_what_was_read_of_its_prompt(dtype):
-    hidden = torch.arange(12).reshape(3, 4).T.to(dtype) / 7  # not contiguous
-    keys = {0: torch.ones(1, 4, 2)}
-    prefix = Prefix(keys, keys, (3, 4), torch.ones(2, 3), 4)
-    one = Text(prefix, (5, 6, 7), np.array([-0.5, -1.0, -2.0]), hidden)
-    found = received(sent(one), torch.zeros(9, 3, dtype=dtype), 2)
-    assert torch.equal(found.hidden, hidden)
-    assert (found.tokens, found.process, found.prefix.keys) == ((5, 6, 7), 2, {})
-    assert (found.prefix.tail, found.prefix.length) == ((3, 4), 4)
-    assert found.log_probs.tolist() == [-0.5, -1.0, -2.0]
-    assert received(sent(replace(one, hidden=None)), hidden, 1).hidden is None
+def test_what_was_read_of_a_prompt_is_sent_once(dtype):
+    rng = torch.Generator().manual_seed(0)
+    one, two = (torch.rand(2, 4, 6, generator=rng).to(dtype).mT for _ in range(2))
+    below = torch.rand(3, 4, generator=rng).to(dtype).T
+    prefix = Prefix({1: one}, {1: two}, (3, 4), one[0], 4)
+    texts = [
+        Text(prefix, (5, 6, 7), np.array([-0.5, -1.0, -2.0]), below),
+        Text(prefix, (8,), np.array([-3.0])),
+    ]
+    ask = Prompt("a", "be brief", "why?", ())
+    ours, theirs = (Courier(torch.zeros(9, 3, dtype=dtype), prompts=True) for _ in range(2))
+    first, second = ours.sent([ask, ask], texts)
+    assert (list(first.keys), list(second.keys), second.hidden) == ([1], [], None)
+    found = theirs.received([ask, ask], [first, second], 2)
+    assert found[0].prefix is found[1].prefix
+    assert torch.equal(found[0].prefix.keys[1], one)
+    assert torch.equal(found[0].prefix.values[1], two)
+    assert torch.equal(found[0].prefix.hidden, one[0])
+    assert torch.equal(found[0].hidden, below)
+    assert found[1].hidden is None
+    assert [text.tokens for text in found] == [(5, 6, 7), (8,)]
+    assert found[0].log_probs.tolist() == [-0.5, -1.0, -2.0]
+    assert (found[0].process, found[0].prefix.tail, found[0].prefix.length) == (2, (3, 4), 4)
+    (back,) = theirs.sent([ask], found[:1])  # it came from there
+    assert not back.keys
+    assert torch.equal(ours.received([ask], [back], 0)[0].prefix.keys[1], one)
+    ours.forget()
+    theirs.forget()
+    assert ours.sent([ask], texts[:1])[0].keys
+    plain = Courier(ours.like, prompts=False)
+    (light,) = plain.received([ask], plain.sent([ask], texts[:1]), 1)
+    assert (light.prefix.keys, light.prefix.length) == ({}, 4)
 
 
 # settings

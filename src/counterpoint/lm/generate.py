@@ -43,8 +43,7 @@ class Text:
     """[m - 1 + n, D] input of layer `kept` for the prompt's tail of m tokens and all of the answer
     but its last token; or None."""
     process: int = field(default=0, compare=False, repr=False)
-    """The number of the process that wrote it, which has read its prompt; 0 is this one. The prefix
-    of others has no keys and values here."""
+    """The number of the process that wrote it; 0 is this one."""
 
 
 def generate(

@@ -6,23 +6,20 @@ adapters' weights with every call and adds the gradients of passes in their orde
 a copy of the frozen model and computes with one thread, so that one machine gives the same bits for
 any number of them.
 
-What was read of a prompt stays in the process that read it: reading a prompt alone gives the same
-bits anywhere, so another process that needs it reads it again. What is sent of an answer are its
-tokens and the hidden states below the first layer with adapters, which were computed one by one as
-it was written.
+Each process that writes reads its prompts. What it has read goes to another process only with an
+answer that is learned from there: see `courier.Courier`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from counterpoint.arrays import Floats
@@ -30,15 +27,17 @@ from counterpoint.errors import WorkerError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.arguments import with_template
 from counterpoint.lm.generate import Text
-from counterpoint.lm.memory import Prefix
-from counterpoint.lm.model import LanguageModel, Messages, open_model
+from counterpoint.lm.model import LanguageModel, open_model
 from counterpoint.runs.remote import Here, Remote, remote
 from counterpoint.train.adam import Adam, as_vector, configure_threads
 from counterpoint.train.device import device_of
+from counterpoint.train.lora.courier import Courier
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.lora.words import Pass, WritingTeam
 from counterpoint.worlds.text.world import Prompt
 
+Part = tuple[Sequence[Prompt], Floats]
+"""Prompts whose answers are written together, and the quantiles at which tokens are drawn."""
 Gradient = dict[str, Tensor]
 """Maps the name of an adapter to the gradient of its parameters as one vector."""
 
@@ -67,18 +66,6 @@ def new_adapters(
     return own
 
 
-class Sent(NamedTuple):
-    """A text on its way between processes."""
-
-    tokens: tuple[int, ...]
-    log_probs: Floats
-    hidden: NDArray[np.uint8] | None
-    """The bytes of `Text.hidden`."""
-    tail: tuple[int, ...]
-    length: int
-    """Of the prompt: see `Prefix`."""
-
-
 class WritingShare:
     """What one process does of a team's work.
 
@@ -89,30 +76,20 @@ class WritingShare:
 
     def __init__(self, team: WritingTeam, weights: Mapping[str, Tensor]) -> None:
         self.team, self.weights = team, weights
-        self.prefixes: dict[Messages, Prefix] = {}
-        """What was read here of the prompts of the texts of this batch."""
+        self.courier = courier_of(team)
+        """The line to the main process, of a share elsewhere."""
 
-    def forget(self) -> None:
-        """Begins a new batch: texts of the last one are not learned from any more."""
-        self.prefixes.clear()
-
-    def write(self, parts: Sequence[tuple[Sequence[Prompt], Floats]]) -> list[list[Text]]:
+    def write(self, parts: Sequence[Part]) -> list[list[Text]]:
         """Returns the answers of each part: see `WritingTeam.write_together`."""
-        written = [self.team.write_together(asks, draws) for asks, draws in parts]
-        if self.team.settings.kind != "plain":
-            for (asks, _), texts in zip(parts, written, strict=True):
-                for ask, text in zip(asks, texts, strict=True):
-                    self.prefixes[ask.messages] = text.prefix
-        return written
+        return [self.team.write_together(asks, draws) for asks, draws in parts]
 
     def gradients(self, passes: Sequence[Pass]) -> Iterator[Gradient]:
         """Yields the gradient of each pass: see `WritingTeam.gradient`."""
-        return (self.team.gradient(self._whole(one)) for one in passes)
+        return map(self.team.gradient, passes)
 
     def bare_log_probs(self, passes: Sequence[Pass]) -> list[list[Floats]]:
         """Returns those of each pass: see `WritingTeam.bare_log_probs`."""
-        whole = map(self._whole, passes)
-        return [self.team.bare_log_probs(one.asks, one.texts) for one in whole]
+        return [self.team.bare_log_probs(one.asks, one.texts) for one in passes]
 
     def served(self, method: str, weights: Mapping[str, Any], first: bool, parts: Any) -> list[Any]:
         """Does a part of the work for another process.
@@ -121,17 +98,18 @@ class WritingShare:
             method: of this class.
             weights: of all adapters, by their names.
             first: whether a new batch begins.
-            parts: what the method is given; texts in it are `Sent`.
+            parts: what the method is given; texts in it are `courier.Sent`.
         """
         for name, vector in weights.items():
             self.weights[name].copy_(torch.from_numpy(vector))
         if first:
-            self.forget()
+            self.courier.forget()
         if method == "write":
-            return [[sent(text) for text in texts] for texts in self.write(parts)]
-        like = self.team.model.unembedding
+            written = self.write(parts)
+            pairs = zip(parts, written, strict=True)
+            return [self.courier.sent(asks, texts) for (asks, _), texts in pairs]
         passes = [
-            one._replace(texts=[received(text, like, 0) for text in one.texts]) for one in parts
+            one._replace(texts=self.courier.received(one.asks, one.texts, 0)) for one in parts
         ]
         if method == "bare_log_probs":
             return self.bare_log_probs(passes)
@@ -142,24 +120,6 @@ class WritingShare:
 
     def close(self) -> None:
         """Does nothing: the process ends."""
-
-    def _whole(self, one: Pass) -> Pass:
-        """Returns a pass whose texts have what was read of their prompts.
-
-        With plain adapters, it is read anew in every pass anyway.
-        """
-        if self.team.settings.kind == "plain":
-            return one
-        texts = []
-        for ask, text in zip(one.asks, one.texts, strict=True):
-            if text.prefix.keys:
-                texts.append(text)
-                continue
-            if ask.messages not in self.prefixes:
-                rooms = [len(text.tokens)]
-                self.prefixes[ask.messages] = self.team.reader.prefixes([ask.messages], rooms)[0]
-            texts.append(replace(text, prefix=self.prefixes[ask.messages]))
-        return one._replace(texts=texts)
 
 
 @dataclass(frozen=True)
@@ -193,13 +153,16 @@ class Writers:
         self.team, self.adams, self.processes = team, adams, processes
         self.here = WritingShare(team, {})
         self._hosts: list[Remote] = []
+        self._couriers = [courier_of(team) for _ in range(processes)]
+        """The lines to the other processes, by their number."""
         self._new: set[int] = set()
         """The processes that do not know yet that a new batch has begun."""
 
     def forget(self) -> None:
         """Begins a new batch: texts of the last one are not learned from any more."""
-        self.here.forget()
         self._new = set(range(self.processes))
+        for courier in self._couriers:
+            courier.forget()
 
     def write(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Text]:
         """Returns an answer to each prompt: see `WritingTeam.write`."""
@@ -223,6 +186,8 @@ class Writers:
         for host in self._hosts[1:]:
             host.close()
         self._hosts = []
+        for courier in self._couriers:
+            courier.forget()
 
     def _dealt(self, passes: Sequence[Pass]) -> list[list[int]]:
         """Returns the passes of each process: equally many, if possible those over its answers."""
@@ -253,17 +218,13 @@ class Writers:
                 mine = [parts[number] for number in hands[at]]
                 if at == 0:
                     self._hosts[0].ask(method, mine)
-                else:
-                    self._hosts[at].ask(
-                        "served", method, weights, at in self._new, [*map(_sent, mine)]
-                    )
-                    self._new.discard(at)
+                    continue
+                mine = [self._sent(part, at) for part in mine]
+                self._hosts[at].ask("served", method, weights, at in self._new, mine)
+                self._new.discard(at)
             for at in at_work:
-                answers = list(self._hosts[at].answer())
-                if at:
-                    answers = [self._received(answer, at) for answer in answers]
-                for number, answer in zip(hands[at], answers, strict=True):
-                    found[number] = answer
+                for number, answer in zip(hands[at], self._hosts[at].answer(), strict=True):
+                    found[number] = self._received(answer, parts[number], at) if at else answer
         except WorkerError as error:
             self.close()
             raise WorkerError(
@@ -276,40 +237,23 @@ class Writers:
             raise
         return found
 
-    def _received(self, answer: Any, process: int) -> Any:
-        """Returns what another process answered for one part, as this one has it."""
+    def _sent(self, part: Any, at: int) -> Any:
+        """Returns a part of the work as it is sent."""
+        if not isinstance(part, Pass):
+            return part
+        texts: list[Any] = self._couriers[at].sent(part.asks, part.texts)
+        return part._replace(texts=texts)
+
+    def _received(self, answer: Any, part: Any, at: int) -> Any:
+        """Returns what another process answered for a part, as this one has it."""
         if isinstance(answer, dict):
             device = self.team.model.device
-            return {name: torch.from_numpy(x).to(device) for name, x in answer.items()}
-        like = self.team.model.unembedding
-        return [received(one, like, process) if isinstance(one, Sent) else one for one in answer]
+            return {name: torch.from_numpy(x.copy()).to(device) for name, x in answer.items()}
+        return (
+            answer if isinstance(part, Pass) else self._couriers[at].received(part[0], answer, at)
+        )
 
 
-def sent(text: Text) -> Sent:
-    """Returns a text as it is sent: without what was read of its prompt."""
-    hidden = text.hidden
-    there = None if hidden is None else hidden.contiguous().view(torch.uint8).cpu().numpy()
-    return Sent(text.tokens, text.log_probs, there, text.prefix.tail, text.prefix.length)
-
-
-def received(text: Sent, like: Tensor, process: int) -> Text:
-    """Returns a text of another process; its prompt has no keys and values.
-
-    Args:
-        text: as it was sent.
-        like: a tensor of the model's type, where it is.
-        process: the number of the process.
-    """
-    hidden = None
-    if text.hidden is not None:
-        hidden = torch.from_numpy(text.hidden.copy()).view(like.dtype).to(like.device)
-    prefix = Prefix({}, {}, text.tail, like[:0], text.length)
-    return Text(prefix, text.tokens, text.log_probs, hidden, process)
-
-
-def _sent(part: Any) -> Any:
-    """Returns a part of the work as it is sent."""
-    if not isinstance(part, Pass):
-        return part
-    texts: list[Any] = [sent(text) for text in part.texts]
-    return part._replace(texts=texts)
+def courier_of(team: WritingTeam) -> Courier:
+    """Returns an end of a line between two processes that have a copy of this team."""
+    return Courier(team.model.unembedding, prompts=team.settings.kind != "plain")
