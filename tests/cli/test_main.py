@@ -58,7 +58,7 @@ def test_a_key_with_two_values_is_refused():
 
 def test_every_flag_without_a_value_is_known():
     switches = [
-        f"--no-{spec.name}" if spec.default else f"--{spec.name}"
+        (f"--no-{spec.name}" if spec.default else f"--{spec.name}").replace("_", "-")
         for command in COMMANDS.values()
         for spec in fields(command.load())
         if spec.type in (bool, "bool")

@@ -6,6 +6,8 @@ import pytest
 
 pytest.importorskip("transformers")
 
+from tokenizers.processors import TemplateProcessing
+
 from counterpoint.errors import SettingError
 from counterpoint.lm.model import LanguageModel
 from counterpoint.lm.template import ChatTemplate, check_model
@@ -92,8 +94,6 @@ def test_where_roles_must_alternate_two_messages_of_one_role_become_one():
         ("{{ raise_exception('no\nthank you') }}", "TemplateError: no thank you"),
         ("{{ messages[0].content.parts[0].text }}", "UndefinedError"),
         ("hello", "leaves out what the user says"),
-        (None, "without a chat template; wanted one that was trained to chat"),
-        ("", "without a chat template"),
     ],
 )
 def test_a_template_that_cannot_be_used_is_one_line(text, said):
@@ -102,6 +102,26 @@ def test_a_template_that_cannot_be_used_is_one_line(text, said):
     assert said in str(caught.value)
     assert "got model 'some'" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("none", [None, ""])
+def test_a_model_without_a_template_gets_a_plain_one_and_says_so(none):
+    template = template_of(none)
+    (note,) = template.notes
+    assert note.startswith("some has no chat template")
+    talk = (*TALK, ("assistant", "me"), ("user", "and he"))
+    wanted = "system:| be kind|| user:| who are you|| assistant:| me|| user:| and he|| assistant:|"
+    assert shown(template, talk).replace(" ", "") == wanted.replace(" ", "")
+    assert template.joins_system is template.alternates is False
+    ends = template.ends(None)  # nothing special ends a turn of it: the tokenizer's own end does
+    assert ends.tokens == {template.tokenizer.eos_token_id}
+    begins = with_template(none)
+    begins.add_bos_token = True
+    begins._tokenizer.post_processor = TemplateProcessing(
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", begins.bos_token_id)]
+    )
+    assert ChatTemplate(begins, "some", VOCABULARY).tokens(TALK)[0] == begins.bos_token_id
+    assert template.tokens(TALK)[0] != begins.bos_token_id
 
 
 def test_the_line_of_an_error_in_a_template_is_named():

@@ -77,10 +77,6 @@ def test_models_of_other_parts_are_refused():
         opened("GPTNeoX")
     with pytest.raises(SettingError, match=r"phi3.*no self_attn\.q_proj.*wanted"):
         opened("Phi3").places(TARGETS["attention"], 1)
-    model, tokenizer = tiny_model()
-    tokenizer.chat_template = None
-    with pytest.raises(SettingError, match="without a chat template"):
-        LanguageModel(model, tokenizer, "mute")
 
 
 def test_a_prompt_is_as_long_as_every_token_can_see():

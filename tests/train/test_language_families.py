@@ -28,6 +28,7 @@ FAMILIES = {
     "gemma": ("Gemma", {}),
     "gemma3": ("Gemma3Text", {"sliding_window": 200}),
     "smollm3": ("SmolLM3", {}),
+    "llama, no template": ("Llama", {}),
 }
 SIZES = {
     "vocab_size": 1024, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3,
@@ -47,7 +48,10 @@ def made(family):
         model = getattr(transformers, f"{kind.removesuffix('Text')}ForCausalLM")(config)
         for x in model.parameters():
             x.data.normal_(1.0 if x.dim() == 1 else 0.0, 0.15)
-    return model.eval().requires_grad_(False), tiny_tokenizer()
+    tokenizer = tiny_tokenizer()
+    if "no template" in family:
+        tokenizer.chat_template = None
+    return model.eval().requires_grad_(False), tokenizer
 
 
 def asked(agent, words=()):
@@ -61,7 +65,7 @@ def asked(agent, words=()):
     ]  # fmt: skip
 
 
-@pytest.mark.few(9)
+@pytest.mark.few(10)
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)

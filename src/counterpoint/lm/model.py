@@ -60,7 +60,7 @@ class LanguageModel:
 
     Raises:
         SettingError: the model is built in another way, gives other logits when it is run layer by
-            layer, or has no chat template that can be used.
+            layer, or has a chat template that cannot be used.
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str) -> None:

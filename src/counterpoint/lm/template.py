@@ -27,10 +27,11 @@ APART = "\n\n"
 """What stands between two messages that become one."""
 TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
 """The name under which transformers keeps whether it has warned of a long text."""
-NO_TEMPLATE = (
-    "wanted one that was trained to chat (often called Instruct), or a template of yours: "
-    "tokenizer.chat_template = ..., and tokenizer.save_pretrained(FOLDER)"
+OWN_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] | capitalize }}:\n{{ message['content'] }}"
+    "\n\n{% endfor %}{% if add_generation_prompt %}Assistant:\n{% endif %}"
 )
+"""What stands for the template of a model that has none."""
 
 
 class Ends(NamedTuple):
@@ -50,16 +51,26 @@ class ChatTemplate:
         rows: number of tokens that the model has embeddings for.
 
     Raises:
-        SettingError: there is no template, it fails, it leaves out what the user says, or the
+        SettingError: the template fails, it leaves out what the user says, or the
             tokenizer has more tokens than the model.
     """
 
     def __init__(self, tokenizer: Any, name: str, rows: int) -> None:
         self.tokenizer, self.name, self.rows = tokenizer, name, rows
+        self.notes: tuple[str, ...] = ()
+        """Sentences about what is done otherwise than the user may expect."""
         # Whoever reads a prompt refuses one that is too long, so that no line has to warn of it.
         tokenizer.deprecation_warnings[TOO_LONG] = True
         if not getattr(tokenizer, "chat_template", None):
-            raise SettingError(f"got model '{name}' without a chat template; {NO_TEMPLATE}")
+            begins = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+            first = "{{ bos_token }}" if begins else ""
+            tokenizer.chat_template = first + OWN_TEMPLATE
+            self.notes += (
+                f"{name} has no chat template, so perhaps it was not trained to chat: prompts are "
+                "written as 'System:', 'User:' and 'Assistant:', each on a line of its own, with "
+                "the text below; tokenizer.chat_template = ... and "
+                "tokenizer.save_pretrained(FOLDER) give it another one",
+            )
         size = getattr(tokenizer, "vocab_size", 0)
         if size > rows:
             raise SettingError(
@@ -70,8 +81,6 @@ class ChatTemplate:
         self.arguments: Mapping[str, object] = {}
         """What it reads beside the messages, such as `enable_thinking`."""
         self.joins_system = self.alternates = False
-        self.notes: tuple[str, ...] = ()
-        """Sentences about what is done otherwise than the user may expect."""
         # A user message alone first: what fails there fails for every conversation.
         if QUESTION not in self._rendered([("user", QUESTION)]):
             raise self._refusal("leaves out what the user says")
