@@ -10,7 +10,6 @@ import torch
 from plain_forward import KINDS, flat, learned, plain_logits, plain_text_log_probs, stock, tiny
 
 from counterpoint.lm.generate import Text
-from counterpoint.train.lora import words as writing
 from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.lora.words import WritingTeam
@@ -225,10 +224,9 @@ def test_the_third_estimator_is_one_of_the_divergence():
 # writing
 
 
-def test_many_answers_are_written_some_at_a_time(monkeypatch):
-    team = team_of()
+def test_many_answers_are_written_some_at_a_time():
+    team = team_of(together=2)
     asks, _ = asked(team)
-    monkeypatch.setattr(writing, "WRITTEN_TOGETHER", 2)
     found = team.write(asks, np.random.default_rng(1))
     rng = np.random.default_rng(1)
     by_two = [team.write(asks[first : first + 2], rng) for first in range(0, len(asks), 2)]

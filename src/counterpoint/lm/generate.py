@@ -42,6 +42,8 @@ class Text:
     hidden: Tensor | None = field(default=None, compare=False, repr=False)
     """[m - 1 + n, D] input of layer `kept` for the prompt's tail of m tokens and all of the answer
     but its last token; or None."""
+    process: int = field(default=0, compare=False, repr=False)
+    """The number of the process that wrote it; 0 is this one."""
 
 
 def generate(

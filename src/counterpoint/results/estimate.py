@@ -43,4 +43,4 @@ class Estimate(Part, frozen=True, kw_only=True):
     minutes: float
     """Minutes of all updates."""
     memory_gb: float
-    """Memory in GB, of the GPU if the model is there."""
+    """Memory in GB, of the GPU if the model is there; of all processes together."""

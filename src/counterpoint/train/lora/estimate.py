@@ -22,7 +22,7 @@ from counterpoint.results.estimate import Estimate
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
 from counterpoint.train.lora.learner import COMING_BACK, LanguageLearner
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.lora.words import CHOSEN_TOGETHER, WRITTEN_TOGETHER
+from counterpoint.train.lora.words import CHOSEN_TOGETHER
 from counterpoint.worlds.text.world import Prompt, TextWorld
 
 BYTES, FRAME = 4.0, 12.0
@@ -109,7 +109,7 @@ def estimate(learner: LanguageLearner) -> Estimate:
         learning_seconds=round(choosing + learning, 3),
         seconds=round(reading + rest, 3),
         minutes=round((reads * reading + learner.budget * rest) / 60, 2),
-        memory_gb=round(peak_gb(model.device) + kept / 1e9, 2),
+        memory_gb=round(settings.processes * peak_gb(model.device) + kept / 1e9, 2),
     )
 
 
@@ -138,7 +138,7 @@ def _texts(
         return 0.0, 0.0, 0.0
     settings, team = learner.settings, learner.writing
     rng = np.random.default_rng(0)
-    some = sorted(free[:WRITTEN_TOGETHER], key=lambda ask: ask.agent)
+    some = sorted(free[: settings.together], key=lambda ask: ask.agent)
     writing = 0.0 if learner.served is not None else _writing(learner, free, some)
     texts = [_whole(learner, ask, rng) for ask in some]
     part = next(team.passes(some, texts))
@@ -152,7 +152,9 @@ def _texts(
     seconds = statistics.median(seconds_of(learn) for _ in range(2))
     for adam in learner.adams.values():
         adam.zero()
-    learning = seconds * settings.epochs * len(free) / len(texts[part])
+    passes = -(-len(free) // len(texts[part]))
+    share = -(-passes // settings.processes) / passes
+    learning = seconds * settings.epochs * len(free) / len(texts[part]) * share
     unlike = len({(ask.agent, ask.messages) for ask in free})
     read = {id(text.prefix): text.prefix.nbytes for text in texts}
     kept = max(0, unlike - len(read)) * statistics.fmean(read.values())
@@ -171,7 +173,8 @@ def _writing(learner: LanguageLearner, free: list[Prompt], some: list[Prompt]) -
     steps = max(ask.most_tokens for ask in short)
     step = (several - first) / max(1, steps - 1)
     room = max(ask.most_tokens for ask in free)
-    batches = -(-len(free) // WRITTEN_TOGETHER)
+    settings = learner.settings
+    batches = -(-len(free) // (settings.together * settings.processes))
     writing = batches * (first + step * (room - 1))
     model.ends = ends
     return writing

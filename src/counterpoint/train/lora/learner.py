@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from hashlib import sha256
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -31,7 +30,6 @@ from counterpoint.credit import (
     plain_scheme_named,
 )
 from counterpoint.errors import SchemeError, SettingError, StatisticsError
-from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import decode_answer
 from counterpoint.lm.model import LanguageModel
 from counterpoint.lm.reader import Kind
@@ -49,7 +47,14 @@ from counterpoint.train.lora.episodes import (
 )
 from counterpoint.train.lora.served import ServedTeam, served_metrics
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.lora.words import WordTeam, WritingTeam, choose_words, weights_of
+from counterpoint.train.lora.words import (
+    Pass,
+    WordTeam,
+    WritingTeam,
+    choose_words,
+    weights_of,
+)
+from counterpoint.train.lora.writers import Writers, new_adapters
 from counterpoint.train.tabular.learner import single_precision
 from counterpoint.worlds.text.world import Prompt, TextWorld
 
@@ -100,17 +105,7 @@ class LanguageLearner:
         self.model, self.world, self.settings, self.budget = model, world, settings, budget
         self.scheme = text_scheme(scheme)
         self.agents = tuple(sorted(world.agents))
-        layers = min(settings.layers, model.depth)
-        places = model.places(TARGETS[settings.targets], layers)
-        own: dict[str, Adapter] = {}
-        for name in self.agents if settings.parameters == "separate" else ("shared",):
-            # The start of an adapter depends on its name, not on the order of the agents.
-            number = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:7], "big")
-            chance = torch.Generator().manual_seed(number)
-            adapter = Adapter(places, settings.rank, settings.alpha, chance).to(model.device)
-            model.host(adapter)
-            own[name] = adapter
-        self.own = own
+        self.own = own = new_adapters(model, settings, self.agents, seed)
         """Adapters by agent, or the one that all share as `shared`."""
         self.adapters = {name: own.get(name) or own["shared"] for name in self.agents}
         rates = settings.rates(self.agents)
@@ -126,6 +121,7 @@ class LanguageLearner:
         self.served = ServedTeam(model, self.adapters, settings) if settings.server else None
         """Agents that write by a server; None where they write here."""
         self.writing = self.served or WritingTeam(model, self.adapters, settings)
+        self.writers = Writers(self.writing, self.adams, settings.processes)
         self.rng = np.random.default_rng([seed, TRAINING])
         self.state: RunningState | None = None
         self.tally = Tally()
@@ -232,6 +228,7 @@ class LanguageLearner:
         prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
         self.prepare()
         self._answered = 0
+        self.writers.forget()
         if self.served is not None:
             self.served.hand_over(self.own, self.updates, self.doing)
         world, play = self.world, play_episodes
@@ -266,7 +263,7 @@ class LanguageLearner:
                 answers[i] = Answer(asks[i].words[word], (row, word))
         free = [i for i, ask in enumerate(asks) if not ask.words]
         if free:
-            texts = self.writing.write([asks[i] for i in free], rng)
+            texts = (self.served or self.writers).write([asks[i] for i in free], rng)
             answers |= {
                 i: Answer(decode_answer(self.model, text), text)
                 for i, text in zip(free, texts, strict=True)
@@ -297,7 +294,7 @@ class LanguageLearner:
         gradient, an adapter would go on by its momentum."""
         if self.settings.optimizer_steps == "always":
             return set(self.own)
-        return {ask.agent if ask.agent in self.own else "shared" for ask in learned}
+        return {self.writing.owner(ask.agent) for ask in learned}
 
     def _bare_log_probs(self, played: PlayedBatch) -> dict[int, Floats]:
         """Returns the log-probabilities by the bare model of answers, by their places in the batch:
@@ -305,23 +302,42 @@ class LanguageLearner:
         free = free_answers(played)
         if not self.settings.kl:
             free = free[:: max(1, -(-len(free) // self.settings.rows))]
-        asks, texts = [played.asks[i] for i in free], [played.answers[i].handle for i in free]
-        found: dict[int, Floats] = {}
-        for part in self.writing.passes(asks, texts):
-            each = self.writing.bare_log_probs(asks[part], texts[part])
-            found |= dict(zip(free[part], each, strict=True))
-        return found
+        each = self.writers.bare_log_probs(self._passes(played, free))
+        return dict(zip(free, (nats for some in each for nats in some), strict=True))
 
     def _learn_texts(self, played: PlayedBatch, values: Floats, bare: Mapping[int, Floats]) -> None:
         """Adds the gradients of the answers in free text, some rows at a time."""
-        free, weights = free_answers(played), token_weights(self.settings, played)
+        passes = self._passes(played, free_answers(played), values, bare)
+        for gradient in self.writers.gradients(passes):
+            for name, vector in gradient.items():
+                self.adams[name].gradient += vector
+
+    def _passes(
+        self,
+        played: PlayedBatch,
+        free: list[int],
+        values: Floats | None = None,
+        bare: Mapping[int, Floats] | None = None,
+    ) -> list[Pass]:
+        """Returns the passes over the answers at these places of a batch.
+
+        Args:
+            played: the batch.
+            free: places of answers in free text, those of an agent one after the other.
+            values: [N] advantages; None where nothing is learned.
+            bare: see `_bare_log_probs`.
+        """
         asks, texts = [played.asks[i] for i in free], [played.answers[i].handle for i in free]
+        weights, passes = token_weights(self.settings, played), list[Pass]()
+        given, total = (
+            np.zeros(len(played.answers)) if values is None else values,
+            len(played.answers),
+        )
         for part in self.writing.passes(asks, texts):
             some = free[part]
-            nats = [bare[i] for i in some] if self.settings.kl else None
-            self.writing.loss(
-                asks[part], texts[part], values[some], weights[some], len(played.answers), nats
-            ).backward()
+            nats = [bare[i] for i in some] if bare is not None and self.settings.kl else None
+            passes.append(Pass(asks[part], texts[part], given[some], weights[some], total, nats))
+        return passes
 
     def capture(self) -> Snapshot:
         """Returns everything that decides what the learner does next."""

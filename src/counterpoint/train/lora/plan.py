@@ -20,8 +20,8 @@ from counterpoint.arrays import Floats
 from counterpoint.credit import Credit
 from counterpoint.errors import RunError, SettingError, UnknownNameError, choices
 from counterpoint.lm.adapters import save_adapter
-from counterpoint.lm.arguments import note_unread, with_template
-from counterpoint.lm.model import TINY, open_model
+from counterpoint.lm.arguments import note_unread
+from counterpoint.lm.model import TINY
 from counterpoint.lm.models import SOURCES, find_model
 from counterpoint.lm.template import check_model
 from counterpoint.results.estimate import Estimate
@@ -39,6 +39,7 @@ from counterpoint.train.lora.estimate import affordable_kind, estimate
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
 from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
+from counterpoint.train.lora.writers import open_team_model
 from counterpoint.train.series import EqualEpisodes, Spoken
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -93,6 +94,11 @@ class LanguagePlan(TrainConfig):
             )
         if filled.device == "auto":
             filled = replace(filled, device=device_of("auto").type)
+        if filled.processes > 1 and filled.device != "cpu":
+            raise SettingError(
+                f"got processes={filled.processes} and device={filled.device}; wanted device=cpu, "
+                "where parts are computed alike in any process, or processes=1"
+            )
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
         super().__post_init__()
         filled.warm_up_updates(self.budget)  # raises where it is as long as the training
@@ -172,10 +178,7 @@ class LanguagePlan(TrainConfig):
 
     def learner(self) -> LanguageLearner:
         """Returns the untrained team."""
-        settings = self.language
-        model = open_model(self.model, device_of(settings.device).type, settings.dtype)
-        model.end_answers(settings.answer_end)
-        model = with_template(model, settings.template)
+        model = open_team_model(self.model, self.language)
         world = self.make_world()
         return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
 
@@ -268,6 +271,9 @@ class LanguageTrainer(Trainer):
         for name, adapter in self.learner.own.items():
             save_adapter(adapter, root / folders[name], model.name, opening)
         write_atomically(run.path / FOLDERS, json.dumps(folders, indent=1, sort_keys=True) + "\n")
+
+    def close(self) -> None:
+        self.learner.writers.close()
 
 
 def demand_tasks(world: TaskSetWorld, prompts: int) -> None:

@@ -10,7 +10,6 @@ bare model are left out.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import Credit
@@ -28,6 +27,7 @@ from counterpoint.lm.generate import Text
 from counterpoint.train.lora.answers import free_answers, token_weights
 from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.train.lora.learner import LanguageLearner
+from counterpoint.train.lora.words import Pass
 from counterpoint.train.series import Numbers, agent_numbers
 
 MICRO_BATCHES = 8
@@ -133,20 +133,22 @@ def _of_texts(learner: LanguageLearner, played: PlayedBatch, credit: Credit, par
     sizes = [sum(x.numel() for x in adapter.parameters()) for adapter in adapters]
     starts = np.cumsum([0, *sizes]) if own else np.zeros(agents + 1, dtype=int)
     out = np.zeros((MICRO_BATCHES, agents, sum(sizes) if own else sizes[0]), dtype=np.float32)
+    passes = {}
     for m in range(MICRO_BATCHES):
         for k in range(agents):
             some = [i for i in free if part[i] == m and agent[i] == k]
             if some:
-                loss = learner.writing.loss(
+                passes[m, k] = Pass(
                     [played.asks[i] for i in some],
                     [played.answers[i].handle for i in some],
                     credit.values[some] * MICRO_BATCHES,
                     weights[some],
                     len(played.answers),
                 )
-                grads = torch.autograd.grad(-loss, list(adapters[k].parameters()))
-                flat = torch.cat([grad.flatten() for grad in grads]).numpy()
-                out[m, k, starts[k] : starts[k] + sizes[k]] = flat
+    found = learner.writers.gradients(list(passes.values()))
+    for (m, k), gradient in zip(passes, found, strict=True):
+        (flat,) = gradient.values()
+        out[m, k, starts[k] : starts[k] + sizes[k]] = -flat.cpu().numpy()
     return out
 
 

@@ -106,6 +106,13 @@ class LanguageSettings:
     checkpointing: bool = False
     """Whether what a layer computes is computed again for the gradient rather than kept: less
     memory, about a third more time."""
+    together: int = 32
+    """Number of free texts that are written side by side."""
+    processes: int = 1
+    """Number of processes that write free texts and learn from them, each with a copy of the model;
+    results are the same for any number. A part of the work is `together` texts, or a pass."""
+    executor: Literal["processes", "ray"] = "processes"
+    """Whether they are processes of this machine, or of a Ray cluster."""
     cache_mb: int = 256
     """The most memory, in MB, of prompts that are kept as the frozen model reads them; the oldest
     go first, and are read again when they come back."""
@@ -148,6 +155,7 @@ class LanguageSettings:
             ("temperature", 1e-3, 1e3), ("epochs", 1, 1000), ("kl", 0.0, 1e6), ("rows", 1, 65536),
             ("diagnose_every", 0, 1_000_000), ("tokens", 1, 1 << 30), ("cache_mb", 0, 1 << 20),
             ("lr_end", 0.0, 1.0), ("warm_up", 0.0, 1e6), ("weight_decay", 0.0, 1e6),
+            ("together", 1, 65536), ("processes", 1, 1024),
         ):  # fmt: skip
             require(name, getattr(self, name), low, high)
         if not 0 < self.max_norm <= 1e9:

@@ -13,7 +13,7 @@ that an update is exactly on-policy. What adapters cannot change is kept: see `l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,8 +31,24 @@ from counterpoint.worlds.text.world import Prompt
 
 CHOSEN_TOGETHER = 64
 """Prompts of choices that are run side by side."""
-WRITTEN_TOGETHER = 32
-"""Answers that are written side by side."""
+
+
+class Pass(NamedTuple):
+    """Some answers that are learned from in one pass, those of an agent one after the other."""
+
+    asks: Sequence[Prompt]
+    """[B]."""
+    texts: Sequence[Text]
+    """[B] what was answered."""
+    advantages: Floats
+    """[B]."""
+    weights: Floats
+    """[B] of each token of an answer: see `answers.token_weights`."""
+    total: int
+    """Decisions in the batch, over which the mean is taken."""
+    bare: Sequence[Floats] | None = None
+    """[B][n] log-probabilities of the tokens by the bare model: the divergence from it is added to
+    the loss, by its weight. None leaves it out."""
 
 
 class WordTeam:
@@ -207,18 +223,43 @@ class WritingTeam:
 
     def write(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Text]:
         """Returns an answer to each prompt; those of an agent stand one after the other."""
-        settings, texts = self.settings, list[Text]()
-        for first in range(0, len(asks), WRITTEN_TOGETHER):
-            some = asks[first : first + WRITTEN_TOGETHER]
-            room = [ask.most_tokens for ask in some]
-            adapters = [self.adapters[ask.agent] for ask in some]
-            with torch.no_grad():
-                prefixes = self.reader.prefixes([ask.messages for ask in some], room, adapters)
-            draws = rng.random((len(some), max(room)))
-            texts += generate(
-                self.model, prefixes, adapters, room, draws, settings.temperature, self.first
-            )
-        return texts
+        parts = self.parts(asks, rng)
+        return [text for some, draws in parts for text in self.write_together(some, draws)]
+
+    def parts(
+        self, asks: Sequence[Prompt], rng: np.random.Generator
+    ) -> list[tuple[Sequence[Prompt], Floats]]:
+        """Returns the prompts whose answers are written together, and the quantiles [B, n] at which
+        tokens are drawn: see `generate`."""
+        size = self.settings.together
+        some = [asks[first : first + size] for first in range(0, len(asks), size)]
+        return [
+            (part, rng.random((len(part), max(ask.most_tokens for ask in part)))) for part in some
+        ]
+
+    def write_together(self, asks: Sequence[Prompt], draws: Floats) -> list[Text]:
+        """Returns an answer to each prompt of a part, all written side by side."""
+        room = [ask.most_tokens for ask in asks]
+        adapters = [self.adapters[ask.agent] for ask in asks]
+        with torch.no_grad():
+            prefixes = self.reader.prefixes([ask.messages for ask in asks], room, adapters)
+        temperature = self.settings.temperature
+        return generate(self.model, prefixes, adapters, room, draws, temperature, self.first)
+
+    def gradient(self, one: Pass) -> dict[str, Tensor]:
+        """Returns the gradient of the loss of a pass with respect to the parameters of each adapter
+        that takes part in it, as one vector, by the adapter's name: its agent, or `shared`."""
+        own = {self.owner(ask.agent): self.adapters[ask.agent] for ask in one.asks}
+        every = [list(adapter.parameters()) for adapter in own.values()]
+        grads = iter(torch.autograd.grad(self.loss(*one), [x for some in every for x in some]))
+        return {
+            name: torch.cat([next(grads).flatten() for _ in some])
+            for name, some in zip(own, every, strict=True)
+        }
+
+    def owner(self, agent: str) -> str:
+        """Returns the name of the adapter of an agent."""
+        return agent if self.settings.parameters == "separate" else "shared"
 
     def passes(self, asks: Sequence[Prompt], texts: Sequence[Text]) -> Iterator[slice]:
         """Yields the rows of each pass over answers, by the settings `rows` and `tokens`."""
