@@ -319,6 +319,7 @@ def test_how_fast_it_goes():
     assert pace(0.4, "update") == "2.5 s an update"
     assert pace(0.5, "step") == "2.0 s a step"
     assert pace(1200.0, "step") == "1,200 steps/s"
+    assert pace(1.3, "update") == "1 update/s"
     shown = TrainingDisplay("pooled on lewis", 60, "update")
     shown.add(row_from_line({"step": 36, "return": 0.5, "normalized": None}))
     assert shown.parts(shown.row)[0] == "update 36 of 60"

@@ -129,7 +129,9 @@ def test_decoupling_is_a_no_op_where_all_are_paid_alike_and_speak_alike(result):
 def test_where_agents_do_not_speak_equally_often_there_is_no_control():
     found = compare(small("solver_verifier", ("grpo",), settings={}), workers=1)
     assert found.control is None
-    assert "not run for this comparison" in render(found)
+    page = render(found)
+    assert "not possible: agents do not all speak equally often" in page
+    assert "not run for this comparison" not in page
 
 
 def test_defaults_are_those_of_the_model():

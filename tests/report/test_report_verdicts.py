@@ -66,6 +66,17 @@ def test_a_reference_that_is_kept_is_compared_the_other_way_round() -> None:
     assert weighted.value == "+0.044"
 
 
+def test_identical_returns_are_ahead_in_no_share_of_the_seeds() -> None:
+    """Ties count half, so that the share of identical returns would be 50%."""
+    nothing: dict[str, float] = dict.fromkeys(("iqm", "low", "high", "mean", "deviation"), 0.0)
+    nothing |= {"p": 1.0, "p_improvement": 0.5}
+    gain = only(comparison(5, 4), **nothing).facts[0]
+    assert "Identical" in gain.note
+    assert "Ahead in" not in gain.note
+    close = {**nothing, "low": -0.1, "high": 0.1}
+    assert "Ahead in 50% of the seeds." in only(comparison(5, 4), **close).facts[0].note
+
+
 def test_win_weighted_return_and_control_always_stand_together() -> None:
     assert [fact.title for fact in compared().facts] == [
         "Return",

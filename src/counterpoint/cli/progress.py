@@ -19,7 +19,7 @@ from rich.text import Text
 
 from counterpoint.cli.messages import say
 from counterpoint.report.terminal.tables import sparkline, text_table
-from counterpoint.report.toolkit.numerals import with_article
+from counterpoint.report.toolkit.numerals import counted, with_article
 from counterpoint.results.training import CUT_OFF_UPDATES, mostly_cut_off
 from counterpoint.train.series import Row, TrainingProgress, metric_curves
 
@@ -262,4 +262,6 @@ def pace(speed: float, axis: str) -> str:
     """Returns the speed in words, `1,200 steps/s` or `2.5 s an update`; nothing for 0."""
     if speed <= 0:
         return ""
-    return f"{speed:,.0f} {axis}s/s" if speed >= 1 else f"{1 / speed:.1f} s {with_article(axis)}"
+    if speed >= 1:
+        return f"{counted(round(speed), axis)}/s"
+    return f"{1 / speed:.1f} s {with_article(axis)}"

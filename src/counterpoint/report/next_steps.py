@@ -94,8 +94,15 @@ def _diagnosis(result: DiagnosisResult) -> list[NextStep]:
 def _training(result: TrainingResult) -> list[NextStep]:
     if result.status != "finished" or not result.world:
         return []
-    line = f"counterpoint compare {shlex.quote(result.world)}"
-    return [NextStep("Compare credit schemes in this world", line)]
+    config = result.config
+    words = ["counterpoint", "compare", result.world]
+    settings = config.get("world_settings")
+    words += set_words(settings) if isinstance(settings, dict) else []
+    if result.axis == "update":  # of language models, whose comparison else plays another model
+        named = {"policy": config.get("model"), "budget": result.budget}
+        for flag, value in named.items():
+            words += [f"--{flag}", str(value)] if value is not None else []
+    return [NextStep("Compare credit schemes in this environment", shlex.join(words))]
 
 
 def _audit(result: AuditResult) -> list[NextStep]:

@@ -10,9 +10,9 @@ class Estimate(Part, frozen=True, kw_only=True):
     they may be, so that times are upper limits where agents stop earlier."""
 
     parameters: int
-    """Numbers of the frozen model."""
+    """Number of parameters of the frozen model."""
     trained: int
-    """Numbers of all adapters."""
+    """Number of parameters of all adapters."""
     adapter: str
     """Where adapters act: plain, activated or last_token."""
     updates: int

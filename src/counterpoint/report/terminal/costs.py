@@ -12,8 +12,8 @@ def estimate_parts(found: Estimate) -> list[RenderableType]:
     """Returns a table of an estimate, and a sentence about how sure it is."""
     repeat = "which come back" if found.come_back else "and others in each update"
     rows = (
-        ("model", f"{found.parameters / 1e6:,.1f}M numbers, frozen"),
-        ("adapters", f"{found.trained / 1e6:,.2f}M numbers, {found.adapter}"),
+        ("model", f"{found.parameters / 1e6:,.1f}M parameters, frozen"),
+        ("adapters", f"{found.trained / 1e6:,.2f}M parameters, {found.adapter}"),
         ("an update", f"{found.episodes:,} episodes, {found.decisions:,} decisions"),
         ("prompts", f"{found.prompts:,} different ones, {repeat}"),
         (
@@ -30,5 +30,6 @@ def estimate_parts(found: Estimate) -> list[RenderableType]:
     )
     return [
         text_table(("what", "expected"), rows, title="Nothing was trained"),
-        "Timed on this machine with a few prompts and tokens, for answers as long as they may be.",
+        "Timed with a few prompts and tokens on this machine, as busy as it is now, for answers as "
+        "long as they may be.",
     ]

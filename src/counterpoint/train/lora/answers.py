@@ -13,6 +13,9 @@ from counterpoint.lm.generate import Text
 from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.train.lora.settings import LanguageSettings
 
+KL_DECIMALS = 9
+"""Decimals of a divergence: what is smaller is the rounding of 32-bit floats."""
+
 
 def free_answers(played: PlayedBatch) -> list[int]:
     """Returns the places of the answers in free text in a batch, those of an agent one after the
@@ -97,5 +100,6 @@ def answer_metrics(
         gaps = [bare[i] - text.log_probs for i, text in texts.items() if i in bare]
         if gaps:
             gap = np.concatenate(gaps)
-            metrics[f"bare_kl.{name}"] = float((np.exp(gap) - gap - 1).mean())
+            divergence = float((np.exp(gap) - gap - 1).mean())
+            metrics[f"bare_kl.{name}"] = round(divergence, KL_DECIMALS)
     return metrics

@@ -251,8 +251,8 @@ def describe(
     """Returns the README of the agents that have one adapter."""
     world = learner.world
     roles = dict(zip(world.agents, world.roles, strict=True))
-    told = [message for ask in met if ask.agent in agents for message in ask.messages]
-    systems = list(dict.fromkeys(text for role, text in told if role == "system"))
+    shown = [message for ask in met if ask.agent in agents for message in ask.messages]
+    systems = list(dict.fromkeys(text for role, text in shown if role == "system"))
     priors = {
         (name, words): prior.tolist()
         for (name, words), prior in learner.words.priors.items()

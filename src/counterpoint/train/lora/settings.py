@@ -179,6 +179,11 @@ class LanguageSettings:
         if not self.server:
             return
         server_settings(self, "")  # raises where no key may be sent to the address
+        if self.processes > 1:
+            raise SettingError(
+                f"got processes={self.processes} and server={self.server}, which writes in their "
+                "place; wanted processes=1"
+            )
         if not self.handover:
             raise SettingError(
                 f"got server={self.server} without handover; wanted handover=vllm, "

@@ -186,7 +186,9 @@ def _text(values: dict[str, object], field: str, where: str) -> str:
 
 def _demand_size(nbytes: int, path: Path) -> None:
     if nbytes > MOST_BYTES:
-        raise SettingError(f"got tasks_from={path} of {nbytes:,} bytes; wanted {MOST_BYTES:,}")
+        raise SettingError(
+            f"got tasks_from={path} of {nbytes:,} bytes; wanted at most {MOST_BYTES:,}"
+        )
 
 
 def describe_split(world: TextWorld) -> Iterator[str]:

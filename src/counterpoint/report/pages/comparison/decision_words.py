@@ -47,7 +47,8 @@ def _gain(result: ComparisonResult) -> Fact:
     if contest is None:
         return Fact("Return", ABSENT, "nothing to compare with")
     p = contest.p_improvement
-    ahead = f"Ahead in {percent(p)} of the seeds." if p is not None else ""
+    tied = reading(contest.returns, decision) == READINGS["same"]  # a tie counts half: 50%
+    ahead = "" if p is None or tied else f"Ahead in {percent(p)} of the seeds."
     ours, theirs = (estimate_of(result.schemes[n].returns) for n in (contest.ours, contest.theirs))
     return _change("Return", contest.returns, (ours, theirs), contest.theirs, decision, ahead)
 
@@ -69,7 +70,7 @@ def _weighted(result: ComparisonResult) -> Fact:
 def _control(result: ComparisonResult) -> Fact:
     title, control = "Control", result.control
     if control is None:
-        return Fact(title, ABSENT, "not run for this comparison")
+        return Fact(title, ABSENT, why_no_control(result))
     largest = {
         "advantages": control.max_advantage_difference,
         "learning curves": control.max_curve_difference,
@@ -83,6 +84,13 @@ def _control(result: ComparisonResult) -> Fact:
     if not result.verdict.decoupled and not control.schemes:
         sentence += " No scheme with such statistics was compared: this says nothing of the arms."
     return Fact(title, control.decoupling or ABSENT, sentence if parts else "")
+
+
+def why_no_control(result: ComparisonResult) -> str:
+    """Returns why a comparison has no control."""
+    if result.kind == "text" and result.config.get("control"):
+        return "not possible: agents do not all speak equally often"
+    return "not run for this comparison"
 
 
 def _change(

@@ -8,7 +8,11 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from counterpoint.diagnose import REMEDIES
-from counterpoint.report.pages.comparison.decision_words import WEIGHTED, comparison_verdict
+from counterpoint.report.pages.comparison.decision_words import (
+    WEIGHTED,
+    comparison_verdict,
+    why_no_control,
+)
 from counterpoint.report.pages.comparison.tables import (
     agent_table,
     collapse_table,
@@ -57,8 +61,8 @@ def comparison_page(result: ComparisonResult) -> Page:
     }
     verdict = comparison_verdict(result)
     control = (
-        "The control, in which decoupling by agent must change nothing, was not run for this "
-        "comparison."
+        "The control, in which decoupling by agent must change nothing, was "
+        f"{why_no_control(result)}."
     )
     if result.control:
         control = (
