@@ -10,7 +10,7 @@ import pytest
 from counterpoint.errors import SettingError
 from counterpoint.train.lora.episodes import Answer, play_episodes, random_replies
 from counterpoint.worlds import Statement, find_world
-from counterpoint.worlds.text.debate import BLAME, DEBATERS, PRAISE, THINGS, blamed
+from counterpoint.worlds.text.debate import BLAME, DEBATERS, PRAISE, blamed
 from counterpoint.worlds.text.revise import EXAMPLES
 from counterpoint.worlds.text.split import split_tasks
 
@@ -62,7 +62,7 @@ def test_training_never_draws_what_is_held_out(name):
     training = {task[:size] for task in world.tasks(rng, 2000)}
     held_out = {task[:size] for task in world.held_out_tasks(rng, 2000)}
     assert training <= set(world.split.training)
-    assert len(training) > len(world.split.training) / 2  # debate has 2048
+    assert len(training) > len(world.split.training) / 2  # debate has 1536
     assert held_out == set(world.split.held_out)
     assert not training & held_out
 
@@ -125,7 +125,7 @@ def test_a_team_that_passes_on_both_facts_has_solved_it():
 
 # debate
 
-CLAIM = ("Lion", "tasty", "dirty", "soup", "bed")
+CLAIM = ("Lion", "tasty", "dirty")
 
 
 def debated(world, task, *texts):
@@ -144,17 +144,17 @@ def test_each_debater_knows_one_review_and_the_judge_their_words_alone():
     world = find_world("debate").make()
     first, second = world.prompts(CLAIM, ())
     assert (first.agent, second.agent) == DEBATERS
-    assert first.user == "The soup at the Lion was tasty.\nIs the Lion good or bad?"
-    assert second.user == "The bed at the Lion was dirty.\nIs the Lion good or bad?"
+    assert first.user == "The food at the Lion was tasty.\nIs the Lion good or bad?"
+    assert second.user == "The rooms at the Lion were dirty.\nIs the Lion good or bad?"
     (judge,) = world.prompts(CLAIM, debated(world, CLAIM, "good", "bad"))
     assert judge.agent == "judge"
-    assert judge.user == "first: good\nsecond: bad\nIs the Lion good or bad?"
+    assert judge.user == "Is the Lion good or bad if its food is good and its rooms are bad?"
     assert judge.earlier == ()
     done = debated(world, CLAIM, "good", "bad", "bad")
     assert [one.to for one in done] == ["judge", "judge", ""]
     assert world.ending(CLAIM, done).rewards == ((1.0,),) * 3
     assert world.ending(CLAIM, debated(world, CLAIM, "bad", "bad", "good")).success == 0.0
-    praised = ("Lion", "tasty", "clean", "soup", "bed")
+    praised = ("Lion", "tasty", "clean")
     assert world.ending(praised, debated(world, praised, "bad", "bad", "good")).success == 1.0
 
 
@@ -166,19 +166,19 @@ def test_in_a_second_round_each_debater_hears_the_other_after_itself():
         assert ask.user == heard
     assert world.longest == 5
     done = debated(world, CLAIM, "good", "bad", "bad", "bad", "bad")
+    (judge,) = world.prompts(CLAIM, done[:4])
+    assert "food is bad and its rooms are bad?" in judge.user
     assert [one.to for one in done] == ["second", "first", "judge", "judge", ""]
     assert world.prompts(CLAIM, done) == ()
 
 
-def test_half_of_the_hotels_are_good_and_the_rest_bad_in_either_part():
+def test_half_of_the_hotels_are_good_and_of_the_rest_one_part_is_bad():
     world = find_world("debate").make()
-    tasks = world.tasks(np.random.default_rng(0), 3000)
-    wrong = Counter(map(blamed, tasks))
+    wrong = Counter(map(blamed, world.tasks(np.random.default_rng(0), 3000)))
     assert wrong[False, False] == pytest.approx(1500, abs=110)  # 4 sd = 4 sqrt(3000 / 4)
-    for one in ((True, False), (False, True), (True, True)):
-        assert wrong[one] == pytest.approx(500, abs=82)  # 4 sd = 4 sqrt(3000 * 1/6 * 5/6)
-    for i, agent in enumerate(DEBATERS):
-        assert {task[3 + i] for task in tasks} == set(THINGS[agent])
+    for one in ((True, False), (False, True)):
+        assert wrong[one] == pytest.approx(750, abs=95)  # 4 sd = 4 sqrt(3000 * 1/4 * 3/4)
+    assert len(wrong) == 3
 
 
 def test_no_word_of_a_held_out_review_is_in_one_of_training():
@@ -195,16 +195,16 @@ def test_no_word_of_a_held_out_review_is_in_one_of_training():
 def test_a_team_that_reports_what_it_knows_has_solved_the_debate():
     def honest(ask):
         if ask.agent == "judge":
-            return "bad" if ": bad" in ask.user else "good"
+            return "bad" if "food is bad" in ask.user or "are bad?" in ask.user else "good"
         word = ask.user.splitlines()[0].removesuffix(".").split()[-1]
         return "bad" if word in BLAME[ask.agent] else "good"
 
     world = find_world("debate").make()
     assert played_by(world, honest, 200).min() == world.references.reference == 1.0
-    # If the second debater praises everything, only hotels whose rooms alone are bad are judged
-    # wrongly: a sixth.
+    # If the second debater praises everything, hotels whose rooms are bad are judged wrongly:
+    # a quarter.
     deaf = played_by(world, lambda ask: honest(ask) if ask.agent != "second" else "good", 2000)
-    assert deaf.mean() == pytest.approx(5 / 6, abs=0.035)  # 4 sd = 4 sqrt(5/36 / 2000)
+    assert deaf.mean() == pytest.approx(3 / 4, abs=0.039)  # 4 sd = 4 sqrt(3/16 / 2000)
 
 
 # revise

@@ -1,9 +1,10 @@
 """`debate`: two debaters each know one review of a hotel, a judge knows none.
 
-A hotel is good if its food and its rooms are. The first debater has a review of the food, the
-second one of the rooms; each says good or bad, and the judge decides by their words. So no agent
-can do it alone: each debater must learn to report what its review says, and the judge to believe
-only what both support. A fifth of the words that the reviews use is held out of training.
+A hotel is good if its food and its rooms are; at most one of the two is bad. The first debater has
+a review of the food, the second one of the rooms; each says good or bad, and the judge decides by
+their last words. So no agent can do it alone: each debater must learn to report what its review
+says, and the judge to believe only what both support. A fifth of the words that the reviews use is
+held out of training.
 
 Source of the form: Irving et al. 2018, AI safety via debate (arXiv:1805.00899), section 2. There
 the debaters compete; here all are paid alike, for the verdict.
@@ -33,11 +34,8 @@ from counterpoint.worlds.text.world import (
 )
 
 HOTELS = ("Lion", "Crown", "Star", "Swan", "Bear", "Eagle", "Rose", "Castle")
-THINGS = {
-    "first": ("soup", "bread", "fish", "salad", "cake", "stew", "coffee", "cheese"),
-    "second": ("bed", "bath", "room", "shower", "sofa", "carpet", "chair", "kitchen"),
-}
-"""What the review of each debater is about."""
+REVIEWS = {"first": "The food at the {} was {}.", "second": "The rooms at the {} were {}."}
+"""The review of each debater, of a hotel and a word."""
 PRAISE = {
     "first": (
         "delicious", "fresh", "tasty", "excellent", "superb", "wonderful", "perfect", "lovely",
@@ -100,10 +98,7 @@ class Debate(TextWorld):
             ]
             training.append([word for half in halves for (word,) in half.training])
             held_out.append([word for half in halves for (word,) in half.held_out])
-        self.split = Split(
-            tuple(product(HOTELS, *training)),
-            tuple(product(HOTELS, *held_out)),
-        )
+        self.split = Split(claims(*training), claims(*held_out))
 
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
         return self._drawn(rng, self.split.training, count)
@@ -116,11 +111,12 @@ class Debate(TextWorld):
             return ()
         system, question = "You rate hotels.", f"Is the {task[0]} good or bad?"
         if len(history) == self.longest - 1:
-            said = "\n".join(f"{one.agent}: {one.text}" for one in history)
-            return (Prompt("judge", system, f"{said}\n{question}", VERDICTS),)
+            food, rooms = (one.text for one in history[-2:])
+            shown = f"{question[:-1]} if its food is {food} and its rooms are {rooms}?"
+            return (Prompt("judge", system, shown, VERDICTS),)
         asked: list[Prompt] = []
-        for agent, word, thing in zip(DEBATERS, task[1:3], task[3:], strict=True):
-            review = f"The {thing} at the {task[0]} was {word}.\n{question}"
+        for agent, word in zip(DEBATERS, task[1:], strict=True):
+            review = f"{REVIEWS[agent].format(task[0], word)}\n{question}"
             # In each round both speak at once, so that an agent hears the other after itself.
             turns = sorted(enumerate(history), key=lambda at: (at[0] // 2, at[1].agent != agent))
             heard = [one for _, one in turns]
@@ -140,21 +136,24 @@ class Debate(TextWorld):
         other = DEBATERS[prompt.agent == DEBATERS[0]]
         return Statement(prompt.agent, text, to="judge" if last else other)
 
-    def _drawn(self, rng: np.random.Generator, claims: Sequence[Task], count: int) -> list[Task]:
-        """Returns tasks of which half are of good hotels; of the others, each part is bad in two
-        thirds."""
+    def _drawn(self, rng: np.random.Generator, tasks: Sequence[Task], count: int) -> list[Task]:
+        """Returns tasks of which half are of good hotels; of the others, one part is bad."""
         pools: dict[tuple[bool, ...], list[Task]] = {}
-        for claim in claims:
-            pools.setdefault(blamed(claim), []).append(claim)
-        tasks: list[Task] = []
+        for task in tasks:
+            pools.setdefault(blamed(task), []).append(task)
+        drawn: list[Task] = []
         for _ in range(count):
-            wrong = 0 if rng.random() < 0.5 else int(rng.integers(1, 4))
-            pool = pools[bool(wrong & 1), bool(wrong >> 1)]
-            claim = pool[int(rng.integers(len(pool)))]
-            tasks.append((*claim, *(str(rng.choice(THINGS[agent])) for agent in DEBATERS)))
-        return tasks
+            bad = int(rng.integers(4))  # its food, its rooms, or nothing
+            pool = pools[bad == 0, bad == 1]
+            drawn.append(pool[int(rng.integers(len(pool)))])
+        return drawn
+
+
+def claims(food: Sequence[str], rooms: Sequence[str]) -> tuple[Task, ...]:
+    """Returns every hotel with every two words that do not both blame."""
+    return tuple(task for task in product(HOTELS, food, rooms) if not all(blamed(task)))
 
 
 def blamed(task: Task) -> tuple[bool, ...]:
     """Returns whether the review of each debater is a bad one."""
-    return tuple(word in BLAME[agent] for agent, word in zip(DEBATERS, task[1:3], strict=True))
+    return tuple(word in BLAME[agent] for agent, word in zip(DEBATERS, task[1:], strict=True))
