@@ -39,8 +39,8 @@ PAY: Mapping[str, Settings] = {
 WRITING: Settings = {"prompts": "4", "rollouts": "8", "lr": "0.002"}
 WORLDS: Mapping[str, tuple[int, Settings]] = {
     "extract": (40, WRITING),
-    "debate": (60, {"prompts": "8", "rollouts": "32"}),
-    "revise": (30, WRITING),
+    "debate": (100, {"prompts": "32", "rollouts": "8"}),
+    "revise": (40, {"prompts": "4", "rollouts": "4", "lr": "0.003"}),
 }
 """The budget of updates and the settings of the agents in each world."""
 EPISODES = 128

@@ -46,6 +46,18 @@ def test_the_first_question_has_all_that_others_said_before():
     assert first == Prompt("solver", "You solve.", "Solve it.")
 
 
+def test_an_example_stands_before_the_question():
+    shown = (("user", "1 + 1?"), ("assistant", "2"))
+    first = conversation("solver", "s", "2 + 2?", (), then="Again.", examples=shown)
+    assert first.messages[1:] == (*shown, ("user", "2 + 2?"))
+    heard = conversation("verifier", "s", "q", SAID[:1], then="Again.", examples=shown)
+    assert heard.messages[1:] == (*shown, ("user", "q\nsolver: two\nlines"))
+    again = conversation("solver", "s", "q", SAID[:2], then="Again.", examples=shown)
+    assert again.messages[3:] == (
+        ("user", "q"), ("assistant", "two\nlines"), ("user", "checker: 1 of 2 right\nAgain.")
+    )  # fmt: skip
+
+
 def test_results_of_tools_are_messages_of_a_tool_without_a_name():
     prompt = conversation("solver", "s", "q", SAID[:2], tools=("checker",))
     assert prompt.messages[1:] == (

@@ -10,7 +10,8 @@ import pytest
 from counterpoint.errors import SettingError
 from counterpoint.train.lora.episodes import Answer, play_episodes, random_replies
 from counterpoint.worlds import Statement, find_world
-from counterpoint.worlds.text.debate import DEBATERS, EVIDENCE
+from counterpoint.worlds.text.debate import BLAME, DEBATERS, PRAISE, blamed
+from counterpoint.worlds.text.revise import EXAMPLES
 from counterpoint.worlds.text.split import split_tasks
 
 
@@ -54,13 +55,14 @@ def test_an_empty_part_is_refused(share):
         split_tasks([(str(i),) for i in range(10)], share)
 
 
-@pytest.mark.parametrize("name", ["extract", "debate"])
+@pytest.mark.parametrize("name", ["extract", "debate", "revise"])
 def test_training_never_draws_what_is_held_out(name):
     world, rng = find_world(name).make(), np.random.default_rng(0)
     size = len(world.split.held_out[0])
     training = {task[:size] for task in world.tasks(rng, 2000)}
     held_out = {task[:size] for task in world.held_out_tasks(rng, 2000)}
-    assert training == set(world.split.training)
+    assert training <= set(world.split.training)
+    assert len(training) > len(world.split.training) / 2  # debate has 1536
     assert held_out == set(world.split.held_out)
     assert not training & held_out
 
@@ -123,73 +125,86 @@ def test_a_team_that_passes_on_both_facts_has_solved_it():
 
 # debate
 
-CLAIM = ("Anna", "red", "car", "{person} paid for it.", "The shop has no {colour} {thing}.")
+CLAIM = ("Lion", "tasty", "dirty")
 
 
-def test_each_debater_knows_its_half_and_the_judge_their_words_alone():
+def debated(world, task, *texts):
+    """The episode in which the debaters speak at once, then the judge."""
+    said = ()
+    while asks := world.prompts(task, said):
+        some, texts = texts[: len(asks)], texts[len(asks) :]
+        if not some:
+            break
+        words = zip(asks, some, strict=True)
+        said = (*said, *(world.statement(task, said, ask, text) for ask, text in words))
+    return said
+
+
+def test_each_debater_knows_one_review_and_the_judge_their_words_alone():
     world = find_world("debate").make()
-    (first,) = world.prompts(CLAIM, ())
-    assert first.agent == "first"
-    assert first.user == (
-        "Claim: Anna bought the red car.\nEvidence: Anna paid for it.\n"
-        "Does the evidence support the claim, yes or no?"
-    )
-    said = said_in(world, CLAIM, "yes")
-    (second,) = world.prompts(CLAIM, said)
-    assert "\nEvidence: The shop has no red car.\n" in second.user
-    assert second.user.endswith("\nfirst: yes")
-    said = said_in(world, CLAIM, "yes", "no")
-    (judge,) = world.prompts(CLAIM, said)
-    assert judge.user == (
-        "Claim: Anna bought the red car. Is it true or false?\nfirst: yes\nsecond: no"
-    )
-    assert "shop" not in str(judge.messages)
-    assert [one.to for one in said_in(world, CLAIM, "yes", "no", "false")] == [
-        "second",
-        "judge",
-        "",
-    ]
-    done = said_in(world, CLAIM, "yes", "no", "false")
+    first, second = world.prompts(CLAIM, ())
+    assert (first.agent, second.agent) == DEBATERS
+    assert first.user == "The food at the Lion was tasty.\nIs the Lion good or bad?"
+    assert second.user == "The rooms at the Lion were dirty.\nIs the Lion good or bad?"
+    (judge,) = world.prompts(CLAIM, debated(world, CLAIM, "good", "bad"))
+    assert judge.agent == "judge"
+    assert judge.user == "Is the Lion good or bad if its food is good and its rooms are bad?"
+    assert judge.earlier == ()
+    done = debated(world, CLAIM, "good", "bad", "bad")
+    assert [one.to for one in done] == ["judge", "judge", ""]
     assert world.ending(CLAIM, done).rewards == ((1.0,),) * 3
-    assert world.ending(CLAIM, said_in(world, CLAIM, "yes", "no", "true")).success == 0.0
+    assert world.ending(CLAIM, debated(world, CLAIM, "bad", "bad", "good")).success == 0.0
+    praised = ("Lion", "tasty", "clean")
+    assert world.ending(praised, debated(world, praised, "bad", "bad", "good")).success == 1.0
 
 
-def test_in_a_second_round_a_debater_sees_its_own_word_as_its_turn():
+def test_in_a_second_round_each_debater_hears_the_other_after_itself():
     world = find_world("debate").make({"rounds": 2})
-    (again,) = world.prompts(CLAIM, said_in(world, CLAIM, "yes", "no"))
-    assert again.agent == "first"
-    assert again.earlier[-1] == ("assistant", "yes")
-    assert again.user == "second: no"
+    first, second = world.prompts(CLAIM, debated(world, CLAIM, "good", "bad"))
+    for ask, own, heard in ((first, "good", "second: bad"), (second, "bad", "first: good")):
+        assert ask.earlier[-1] == ("assistant", own)
+        assert ask.user == heard
     assert world.longest == 5
+    done = debated(world, CLAIM, "good", "bad", "bad", "bad", "bad")
+    (judge,) = world.prompts(CLAIM, done[:4])
+    assert "food is bad and its rooms are bad?" in judge.user
+    assert [one.to for one in done] == ["second", "first", "judge", "judge", ""]
+    assert world.prompts(CLAIM, done) == ()
 
 
-def test_half_of_the_claims_are_true_and_the_rest_wrong_in_either_part():
+def test_half_of_the_hotels_are_good_and_of_the_rest_one_part_is_bad():
     world = find_world("debate").make()
-    tasks = world.tasks(np.random.default_rng(0), 3000)
-    wrong = Counter(
-        tuple(task[3 + i] in EVIDENCE[agent][1] for i, agent in enumerate(DEBATERS))
-        for task in tasks
-    )
+    wrong = Counter(map(blamed, world.tasks(np.random.default_rng(0), 3000)))
     assert wrong[False, False] == pytest.approx(1500, abs=110)  # 4 sd = 4 sqrt(3000 / 4)
-    for one in ((True, False), (False, True), (True, True)):
-        assert wrong[one] == pytest.approx(500, abs=82)  # 4 sd = 4 sqrt(3000 * 1/6 * 5/6)
-    for i, agent in enumerate(DEBATERS):
-        assert {task[3 + i] for task in tasks} == set(sum(EVIDENCE[agent], ()))
+    for one in ((True, False), (False, True)):
+        assert wrong[one] == pytest.approx(750, abs=95)  # 4 sd = 4 sqrt(3000 * 1/4 * 3/4)
+    assert len(wrong) == 3
+
+
+def test_no_word_of_a_held_out_review_is_in_one_of_training():
+    world = find_world("debate").make()
+    words = [[{claim[i] for claim in part} for part in (world.split.training, world.split.held_out)]
+             for i in (1, 2)]  # fmt: skip
+    for (training, held_out), agent in zip(words, DEBATERS, strict=True):
+        assert not training & held_out
+        assert training | held_out == {*PRAISE[agent], *BLAME[agent]}
+        assert len(held_out & {*PRAISE[agent]}) == len(held_out & {*BLAME[agent]}) == 2
+    assert not set.union(*words[0]) & set.union(*words[1])
 
 
 def test_a_team_that_reports_what_it_knows_has_solved_the_debate():
     def honest(ask):
         if ask.agent == "judge":
-            return "false" if ": no" in ask.user else "true"
-        refuted = ("abroad", "no ", "Somebody", "never", "not ")
-        return "no" if any(word in ask.user.splitlines()[1] for word in refuted) else "yes"
+            return "bad" if "food is bad" in ask.user or "are bad?" in ask.user else "good"
+        word = ask.user.splitlines()[0].removesuffix(".").split()[-1]
+        return "bad" if word in BLAME[ask.agent] else "good"
 
     world = find_world("debate").make()
     assert played_by(world, honest, 200).min() == world.references.reference == 1.0
-    # If the second debater says yes to everything, only claims whose colour alone is wrong are
-    # judged wrongly: a sixth.
-    deaf = played_by(world, lambda ask: honest(ask) if ask.agent != "second" else "yes", 2000)
-    assert deaf.mean() == pytest.approx(5 / 6, abs=0.035)  # 4 sd = 4 sqrt(5/36 / 2000)
+    # If the second debater praises everything, hotels whose rooms are bad are judged wrongly:
+    # a quarter.
+    deaf = played_by(world, lambda ask: honest(ask) if ask.agent != "second" else "good", 2000)
+    assert deaf.mean() == pytest.approx(3 / 4, abs=0.039)  # 4 sd = 4 sqrt(3/16 / 2000)
 
 
 # revise
@@ -200,7 +215,8 @@ NEEDS = ("apple", "river")
 def test_the_solver_sees_its_list_as_its_own_turn_and_the_feedback_as_the_users():
     world = find_world("revise").make()
     (draft,) = world.prompts(NEEDS, ())
-    assert (draft.agent, draft.user, draft.earlier) == ("solver", "Write a list with apple.", ())
+    assert (draft.agent, draft.user) == ("solver", "Write a list with apple.")
+    assert draft.earlier == EXAMPLES["solver"]
     said = said_in(world, NEEDS, "apple\nbread")
     (check,) = world.prompts(NEEDS, said)
     assert check.agent == "verifier"
@@ -209,7 +225,8 @@ def test_the_solver_sees_its_list_as_its_own_turn_and_the_feedback_as_the_users(
     )
     said = said_in(world, NEEDS, "apple\nbread", "river, no bread")
     (again,) = world.prompts(NEEDS, said)
-    assert again.messages[1:] == (
+    assert again.earlier[:4] == EXAMPLES["solver"]
+    assert again.messages[5:] == (
         ("user", "Write a list with apple."),
         ("assistant", "apple\nbread"),
         ("user", "verifier: river, no bread\nWrite the whole list again."),
@@ -231,10 +248,11 @@ def test_only_the_last_list_counts():
 def test_a_team_that_passes_on_what_is_missing_has_solved_it():
     def answer(ask):
         if ask.agent == "verifier":
-            return ask.shown.split("needs ")[1].split(".")[0]
-        return ask.user.removeprefix("verifier: ").split("\n")[0] if ask.earlier else "apple"
+            shown = (*ask.earlier, ("user", ask.user))[2:]  # behind the example
+            return shown[0][1].split("needs ")[1].split(".")[0]
+        return ask.user.removeprefix("verifier: ").split("\n")[0]
 
     world = find_world("revise").make({"things": 3, "rounds": 2})
     assert played_by(world, answer).min() == world.references.reference == 1.0
-    alone = played_by(world, lambda ask: ask.user.split()[-1][:-1])
+    alone = played_by(world, lambda ask: ask.shown.split("list with ")[-1].split(".")[0])
     assert alone.max() < 1.0

@@ -22,6 +22,7 @@ def conversation(
     history: Sequence[Statement],
     *,
     then: str = "",
+    examples: Sequence[Message] = (),
     tools: Sequence[str] = (),
     words: tuple[str, ...] = (),
     most_tokens: int = 0,
@@ -36,12 +37,14 @@ def conversation(
             of others are lines `NAME: TEXT` of the user. Feedback of the environment is a
             `Statement` too, whose agent is any name, for instance `Statement("checker", "3 of 4")`.
         then: a line below what the others have said since its last answer, once it has answered.
+        examples: messages before the question, such as an earlier answer that shows the form.
         tools: names whose statements are results of a tool: messages of the role `tool`, without
             a name.
         words: as in `Prompt`.
         most_tokens: as in `Prompt`.
     """
-    turns: list[Message] = [("user", question)]
+    turns: list[Message] = [*examples, ("user", question)]
+    begun = len(turns)
     for one in history:
         role, content = turns[-1]
         if one.agent == agent:
@@ -55,7 +58,7 @@ def conversation(
     role, content = turns[-1]
     if role != "user":
         turns.append(("user", then or GO_ON))
-    elif then and len(turns) > 1:
+    elif then and len(turns) > begun:
         turns[-1] = ("user", f"{content}\n{then}")
     *earlier, (_, user) = turns
     return Prompt(agent, system, user, words, most_tokens, tuple(earlier))
