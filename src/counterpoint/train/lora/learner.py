@@ -249,7 +249,8 @@ class LanguageLearner:
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Returns the answers to a wave of prompts, in their order."""
-        self.doing(f"update {self.updates + 1}: {self._answered} answers, {len(asks)} to come now")
+        done, now = self._answered, len(asks)
+        self.doing(f"update {self.updates + 1}: {done} answers are given, {now} are on their way")
         self._answered += len(asks)
         answers: dict[int, Answer] = {}
         words = [i for i, ask in enumerate(asks) if ask.words]
