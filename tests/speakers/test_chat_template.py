@@ -254,3 +254,16 @@ def test_a_model_says_what_its_small_files_say(tmp_path):
 
 def test_our_models_say_nothing():
     assert LanguageModel(*tiny_model(), "tiny").notes == ()
+
+
+def test_a_special_token_may_be_without_a_row_as_long_as_nobody_uses_it():
+    """As the one for pictures in some models; a word without a row is refused."""
+    last = tiny_tokenizer().convert_ids_to_tokens(VOCABULARY - 1)
+    with pytest.raises(SettingError, match=f"{VOCABULARY} tokens .* {VOCABULARY - 1} rows"):
+        template_of(PLAIN, rows=VOCABULARY - 1)
+    picture = with_template(PLAIN)
+    picture.add_special_tokens({"additional_special_tokens": [last]})
+    template = ChatTemplate(picture, "some", VOCABULARY - 1)
+    assert template.tokens(TALK) == template_of(PLAIN).tokens(TALK)
+    with pytest.raises(SettingError, match=rf"got token {VOCABULARY - 1} .* in a prompt"):
+        template.tokens((("user", last),))

@@ -73,7 +73,11 @@ class ChatTemplate:
                 "tokenizer.save_pretrained(FOLDER) give it another one",
             )
         size = getattr(tokenizer, "vocab_size", 0)
-        if size > rows:
+        # A special token without a row, such as one for pictures, is refused where it is used.
+        special = set(tokenizer.added_tokens_decoder) if size > rows else set()
+        if size > rows and any(
+            token >= rows and token not in special for token in tokenizer.get_vocab().values()
+        ):
             raise SettingError(
                 f"got model '{name}', whose tokenizer has {size} tokens and whose embeddings have "
                 f"{rows} rows; wanted the tokenizer that it was trained with, or "
