@@ -39,20 +39,12 @@ class Kept(dict[object, Value]):
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit, self.nbytes = limit, 0
-        self.closed = False
-        """Whether nothing new is kept."""
         self.sizes: dict[object, int] = {}
         """Bytes of each."""
 
-    def clear(self) -> None:
-        """Drops all values."""
-        super().clear()
-        self.sizes.clear()
-        self.nbytes = 0
-
     def keep(self, key: object, value: Value, nbytes: int) -> None:
         """Keeps a value, unless it alone is beyond the limit."""
-        if self.closed or nbytes > self.limit:
+        if nbytes > self.limit:
             return
         while self and self.nbytes + nbytes > self.limit:
             oldest = next(iter(self))  # a dict keeps the order of insertion

@@ -111,11 +111,13 @@ class LanguageLearner:
         rates = settings.rates(self.agents)
         self.adams = {name: Adam([adapter], settings.max_norm) for name, adapter in own.items()}
         self.rates = {name: rates.get(name, settings.lr) for name in own}
+        met, self.recurring = sample_asks(world, settings, seed)
+        """Whether prompts come back, so that it pays to keep what was read of them."""
         self.words = WordTeam(
             model,
             self.adapters,
             settings.kind,
-            settings.cache_bytes,
+            settings.cache_bytes if self.recurring else 0,
             recomputed=settings.checkpointing,
         )
         self.served = ServedTeam(model, self.adapters, settings) if settings.server else None
@@ -134,8 +136,6 @@ class LanguageLearner:
             if settings.judge
             else None
         )
-        met, self.recurring = sample_asks(world, settings, seed)
-        """Whether prompts come back, so that it pays to keep what was read of them."""
         with placed(world, "prompts"):
             demand_readable(model, met)
             if settings.kind == "activated":
@@ -173,7 +173,7 @@ class LanguageLearner:
         Raises:
             StatisticsError: a probability or a gradient is not finite; no adapter has moved by it.
         """
-        self.words.forget(keep=self.recurring)
+        self.words.forget()
         self.words.rows_of(self.expected)
         played = self.play(self.rng)
         rewards, metrics = played.rewards, dict[str, float]()

@@ -84,16 +84,8 @@ class WordTeam:
         self._first_tokens: dict[tuple[str, ...], tuple[int, ...]] = {}
         self.forget()
 
-    def forget(self, *, keep: bool = True) -> None:
-        """Begins a new update: results of the old weights are dropped.
-
-        Args:
-            keep: whether prompts that are read are kept, since they will come back.
-        """
-        for store in (self.reader.kept, self._memories):
-            if not keep:
-                store.clear()
-            store.closed = not keep
+    def forget(self) -> None:
+        """Begins a new update: results of the old weights are dropped."""
         self.rows: dict[Prompt, int] = {}
         """Prompt to its row of `log_probs`."""
         self.parts: list[Tensor] = []
