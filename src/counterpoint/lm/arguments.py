@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from counterpoint.errors import ModelError, SettingError
 from counterpoint.lm.model import TINY, LanguageModel
-from counterpoint.lm.models import find_model
+from counterpoint.lm.models import load_small_files
 from counterpoint.lm.tiny import tiny_tokenizer
 from counterpoint.settings import from_text, split_list, split_pairs
 
@@ -83,12 +83,7 @@ def note_unread(name: str, text: str) -> tuple[str, ...]:
 def _template_of(name: str) -> object:
     if name == TINY:
         return tiny_tokenizer().chat_template
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(find_model(name), local_files_only=True).chat_template
-    except (OSError, ValueError) as error:
-        raise ModelError(f"could not read the tokenizer of {name} ({error})") from None
+    return load_small_files(name)[0].chat_template
 
 
 def _plain(template: object) -> str:

@@ -37,6 +37,13 @@ REREAD = 1.6
 (SmolLM2, medians of 4 updates)."""
 AFFORDABLE = 1.5
 """How many times as much as activated adapters plain ones may cost as the default."""
+STEPS = 4
+"""Tokens of each answer that are written to see how long one takes."""
+MEASURE = 1.7
+"""What the measurement of gradients by micro-batches takes beside learning: 2.7 and 1.6 s of an
+update of `relay` with SmolLM2."""
+TIMED = 6
+"""Prompts that are read to see how long one takes."""
 
 
 def affordable_kind(world: TextWorld, settings: LanguageSettings) -> Literal["plain", "activated"]:
@@ -45,29 +52,22 @@ def affordable_kind(world: TextWorld, settings: LanguageSettings) -> Literal["pl
     It is a rule of thumb on the text of two batches of a random team; no model is needed. With
     SmolLM2 plain adapters took 1.49 times as long in `relay`, and 1.68 times in `extract`.
     """
-    rng, met = np.random.default_rng(0), list[set[Prompt]]()
+    rng, batches = np.random.default_rng(0), list[set[Prompt]]()
     for _ in range(2):
         played = play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts)
         asks = [ask for ask in played.asks if not ask.words]
-        met.append(set(asks))
-    unlike = {(ask.agent, ask.messages) for ask in asks}
-    read = sum(FRAME + sum(len(text.encode()) for _, text in told) / BYTES for _, told in unlike)
+        batches.append(set(asks))
+    different = {(ask.agent, ask.messages) for ask in asks}
+    read = sum(
+        FRAME + sum(len(text.encode()) for _, text in messages) / BYTES for _, messages in different
+    )
     answers = sum(ask.most_tokens for ask in asks) * (WRITE + LEARN * ADAPTED)
     # Activated adapters read prompts that come back once in a training, others in every update, as
     # plain ones do; plain ones go through the layers with adapters to write, and again to learn.
-    come_back = len(met[0] & met[1]) >= COMING_BACK * len(met[1])
+    come_back = len(batches[0] & batches[1]) >= COMING_BACK * len(batches[1])
     activated = answers + (0 if come_back else read)
     plain = answers + read * (1 + REREAD)
     return "plain" if plain <= AFFORDABLE * activated else "activated"
-
-
-STEPS = 4
-"""Tokens of each answer that are written to see how long one takes."""
-MEASURE = 1.7
-"""What the measurement of gradients by micro-batches takes beside learning: 2.7 and 1.6 s of an
-update of `relay` with SmolLM2."""
-TIMED = 6
-"""Prompts that are read to see how long one takes."""
 
 
 def estimate(learner: LanguageLearner) -> Estimate:
@@ -158,9 +158,9 @@ def _texts(
     passes = -(-len(free) // len(texts[part]))
     share = -(-passes // settings.processes) / passes
     learning = seconds * settings.epochs * len(free) / len(texts[part]) * share
-    unlike = len({(ask.agent, ask.messages) for ask in free})
+    different = len({(ask.agent, ask.messages) for ask in free})
     read = {id(text.prefix): text.prefix.nbytes for text in texts}
-    kept = max(0, unlike - len(read)) * statistics.fmean(read.values())
+    kept = max(0, different - len(read)) * statistics.fmean(read.values())
     return writing, learning, kept
 
 
