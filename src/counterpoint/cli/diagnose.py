@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import io
+import sys
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import numpy as np
 import tyro
 from msgspec.structs import replace
 
-from counterpoint.cli.messages import say
-from counterpoint.cli.results import finish
+from counterpoint.cli.follow import Tail, latest_updates, news, state_line
+from counterpoint.cli.messages import printable, say
+from counterpoint.cli.results import encoded, finish, save
 from counterpoint.diagnose import diagnose
+from counterpoint.errors import RewardError, SettingError
 from counterpoint.readers import LogNotice, LogWarning, read_decisions
+from counterpoint.records import Decisions
 from counterpoint.report.terminal.parts import diagnosis_parts
 from counterpoint.results import DiagnosisResult
+from counterpoint.runs.stop import Stopper
 from counterpoint.settings import split_list, split_pairs
 
 COLUMNS = "NAME=MEANING with commas between, such as uid=prompt,score=reward"
+LOOKS_EVERY = 1.0
+"""Seconds between two looks at a log that is followed."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +47,18 @@ class Diagnose:
     The columns of TRL, verl, ms-swift, AReaL, ART, rLLM and verifiers are known by their names, and
     the meaning of each is printed.
 
+    With --watch, a log of lines is followed while a training writes it (the recorder of an adapter
+    does, and `tee` of any other). After each update, a line has what is kept of each agent's signal
+    in the latest 20,000 rows, and a sentence says when an agent's signal gets lost, why, and what
+    to change. The update that is still being written waits until the next one has begun. Ctrl-C
+    ends it with the whole diagnosis of those rows.
+
     Examples:
       counterpoint diagnose rewards.jsonl
       counterpoint diagnose rewards.csv --scheme grpo --out diagnosis
       counterpoint diagnose rollouts.jsonl --columns uid=prompt,score=reward
       cat rewards.jsonl | counterpoint diagnose - --json
+      counterpoint diagnose rewards.jsonl --watch --scheme grpo
     """
 
     file: Annotated[str, tyro.conf.Positional]
@@ -56,22 +72,93 @@ class Diagnose:
     json: bool = False
     """Print the diagnosis as JSON alone."""
 
+    watch: bool = False
+    """Follow the log while it grows, until Ctrl-C; with --json, a line of JSON each time."""
+
     def run(self) -> int:
         """Reads, diagnoses, saves and prints."""
+        if self.watch:
+            return self._follow()
         result = diagnosis_of(self.file, self.scheme, self.columns)
         finish(result, diagnosis_parts, self.out, self.json)
         return 0
 
+    def _follow(self) -> int:
+        """Diagnoses the latest updates each time that some were added."""
+        if self.file == "-":
+            raise SettingError("got - with --watch; wanted a file, to which a training adds lines")
+        tail, told, met = Tail(Path(self.file)), dict[str, str](), set[str]()
+        if not tail.path.exists():
+            say(f"counterpoint: {self.file} is not there yet; waiting for it")
+        last: int | None = None
+        with Stopper() as stopper:
+            while stopper.asked is None:
+                if tail.poll():
+                    if tail.again:
+                        say(f"counterpoint: {self.file} was begun anew; reading it from its start")
+                        if not tail.lines:
+                            continue
+                    latest = self._latest(tail, met, ended=False)
+                    if latest.step is None or set(latest.step[-1:]) - {last}:
+                        last = None if latest.step is None else int(latest.step.max())
+                        self._tell(latest, last, told)
+                time.sleep(LOOKS_EVERY)
+        tail.poll()
+        result = judged(self._latest(tail, met, ended=True), self.file, self.scheme)
+        if self.json:
+            self._print(encoded(result))
+        else:
+            finish(result, diagnosis_parts, self.out, json=False)
+        return 0
+
+    def _latest(self, tail: Tail, met: set[str], *, ended: bool) -> Decisions:
+        """Returns the latest whole updates of a log, and says once what is guessed about it."""
+        decisions, notes = interpreted(io.BytesIO(tail.content), self.columns)
+        for note in notes:
+            if note not in met:
+                met.add(note)
+                say(f"counterpoint: {note}")
+        return latest_updates(decisions, cut=tail.cut, ended=ended)
+
+    def _tell(self, latest: Decisions, update: int | None, told: dict[str, str]) -> None:
+        """Prints what the latest updates say, and saves it where `--out` says so."""
+        try:
+            result = judged(latest, self.file, self.scheme)
+        except RewardError as error:  # the rows at fault will be behind the window some day
+            say(f"counterpoint: the latest updates could not be diagnosed: {error}")
+            return
+        if self.out is not None:
+            save(result, self.out)
+        if self.json:
+            self._print(encoded(result))
+        else:
+            self._print("\n".join([state_line(result, update), *news(result, told)]))
+
+    def _print(self, text: str) -> None:
+        sys.stdout.write((text if self.json else printable(text)) + "\n")
+        sys.stdout.flush()
+
 
 def diagnosis_of(source: str | Path, scheme: str, columns: str = "") -> DiagnosisResult:
     """Returns the diagnosis of a log; how the log was read goes to standard error."""
+    decisions, notes = interpreted(source, columns)
+    for note in notes:
+        say(f"counterpoint: {note}")
+    return judged(decisions, source, scheme)
+
+
+def interpreted(source: str | Path | BinaryIO, columns: str) -> tuple[Decisions, list[str]]:
+    """Returns the decisions of a log, and sentences on how it was read."""
     with warnings.catch_warnings(record=True) as met:
         warnings.simplefilter("always", LogWarning)
         mapping = split_pairs(split_list(columns), "--columns", COLUMNS)
         decisions = read_decisions(source, mapping or None)
     torn = [str(w.message) for w in met if not issubclass(w.category, LogNotice)]
-    for message in (*torn, *decisions.notices):
-        say(f"counterpoint: {message}")
+    return decisions, [*torn, *decisions.notices]
+
+
+def judged(decisions: Decisions, source: str | Path, scheme: str) -> DiagnosisResult:
+    """Returns the diagnosis of decisions, with the name of their log."""
     result = diagnose(decisions, scheme, rng=np.random.default_rng(0))
     name = "standard input" if source == "-" else Path(source).name
     return replace(result, source=name, config={"source": name, "scheme": scheme})

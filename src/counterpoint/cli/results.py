@@ -84,8 +84,7 @@ def finish(
     # saved before it is printed: a pipe that closes early loses no result
     page = save(document, out) if out and isinstance(document, Result) else None
     if json:
-        encoded = json_.dumps(document_of(document), allow_nan=False, ensure_ascii=False)
-        sys.stdout.write(escaped(encoded) + "\n")
+        sys.stdout.write(encoded(document) + "\n")
         sys.stdout.flush()
     else:
         print_result(*parts(document))
@@ -95,6 +94,11 @@ def finish(
         then = first_step(document, out)
     if then and not json:
         say(f"next: {then}")
+
+
+def encoded(document: object) -> str:
+    """Returns a document as one line of JSON that is safe in a terminal."""
+    return escaped(json_.dumps(document_of(document), allow_nan=False, ensure_ascii=False))
 
 
 def first_step(result: Result, out: Path | None = None) -> str:

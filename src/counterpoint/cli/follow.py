@@ -1,0 +1,161 @@
+"""`counterpoint diagnose LOG --watch`: what the latest updates of a growing log say, again and
+again. `Tail` has the lines, `latest_updates` the decisions, and `news` what is worth a sentence."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from counterpoint.arrays import Bools
+from counterpoint.diagnose.causes import CAUSE_WORDS
+from counterpoint.errors import LogError
+from counterpoint.records import Decisions
+from counterpoint.results import DiagnosisResult
+
+LINES = 200_000
+"""The most lines of a log that are kept in memory."""
+ROWS = 20_000
+"""Rows of the latest updates that are diagnosed together; a longer update stays whole."""
+
+
+class Tail:
+    """The latest complete lines of a file that grows.
+
+    Args:
+        path: a log of JSON lines, or CSV, whose first line is kept. It need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: deque[bytes] = deque(maxlen=LINES)
+        self.head = b""
+        """The first line of a CSV file."""
+        self.cut = False
+        """Whether lines before the first of `lines` are no longer kept."""
+        self.again = False
+        """Whether the file was begun anew, or shortened, since `poll` was last called."""
+        self._place = (0, 0)
+        self._offset = 0
+
+    def poll(self) -> bool:
+        """Reads what was added, and returns whether there is anything new.
+
+        A file that was replaced or shortened, as by a training that resumes, is read anew.
+
+        Raises:
+            LogError: the file cannot be read, or is not one of lines.
+        """
+        try:
+            with self.path.open("rb") as file:
+                facts = os.fstat(file.fileno())
+                place = (facts.st_dev, facts.st_ino)
+                self.again = self._offset > 0 and (
+                    place != self._place or facts.st_size < self._offset
+                )
+                if self.again or not self._offset:
+                    self.lines.clear()
+                    self._offset, self.head, self.cut, self._place = 0, b"", False, place
+                file.seek(self._offset)
+                return self._take(file) or self.again
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise LogError(
+                f"got {str(self.path)!r}: {error.strerror or error}; wanted a log file"
+            ) from error
+
+    def _take(self, lines: Iterable[bytes]) -> bool:
+        """Takes the complete lines that are left, and returns whether there were any."""
+        any_taken = False
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break  # being written
+            if not self._offset and not line.lstrip().startswith(b"{"):
+                if line.lstrip().startswith(b"[") or b"\0" in line or line.startswith(b"\x1f\x8b"):
+                    raise LogError(
+                        f"got {str(self.path)!r}, which is not a file of lines; wanted JSON lines "
+                        "or CSV with --watch: only at their end something can be added"
+                    )
+                self.head = line
+            else:
+                self.cut = self.cut or len(self.lines) == LINES
+                self.lines.append(line)
+                any_taken = True
+            self._offset += len(line)
+        return any_taken
+
+    @property
+    def content(self) -> bytes:
+        """The lines as a log."""
+        return self.head + b"".join(self.lines)
+
+
+def latest_updates(decisions: Decisions, *, cut: bool, ended: bool) -> Decisions:
+    """Returns the rows of the latest whole updates: `ROWS` of them, at least one update.
+
+    Args:
+        decisions: the rows of a log's last lines. Without steps, its last `ROWS` are taken.
+        cut: whether the first update may lack rows.
+        ended: whether the last update is whole; else only those before it are, which may be none.
+    """
+    if decisions.step is None:
+        return rows_of(decisions, np.arange(len(decisions)) >= len(decisions) - ROWS)
+    steps, counts = np.unique(decisions.step, return_counts=True)
+    whole = np.ones(len(steps), dtype=bool)
+    whole[0] &= not cut
+    whole[-1] &= ended
+    steps, counts = steps[whole], counts[whole]
+    behind = counts[::-1].cumsum()[::-1]
+    behind[-1:] = 0  # the last one stays, however long it is
+    return rows_of(decisions, np.isin(decisions.step, steps[behind <= ROWS]))
+
+
+def rows_of(decisions: Decisions, chosen: Bools) -> Decisions:
+    """Returns the rows where `chosen` [N] is true."""
+    return replace(
+        decisions,
+        rewards=decisions.rewards[chosen],
+        labels={name: column[chosen] for name, column in decisions.labels.items()},
+        step=None if decisions.step is None else decisions.step[chosen],
+        action=None if decisions.action is None else decisions.action[chosen],
+    )
+
+
+def state_line(result: DiagnosisResult, update: int | None) -> str:
+    """Returns one line about the latest updates, up to `update`: each agent's signal and cause."""
+    when = "without updates" if update is None else f"update {update:,}"
+    agents = []
+    for name, agent in result.agents.items():
+        kept = "unknown" if agent.signal_kept is None else f"{agent.signal_kept:.2f}"
+        agents.append(f"{name} {kept}" + (f" ({agent.cause})" if agent.cause else ""))
+    return f"{when} (latest {result.rows:,} rows): signal kept {', '.join(agents)}"
+
+
+def news(result: DiagnosisResult, told: dict[str, str]) -> list[str]:
+    """Returns a sentence for each fault and each agent's cause that is new, or is gone.
+
+    Args:
+        result: the present diagnosis.
+        told: what has been said, key to the cause or sentence; it is brought up to date.
+    """
+    now = {f"fault {fault.code} {fault.agent or ''}": fault.sentence for fault in result.log_faults}
+    causes = {name: agent.cause for name, agent in result.agents.items() if agent.cause}
+    advice = result.recommendation
+    lines = [f"log: {text}" for key, text in now.items() if key not in told]
+    for name, cause in causes.items():
+        if told.get(name) != cause:
+            better = f" Use {advice.scheme}." if advice is not None else ""
+            lines.append(
+                f"{name}: {cause}: its learning signal is lost under {result.scheme} "
+                f"({CAUSE_WORDS[cause]}). {result.agents[name].remedy}{better}"
+            )
+    gone = [name for name in told if not name.startswith("fault ") and name not in causes]
+    lines += [f"{name}: {told[name]} is gone" for name in gone]
+    told.clear()
+    told.update(now | causes)
+    return lines

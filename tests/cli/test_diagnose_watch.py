@@ -1,0 +1,151 @@
+"""`counterpoint diagnose --watch`: a log that grows, is shortened, or begins anew."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from counterpoint.cli.follow import Tail, latest_updates, news, state_line
+from counterpoint.cli.main import main
+from counterpoint.diagnose import diagnose
+from counterpoint.errors import LogError
+from counterpoint.integrations.recorder import Recorder
+from counterpoint.records import Decisions
+
+
+def team(steps, scale, rows=64, seed=0):
+    """Rows of a quiet agent and one whose rewards are `scale` times as large, by step."""
+    rng = np.random.default_rng(seed)
+    n = rows * len(steps)
+    agent = np.array(["loud", "quiet"] * (n // 2))
+    rewards = rng.normal(size=n) * np.where(agent == "loud", scale, 1.0)
+    labels = {
+        "agent": agent,
+        "rollout": np.tile(np.arange(rows) // 2, len(steps)),
+        "prompt": np.zeros(n, dtype=int),
+    }
+    return Decisions(rewards[:, None], ("reward",), labels, np.repeat(steps, rows))
+
+
+def record(path, decisions):
+    recorder = Recorder(path)
+    for step in np.unique(decisions.step):
+        here = decisions.step == step
+        labels = {name: column[here] for name, column in decisions.labels.items()}
+        recorder.add(int(step), decisions.rewards[here], labels)
+
+
+def test_a_tail_has_whole_lines_only_and_sees_a_new_beginning(tmp_path):
+    path = tmp_path / "log.jsonl"
+    tail = Tail(path)
+    assert not tail.poll()  # not there yet
+    path.write_bytes(b'{"a": 1}\n{"a": ')
+    assert tail.poll()
+    assert list(tail.lines) == [b'{"a": 1}\n']
+    assert not tail.poll()
+    with path.open("ab") as file:
+        file.write(b"2}\n")
+    assert tail.poll()
+    assert tail.content == b'{"a": 1}\n{"a": 2}\n'
+    assert not tail.again
+    other = tmp_path / "other"  # as long, and another file: as a recorder that goes back leaves it
+    other.write_bytes(b'{"a": 3}\n{"a": 4}\n')
+    os.replace(other, path)
+    assert tail.poll()
+    assert tail.again
+    assert tail.content == b'{"a": 3}\n{"a": 4}\n'
+    path.write_bytes(b"")
+    assert tail.poll()
+    assert tail.content == b""
+
+
+def test_the_head_of_a_csv_file_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr("counterpoint.cli.follow.LINES", 2)
+    path = tmp_path / "log.csv"
+    tail = Tail(path)
+    path.write_bytes(b"agent,reward\na,1\na,2\na,3\n")
+    assert tail.poll()
+    assert tail.content == b"agent,reward\na,2\na,3\n"
+    assert tail.cut
+
+
+@pytest.mark.parametrize("content", [gzip.compress(b"{}\n") + b"\n", b'[{"a": 1},\n', b"PK\0\n"])
+def test_what_cannot_grow_line_by_line_is_refused(content, tmp_path):
+    (tmp_path / "log").write_bytes(content)
+    with pytest.raises(LogError, match="wanted JSON lines or CSV with --watch"):
+        Tail(tmp_path / "log").poll()
+
+
+@pytest.mark.parametrize(
+    ("cut", "ended", "wanted"),
+    [(False, True, [3, 4]), (False, False, [3]), (True, False, [3]), (True, True, [3, 4])],
+)
+def test_whole_updates_are_diagnosed_as_many_as_have_room(cut, ended, wanted, monkeypatch):
+    monkeypatch.setattr("counterpoint.cli.follow.ROWS", 130)
+    latest = latest_updates(team([2, 3, 4], 1.0), cut=cut, ended=ended)
+    whole = [2, 3] if not ended else [3, 4]
+    expected = whole[1:] if cut and not ended else whole
+    assert sorted(set(latest.step)) == (expected if cut or not ended else wanted)
+
+
+def test_a_long_update_stays_whole_and_one_that_is_being_written_waits(monkeypatch):
+    monkeypatch.setattr("counterpoint.cli.follow.ROWS", 10)
+    assert set(latest_updates(team([2, 3, 4], 1.0), cut=False, ended=False).step) == {3}
+    assert len(latest_updates(team([2], 1.0), cut=False, ended=False)) == 0
+
+
+def test_news_are_told_once_and_taken_back():
+    told = {}
+    rng = np.random.default_rng(0)
+    drowned = diagnose(team(range(8), 100.0), "mappo_pooled", rng=rng)
+    healthy = diagnose(team(range(8), 1.0), "mappo_pooled", rng=rng)
+    (line,) = news(drowned, told)
+    assert line.startswith("quiet: DROWNED: its learning signal is lost under mappo_pooled")
+    assert line.endswith("Use mappo_per_agent.")
+    assert state_line(drowned, 7) == (
+        "update 7 (latest 512 rows): signal kept loud 1.00, quiet 0.00 (DROWNED)"
+    )
+    assert news(drowned, told) == []
+    assert news(healthy, told) == ["quiet: DROWNED is gone"]
+    assert news(healthy, told) == []
+
+
+def test_standard_input_cannot_be_followed(capsys):
+    assert main(["diagnose", "-", "--watch"]) == 2
+    assert "wanted a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("json_too", [False, True])
+def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
+    log = tmp_path / "my log.jsonl"
+    command = [sys.executable, "-m", "counterpoint", "diagnose", "my log.jsonl", "--watch"]
+    command += ["--json"] if json_too else ["--out", "seen"]
+    run = subprocess.Popen(
+        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert "is not there yet; waiting for it" in run.stderr.readline()
+    record(tmp_path / "written", team(range(9), 100.0))
+    os.replace(tmp_path / "written", log)  # at once, so that the first look sees all of it
+    first, second = run.stdout.readline(), "" if json_too else run.stdout.readline()
+    time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 0, err
+    if json_too:
+        documents = [json.loads(line) for line in (first, *out.splitlines())]
+        # the ninth update could have gone on until the end was known
+        assert [one["updates"] for one in documents] == [8, 9]
+        assert documents[-1]["agents"]["quiet"]["cause"] == "DROWNED"
+    else:
+        assert first == (
+            "update 7 (latest 512 rows): signal kept loud 1.00, quiet 0.00 (DROWNED)\n"
+        )
+        assert second.startswith("quiet: DROWNED: its learning signal is lost under mappo_pooled")
+        assert "1 of 2 agents loses signal to a variance mismatch (DROWNED)" in out
+        assert (tmp_path / "seen" / "report.html").exists()
