@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from counterpoint.cli.results import first_step
-from counterpoint.report.next_steps import with_scheme
+from counterpoint.report.next_steps import next_steps, with_scheme
 from counterpoint.results import read_result
 from counterpoint.worlds.registry import find_world
 
@@ -36,6 +36,21 @@ def test_a_sequential_environment_is_not_sent_to_trl():
     in_steps, in_text = (with_scheme("happo_per_agent", flag)[0].line for flag in (True, False))
     assert "credit_callback('happo_per_agent')" in in_steps
     assert "with_credit(GRPOTrainer, 'happo_per_agent')" in in_text
+
+
+def test_a_comparison_of_language_models_goes_on_with_a_training_of_ours():
+    result = read("comparison_text")
+    better = {"low": 0.1, "high": 0.3, "iqm": 0.2, "mean": 0.2, "p": 1e-4}
+    ((name, old),) = result.differences.items()
+    change = {name: replace(old, **better)}
+    config = {"policy": "my model", "budget": 30, "given": {"rollouts": "8", "title": "a b"}}
+    result = replace(result, seeds=list(range(10)), differences=change, config=config)
+    train, trl, _ = (step.line for step in next_steps(result))
+    assert train == (
+        f"counterpoint train {result.world} --scheme {name} --policy 'my model' "
+        "--budget 30 --set rollouts=8 'title=a b'"
+    )
+    assert trl.startswith(f"trainer = with_credit(GRPOTrainer, {name!r})")
 
 
 @pytest.mark.parametrize(("module", "line"), [("PIL", "pillow"), ("termcolor", "termcolor")])

@@ -1,5 +1,7 @@
 """What is concluded from the numbers of a comparison, case by case."""
 
+from msgspec.structs import replace
+
 from counterpoint.comparison.decoupling import Probe, pair_of
 from counterpoint.comparison.verdict import verdict
 from counterpoint.results.comparison import (
@@ -162,3 +164,40 @@ def test_the_largest_difference_makes_the_headline_not_only_that_of_the_pair():
     assert found.effect == "cannot tell"
     assert found.decision.compared == 2
     assert "p below 0.05 / 2 = 0.025" in found.why
+
+
+def test_teams_that_learned_nothing_are_not_compared():
+    flat = SeedMean(iqm=0.001, low=-0.02, high=0.02)
+    schemes = {"mappo_pooled": scheme(0.4), "mappo_per_agent": scheme(0.4)}
+    same = {"mappo_per_agent": difference(0.0, 0.0, p=None, deviation=0.0)}
+    still = {name: replace(one, gained=flat) for name, one in schemes.items()}
+    found = judged(still, same)
+    assert found.headline == "No team's return rose in training, so schemes cannot be told apart."
+    assert "mappo_pooled +0.001 [−0.020, +0.020]" in found.why
+    one_learns = {
+        **still,
+        "mappo_pooled": replace(scheme(0.4), gained=SeedMean(iqm=0.2, low=0.1, high=0.3)),
+    }
+    unknown = {
+        name: replace(one, gained=SeedMean(iqm=0.0, low=None, high=None))
+        for name, one in still.items()
+    }
+    for clean in (one_learns, unknown, schemes):
+        found = judged(clean, same)
+        assert found.headline.startswith("Every scheme returns the same")
+        assert "rose in training" not in found.why
+    # where arms differ significantly, the difference is the finding
+    hurt = {"mappo_per_agent": difference(-0.3, -0.1)}
+    assert "rose in training" not in judged(still, hurt).headline
+    assert "rose in training" in judged(still, hurt).why
+
+
+def test_what_is_wrong_with_trainings_is_said_once_with_its_schemes():
+    cut = "most answers of solver were cut off at their limit in 2 of 3 seeds"
+    schemes = {
+        "mappo_pooled": replace(scheme(0.4), doubts=[cut]),
+        "mappo_per_agent": replace(scheme(0.4), doubts=[cut]),
+        "grpo": scheme(0.4),
+    }
+    same = {name: difference(0.0, 0.0) for name in ("mappo_per_agent", "grpo")}
+    assert f"Under mappo_pooled and mappo_per_agent, {cut}." in judged(schemes, same).why

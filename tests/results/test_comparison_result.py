@@ -26,7 +26,8 @@ from counterpoint.stats.decision import Contrast
 KINDS = ("comparison", "comparison_steps", "comparison_text")
 """In an exact world, in a sequential environment and in a text environment."""
 ADDED = {
-    "credit_correlation", "influence", "messages", "optimal", "reference", "scale", "silent",
+    "credit_correlation", "doubts", "gained", "influence", "messages", "optimal", "reference",
+    "scale", "silent",
 }  # fmt: skip
 """Parts that not every kind of world has: null where they are not known, and absent before."""
 
@@ -38,14 +39,14 @@ def read(name: str) -> ComparisonResult:
 
 
 def without_added(value: object) -> object:
-    """The same without nulls under the keys that files did not have before."""
+    """The same without nulls and empty lists under the keys that files did not have before."""
     if isinstance(value, list):
         return [without_added(item) for item in value]
     if isinstance(value, dict):
         return {
             key: without_added(item)
             for key, item in value.items()
-            if not (key in ADDED and item is None)
+            if not (key in ADDED and item in (None, []))
         }
     return value
 

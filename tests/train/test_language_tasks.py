@@ -44,7 +44,7 @@ def test_training_and_evaluation_play_other_tasks_and_say_so(questions, tmp_path
     out = tmp_path / "run"
     assert train(questions, out) == 0
     printed = capsys.readouterr()
-    assert "questions.jsonl: 16 tasks to train on, 4 held out for the evaluation" in printed.err
+    assert "questions.jsonl: 16 of the tasks are for training, 4 held out for" in printed.err
     assert "of 4 held-out tasks" in printed.out
     result = training_result(out)
     assert (result.evaluated.held_out, result.evaluated.tasks) == (True, 4)
@@ -110,7 +110,7 @@ def test_a_run_is_resumed_from_another_folder(questions, tmp_path, monkeypatch, 
 def test_fewer_tasks_than_a_batch_has_are_refused(questions, tmp_path, capsys):
     assert train(questions, tmp_path / "run", "held_out=0.9") == 2
     error = capsys.readouterr().err
-    assert "got prompts=4 and 2 tasks to train on" in error
+    assert "has 2 for training; wanted prompts=2" in error
     assert "wanted prompts=2 or fewer" in error
     assert not (tmp_path / "run").exists()
 

@@ -142,7 +142,7 @@ def test_the_split_is_the_same_whatever_the_order_of_the_lines(tmp_path):
     assert set(drawn) == set(world.split.training)
     assert set(world.held_out_tasks(np.random.default_rng(0), 4)) == set(world.split.held_out)
     (said,) = describe_split(world)
-    assert said.endswith("questions.jsonl: 16 tasks to train on, 4 held out for the evaluation")
+    assert said.endswith(": 16 of the tasks are for training, 4 held out for the evaluation")
     with pytest.raises(SettingError, match=r"leaves 20 to train on and 0 .*questions\.jsonl"):
         find_world("questions").make({"tasks_from": world.settings.tasks_from, "held_out": "0.01"})
 

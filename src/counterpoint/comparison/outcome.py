@@ -17,9 +17,10 @@ from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.diagnose import CAUSES, kept_in_windows, signal_kept, task_noise
 from counterpoint.diagnose.kept import ShareInterval
 from counterpoint.errors import WorldError
-from counterpoint.results.training import Messages
+from counterpoint.report.toolkit.numerals import counted
+from counterpoint.results.training import Messages, mostly_cut_off
 from counterpoint.train.loop import Trained
-from counterpoint.train.series import LEARNED, WINDOW, Row, measured_evidence
+from counterpoint.train.series import LEARNED, WINDOW, Row, measured_evidence, metric_curves
 from counterpoint.train.tabular.learner import Training
 from counterpoint.train.tabular.telemetry import EVERY, improvable_at
 from counterpoint.worlds.exact.world import World
@@ -72,6 +73,19 @@ class SchemeOutcome:
     """Counts of the edge cases of normalization, summed over updates and seeds."""
     messages: Sequence[Messages] = ()
     """[S] what messages carry; empty if a seed has none."""
+    doubts: Sequence[str] = ()
+    """What is wrong with the trainings, and in how many seeds."""
+
+    @property
+    def gained(self) -> Floats | None:
+        """[S] return of the last tenth of the curve minus that of the first; None if it has fewer
+        than two known points."""
+        known = np.isfinite(self.curve).all(axis=0)
+        if known.sum() < 2:
+            return None
+        curve = self.curve[:, known]
+        tenth = max(1, curve.shape[1] // 10)
+        return np.asarray(curve[:, -tenth:].mean(axis=1) - curve[:, :tenth].mean(axis=1))
 
 
 def from_tables(world: World, done: Training) -> SchemeOutcome:
@@ -165,7 +179,24 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
         measures={name: numbers(name) for name in (*MEASURES, "snr", "credit_correlation")},
         tally={name: sum(done.tally[name] for done in trained) for name in trained[0].tally},
         messages=[m for m in carried if m is not None] if None not in carried else (),
+        doubts=doubts(trained),
     )
+
+
+def doubts(trained: Sequence[Trained]) -> list[str]:
+    """Returns what is wrong with trainings of one scheme, one for each seed, and in how many."""
+    unpaid = sum(done.never_paid for done in trained)
+    lines = [f"every return was 0 in {unpaid} of {counted(len(trained), 'seed')}"] if unpaid else []
+    cut: dict[str, int] = {}
+    for done in trained:
+        for agent in mostly_cut_off(metric_curves(done.rows)):
+            cut[agent] = cut.get(agent, 0) + 1
+    return lines + [
+        f"most answers of {agent} were cut off at their limit in {n} of "
+        f"{counted(len(trained), 'seed')}, so that what would stand behind it is neither read nor "
+        "rewarded: raise most_tokens, or ask for shorter answers"
+        for agent, n in cut.items()
+    ]
 
 
 def early(rows: Sequence[Row], agent: str) -> int:

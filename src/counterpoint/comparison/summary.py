@@ -85,6 +85,8 @@ def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
         credit_correlation=None
         if correlation is None
         else seed_mean(np.nanmean(correlation, axis=(1, 2))),
+        gained=None if out.gained is None else seed_mean(out.gained),
+        doubts=list(out.doubts),
         messages=team_messages(out.messages),
         agents={agent: _agent(out, k, normalized) for k, agent in enumerate(out.agents)},
         curves=Curves(

@@ -15,6 +15,7 @@ from counterpoint.diagnose.recommend import MEANING
 from counterpoint.report.pages.comparison.decision_words import (
     comparison_headline,
     decision_sentences,
+    listed,
     numbers,
     reading,
 )
@@ -30,6 +31,7 @@ def verdict(result: ComparisonResult, pair: Pair, probe: Probe) -> ComparisonVer
     decision, effect = result.decision, effect_of(result, pair)
     sentences = [
         *decision_sentences(result),
+        *_doubts(result),
         _better_baselines(result),
         _decoupling_sentence(probe, pair),
         _effect_sentence(result, pair, effect),
@@ -101,6 +103,15 @@ def _collapse_sentences(schemes: Mapping[str, SchemeResult]) -> list[str]:
         + "."
         for cause, by in causes.items()
     ]
+
+
+def _doubts(result: ComparisonResult) -> list[str]:
+    """Returns what is wrong with trainings, and under which arms."""
+    arms: dict[str, list[str]] = {}
+    for name, scheme in result.schemes.items():
+        for doubt in scheme.doubts:
+            arms.setdefault(doubt, []).append(name)
+    return [f"Under {listed(names)}, {doubt}." for doubt, names in arms.items()]
 
 
 def _talk_sentences(result: ComparisonResult) -> list[str]:

@@ -80,11 +80,23 @@ def _comparison(result: ComparisonResult) -> list[NextStep]:
     decision = result.decision
     name = decision.recommended
     if decision.verdict == "use" and name and result.schemes[name].kind == "scheme":
-        return with_scheme(name, result.kind == "steps")
+        others = with_scheme(name, result.kind == "steps")
+        return [_train_such(result, name), *others] if result.kind == "text" else others
     line = command({**result.config, "seeds": decision.seeds_needed})
     if decision.verdict == "cannot tell" and decision.seeds_needed and line:
         return [NextStep("Take as many seeds as would tell, with the same settings", line)]
     return []
+
+
+def _train_such(result: ComparisonResult, scheme: str) -> NextStep:
+    """Returns the line that trains a language-model team under the scheme, as in the comparison."""
+    config = result.config
+    words = ["counterpoint", "train", result.world, "--scheme", scheme]
+    for flag in ("policy", "budget"):
+        words += [f"--{flag}", str(config[flag])] if config.get(flag) is not None else []
+    given = config.get("given")
+    words += set_words(given) if isinstance(given, dict) else []
+    return NextStep("Train such a team, to talk to it and take it elsewhere", shlex.join(words))
 
 
 def _diagnosis(result: DiagnosisResult) -> list[NextStep]:

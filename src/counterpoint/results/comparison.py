@@ -140,6 +140,11 @@ class SchemeResult(Part, frozen=True, kw_only=True):
     """The reward-weighted return; None if it equals the return."""
     credit_correlation: SeedMean | None = None
     """Correlation of credit with the agents' own rewards, under a common reward."""
+    gained: SeedMean | None = None
+    """The return of the last tenth of the training minus that of its first tenth; None if there are
+    fewer than two points."""
+    doubts: list[str] = field(default_factory=list)
+    """What is wrong with its trainings, and in how many seeds."""
     messages: TeamMessages | None = None
     """None if no agent of the world speaks, or if that is not known of each seed."""
     agents: dict[str, AgentResult]

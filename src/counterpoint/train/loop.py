@@ -256,6 +256,13 @@ class Trained:
     messages: Messages | None = None
     """What messages carry in these episodes; None where no agent speaks."""
 
+    @property
+    def never_paid(self) -> bool:
+        """Whether nobody was ever paid, as far as returns and the agents' parts of them tell."""
+        returns = [row.returned for row in self.rows if row.returned is not None]
+        known = self.finished and self.by_agent.size > 0
+        return known and not any(returns) and not self.by_agent.any()
+
 
 def train_to_end(
     plan: TrainConfig,

@@ -237,8 +237,7 @@ def kept(path: Path, continued_by: str) -> Iterator[None]:
 
 def note_unpaid(trained: Trained) -> tuple[str, ...]:
     """Returns a sentence about a team that was never paid, as far as its returns tell."""
-    returns = [row.returned for row in trained.rows if row.returned is not None]
-    if not trained.finished or not trained.by_agent.size or any(returns) or trained.by_agent.any():
+    if not trained.never_paid:
         return ()
     episodes = sum(row.episodes for row in trained.rows)
     return (

@@ -281,9 +281,8 @@ def demand_tasks(world: TaskSetWorld, prompts: int) -> None:
     count = len(world.split.training)
     if count < prompts:
         raise SettingError(
-            f"got prompts={prompts} and {count} tasks to train on "
-            f"(tasks_from={world.settings.tasks_from}); wanted prompts={count} or fewer, or more "
-            "tasks"
+            f"got prompts={prompts}, and tasks_from={world.settings.tasks_from} has {count} for "
+            f"training; wanted prompts={count} or fewer, or more tasks"
         )
 
 

@@ -100,9 +100,10 @@ def read_tasks(place: str, fields: tuple[str, ...]) -> TaskSet:
     """
     path = Path(place).expanduser()
     if not place or not path.exists():
+        got = f"got tasks_from={place!r}, which is not there" if place else "got no tasks"
         raise SettingError(
-            f"got tasks_from={place!r}, which is not there; wanted a file with a JSON object a "
-            f"line ({', '.join(fields)}), or a folder of {' and '.join(ENDINGS)} files"
+            f"{got}; wanted --set tasks_from=FILE with a JSON object a line "
+            f"({', '.join(fields)}), or a folder of {' and '.join(ENDINGS)} files"
         )
     try:
         digest, tasks = (_folder if path.is_dir() else _lines)(path, fields)
@@ -201,6 +202,6 @@ def describe_split(world: TextWorld) -> Iterator[str]:
         if world.task_set.repeated:
             yield f"{place}{world.task_set.repeated} repeated tasks are left out"
     yield (
-        f"{place}{len(world.split.training)} tasks to train on, {len(world.split.held_out)} held "
-        "out for the evaluation"
+        f"{place}{len(world.split.training)} of the tasks are for training, "
+        f"{len(world.split.held_out)} held out for the evaluation"
     )

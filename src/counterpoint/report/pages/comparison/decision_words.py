@@ -125,6 +125,8 @@ def comparison_headline(result: ComparisonResult) -> str:
     decision, contest = result.decision, result.contest
     if contest is None:
         return "Nothing was compared, so no scheme can be recommended."
+    if without_gain(result) and decision.verdict in ("same", "cannot tell"):
+        return "No team's return rose in training, so schemes cannot be told apart."
     ours, theirs = contest.ours, contest.theirs
     if decision.verdict == "use":
         return _use(result, ours, theirs)
@@ -201,8 +203,34 @@ def decision_sentences(result: ComparisonResult) -> tuple[str, ...]:
         f"{decision.arm} minus {decision.reference} is {numbers(contrast)} in return over "
         f"{counted(decision.seeds, 'seed')}: {reading(contrast, decision)}."
     )
-    sentences = (evidence, _others(decision), rule(decision), _advice(decision), _cost(result))
+    sentences = (
+        _without_gain(result), evidence, _others(decision), rule(decision), _advice(decision),
+        _cost(result),
+    )  # fmt: skip
     return tuple(filter(None, sentences))
+
+
+def without_gain(result: ComparisonResult) -> bool:
+    """Returns whether no arm's return rose in training by more than chance; false where that is
+    unknown, as with one seed."""
+    gains = [one.gained for one in result.schemes.values() if one.gained is not None]
+    return bool(gains) and all(gain.low is not None and gain.low <= 0 for gain in gains)
+
+
+def _without_gain(result: ComparisonResult) -> str:
+    """Returns that nothing was learned, with the numbers."""
+    if not without_gain(result):
+        return ""
+    gains = [
+        f"{name} {estimate.shown(3, signed=True)} {estimate.bounds(3, signed=True)}"
+        for name, one in result.schemes.items()
+        if one.gained is not None
+        for estimate in [estimate_of(one.gained)]
+    ]
+    return (
+        "No arm's return rose in training by more than chance, from the first tenth of the updates "
+        f"to the last: {', '.join(gains)}. Train longer, or find out why they do not learn."
+    )
 
 
 def rule(decision: Decision) -> str:
