@@ -116,8 +116,8 @@ def test_a_wrong_line_is_refused_with_its_number(tmp_path, line, said):
 
 def test_what_cannot_be_read_is_refused_in_one_line(tmp_path):
     for place, said in (
-        ("", "not there"),
-        (str(tmp_path / "gone.jsonl"), "not there; wanted a file with a JSON object a line"),
+        ("", "got no tasks; wanted --set tasks_from=FILE with a JSON object a line"),
+        (str(tmp_path / "gone.jsonl"), "not there; wanted --set tasks_from=FILE with"),
         (str(lines_in(tmp_path, "", name="empty.jsonl")), "no task"),
         (str(tmp_path / "latin.jsonl"), "could not read"),
     ):
