@@ -101,7 +101,14 @@ def art_values(batch, groups):
 
 
 def in_art(batch, credit):
-    return art_values(batch, art.credited(art_groups(batch), credit))
+    """Groups of one agent, of whose rewards ART subtracts the mean."""
+    groups = art.credited(art_groups(batch), credit, balance=True)
+    for group in groups:
+        mean = sum(one.reward for one in group) / len(group.trajectories)
+        group.trajectories = [
+            one.model_copy({"reward": one.reward - mean}) for one in group if "row" in one.metadata
+        ]
+    return art_values(batch, groups)
 
 
 def tinker_groups(batch):
@@ -127,6 +134,20 @@ def in_tinker(batch, credit):
     ]
     values = tinker.batch_advantages(made, credit)
     return back(batch, [i for rows in groups for i in rows], [v for part in values for v in part])
+
+
+def in_tinker_rewards(batch, credit):
+    """The group rewards of each prompt, of which tinker-cookbook subtracts the mean."""
+    groups, runs = tinker_groups(batch)
+    whole = np.full(len(batch), np.nan)
+    for rows, part in zip(groups, runs, strict=True):
+        rewards = [batch.rewards[i] for i in rows]
+        for one in part:
+            one.transitions[0].reward = 0.0
+        paid = tinker.group_rewards(part, [batch.agent[i] for i in rows], credit.scheme, rewards)
+        totals = np.array([final for final, _ in paid])
+        whole[rows] = totals - totals.mean()
+    return whole
 
 
 def in_verifiers(batch, credit):

@@ -34,6 +34,14 @@ ADAPTERS = {
     "art": (layouts.in_art, {"peers": ["art"], "cannot": ONE_REWARD}),
     "tinker": (layouts.in_tinker, {
         "peers": ["tinker", "tinker_cookbook", "torch"], "cannot": ONE_REWARD}),
+    "tinker, in rewards": (layouts.in_tinker_rewards, {
+        "peers": ["tinker", "tinker_cookbook", "torch"],
+        "refuses": ["group_reward_decoupled"], "cannot": {
+            **ONE_REWARD, "prompts": "a builder sees the group of one prompt",
+            "twice": "a builder sees the group of one prompt", "names": "names are an argument",
+            "turns": "rollouts of unequal weight do not sum to 0: refused",
+            "uneven": "rollouts of unequal weight do not sum to 0: refused",
+            "missing": "so do rollouts that lack a reward", "memory": "refused"}}),
     "verifiers": (layouts.in_verifiers, {
         "peers": ["verifiers"], "cannot": {
             **ONE_REWARD, "roles": "a trace names its agent only",

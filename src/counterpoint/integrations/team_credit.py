@@ -103,6 +103,10 @@ class TeamCredit:
         self.recorder = None if record is None else Recorder(Path(record), tuple(components))
         self.check_every = check_every
         self.warn = warn or logging.getLogger("counterpoint").warning
+        self.calls = 0
+        """The number of updates in this process; a checkpoint does not change it."""
+        self.latest: Floats = np.zeros(0)
+        """[N] advantages of the last update, for `HookCheck`."""
         self.tally = Tally()
         """Edge cases of the last call."""
         self.total = Tally()
@@ -140,6 +144,8 @@ class TeamCredit:
             if len(there):
                 kept = {name: _taken(column, there) for name, column in labels.items()}
                 values = self(_taken(rewards, there), kept, learning=learning)
+                if learning:
+                    self.latest = np.append(self.latest, 0.0)  # the advantage of absent rows
                 if a.name == "jax":
                     return whole.at[there].set(values)
                 whole[there] = values
@@ -164,7 +170,8 @@ class TeamCredit:
         if self.recorder is not None:
             self.recorder.add(self.updates, table, labels)
         self.state, self.tally, self.total = credit.state, tally, self.total + tally
-        self._measure(as_table(credit.values)[:, 0], labels)
+        self.latest, self.calls = as_table(credit.values)[:, 0], self.calls + 1
+        self._measure(self.latest, labels)
         self._warn_once(
             self._edge_cases.sentences(self.updates, tally, ~np.isnan(table), self.scheme)
         )

@@ -147,7 +147,7 @@ class _Suite:
         """Returns schemes made of several schemes that the adapter serves."""
         plain = [scheme for name in self.served for scheme in plain_schemes(scheme_named(name))]
         first, second = plain[0], plain[min(1, len(plain) - 1)]
-        other = replace(second, clip=1.0) if isinstance(second, Scheme) else second
+        other = replace(second, floor=2.0) if isinstance(second, Scheme) else second
         return [Mix(((1.0, first), (0.5, other))), PerRole((("lead", other),), default=first)]
 
     def check_order(self) -> None:
