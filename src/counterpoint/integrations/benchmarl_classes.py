@@ -79,6 +79,7 @@ class CreditCallback(Callback):  # type: ignore[misc]
             )
             transform = NormalizeOnExtend(self.modules[group])
             self.experiment.replay_buffers[group].append_transform(transform)
+            self.modules[group].watch(*self.experiment.optimizers[group].values())
 
     def on_train_end(self, training_td: TensorDictBase, group: str) -> None:
         """Writes the metrics of the iteration to the experiment's logger."""

@@ -8,6 +8,7 @@ where the trainer updates its parameters, and the training stops there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,23 @@ class HookCheck:
         credit: the `TeamCredit` whose advantages are to be trained.
         hook: what the trainer should have called, for the message.
         remedy: the line to change, for the message.
+        reached: returns how often the hook was reached; by default, how many updates the credit
+            computed.
     """
 
-    def __init__(self, credit: TeamCredit, hook: str, remedy: str) -> None:
+    def __init__(
+        self,
+        credit: TeamCredit,
+        hook: str,
+        remedy: str,
+        *,
+        reached: Callable[[], int] | None = None,
+    ) -> None:
         self.credit, self.hook, self.remedy = credit, hook, remedy
+        self.reached = reached or (lambda: credit.calls)
         self.proved = False
         """Whether a step was seen that trains with our advantages."""
-        self._calls = credit.calls
+        self._before = 0 if reached else credit.calls
 
     def before_step(self, trained: Array | None = None) -> None:
         """Checks the advantages of the next optimizer step; call it just before the step.
@@ -50,7 +61,7 @@ class HookCheck:
         """
         if self.proved:
             return
-        if self.credit.calls == self._calls:
+        if self.reached() == self._before:
             raise HookError(
                 f"got an optimizer step before {self.hook} was called, so that the training would "
                 f"go on without Counterpoint's credit; wanted its advantages first: {self.remedy}"

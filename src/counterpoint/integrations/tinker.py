@@ -1,11 +1,12 @@
 """tinker-cookbook: our advantages as group rewards, or instead of its own advantages.
 
 Start with `patch`: it replaces the advantages of the training loop, by any scheme and over the
-whole batch. `group_rewards` needs no patch, but tinker-cookbook has a place for rewards only there, and
-changes what it takes for one: it sets positive totals of trajectories that were stopped at a limit
-to 0 (`zero_reward_on_limit`), and subtracts the group's mean. So the limit's zero comes before our
-credit, no total is above 0, and schemes whose advantages do not sum to 0 are refused. Source:
-tinker-cookbook 0.6.1, `tinker_cookbook/rl/rollouts.py`, `rl/data_processing.py`, `rl/train.py`.
+whole batch. `group_rewards` needs no patch, but tinker-cookbook has a place for rewards only there,
+and changes what it takes for one: it sets positive totals of trajectories that were stopped at a
+limit to 0 (`zero_reward_on_limit`), and subtracts the group's mean. So the limit's zero comes
+before our credit, no total is above 0, and schemes whose advantages do not sum to 0 are refused.
+Source: tinker-cookbook 0.6.1, `tinker_cookbook/rl/rollouts.py`, `rl/data_processing.py`,
+`rl/train.py`.
 """
 
 from __future__ import annotations

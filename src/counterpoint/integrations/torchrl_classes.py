@@ -22,6 +22,7 @@ from torchrl.envs.transforms import Transform
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, WorldError
+from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import (
     CreditOptions,
     SavedCredit,
@@ -88,6 +89,21 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
                 "wanted normalize_advantage=False and no advantage_norm"
             )
         return cls(scheme, loss.tensor_keys.advantage, **options)
+
+    def watch(self, *optimizers: torch.optim.Optimizer) -> NormalizeAdvantage:
+        """Makes the first step of the optimizers an error if no batch was normalized before it.
+
+        Returns the module. The step then raises HookError.
+        """
+        check = HookCheck(
+            self.credit,
+            "NormalizeAdvantage",
+            "call it on the batch after the value estimator, or append NormalizeOnExtend to the "
+            "buffer that minibatches come from",
+        )
+        for optimizer in optimizers:
+            check.watch(optimizer)
+        return self
 
     @property
     def credit(self) -> TeamCredit:

@@ -20,6 +20,7 @@ import numpy as np
 from counterpoint.credit import AnyScheme, Scheme
 from counterpoint.errors import LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
+from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 from counterpoint.optional import import_optional
 
@@ -30,6 +31,9 @@ COLUMNS: Mapping[str, str] = {
 }  # fmt: skip
 """Label to the dataset's column. Without a column `task` each group of generations is a prompt;
 without a column `rollout` a rollout is the place in that group."""
+
+HOOKS = ("_calculate_rewards", "_generate_and_score_completions", "training_step")
+"""The methods of a trainer that `CreditMixin` extends."""
 
 Reward = Callable[..., Sequence[float | None]]
 
@@ -53,8 +57,18 @@ def with_credit(
 
     Raises:
         MissingPackageError: trl is not installed.
+        SettingError: the base makes its advantages elsewhere, as `AsyncGRPOTrainer` does in its
+            rollout worker.
+        HookError: (from the training) a subclass replaces our advantages, or never computes them.
     """
     import_optional("trl", "pip install trl")
+    lacking = [name for name in HOOKS if not callable(getattr(base, name, None))]
+    if lacking:
+        raise SettingError(
+            f"got {getattr(base, '__name__', base)} without {lacking[0]}, which makes its "
+            "advantages elsewhere and would train without our credit; wanted GRPOTrainer, "
+            "RLOOTrainer, or a class that inherits from one of them"
+        )
 
     class Credited(CreditMixin, base):  # type: ignore[misc]  # the base is known at run time
         credit_scheme = scheme
@@ -90,6 +104,11 @@ class CreditMixin:
             options.pop("record", None)
             options |= {"check_every": 0, "warn": lambda text: None}  # the main process warns
         credit = self.team_credit = TeamCredit(self.credit_scheme, **options)
+        self._check = HookCheck(
+            credit,
+            "_generate_and_score_completions of with_credit(...)",
+            "put with_credit around the outermost class, as in with_credit(YourTrainer, ...)",
+        )
         if weights != [1.0]:  # they are the component weights of plain schemes that have none
 
             def weighted(plain: Scheme) -> Scheme:
@@ -126,6 +145,17 @@ class CreditMixin:
         for name, number in self.team_credit.metrics.items() if learning else ():
             trainer._metrics["train"][name].append(number)
         return out
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the loss; before the first optimizer step, checks whose advantages made it."""
+        loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
+        if not self._check.proved:
+            import torch
+
+            trainer: Any = self
+            parts = [part["advantages"].reshape(-1) for part in trainer._buffered_inputs or ()]
+            self._check.before_step(torch.cat(parts) if parts else None)
+        return loss
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)  # type: ignore[misc]
