@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -233,11 +234,12 @@ class TeamCredit:
         agents = labels.get("agent")
         if agents is None:
             return
-        names = np.asarray(agents)
-        for name in np.unique(names):
-            own = values[names == name]
-            self.metrics[f"counterpoint/dead/{name}"] = float((own == 0).mean())
-            self.metrics[f"counterpoint/advantage_rms/{name}"] = float(np.sqrt((own**2).mean()))
+        names, own = np.unique(np.asarray(agents), return_inverse=True)
+        rows = np.bincount(own)
+        dead, squares = (np.bincount(own, x) / rows for x in (values == 0, values**2))
+        for name, share, square in zip(names, dead.tolist(), squares.tolist(), strict=True):
+            self.metrics[f"counterpoint/dead/{name}"] = share
+            self.metrics[f"counterpoint/advantage_rms/{name}"] = math.sqrt(square)
 
     def state_dict(self) -> SavedCredit:
         """Returns the state that later updates depend on, for the trainer's checkpoint."""
