@@ -147,6 +147,7 @@ def test_in_verl_itself(tmp_path):
     assert trainer["base"].startswith("verl.trainer.ppo.v1")
     # own rewards a = 0, 1 and b = 100, 102 came through extra_fields; verl's own were all 102
     assert trainer["advantages"] == [-1, -1, 1, 1, 0]
+    assert (trainer["unreached"], trainer["reached"]) == ("HookError", "updated")
     assert trainer["restored"]
     assert trainer["file"]
     assert "counterpoint/dead/a" in trainer["metrics"]
