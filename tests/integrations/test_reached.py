@@ -106,4 +106,6 @@ def test_real_trainers_stop_before_their_first_step(tmp_path):
         assert said.startswith("HookError"), name
         assert found in said
         assert not moved, name
+    (nameless,) = printed["nameless"]
+    assert "name them in the dataset's column 'who'" in nameless
     assert "got AsyncGRPOTrainer without _calculate_rewards" in printed["async"]

@@ -72,7 +72,7 @@ def test_a_reward_by_its_key():
 
 
 def test_what_lacks_is_said():
-    with pytest.raises(LabelError, match=r"1 samples without metadata\['agent'\]"):
+    with pytest.raises(LabelError, match=r"wanted metadata\['agent'\] in every sample"):
         paid([1.0, 0.0], ["a", None])
     with pytest.raises(LabelError, match="group_index"):
         reward_post_process(SimpleNamespace(), [sample(1.0, group=None)])

@@ -127,7 +127,9 @@ def test_columns_of_agent_loops():
     assert set(output_columns([{}] * 4, keys)) == {"rollout"}
     with pytest.raises(LabelError, match="the first u_1_0"):
         output_columns([*extra[:2], {}, {}], keys)
-    kept = batch_labels(["u"] * 4, output_columns(extra, keys), np.arange(3), True)
+    kept = batch_labels(
+        ["u"] * 4, output_columns(extra, keys), np.arange(3), catalogue()["agent_wise"]
+    )
     assert kept["agent"] == ["a", "b", "a"]
     assert kept["prompt"] == ["u"] * 3
 

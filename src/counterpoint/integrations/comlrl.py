@@ -19,6 +19,7 @@ import numpy as np
 
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import RewardError, SettingError
+from counterpoint.integrations.guards import reward_value
 from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 
@@ -47,7 +48,7 @@ class SplitRewards:
     def __call__(self, *texts: Any, batch_items: Any = None) -> list[float]:
         """Returns [1] the mean of the agents' rewards that are not missing, 0 if all are."""
         given = {} if batch_items is None else {"batch_items": batch_items}
-        paid = [_number(value) for value in self.function(*texts, **given)]
+        paid = [reward_value(value) for value in self.function(*texts, **given)]
         if len(paid) != len(texts):
             raise RewardError(
                 f"got {len(paid)} rewards for {len(texts)} agents; wanted one for each"
@@ -167,7 +168,7 @@ class _Attached:
         samples = [one for agent in ready for one in self.trainer.rollout_buffers[agent]]
         returns = []
         for one in samples:
-            paid = torch.tensor([_number(x) for x in self.paid(one)], dtype=torch.float64)
+            paid = torch.tensor([reward_value(x) for x in self.paid(one)], dtype=torch.float64)
             paid = self.trainer._apply_reference_kl_to_returns(paid, one.completions_data)
             returns.append(paid.tolist())
         rows = [(one, k) for one in samples for k in range(len(one.returns))]
@@ -200,8 +201,3 @@ class _Attached:
         """Restores the state from a checkpoint, if it has one."""
         if isinstance(extra, dict) and EXTRA in extra:
             self.credit.load_state_dict(extra[EXTRA])
-
-
-def _number(reward: float | None) -> float:
-    """Returns a reward as a float; None is NaN."""
-    return math.nan if reward is None else float(reward)

@@ -19,6 +19,7 @@ from counterpoint.credit import AnyScheme, PerRole
 from counterpoint.credit.scheme import plain_schemes
 from counterpoint.errors import MissingPackageError, SchemeError, SettingError, StateError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
+from counterpoint.integrations.guards import reward_value
 from counterpoint.integrations.team_credit import SavedCredit, SchemeSource, TeamCredit, credit_of
 from counterpoint.optional import import_optional
 
@@ -223,5 +224,5 @@ def _labels(
 def _group_advantages(
     credit: TeamCredit, rewards: Sequence[Sequence[Any]], labels: Columns
 ) -> list[Floats]:
-    given = [[None if one is None else float(one) for one in group] for group in rewards]
+    given = [[reward_value(one) for one in group] for group in rewards]
     return [np.array(group, dtype=np.float64) for group in credit.by_group(given, labels)]

@@ -23,6 +23,7 @@ import numpy as np
 from counterpoint.arrays import Columns
 from counterpoint.errors import LabelError, SettingError
 from counterpoint.integrations.draws import common_labels, with_turns
+from counterpoint.integrations.guards import require_agents, reward_value
 from counterpoint.integrations.team_credit import TeamCredit
 
 IDENTITIES = ("grpo", "gspo", "cispo", "reinforce_plus_plus_baseline")
@@ -86,11 +87,12 @@ def sample_advantages(
         reward = sample.reward
         if key and isinstance(reward, dict):
             reward = reward.get(key)
-        raw.append(float("nan") if reward is None else float(reward))
+        raw.append(reward_value(reward))
     if not raw:
         return [], []
     removed = [bool(getattr(sample, "remove_sample", False)) for sample in samples]
-    labels = sample_labels(samples, credit.scheme.groups_by_agent)
+    labels = sample_labels(samples)
+    require_agents(labels, credit.scheme, "metadata['agent'] in every sample")
     values = credit(raw, labels, absent=np.array(removed) if any(removed) else None)
     return raw, [float(value) for value in values]
 
@@ -140,11 +142,11 @@ def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredi
     return credit
 
 
-def sample_labels(samples: Sequence[Any], needs_agent: bool) -> Columns:
+def sample_labels(samples: Sequence[Any]) -> Columns:
     """Returns labels [N] of samples from `group_index`, `metadata`, and `rollout_id` or `index`.
 
     Several samples of an agent in one rollout are its turns, in their order. Raises LabelError if a
-    sample has no group_index, or no agent although one is needed.
+    sample has no group_index.
     """
     prompts = [sample.group_index for sample in samples]
     if None in prompts:
@@ -152,11 +154,6 @@ def sample_labels(samples: Sequence[Any], needs_agent: bool) -> Columns:
     metadata = [sample.metadata or {} for sample in samples]
     names = ("agent", "rollout", "role", "turn", "context")
     labels: dict[str, list[Any]] = {"prompt": prompts, **common_labels(metadata, names)}
-    if needs_agent and not {"agent", "role"} & set(labels):
-        lacking = sum("agent" not in one for one in metadata)
-        raise LabelError(
-            f"got {lacking} samples without metadata['agent']; wanted the agent's name in each"
-        )
     if "rollout" not in labels:
         for name in ("rollout_id", "index"):
             rollouts = [getattr(sample, name, None) for sample in samples]

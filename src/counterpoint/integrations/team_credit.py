@@ -29,9 +29,8 @@ from counterpoint.credit import (
     scheme_named,
 )
 from counterpoint.credit.memory import SavedJointState, SavedState
-from counterpoint.credit.scheme import plain_schemes
 from counterpoint.credit.segments import arrays_of
-from counterpoint.errors import SchemeError, SettingError, StateError
+from counterpoint.errors import SettingError, StateError
 from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.recorder import Recorder, as_table, plain_values
 from counterpoint.integrations.warnings import EdgeCaseMonitor, Update, warnings_of
@@ -173,7 +172,7 @@ class TeamCredit:
         self.state, self.tally, self.total = credit.state, tally, self.total + tally
         self.latest, self.calls = as_table(credit.values)[:, 0], self.calls + 1
         self._measure(self.latest, labels)
-        self._warn_once(
+        self.warn_once(
             self._edge_cases.sentences(self.updates, tally, ~np.isnan(table), self.scheme)
         )
         if self.check_every:
@@ -218,11 +217,15 @@ class TeamCredit:
                     "training goes on."
                 )
             }
-        self._warn_once(sentences)
+        self.warn_once(sentences)
         return list(sentences.values())
 
-    def _warn_once(self, sentences: Mapping[str, str]) -> None:
-        """Logs each sentence whose key is new."""
+    def warn_once(self, sentences: Mapping[str, str]) -> None:
+        """Logs each sentence whose key is new.
+
+        Args:
+            sentences: a key of the kind of warning, and its sentence.
+        """
         for key, text in sentences.items():
             if key not in self._warned:
                 self._warned.add(key)
@@ -298,22 +301,6 @@ SchemeSource = str | AnyScheme | TeamCredit
 def credit_of(scheme: SchemeSource, record: str | Path | None = None) -> TeamCredit:
     """Returns a `TeamCredit` of the scheme; a `TeamCredit` is returned as it is."""
     return scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme, record=record)
-
-
-def refuse_rollouts(scheme: AnyScheme) -> None:
-    """Raises SchemeError if the scheme combines the rows of a rollout.
-
-    Where each step has its own advantage, every row keeps its own value.
-    """
-    if any(
-        part.weighting == "trajectory" or part.rollout_reward != "mean"
-        for part in plain_schemes(scheme)
-    ):
-        raise SchemeError(
-            f"got {scheme_name(scheme)}, which takes the steps of a rollout together; wanted a "
-            "scheme with weighting='step' and rollout_reward='mean', such as mappo_per_agent or "
-            "group_reward_decoupled: each step has its own advantage"
-        )
 
 
 def _taken(column: Array, there: Ints) -> Array:

@@ -22,6 +22,7 @@ from torchrl.envs.transforms import Transform
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, WorldError
+from counterpoint.integrations.guards import refuse_second_normalization
 from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import (
     CreditOptions,
@@ -82,12 +83,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
         Raises SettingError if the loss normalizes too, as `MAPPOLoss` and `IPPOLoss` do by default.
         """
-        norm = getattr(loss, "advantage_norm", None)
-        if getattr(loss, "normalize_advantage", False) or norm is not None:
-            raise SettingError(
-                f"got a {type(loss).__name__} that normalizes advantages itself, by the minibatch; "
-                "wanted normalize_advantage=False and no advantage_norm"
-            )
+        refuse_second_normalization(loss)
         return cls(scheme, loss.tensor_keys.advantage, **options)
 
     def watch(self, *optimizers: torch.optim.Optimizer) -> NormalizeAdvantage:

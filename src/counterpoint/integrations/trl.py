@@ -20,6 +20,7 @@ import numpy as np
 from counterpoint.credit import AnyScheme, Scheme
 from counterpoint.errors import LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
+from counterpoint.integrations.guards import nameless_rows
 from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 from counterpoint.optional import import_optional
@@ -136,6 +137,9 @@ class CreditMixin:
         values = self.team_credit(
             rewards.double(), row_labels(rows, self.credit_columns, size), learning=learning
         )
+        if not any(row.get(name) is not None for row in rows for name in ("agent", "role")):
+            place = f"the dataset's column '{self.credit_columns['agent']}'"
+            self.team_credit.warn_once(nameless_rows(self.team_credit.scheme, place))
         first = trainer.accelerator.process_index * len(inputs)
         out["advantages"] = values[first : first + len(inputs)].to(out["advantages"])
         logged = trainer._logs["advantages"]  # a deque, whose latest entries are of these rows

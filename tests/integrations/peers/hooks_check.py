@@ -80,6 +80,10 @@ def main() -> None:
         "comlrl": in_comlrl(False),
         "comlrl, replaced": in_comlrl(True),
     }
+    document["nameless"] = []
+    elsewhere = with_credit(GRPOTrainer, columns={"agent": "who"}, check_every=0,
+                            warn=document["nameless"].append)  # fmt: skip
+    made_trl(folder / "nameless", elsewhere, letters, 1, save_strategy="no").train()
     try:
         with_credit(AsyncGRPOTrainer)
     except SettingError as error:
