@@ -273,7 +273,7 @@ BY_STEP = {
     "roles": "agents are an axis",
     "names": "agents are an axis",
 }
-ROLLOUTS = ("grpo", "rank")
+ROLLOUTS = ("agent_wise,weighting=trajectory", "grpo", "rank")
 POOLED = ("grpo_rows", "grpo", "rank", "mappo_pooled")
 ADAPTERS = {
     "slime": (in_slime, {

@@ -36,7 +36,7 @@ def test_agents_that_a_scheme_needs():
 
 def test_schemes_of_whole_rollouts_where_steps_have_advantages():
     refuse_rollouts(catalogue()["mappo_per_agent"])
-    with pytest.raises(SchemeError, match="got grpo, .* wanted a scheme with weighting='step'"):
+    with pytest.raises(SchemeError, match=r"got grpo, .* wanted a scheme with weighting='step'"):
         refuse_rollouts(catalogue()["grpo"])
 
 

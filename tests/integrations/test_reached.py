@@ -100,6 +100,7 @@ def test_real_trainers_stop_before_their_first_step(tmp_path):
     for name, found in (
         ("replaces", "rows with advantages that Counterpoint did not compute"),
         ("skips", "before _generate_and_score_completions of with_credit(...) was called"),
+        ("elsewhere", "rewards _calculate_rewards did not compute"),
         ("comlrl, replaced", "before the advantages that attach(...) set"),
     ):
         said, moved = printed[name]

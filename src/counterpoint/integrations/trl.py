@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from counterpoint.credit import AnyScheme, Scheme
-from counterpoint.errors import LabelError, SettingError
+from counterpoint.errors import HookError, LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
 from counterpoint.integrations.guards import nameless_rows
 from counterpoint.integrations.reached import HookCheck
@@ -91,6 +91,8 @@ class CreditMixin:
     credit_scheme: str | AnyScheme = "agent_wise"
     credit_columns: ClassVar[Mapping[str, str]] = COLUMNS
     credit_options: ClassVar[CreditOptions] = {}
+    _gathered: tuple[Any, list[Mapping[str, Any]]] | None = None
+    """Rewards [N, K] and rows [N] of all processes, until their advantages are computed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -131,15 +133,21 @@ class CreditMixin:
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         trainer: Any = self
         out = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
-        rewards, rows = self._gathered
+        if self._gathered is None:
+            raise HookError(
+                "got a batch whose rewards _calculate_rewards did not compute, so that there is "
+                "nothing to make advantages of; wanted a trainer that calls it in "
+                "_generate_and_score_completions, as GRPOTrainer does"
+            )
+        (rewards, rows), self._gathered = self._gathered, None
         learning = bool(trainer.model.training)
         size = trainer.num_generations if learning else trainer.num_generations_eval
         values = self.team_credit(
             rewards.double(), row_labels(rows, self.credit_columns, size), learning=learning
         )
-        if not any(row.get(name) is not None for row in rows for name in ("agent", "role")):
-            place = f"the dataset's column '{self.credit_columns['agent']}'"
-            self.team_credit.warn_once(nameless_rows(self.team_credit.scheme, place))
+        if all(row.get(label) is None for row in rows for label in ("agent", "role")):
+            column = f"the dataset's column '{self.credit_columns['agent']}'"
+            self.team_credit.warn_once(nameless_rows(self.team_credit.scheme, column))
         first = trainer.accelerator.process_index * len(inputs)
         out["advantages"] = values[first : first + len(inputs)].to(out["advantages"])
         logged = trainer._logs["advantages"]  # a deque, whose latest entries are of these rows

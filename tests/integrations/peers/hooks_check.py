@@ -55,6 +55,13 @@ class Skips(with_credit(GRPOTrainer, "agent_wise")):
         return GRPOTrainer._generate_and_score_completions(self, inputs)
 
 
+class Elsewhere(GRPOTrainer):
+    """It makes its rewards and advantages in a method of its own."""
+
+    def _generate_and_score_completions(self, inputs):
+        return {"advantages": torch.zeros(len(inputs))}
+
+
 def in_trl(folder, base):
     trainer = made_trl(folder / base.__name__, base, letters, 2, save_strategy="no")
     return told(trainer.train, trainer.model)
@@ -77,6 +84,7 @@ def main() -> None:
         "trl": in_trl(folder, with_credit(GRPOTrainer, "agent_wise")),
         "replaces": in_trl(folder, Replaces),
         "skips": in_trl(folder, Skips),
+        "elsewhere": in_trl(folder, with_credit(Elsewhere)),
         "comlrl": in_comlrl(False),
         "comlrl, replaced": in_comlrl(True),
     }
