@@ -14,7 +14,8 @@ import numpy as np
 
 from counterpoint.arrays import Array
 from counterpoint.errors import LabelError, RewardError
-from counterpoint.integrations.team_credit import TeamCredit, refuse_rollouts
+from counterpoint.integrations.guards import refuse_rollouts
+from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.optional import import_optional
 
 __all__ = ["AgentAdvantages", "NormalizeAdvantage", "NormalizeOnExtend", "WorldEnv"]  # noqa: F822
@@ -75,8 +76,10 @@ class AgentAdvantages:
             absent = ~present.bool().reshape(-1)
             rows = rows.masked_fill(absent, 0.0)
         if not bool(rows.isfinite().all()):
+            count = int((~rows.isfinite()).sum())
             raise RewardError(
-                "got advantages that are no finite numbers: the critic or the policy has diverged"
+                f"got {count} advantages that are no finite numbers; wanted finite ones from every "
+                "present agent: the critic or the policy has diverged"
             )
         agents = given.shape[-2]
         if self.names and len(self.names) != agents:
