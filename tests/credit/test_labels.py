@@ -127,8 +127,8 @@ def test_a_scheme_or_state_of_another_kind_is_refused():
         ),
         (
             {"prompt": [0]},
-            "got labels ['prompt']; this scheme also needs 'agent': pass labels['agent'] with one "
-            "value for each of the 1 rows",
+            "got labels ['prompt']; wanted 'agent' too, which this scheme needs: pass "
+            "labels['agent'] with one value for each of the 1 rows",
         ),
         ({"agent": [None]}, "got missing values in label 'agent' (1); wanted none"),
         (

@@ -137,8 +137,8 @@ class Labels:
             return occurrence(speaker.ids)
         if name not in self.columns:
             raise LabelError(
-                f"got labels {sorted(self.columns)}; this scheme also needs '{name}': pass "
-                f"labels['{name}'] with one value for each of the {self.rows} rows"
+                f"got labels {sorted(self.columns)}; wanted '{name}' too, which this scheme needs: "
+                f"pass labels['{name}'] with one value for each of the {self.rows} rows"
             )
         return self.columns[name]
 

@@ -10,6 +10,7 @@ CoMLRL gives all agents the same return, so per-agent and pooled statistics are 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Unpack
@@ -31,26 +32,27 @@ class SplitRewards:
 
     Args:
         function: a function of the agents' texts, one list for each joint sample and agent as
-            CoMLRL passes them. It returns a reward for each agent.
+            CoMLRL passes them. It returns a reward for each agent; None or NaN is missing.
     """
 
-    def __init__(self, function: Callable[..., Sequence[float]]) -> None:
+    def __init__(self, function: Callable[..., Sequence[float | None]]) -> None:
         self.function = function
         self.calls: list[list[float]] = []
         """`[calls][A]` rewards of the training calls since the last update."""
         self.listening = True
 
     def __call__(self, *texts: Any, batch_items: Any = None) -> list[float]:
-        """Returns [1] the mean of the agents' rewards."""
+        """Returns [1] the mean of the agents' rewards that are not missing, 0 if all are."""
         given = {} if batch_items is None else {"batch_items": batch_items}
-        paid = [float(value) for value in self.function(*texts, **given)]
+        paid = [_number(value) for value in self.function(*texts, **given)]
         if len(paid) != len(texts):
             raise RewardError(
                 f"got {len(paid)} rewards for {len(texts)} agents; wanted one for each"
             )
         if self.listening:
             self.calls.append(paid)
-        return [float(np.mean(paid))]
+        known = [value for value in paid if not math.isnan(value)]
+        return [float(np.mean(known)) if known else 0.0]
 
 
 def attach(
@@ -143,7 +145,7 @@ class _Attached:
         samples = [one for agent in ready for one in self.trainer.rollout_buffers[agent]]
         returns = []
         for one in samples:
-            paid = torch.tensor(self.paid(one), dtype=torch.float64)
+            paid = torch.tensor([_number(x) for x in self.paid(one)], dtype=torch.float64)
             paid = self.trainer._apply_reference_kl_to_returns(paid, one.completions_data)
             returns.append(paid.tolist())
         rows = [(one, k) for one in samples for k in range(len(one.returns))]
@@ -175,3 +177,8 @@ class _Attached:
         """Restores the state from a checkpoint, if it has one."""
         if isinstance(extra, dict) and EXTRA in extra:
             self.credit.load_state_dict(extra[EXTRA])
+
+
+def _number(reward: float | None) -> float:
+    """Returns a reward as a float; None is NaN."""
+    return math.nan if reward is None else float(reward)

@@ -21,6 +21,8 @@ from counterpoint.integrations.recorder import on_host, plain_values
 from counterpoint.integrations.team_credit import SchemeSource, credit_of
 
 PREFIX = "reward/"
+LABELS = ("rollout", "role", "turn", "context")
+"""Columns [B] of the batch that are labels; without `rollout` every row is a rollout."""
 
 
 class AdvantageEstimator:
@@ -79,6 +81,10 @@ class AdvantageEstimator:
             tokens = np.asarray(on_host(prompt_ids))
             prompt = np.unique(tokens, axis=0, return_inverse=True)[1].reshape(-1)
             labels: dict[str, Array] = {"prompt": prompt[row], "rollout": row}
+            for name in LABELS:
+                if name in repeated_batch:
+                    column = plain_values(repeated_batch[name])
+                    labels[name] = [column[i] for i in row]
             if agent is not None:
                 labels["agent"] = agent
             elif self.credit.scheme.groups_by_agent:
@@ -91,7 +97,10 @@ class AdvantageEstimator:
     def _entries(
         self, rewards: Floats, batch: Columns, counted: Bools
     ) -> tuple[Ints, list[str] | None, Floats]:
-        """Returns the row, the agent and the value of every reward that is not missing."""
+        """Returns the row, the agent and the value of every reward.
+
+        Without the agents of rows, NaN says that an agent had no part in the rollout.
+        """
         paid_agents = [key.removeprefix(PREFIX) for key in batch if str(key).startswith(PREFIX)]
         if lacking := [agent for agent in self.agents if agent not in paid_agents]:
             raise LabelError(f"got a batch without {PREFIX}{lacking[0]}; wanted all of its agents")
@@ -109,7 +118,8 @@ class AdvantageEstimator:
         columns = [np.asarray(on_host(batch[PREFIX + agent]), float) for agent in agents]
         table = np.stack(columns, axis=1)
         there = counted[:, None] & ~np.isnan(table)
-        if row_agents is not None:
-            there &= np.array([[agent == one for agent in agents] for one in row_agents])
+        if row_agents is not None:  # a row's own reward counts as missing where it is NaN
+            own = np.array([[agent == one for agent in agents] for one in row_agents])
+            there = counted[:, None] & own
         row, column = np.nonzero(there)
         return row, [agents[k] for k in column], table[row, column]

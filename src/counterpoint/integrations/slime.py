@@ -53,7 +53,29 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
     credit = credit_for(
         str(scheme or "agent_wise"), *(str(one) if one else None for one in (record, folder))
     )
-    key, raw = getattr(args, "reward_key", None), []
+    raw, values = sample_advantages(samples, credit, getattr(args, "reward_key", None))
+    if folder and samples:
+        credit.save(Path(folder) / STATE)
+    return raw, values
+
+
+def sample_advantages(
+    samples: Sequence[Any], credit: TeamCredit, key: str | None = None
+) -> tuple[list[float], list[float]]:
+    """Returns rewards [N] and advantages [N] of slime's samples, by a `TeamCredit` of yours.
+
+    A scheme that has no name, such as a `PerRole`, comes in a function of your own, which slime's
+    option then names: `lambda args, samples: sample_advantages(samples, CREDIT)`.
+
+    Args:
+        samples: [N] slime's samples of all prompts.
+        credit: the `TeamCredit` that computes advantages.
+        key: slime's `args.reward_key`, the entry of a reward that is a dict.
+
+    Raises:
+        LabelError, RewardError, OutputError: as `reward_post_process`.
+    """
+    raw = []
     for sample in samples:
         reward = sample.reward
         if key and isinstance(reward, dict):
@@ -64,8 +86,6 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
     removed = [bool(getattr(sample, "remove_sample", False)) for sample in samples]
     labels = sample_labels(samples, credit.scheme.groups_by_agent)
     values = credit(raw, labels, absent=np.array(removed) if any(removed) else None)
-    if folder:
-        credit.save(Path(folder) / STATE)
     return raw, [float(value) for value in values]
 
 

@@ -9,7 +9,7 @@ tinker-cookbook 0.5.8, `tinker_cookbook/rl/data_processing.py`, `rl/train.py`, `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from counterpoint.credit import AnyScheme, advantages, scheme_named
 from counterpoint.errors import LabelError, RewardError, SchemeError
-from counterpoint.integrations.draws import occurrences
+from counterpoint.integrations.draws import common_labels, occurrences, with_turns
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 from counterpoint.optional import import_optional
 
@@ -132,23 +132,34 @@ def batch_advantages(
 ) -> list[list[float]]:
     """Returns the advantage of each trajectory in each group; a group is a prompt.
 
+    The logs of a trajectory's last step may also have `rollout`, `role`, `turn` and `context`.
+    Without `rollout`, a trajectory's rollout is its place among those of its agent.
+
     Raises LabelError if a trajectory has no agent, and RewardError if a reward is infinite.
     """
     agent_name = agent_of or logged_agent
     agents = [[agent_name(one) for one in group.trajectories_G] for group in groups]
-    labels = {
+    logs = [last_logs(one) for group in groups for one in group.trajectories_G]
+    labels: dict[str, Sequence[Any]] = {
         "prompt": [i for i, names in enumerate(agents) for _ in names],
         "agent": [name for names in agents for name in names],
         "rollout": [place for names in agents for place in occurrences(names)],
+        **common_labels(logs, ("rollout", "role", "turn", "context")),
     }
     return credit.by_group(
-        [group.get_total_rewards() for group in groups], labels, learning=learning
+        [group.get_total_rewards() for group in groups], with_turns(labels), learning=learning
     )
+
+
+def last_logs(trajectory: Any) -> Mapping[str, Any]:
+    """Returns the logs of the last step of a trajectory; without a step there are none."""
+    logs: Mapping[str, Any] = trajectory.transitions[-1].logs if trajectory.transitions else {}
+    return logs
 
 
 def logged_agent(trajectory: Any) -> str:
     """Returns `logs["agent"]` of the last step of a trajectory; raises LabelError without it."""
-    logs = trajectory.transitions[-1].logs if trajectory.transitions else {}
+    logs = last_logs(trajectory)
     if "agent" not in logs:
         raise LabelError(
             "got a trajectory whose last step has no logs['agent']; wanted the agent's name there, "

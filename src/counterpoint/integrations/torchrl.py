@@ -75,8 +75,10 @@ class AgentAdvantages:
             absent = ~present.bool().reshape(-1)
             rows = rows.masked_fill(absent, 0.0)
         if not bool(rows.isfinite().all()):
+            count = int((~rows.isfinite()).sum())
             raise RewardError(
-                "got advantages that are no finite numbers: the critic or the policy has diverged"
+                f"got {count} advantages that are no finite numbers; wanted finite ones from every "
+                "present agent: the critic or the policy has diverged"
             )
         agents = given.shape[-2]
         if self.names and len(self.names) != agents:

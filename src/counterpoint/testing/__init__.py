@@ -4,6 +4,7 @@ Each `check_*` tests one promise of an interface and raises `ConformanceError` w
 the promise. Everything is deterministic: the same part always passes or always fails.
 """
 
+from counterpoint.testing.adapters import check_adapter
 from counterpoint.testing.audits import check_audit
 from counterpoint.testing.batches import ConformanceError
 from counterpoint.testing.exporters import check_exporter
@@ -11,6 +12,7 @@ from counterpoint.testing.judges import check_judge
 from counterpoint.testing.messages import check_message_world
 from counterpoint.testing.readers import check_reader
 from counterpoint.testing.schemes import check_scheme
+from counterpoint.testing.situations import TeamBatch
 from counterpoint.testing.speakers import check_speaker
 from counterpoint.testing.steps import check_step_world
 from counterpoint.testing.texts import check_text_world
@@ -18,6 +20,8 @@ from counterpoint.testing.worlds import check_world
 
 __all__ = [
     "ConformanceError",
+    "TeamBatch",
+    "check_adapter",
     "check_audit",
     "check_exporter",
     "check_judge",
