@@ -64,17 +64,19 @@ def register(
     """
     module = import_optional("agentlightning.verl.trainer", INSTALL)
     credit = verl.register(name, scheme, record)
-    adapter, compute = module.RolloutAdapter, module.compute_advantage
+    adapter: Any = module.RolloutAdapter
+    compute = module.compute_advantage
 
     class Adapter(adapter):  # type: ignore[misc]  # the base is known at run time
         """Agent Lightning's adapter, whose rows name their agent."""
 
         def get_train_data_batch(self, rollouts: Any, **kwargs: Any) -> Any:
-            parts, rewards = by_agent(rollouts, agent_of)
+            parts, rewards = by_agent(rollouts, agent_of, credit.scheme.groups_by_agent)
             batch, metrics = super().get_train_data_batch(parts, **kwargs)
-            ids = [batch.non_tensor_batch[f"{one}_id_list"].tolist() for one in ("data", "rollout")]
-            for column, values in row_columns(*ids, rewards).items():
-                batch.non_tensor_batch[COLUMN.format(column)] = np.array(values, dtype=object)
+            columns = batch.non_tensor_batch
+            samples, ids = (columns[f"{one}_id_list"].tolist() for one in ("data", "rollout"))
+            for column, values in row_columns(samples, ids, rewards).items():
+                columns[COLUMN.format(column)] = np.array(values, dtype=object)
             return batch, metrics
 
     def compute_advantage(batch: Any, adv_estimator: Any, **kwargs: Any) -> Any:
@@ -147,7 +149,7 @@ def trainer(base: Any, credit: TeamCredit) -> Any:
 
 
 def by_agent(
-    rollouts: Sequence[Any], agent_of: AgentOf = requested_by
+    rollouts: Sequence[Any], agent_of: AgentOf = requested_by, needs_agent: bool = False
 ) -> tuple[list[Any], dict[tuple[str, str], tuple[str, float | None]]]:
     """Returns rollouts of one agent each, and the agent and reward of each of them.
 
@@ -158,24 +160,26 @@ def by_agent(
     Args:
         rollouts: Agent Lightning's completed rollouts.
         agent_of: returns the agent of a request, given its body.
+        needs_agent: whether a rollout without any name is refused; else its agent is `policy`.
 
     Raises:
-        LabelError: some requests name an agent and others do not.
+        LabelError: a request names no agent, and others do or `needs_agent` is true.
     """
     parts, rewards = [], {}
     for rollout in rollouts:
         by: dict[str, list[Any]] = {}
-        for triplet, agent in zip(rollout.triplets or (), _authors(rollout, agent_of), strict=True):
+        authors = _authors(rollout, agent_of, needs_agent)
+        for triplet, agent in zip(rollout.triplets or (), authors, strict=True):
             by.setdefault(agent, []).append(triplet)
         own = {
-            str(event["data"]["agent"]): event["data"].get("value")
+            str(event["data"]["agent"]): _number(event["data"].get("value"))
             for event in rollout.events
             if event["event_type"] == "reward" and event["data"].get("agent") is not None
         }
         for agent, triplets in by.items():
             reward = own.get(agent) if own else rollout.final_reward
             sample = f"{rollout.data_id}:{agent}"
-            rewards[sample, rollout.rollout_id] = agent, None if reward is None else float(reward)
+            rewards[sample, rollout.rollout_id] = agent, reward
             update = {"triplets": triplets, "data_id": sample, "final_reward": reward}
             parts.append(rollout.model_copy(update=update))
         if not by:  # Agent Lightning says that it has no requests
@@ -204,11 +208,13 @@ def row_columns(
     }
 
 
-def _authors(rollout: Any, agent_of: AgentOf) -> list[str]:
-    """Returns the agent of each of a rollout's triplets, which are some of its requests in order.
+def _number(value: Any) -> float | None:
+    """Returns a reward as Agent Lightning reads it: what is no number is missing."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
-    Without any name all requests are those of `policy`.
-    """
+
+def _authors(rollout: Any, agent_of: AgentOf, needs_agent: bool) -> list[str]:
+    """Returns the agent of each triplet of a rollout: triplets are some of its requests."""
     requests = [one for one in rollout.events if one["event_type"] == "model_request"]
     remaining = iter(requests)
     kept = []
@@ -226,7 +232,7 @@ def _authors(rollout: Any, agent_of: AgentOf) -> list[str]:
             f"{rollout.rollout_id}; wanted one each"
         )
     lacking = sum(agent is None for agent in kept)
-    if 0 < lacking < len(kept):
+    if lacking and (needs_agent or lacking < len(kept)):
         raise LabelError(
             f"got {lacking} of {len(kept)} requests without an agent in rollout "
             f"{rollout.rollout_id}; wanted user='NAME' in each request"

@@ -57,14 +57,14 @@ def install(
     if replaces not in known or known[replaces].action_loss_type != "rl":
         names = sorted(name for name, one in known.items() if one.action_loss_type == "rl")
         raise SettingError(f"got replaces='{replaces}'; wanted one of {', '.join(names)}")
-    credits = EnvCredits(scheme, record)
-    known[replaces] = algorithm(credits)
-    INSTALLED[replaces] = credits
+    made = EnvCredits(scheme, record)
+    known[replaces] = algorithm(made)
+    INSTALLED[replaces] = made
     keep_state(INSTALLED)
-    return credits
+    return made
 
 
-def algorithm(credits: EnvCredits) -> Any:
+def algorithm(env_credits: EnvCredits) -> Any:
     """Returns a subclass of prime-rl's `Algorithm` that assigns our advantages.
 
     It trains the traces that prime-rl's own algorithms train: without an error, of a trainable
@@ -72,16 +72,17 @@ def algorithm(credits: EnvCredits) -> Any:
 
     Raises MissingPackageError if prime-rl is not installed.
     """
-    base = import_optional("prime_rl.orchestrator.algo.base", INSTALL)
+    base: Any = import_optional("prime_rl.orchestrator.algo.base", INSTALL)
+    parent: Any = base.Algorithm
     routing = import_optional("prime_rl.orchestrator.algo.routing", INSTALL)
 
-    class Counterpoint(base.Algorithm):  # type: ignore[misc]  # the base is known at run time
+    class Counterpoint(parent):  # type: ignore[misc]  # the base is known at run time
         """Assigns the advantages of one group of rollouts."""
 
         async def score_group(self, episodes: list[Any]) -> None:
             rows = list(base.iter_trainable_traces(episodes))
             if rows:
-                credit = credits.of(str(rows[0][0].env.name))
+                credit = env_credits.of(str(rows[0][0].env.name))
                 for (_, trace), value in zip(rows, group_advantages(rows, credit), strict=True):
                     routing.assign_advantages(trace, value)
 
@@ -151,13 +152,13 @@ class EnvCredits:
             self.of(env).load_state_dict(state)
 
 
-def save(credits: Mapping[str, EnvCredits], folder: Path) -> None:
+def save(installed: Mapping[str, EnvCredits], folder: Path) -> None:
     """Writes the state of each algorithm into a folder; raises OutputError if it cannot."""
-    states = {name: one.state_dict() for name, one in credits.items()}
+    states = {name: one.state_dict() for name, one in installed.items()}
     write_atomically(folder / STATE, json.dumps(states))
 
 
-def load(credits: Mapping[str, EnvCredits], folder: Path) -> None:
+def load(installed: Mapping[str, EnvCredits], folder: Path) -> None:
     """Resumes from the state in a folder.
 
     Raises StateError if the file cannot be read, lacks an algorithm whose scheme has running
@@ -168,14 +169,14 @@ def load(credits: Mapping[str, EnvCredits], folder: Path) -> None:
         states = json.loads(file.read_text("utf-8")) if file.exists() else {}
     except (ValueError, OSError) as error:
         raise StateError(f"could not read {file} ({error})") from error
-    for name, one in credits.items():
+    for name, one in installed.items():
         if name in states:
             one.load_state_dict(states[name])
         elif one.scheme.keeps_state:
             raise StateError(f"got no state of '{name}' in {file}, which running statistics need")
 
 
-def keep_state(credits: Mapping[str, EnvCredits]) -> None:
+def keep_state(installed: Mapping[str, EnvCredits]) -> None:
     """Makes prime-rl's orchestrator save the state in each checkpoint, and resume from it.
 
     Raises MissingPackageError if prime-rl is not installed.
@@ -187,13 +188,13 @@ def keep_state(credits: Mapping[str, EnvCredits]) -> None:
 
     def save_both(self: Any, progress: Any, train_source: Any, step: int) -> None:
         theirs[0](self, progress, train_source, step)
-        save(credits, self.get_ckpt_path(step))
+        save(installed, self.get_ckpt_path(step))
 
     def load_both(
         self: Any, progress: Any, train_source: Any, step: int, path: Path | None = None
     ) -> None:
         theirs[1](self, progress, train_source, step, path)
         if not self.config.skip_progress:
-            load(credits, self.get_ckpt_path(step) if path is None else path)
+            load(installed, self.get_ckpt_path(step) if path is None else path)
 
-    manager.save, manager.load, manager.counterpoint = save_both, load_both, credits
+    manager.save, manager.load, manager.counterpoint = save_both, load_both, installed

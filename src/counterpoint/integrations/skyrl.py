@@ -29,6 +29,8 @@ STATE = "counterpoint.json"
 """The file of our state in the folder of a checkpoint, beside `trainer_state.pt`."""
 KEY = "counterpoint"
 """Our key in the metadata of a batch."""
+FILES = "skyrl.backends.skyrl_train.utils.io"
+"""The module that reads and writes SkyRL's checkpoints, on a disk or in a cloud."""
 COLUMNS = ("task", "agent", "role", "turn", "context", "agent_reward")
 """What `env_metrics` of a row may name; `task` is the prompt, if it is not SkyRL's uid."""
 HOOKS = (
@@ -116,8 +118,7 @@ class CreditMixin:
 
     def save_checkpoints(self) -> str:
         """Saves a checkpoint with our state in it, and returns its folder."""
-        from skyrl.backends.skyrl_train.utils.io import io
-
+        io = import_optional(FILES, INSTALL).io
         folder = str(super().save_checkpoints())  # type: ignore[misc]
         with io.open_file(f"{folder}/{STATE}", "w") as file:
             file.write(json.dumps(self.team_credit.state_dict()))
@@ -129,8 +130,7 @@ class CreditMixin:
         Raises StateError if the checkpoint has no state of ours although the scheme has running
         statistics, or it belongs to another scheme.
         """
-        from skyrl.backends.skyrl_train.utils.io import io
-
+        io = import_optional(FILES, INSTALL).io
         loaded = super().load_checkpoints()  # type: ignore[misc]
         if loaded[1] is None:
             return loaded
@@ -221,6 +221,8 @@ def batch_advantages(
     there = np.flatnonzero(np.asarray(on_host(trained), bool)[:count])
     values = np.zeros(len(paid))
     if len(there):
-        kept = {name: [column[i] for i in there] for name, column in with_turns(labels).items()}
+        kept = {
+            name: [column[i] for i in there.tolist()] for name, column in with_turns(labels).items()
+        }
         values[there] = credit(paid[there], kept)
     return values

@@ -82,6 +82,7 @@ class Sources:
 
 def resumed(folder):
     """Two groups, a checkpoint, a third; then a restart that resumes and repeats the third."""
+
     def algorithm_of(credits):
         return build_algorithm(RAEAlgoConfig(), None), credits
 
@@ -99,7 +100,7 @@ def resumed(folder):
     manager.load(loaded, Sources(), 3)
     same = again.state_dict() == state
     repeated = scored(second, group(3.0, group="2"))
-    external, elsewhere = algorithm_of(install("group_reward_decoupled"))
+    _, elsewhere = algorithm_of(install("group_reward_decoupled"))
     manager.load(Progress(), Sources(), 9, manager.get_ckpt_path(3))
     return {
         "step": loaded.step,
@@ -140,7 +141,7 @@ def main(folder):
         "constant": [scored(algorithm, episodes([trace("a", 0.7)] * 7, range(7)))[i][0]
                      for i in range(7)],
         "updates": credits.of("team").updates,
-        "refused": [refused(lambda: install(replaces="sft")), refused(lambda: install(replaces="x"))],
+        "refused": [refused(lambda name=name: install(replaces=name)) for name in ("sft", "x")],
         "resumed": resumed(folder),
     }  # fmt: skip
     print(json.dumps(document))
