@@ -86,8 +86,10 @@ def register(
                 "each agent are a group of their own"
             )
         given = {one: batch.non_tensor_batch[COLUMN.format(one)] for one in COLUMNS}
-        paid = batch.batch["token_level_rewards"] - batch.batch["token_level_scores"]
-        penalty = paid.double().sum(-1).tolist()  # of the KL divergence, 0 without one
+        scores = batch.batch["token_level_scores"].float()  # they come with 8 bits of precision
+        paid = batch.batch["token_level_rewards"].float()
+        batch.batch["token_level_rewards"] = paid
+        penalty = (paid - scores).double().sum(-1).tolist()  # of the KL divergence, 0 without one
         given["agent_reward"] = [
             math.nan if reward is None else reward + off
             for reward, off in zip(given["agent_reward"], penalty, strict=True)
