@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from counterpoint.errors import LabelError
+
 
 def distinct_prompts(
     prompts: Sequence[Any], groups: Sequence[int], keys: Sequence[Hashable]
@@ -90,6 +92,30 @@ def common_labels(
 ) -> dict[str, list[Hashable]]:
     """Returns the values [N] of each of the names that all rows [N] have."""
     return {name: [row[name] for row in rows] for name in names if all(name in row for row in rows)}
+
+
+def names_by_number(numbers: Sequence[float], names: Sequence[str], label: str) -> list[str]:
+    """Returns the name [N] of each number; without names it is "label_number".
+
+    Trainers whose rows hold only numbers give agents and roles this way.
+
+    Args:
+        numbers: [N] numbers from 0.
+        names: the names in the order of their numbers, or none.
+        label: what is named, for example `agent`.
+
+    Raises:
+        LabelError: a number has no name.
+    """
+    if not names:
+        return [f"{label}_{number:.0f}" for number in numbers]
+    strange = [one for one in numbers if not (0 <= one < len(names) and one == int(one))]
+    if strange:
+        raise LabelError(
+            f"got {label} {strange[0]} and {len(names)} names; wanted whole numbers from 0 to "
+            f"{len(names) - 1}"
+        )
+    return [names[int(number)] for number in numbers]
 
 
 def _unused(name: Any, number: int, taken: set[Any]) -> str:
