@@ -189,6 +189,18 @@ def test_a_run_that_was_stopped_goes_on_the_same(folder, tmp_path, monkeypatch):
     assert bases == {"planner": str(folder / "llama"), "answerer": "tiny"}
 
 
+@pytest.mark.slow
+def test_two_processes_give_the_same_bits(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    given = {"together": 3, "rows": 3, "adapter": "activated", "diagnose_every": 1}
+    plans = [
+        replace(planned(folder, "planner:small qwen", **given, processes=n), episodes=8)
+        for n in (1, 2)
+    ]
+    one, two = (finished(tmp_path / f"{i}", plan) for i, plan in enumerate(plans))
+    assert one == two
+
+
 # what other tools, and people, get of it
 
 

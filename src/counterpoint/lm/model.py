@@ -28,6 +28,8 @@ from counterpoint.lm.tiny import tiny_model
 MOST_SCORES = 1 << 21
 """Scores of one layer that may exist at once; beyond it, attention goes tile by tile."""
 TINY = "tiny"
+OPEN: dict[tuple[str, str, str], LanguageModel] = {}
+"""The models that are kept open, by name, device and type of numbers: see `open_models`."""
 
 Messages = tuple[tuple[str, str], ...]
 """A conversation: role (`system`, `user`, `assistant`, `tool`) and content of each message."""
@@ -402,19 +404,19 @@ def open_models(
         SettingError: a model is built in a way that cannot be trained here.
     """
     wanted = [(name, device, dtype) for name in dict.fromkeys(names)]
-    for key in OPEN.keys() - set(wanted):
-        del OPEN[key]
-    for key in wanted:
-        if key not in OPEN:
-            name = key[0]
-            model, tokenizer = tiny_model() if name == TINY else load_model(name, dtype=dtype)
-            placed: Any = model
-            OPEN[key] = LanguageModel(placed.to(device, getattr(torch, dtype)), tokenizer, name)
-    return {key[0]: OPEN[key] for key in wanted}
+    for other in set(OPEN) - set(wanted):
+        OPEN.pop(other, None)
+    found = {key: OPEN.get(key) or _opened(*key) for key in wanted}
+    OPEN.update(found)
+    return {name: model for (name, _, _), model in found.items()}
 
 
-OPEN: dict[tuple[str, str, str], LanguageModel] = {}
-"""The models that are kept open, by name, device and type."""
+def _opened(name: str, device: str, dtype: str) -> LanguageModel:
+    model, tokenizer = tiny_model() if name == TINY else load_model(name, dtype=dtype)
+    placed: Any = model
+    return LanguageModel(placed.to(device, getattr(torch, dtype)), tokenizer, name)
+
+
 PROBE = (("user", "Which word do you choose: red, blue or green?"),)
 """The prompt behind which logits are compared."""
 SAME = 1e-3
