@@ -20,8 +20,10 @@ from counterpoint.lm.tiny import tiny_model
 from counterpoint.report.next_steps import next_steps
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import train_to_end
+from counterpoint.train.lora.chat import TrainedTeam
 from counterpoint.train.lora.export import export_run
 from counterpoint.train.lora.plan import LanguagePlan, trained_team
+from counterpoint.train.lora.writers import open_team_models
 from counterpoint.train.result import training_result
 from counterpoint.train.session import plan_from_config, plan_of
 
@@ -135,10 +137,17 @@ def test_a_comma_in_the_path_of_a_folder_is_refused(folder, monkeypatch):
     assert "\n" not in str(raised.value)
 
 
-def test_a_shared_adapter_and_a_server_are_free_to_one_model_that_is_named_twice():
-    plan = planned(None, "planner:tiny", parameters="shared")
-    assert plan.language.parameters == "shared"
-    assert set(plan.models(plan.make_world()).values()) == {"tiny"}
+def test_what_needs_one_model_is_free_to_one_that_is_named_twice(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    whole = str(folder / "llama")
+    for text, policy in (("planner:tiny", "tiny"), ("planner:./llama,answerer:llama", None)):
+        plan = planned(folder, text, model=policy, parameters="shared")
+        models = plan.models(plan.make_world())
+        assert set(models.values()) == {"tiny" if policy else whole}
+        settings = replace(plan.language, template="loud:true")
+        opened = open_team_models(models, settings)
+        assert opened["planner"] is opened["answerer"]
+        assert opened["planner"].template.arguments == {"loud": True}
 
 
 def finished(folder, plan, stop_after=None):
@@ -265,6 +274,24 @@ def test_chat_names_the_model_of_each_agent_and_both_answer(run, folder, capsys)
     assert [*spoken[:3], *spoken[-3:]] == [
         "planner", "answerer", "task", "planner to answerer", "answerer", "success",
     ]  # fmt: skip
+
+
+def test_a_word_has_the_chances_in_chat_that_the_agent_was_trained_to(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    plan = planned(folder, "listener:llama", "lewis", prompts=4, rollouts=8, lr=0.05)
+    finished(tmp_path / "run", replace(plan, episodes=8))
+    team = TrainedTeam(tmp_path / "run")
+    words = team.learner.words
+    assert team.learner.models["listener"].name == str(folder / "llama")
+    for agent, ask in team._asks.items():
+        with torch.no_grad():
+            (row,) = words.rows_of([ask])
+        shown = team.ask(agent, ask.user).words
+        assert tuple(shown) == ask.words
+        np.testing.assert_allclose(list(shown.values()), words.probs[row], atol=1e-5)
+    assert sorted(team._asks) == ["listener", "speaker"]
 
 
 def test_the_page_names_the_model_of_each_agent(run, folder):
