@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 from dataclasses import replace
@@ -12,9 +13,11 @@ import pytest
 import torch
 from made_models import made_model
 from test_language_export import ANSWERS, CONVERSATIONS, own_log_probs, stock_log_probs
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from counterpoint.cli.main import main
 from counterpoint.errors import ModelError, SettingError
+from counterpoint.lm.model import OPEN
 from counterpoint.lm.models import load_model
 from counterpoint.lm.tiny import tiny_model
 from counterpoint.report.next_steps import next_steps
@@ -196,6 +199,24 @@ def test_a_run_that_was_stopped_goes_on_the_same(folder, tmp_path, monkeypatch):
         if path.name == "adapter_config.json" and name in path.parts
     }
     assert bases == {"planner": str(folder / "llama"), "answerer": "tiny"}
+
+
+def test_another_model_in_the_folder_of_one_is_one_line(folder, tmp_path, monkeypatch):
+    """The planner's folder holds a smaller model now; the answerer's model is the same."""
+    monkeypatch.chdir(folder)
+    shutil.copytree(folder / "llama", tmp_path / "base")
+    plan = replace(planned(folder, f"planner:{tmp_path / 'base'}"), budget=1, episodes=8)
+    finished(tmp_path / "run", plan)
+    config = AutoConfig.from_pretrained(tmp_path / "base")
+    config.num_hidden_layers = 2
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "base")
+    OPEN.clear()
+    place = re.escape(str(tmp_path / "base"))
+    with pytest.raises(
+        ModelError, match=rf"got adapter planner .* that {place} has room"
+    ) as raised:
+        trained_team(tmp_path / "run")
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.slow

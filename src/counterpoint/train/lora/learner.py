@@ -29,7 +29,7 @@ from counterpoint.credit import (
     catalogue,
     plain_scheme_named,
 )
-from counterpoint.errors import SchemeError, StatisticsError
+from counterpoint.errors import ModelError, SchemeError, StatisticsError
 from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.generate import decode_answer
 from counterpoint.lm.model import TINY, LanguageModel
@@ -383,10 +383,21 @@ class LanguageLearner:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Resumes where `capture` was called on a learner of the same plan."""
+        """Resumes where `capture` was called on a learner of the same plan.
+
+        Raises:
+            ModelError: an adapter of the snapshot does not fit into the model that is here.
+        """
         arrays, facts = snapshot.arrays, snapshot.facts
         self.calibrating = []
         for name, adam in self.adams.items():
+            saved, here = arrays[f"{name}.weights"].size, adam.weights.numel()
+            if saved != here:
+                raise ModelError(
+                    f"got adapter {name} with {saved} numbers in the checkpoint, and {here} that "
+                    f"{self.model_of(self.own[name]).name} has room for; wanted the model with "
+                    "which the run began"
+                )
             adam.restore({part: arrays[f"{name}.{part}"] for part in adam.capture()})
         self.words.priors = {
             (agent, tuple(words)): torch.from_numpy(np.array(arrays[f"prior.{i}"])).to(
