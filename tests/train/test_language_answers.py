@@ -41,6 +41,11 @@ def batch_of(rows):
     )  # fmt: skip
 
 
+def ends(agents):
+    """The tokens that end the answers of each agent."""
+    return dict.fromkeys(agents, frozenset([END]))
+
+
 def test_the_numbers_of_answers_by_hand():
     """a writes 3 answers, of which one is cut off, and chooses once; b chooses; c does nothing."""
     played = batch_of([
@@ -51,7 +56,7 @@ def test_the_numbers_of_answers_by_hand():
         (0, None, None),
     ])  # fmt: skip
     bare = {0: np.array([-2.0, -1.0, 0.0]), 3: np.array([-0.5])}
-    found = answer_metrics(played, ("a", "b", "c"), frozenset([END]), bare)
+    found = answer_metrics(played, ends("abc"), bare)
     # d = -1, 0, 1 in the first answer, and 0 in the last one: e^d - d - 1
     kl = (math.exp(-1) + (math.e - 2)) / 4
     assert found == {
@@ -63,8 +68,10 @@ def test_the_numbers_of_answers_by_hand():
         "decisions.c": 0.0,
     }
     same = {0: np.array([-1.0, -1.0, -1.0]) + 1e-7, 3: np.array([-0.5])}  # 5e-15: rounding
-    assert answer_metrics(played, ("a",), frozenset([END]), same)["bare_kl.a"] == 0.0
-    assert "bare_kl.a" not in answer_metrics(played, ("a", "b", "c"), frozenset([END]), {})
+    assert answer_metrics(played, ends("a"), same)["bare_kl.a"] == 0.0
+    assert "bare_kl.a" not in answer_metrics(played, ends("abc"), {})
+    other = {"a": frozenset([9]), "b": frozenset([END])}  # the model of a ends its answers with 9
+    assert answer_metrics(played, other, {})["cut_off.a"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("kl", [0.0, 0.2])
@@ -97,7 +104,7 @@ def test_an_answer_that_ends_at_the_limit_is_not_cut_off(monkeypatch):
     played, metrics = learner.update()
     texts = [a.handle for a in played.answers if a.handle is not None]
     full = [text for text in texts if len(text.tokens) == 3]
-    ended = [text for text in full if text.tokens[-1] in learner.model.end_tokens]
+    ended = [text for text in full if text.tokens[-1] in learner.models["planner"].end_tokens]
     assert 0 < len(ended) < len(full) < len(texts)
     cut = sum(metrics[f"cut_off.{name}"] for name in learner.agents) / 2
     assert cut == pytest.approx((len(full) - len(ended)) / len(texts))

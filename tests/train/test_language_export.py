@@ -77,7 +77,7 @@ def runs(base, tmp_path_factory):
 
 def own_log_probs(learner, agent, messages, answer):
     """[n] of the tokens of an answer, by the forward pass of the training."""
-    adapter, model = learner.adapters[agent], learner.model
+    adapter, model = learner.adapters[agent], learner.models[agent]
     reader = Reader(model, learner.settings.kind, lowest_layer([adapter]))
     pairs = tuple((message["role"], message["content"]) for message in messages)
     with torch.no_grad():
@@ -162,7 +162,7 @@ def test_llama_cpp_serves_what_was_exported(runs, base, tmp_path):
             for messages in CONVERSATIONS:
                 assert_same(server, model, tokenizer, messages, adapter)
     _, learner, _ = trained_team(runs("activated"))
-    adapter, length = learner.adapters["planner"], len(learner.model.opening)
+    adapter, length = learner.adapters["planner"], len(learner.models["planner"].opening)
     with llama_server(tmp_path / "base.gguf", f"{activated.folder}/planner.gguf") as server:
         for messages in CONVERSATIONS:
             start = len(prompt_of(tokenizer, messages)) - length
@@ -280,7 +280,7 @@ def asked(server, agent):
 
 def asked_here(learner, agent):
     """The greedy answers of the trained team."""
-    speaker = LocalSpeaker(learner.model, learner.adapters, kind=learner.settings.kind)
+    speaker = LocalSpeaker(learner.models[agent], learner.adapters, kind=learner.settings.kind)
     return [reply.text for reply in speaker.answer(requests_to(agent))]
 
 

@@ -98,7 +98,7 @@ def test_every_family_agrees_with_its_own_full_forward(family, kind, checkpointi
     answers = [tuple(model.spelled(text)) for text in ANSWERS] * 4
     with torch.no_grad():
         who = [adapters[ask.agent] for ask in asks]
-        read = team.reader.prefixes([a.messages for a in asks], [30] * len(asks), who)
+        read = team.readers["a"].prefixes([a.messages for a in asks], [30] * len(asks), who)
     texts = [
         Text(prefix, tokens, np.zeros(len(tokens)))
         for prefix, tokens in zip(read, answers, strict=True)

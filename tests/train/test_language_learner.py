@@ -294,7 +294,9 @@ def test_an_answer_of_a_trained_agent_has_the_chances_that_it_was_trained_to(cal
     with torch.no_grad():
         played = learner.play(np.random.default_rng(0))
     kind = learner.settings.kind
-    speaker = LocalSpeaker(learner.model, learner.adapters, learner.words.priors, kind=kind)
+    speaker = LocalSpeaker(
+        learner.models["solver"], learner.adapters, learner.words.priors, kind=kind
+    )
     asks = dict.fromkeys(played.asks)
     assert len(asks) > 5
     for ask in asks:
@@ -374,5 +376,5 @@ def test_what_stands_for_a_default_is_filled_in():
     given = LanguageSettings(lr=0.5, layers=1, rollouts=3, targets="attention", adapter="plain")
     assert given.filled(tiny=True, free=False) == given
     assert large.filled(tiny=True, free=True) == large
-    assert small_learner("lewis").words.first == 1
-    assert small_learner("lewis", layers=9).words.first == 0
+    assert small_learner("lewis").words.readers["speaker"].first == 1
+    assert small_learner("lewis", layers=9).words.readers["speaker"].first == 0

@@ -73,7 +73,7 @@ def test_llama_cpp_writes_what_we_write_with_our_log_probabilities(kind, made, t
         learner = llama_learner(address, command, temperature=0.001, adapter=kind)
         team = learner.served
         team.folder = tmp_path
-        local = WritingTeam(learner.model, learner.adapters, learner.settings)
+        local = WritingTeam(learner.models, learner.adapters, learner.settings)
         ours = local.write(ASKS, np.random.default_rng(0))
         team.hand_over(learner.own, 0)
         theirs = team.write(ASKS, np.random.default_rng(0))

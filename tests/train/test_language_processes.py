@@ -39,7 +39,10 @@ def team(processes=1, *, inside=False, **changes):
     learner = small_learner(make_short("relay"), processes=processes, **given)
     if inside:  # everything is sent as between processes, but no process takes time to start
         writers, settings = learner.writers, learner.settings
-        others = [ShareMaker("tiny", settings, learner.agents)() for _ in range(1, processes)]
+        others = [
+            ShareMaker(dict.fromkeys(learner.agents, "tiny"), settings)()
+            for _ in range(1, processes)
+        ]
         writers._hosts = [Here(writers.here), *map(Here, others)]
     return learner
 
@@ -159,7 +162,8 @@ def test_what_was_read_of_a_prompt_is_sent_once(dtype):
         Text(prefix, (8,), np.array([-3.0])),
     ]
     ask = Prompt("a", "be brief", "why?", ())
-    ours, theirs = (Courier(torch.zeros(9, 3, dtype=dtype), prompts=True) for _ in range(2))
+    like, models = torch.zeros(9, 3, dtype=dtype), {"a": "one model", "b": "another"}
+    ours, theirs = (Courier(like, models, prompts=True) for _ in range(2))
     first, second = ours.sent([ask, ask], texts)
     assert (list(first.keys), list(second.keys), second.hidden) == ([1], [], None)
     found = theirs.received([ask, ask], [first, second], 2)
@@ -175,10 +179,11 @@ def test_what_was_read_of_a_prompt_is_sent_once(dtype):
     (back,) = theirs.sent([ask], found[:1])  # it came from there
     assert not back.keys
     assert torch.equal(ours.received([ask], [back], 0)[0].prefix.keys[1], one)
+    assert ours.sent([replace(ask, agent="b")], texts[:1])[0].keys  # another model reads it too
     ours.forget()
     theirs.forget()
     assert ours.sent([ask], texts[:1])[0].keys
-    plain = Courier(ours.like, prompts=False)
+    plain = Courier(like, models, prompts=False)
     (light,) = plain.received([ask], plain.sent([ask], texts[:1]), 1)
     assert (light.prefix.keys, light.prefix.length) == ({}, 4)
 

@@ -200,7 +200,7 @@ def test_log_probabilities_are_those_of_the_present_adapters(tmp_path):
                     up.normal_(0, 0.3)
         learner.served.folder = tmp_path
         played, metrics = learner.update()
-    model = learner.model
+    model = learner.writing.model
     for name, sent in server.loaded:  # the adapters have moved since
         learner.own[name.removeprefix(f"{tmp_path.name}.")].load_state_dict(from_peft(sent))
     for agent in learner.agents:
@@ -261,7 +261,9 @@ def test_a_server_that_says_no_tokens_is_counted_and_its_text_is_spelled_here():
         text = answer.handle
         assert text.respelled
         assert not len(text.gaps)
-        assert answer.text == decode([t for t in text.tokens if t not in learner.model.end_tokens])
+        assert answer.text == decode(
+            [t for t in text.tokens if t not in learner.writing.model.end_tokens]
+        )
         assert len(text.tokens) <= ask.most_tokens
     for agent in learner.agents:
         assert metrics[f"respelled.{agent}"] == 1
@@ -284,7 +286,7 @@ def test_tokens_end_at_the_first_end_and_foreign_ones_are_refused():
     with lora_server(decode) as server:
         learner = small_learner("relay", **vllm(server))
     team, ask = learner.served, ASK
-    prompt, end = learner.model.prompt(ask.messages), min(learner.model.end_tokens)
+    prompt, end = learner.writing.model.prompt(ask.messages), min(learner.writing.model.end_tokens)
 
     def made(**given):
         return team._text(ask, prompt, read(**given)).tokens

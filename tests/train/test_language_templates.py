@@ -9,7 +9,7 @@ from plain_forward import KINDS, acting, learned, stock
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.model import LanguageModel
-from counterpoint.train.lora.learner import demand_opened
+from counterpoint.train.lora.check import demand_opened
 from counterpoint.train.lora.words import WordTeam
 from counterpoint.worlds import Statement, conversation
 from counterpoint.worlds.text.world import Prompt

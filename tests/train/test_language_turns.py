@@ -171,7 +171,7 @@ def test_prompts_that_never_come_again_are_neither_expected_nor_kept(world, recu
     for _ in range(2):
         learner.update()
         assert bool(learner.expected) is recurring
-        assert bool(learner.words.reader.kept) is recurring
+        assert bool(learner.words.readers[learner.agents[0]].kept) is recurring
     saved = learner.capture()
     other.restore(Snapshot(saved.arrays, json.loads(json.dumps(saved.facts))))
     assert learner.update()[0].messages == other.update()[0].messages

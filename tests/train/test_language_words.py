@@ -145,19 +145,21 @@ def test_prompts_and_joined_prompts_are_kept_up_to_a_limit():
     whole, asks = word_team(tiny(), ("a",)), crowded(("a",))
     with torch.no_grad():
         wanted = [whole.logits([ask]) for ask in asks]
-    size = max(whole.reader.kept.sizes.values())
+    reader = whole.readers["a"]
+    size = max(reader.kept.sizes.values())
     for limit, kept in ((0, 0), (3 * size, 2), (400 * size, len(asks))):
-        team = WordTeam(whole.model, whole.adapters, "activated", limit)
+        team = WordTeam(reader.model, whole.adapters, "activated", limit)
+        kept_prompts = team.readers["a"].kept
         for _ in range(2):
             with torch.no_grad():
                 found = [team.logits([ask]) for ask in asks]
             assert all(map(torch.equal, found, wanted))
-            for store, part in ((team.reader.kept, 3 / 4), (team._memories, 1 / 4)):
+            for store, part in ((kept_prompts, 3 / 4), (team._memories, 1 / 4)):
                 assert store.nbytes == sum(store.sizes.values()) <= limit * part
                 assert store.keys() == store.sizes.keys()
-        assert len(team.reader.kept) == kept
+        assert len(kept_prompts) == kept
         if not limit:  # as where prompts never come back
-            assert len(team._memories) == team.reader.kept.nbytes == 0
+            assert len(team._memories) == kept_prompts.nbytes == 0
 
 
 def test_what_was_read_stays_true_when_adapters_move():

@@ -37,7 +37,7 @@ def read_by(team, ask):
     """The prompt as the team has read it."""
     with torch.no_grad():
         adapters = [team.adapters[ask.agent]]
-        return team.reader.prefixes([ask.messages], [ask.most_tokens], adapters)[0]
+        return team.readers[ask.agent].prefixes([ask.messages], [ask.most_tokens], adapters)[0]
 
 
 def asked(team, answers=ANSWERS, most_tokens=8):

@@ -58,7 +58,8 @@ class Compare:
     100 of another."""
     policy: str | None = None
     """In a text environment: the language model with the adapters that are trained. `tiny` (the
-    default), `smollm2`, or the path or name of any causal model of Hugging Face."""
+    default), `smollm2`, or the path or name of any causal model of Hugging Face. `--set
+    models=judge:tiny` gives single agents or roles another one."""
     seconds: float | None = None
     """In a sequential or a text environment: end each training after this many seconds, if the
     budget lasts longer."""

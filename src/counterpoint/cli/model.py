@@ -132,10 +132,11 @@ class Model:
 
 
 def _export_table(exported: Sequence[Exported]) -> RenderableType:
-    titles = ("agents", "what", "adapter", "type", "MB", "folder")
+    titles = ("agents", "base model", "what", "adapter", "type", "MB", "folder")
     rows = [
         [
             ", ".join(one.agents),
+            one.model,
             one.form,
             one.adapter,
             one.dtype,

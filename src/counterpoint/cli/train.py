@@ -71,7 +71,8 @@ class Train:
     another."""
     policy: str | None = None
     """In a text environment: the language model whose adapters are trained. `tiny` (the default),
-    `smollm2`, or the path or name of any causal model of Hugging Face."""
+    `smollm2`, or the path or name of any causal model of Hugging Face. `--set models=judge:tiny`
+    gives single agents or roles another one."""
     seconds: float | None = None
     """End after this many seconds of training, if the budget lasts longer."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()

@@ -12,7 +12,6 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -29,6 +28,8 @@ from counterpoint.lm.tiny import tiny_model
 MOST_SCORES = 1 << 21
 """Scores of one layer that may exist at once; beyond it, attention goes tile by tile."""
 TINY = "tiny"
+OPEN: dict[tuple[str, str, str], LanguageModel] = {}
+"""The models that are kept open, by name, device and type of numbers: see `open_models`."""
 
 Messages = tuple[tuple[str, str], ...]
 """A conversation: role (`system`, `user`, `assistant`, `tool`) and content of each message."""
@@ -381,20 +382,36 @@ class LanguageModel:
             ) from None
 
 
-@lru_cache(maxsize=1)
 def open_model(name: str, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
-    """Returns the model called `name`; the last one is kept.
+    """Returns the model called `name`: see `open_models`."""
+    return open_models((name,), device, dtype)[name]
+
+
+def open_models(
+    names: Sequence[str], device: str = "cpu", dtype: str = "float32"
+) -> dict[str, LanguageModel]:
+    """Returns models by their names, each of them opened once. Those of the last call are kept, so
+    that the next team that has them does not load them again.
 
     Args:
-        name: `tiny`, or what `find_model` takes: `smollm2`, a folder, a name on the hub.
-        device: where torch keeps it.
-        dtype: of its parameters; adapters have 32-bit floats in any case.
+        names: each `tiny`, or what `find_model` takes: `smollm2`, a folder, a name on the hub.
+        device: where torch keeps them.
+        dtype: of their parameters; adapters have 32-bit floats in any case.
 
     Raises:
         MissingPackageError: transformers is not installed.
-        ModelError: the model is not there, or cannot be loaded.
-        SettingError: the model is built in a way that cannot be trained here.
+        ModelError: a model is not there, or cannot be loaded.
+        SettingError: a model is built in a way that cannot be trained here.
     """
+    wanted = [(name, device, dtype) for name in dict.fromkeys(names)]
+    for other in set(OPEN) - set(wanted):
+        OPEN.pop(other, None)
+    found = {key: OPEN.get(key) or _opened(*key) for key in wanted}
+    OPEN.update(found)
+    return {name: model for (name, _, _), model in found.items()}
+
+
+def _opened(name: str, device: str, dtype: str) -> LanguageModel:
     model, tokenizer = tiny_model() if name == TINY else load_model(name, dtype=dtype)
     placed: Any = model
     return LanguageModel(placed.to(device, getattr(torch, dtype)), tokenizer, name)

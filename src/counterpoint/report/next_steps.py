@@ -108,8 +108,11 @@ def _training(result: TrainingResult) -> list[NextStep]:
         return []
     config = result.config
     words = ["counterpoint", "compare", result.world]
-    settings = config.get("world_settings")
-    words += set_words(settings) if isinstance(settings, dict) else []
+    settings, language = config.get("world_settings"), config.get("language")
+    settings = settings if isinstance(settings, dict) else {}
+    if isinstance(language, dict) and language.get("models"):
+        settings = {**settings, "models": language["models"]}
+    words += set_words(settings)
     if result.axis == "update":  # of language models, whose comparison else plays another model
         named = {"policy": config.get("model"), "budget": result.budget}
         for flag, value in named.items():

@@ -10,7 +10,7 @@ class Estimate(Part, frozen=True, kw_only=True):
     they may be, so that times are upper limits where agents stop earlier."""
 
     parameters: int
-    """Number of parameters of the frozen model."""
+    """Number of parameters of the frozen models, each of them counted once."""
     trained: int
     """Number of parameters of all adapters."""
     adapter: str
@@ -30,7 +30,7 @@ class Estimate(Part, frozen=True, kw_only=True):
     longest_prompt: int
     """Tokens of the longest prompt."""
     most_tokens: int
-    """Tokens that the model reads at most, prompt and answer together."""
+    """Tokens that the model reads at most, prompt and answer together; the least of several."""
     reading_seconds: float
     """Seconds that the prompts of an update take to read."""
     writing_seconds: float

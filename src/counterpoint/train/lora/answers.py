@@ -4,7 +4,7 @@ the loss. Start with `answer_metrics`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -61,8 +61,7 @@ def token_weights(settings: LanguageSettings, played: PlayedBatch) -> Floats:
 
 def answer_metrics(
     played: PlayedBatch,
-    agents: Sequence[str],
-    ends: frozenset[int],
+    ends: Mapping[str, frozenset[int]],
     bare: Mapping[int, Floats],
 ) -> dict[str, float]:
     """Returns the numbers of each agent's answers, by `MEASURE.AGENT`.
@@ -78,8 +77,8 @@ def answer_metrics(
 
     Args:
         played: a batch.
-        agents: [A] names, in the order of the column `agent`.
-        ends: the tokens that end an answer.
+        ends: maps the name of each agent, in the order of the column `agent`, to the tokens that
+            end its answers.
         bare: maps places of answers in the batch to [n] log-probabilities of their tokens by the
             bare model. The answers of an agent that are not in it do not count for `bare_kl`.
 
@@ -87,7 +86,7 @@ def answer_metrics(
     """
     metrics: dict[str, float] = {}
     agent: Ints = played.columns["agent"]
-    for k, name in enumerate(agents):
+    for k, (name, its_ends) in enumerate(ends.items()):
         mine = np.flatnonzero(agent == k).tolist()
         metrics[f"decisions.{name}"] = float(len(mine))
         texts = {i: played.answers[i].handle for i in mine}
@@ -95,7 +94,7 @@ def answer_metrics(
         if not texts:
             continue
         metrics[f"answer_tokens.{name}"] = float(np.mean([len(x.tokens) for x in texts.values()]))
-        cut = [text.tokens[-1] not in ends for text in texts.values()]
+        cut = [text.tokens[-1] not in its_ends for text in texts.values()]
         metrics[f"cut_off.{name}"] = float(np.mean(cut))
         gaps = [bare[i] - text.log_probs for i, text in texts.items() if i in bare]
         if gaps:

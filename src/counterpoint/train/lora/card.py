@@ -33,6 +33,7 @@ Priors = Mapping[tuple[str, tuple[str, ...]], Sequence[float]]
 def card(
     plan: LanguagePlan,
     agents: Sequence[tuple[str, str]],
+    base: str,
     systems: Sequence[str],
     priors: Priors,
     updates: int,
@@ -44,23 +45,25 @@ def card(
     Args:
         plan: the training.
         agents: name and role of each agent that the files are of.
+        base: name of their frozen model.
         systems: the system messages of these agents in training.
         priors: what was subtracted from the logits of words, for these agents.
         updates: number of updates made.
         what: what the files are.
         use: Markdown about how to load them.
     """
-    settings, names = plan.language, ", ".join(name for name, _ in agents)
+    settings = plan.language.on(tiny=base == TINY)
+    names = ", ".join(name for name, _ in agents)
     head: dict[str, object] = {
         "tags": ["lora", "multi-agent", "reinforcement-learning", "counterpoint"]
     }
-    if plan.model in SOURCES:
-        head["license"] = SOURCES[plan.model].license.lower()
-    elif plan.model != TINY and not Path(plan.model).is_dir():
-        head["base_model"] = plan.model
+    if base in SOURCES:
+        head["license"] = SOURCES[base].license.lower()
+    elif base != TINY and not Path(base).is_dir():
+        head["base_model"] = base
     facts = {
         "files": what,
-        "base model": plan.model,
+        "base model": base,
         "agent": names,
         "role": ", ".join(dict.fromkeys(role for _, role in agents)),
         "environment": plan.world,

@@ -15,6 +15,7 @@ from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
 from counterpoint.train.lora.learner import sample_asks
 from counterpoint.train.lora.plan import equal_episodes, trained_team
+from counterpoint.train.lora.seats import agents_by_model
 from counterpoint.train.series import Spoken
 from counterpoint.worlds.text.world import Message as Turn
 from counterpoint.worlds.text.world import Prompt, Task
@@ -58,12 +59,18 @@ class TrainedTeam:
         self.plan, self.learner, updates = trained_team(path)
         self.rng = np.random.default_rng(seed)
         learner = self.learner
-        self.speaker = LocalSpeaker(
-            learner.model, learner.adapters, learner.words.priors, seed, learner.settings.kind
-        )
+        self.speakers: dict[str, LocalSpeaker] = {}
+        """The speaker of each agent: agents of one model share it."""
+        groups, teams = agents_by_model(learner.models), list[str]()
+        for i, (model, agents) in enumerate(groups.items()):
+            adapters = {name: learner.adapters[name] for name in agents}
+            priors, kind = learner.words.priors, learner.settings.kind
+            speaker = LocalSpeaker(model, adapters, priors, seed + i, kind)
+            self.speakers |= dict.fromkeys(agents, speaker)
+            teams.append(f"{', '.join(agents)} on {model.name}")
         self.title = (
-            f"{self.plan.world}: {', '.join(learner.agents)} on {self.plan.model}, trained by "
-            f"{updates} updates under {self.plan.scheme}"
+            f"{self.plan.world}: {'; '.join(teams)}, trained by {updates} updates under "
+            f"{self.plan.scheme}"
         )
         if learner.world.holds_out:
             self.title += "; episodes are of held-out tasks"
@@ -115,15 +122,15 @@ class TrainedTeam:
                 f"got agent {agent!r}, which got no prompt in many episodes; wanted one of "
                 f"{', '.join(sorted(self._asks))}"
             )
-        ask = self._asks[agent]
+        ask, speaker = self._asks[agent], self.speakers[agent]
         said, remarks = self._said.get(agent, ()), ""
-        reply = self.speaker.answer([self._request(ask, said, text)])[0]
+        reply = speaker.answer([self._request(ask, said, text)])[0]
         if reply.error and said:
             said, remarks = (), "\n(the conversation was too long and began anew)"
-            reply = self.speaker.answer([self._request(ask, said, text)])[0]
+            reply = speaker.answer([self._request(ask, said, text)])[0]
         words = dict[str, float]()
         if ask.words and not reply.error:
-            chances = self.speaker.probabilities(self._request(ask, said, text))
+            chances = speaker.probabilities(self._request(ask, said, text))
             words = dict(zip(ask.words, chances.tolist(), strict=True))
         if agent in self._converses and not reply.error:
             self._said[agent] = (*said, ("user", text), ("assistant", reply.text or ""))

@@ -6,7 +6,7 @@ With plain adapters a prompt is read anew in every pass, and is not sent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,13 +43,14 @@ class Courier:
     """One end of a line between two processes; the other end has a `Courier` as well.
 
     Args:
-        like: a tensor of the model's type, where this process has the model.
+        like: a tensor of the models' type, where this process has the models.
+        readers: of each agent's model in this process, to tell the models apart.
         prompts: whether what was read of prompts is sent.
     """
 
-    def __init__(self, like: Tensor, *, prompts: bool) -> None:
-        self.like, self.prompts = like, prompts
-        self.prefixes: dict[Messages, Prefix] = {}
+    def __init__(self, like: Tensor, readers: Mapping[str, Hashable], *, prompts: bool) -> None:
+        self.like, self.readers, self.prompts = like, readers, prompts
+        self.prefixes: dict[tuple[Hashable, Messages], Prefix] = {}
         """The prompts of this batch that both ends have."""
 
     def forget(self) -> None:
@@ -61,9 +62,10 @@ class Courier:
         out = []
         for ask, text in zip(asks, texts, strict=True):
             prefix, keys, values = text.prefix, dict[int, Bytes](), dict[int, Bytes]()
-            new = self.prompts and ask.messages not in self.prefixes
+            read = self.readers[ask.agent], ask.messages
+            new = self.prompts and read not in self.prefixes
             if new:
-                self.prefixes[ask.messages] = prefix
+                self.prefixes[read] = prefix
                 keys = {i: as_bytes(x) for i, x in prefix.keys.items()}
                 values = {i: as_bytes(x) for i, x in prefix.values.items()}
             below = None if text.hidden is None else as_bytes(text.hidden)
@@ -82,8 +84,9 @@ class Courier:
         """
         out = []
         for ask, text in zip(asks, texts, strict=True):
+            read = self.readers[ask.agent], ask.messages
             if text.hidden is not None:
-                self.prefixes[ask.messages] = Prefix(
+                self.prefixes[read] = Prefix(
                     {i: self._tensor(x) for i, x in text.keys.items()},
                     {i: self._tensor(x) for i, x in text.values.items()},
                     text.tail,
@@ -91,7 +94,7 @@ class Courier:
                     text.length,
                 )
             unread = Prefix({}, {}, text.tail, self.like[:0], text.length)
-            prefix = self.prefixes[ask.messages] if self.prompts else unread
+            prefix = self.prefixes[read] if self.prompts else unread
             below = None if text.below is None else self._tensor(text.below)
             out.append(Text(prefix, text.tokens, text.log_probs, below, process))
         return out

@@ -1,7 +1,7 @@
 """What a training of language models costs.
 
-`affordable_kind` chooses adapters by a rule of thumb; `estimate` opens the model and times a few
-prompts, a few tokens and one pass, so that a training of hours can be judged in a minute.
+`affordable_kind` chooses adapters by a rule of thumb; `estimate` opens the models and times a few
+prompts, a few tokens and one pass of each, so that a training of hours can be judged in a minute.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from counterpoint.lm.generate import Text
+from counterpoint.lm.model import LanguageModel
 from counterpoint.results.estimate import Estimate
-from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
+from counterpoint.train.lora.episodes import play_episodes, random_replies
 from counterpoint.train.lora.learner import COMING_BACK, LanguageLearner
+from counterpoint.train.lora.seats import agents_by_model
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.lora.words import CHOSEN_TOGETHER
 from counterpoint.worlds.text.world import Prompt, TextWorld
@@ -76,44 +78,79 @@ def estimate(learner: LanguageLearner) -> Estimate:
 
     Answers are as long as they may be, so that times are upper limits where agents stop earlier.
     """
-    model, settings = learner.model, learner.settings
-    rng = np.random.default_rng(0)
+    settings, rng = learner.settings, np.random.default_rng(0)
     played = play_episodes(learner.world, random_replies, rng, settings.prompts, settings.rollouts)
-    asks = list(dict.fromkeys(played.asks))
-    tokens = {ask: len(model.prompt(ask.messages)) for ask in asks}
-    free = [ask for ask in played.asks if not ask.words]
-    words = [ask for ask in asks if ask.words]
-    some = sorted(asks, key=lambda ask: tokens[ask])[:: max(1, len(asks) // TIMED)]
-    prompts = [model.prompt(ask.messages) for ask in some]
-    model.encode(prompts[:1], 0)
-    spent = seconds_of(lambda: [model.encode([prompt], 0) for prompt in prompts])
-    per_token = spent / sum(map(len, prompts))
-    reading = per_token * sum(tokens.values())
-    choosing = _choosing(learner, words)
-    writing, learning, kept = _texts(learner, played, free)
+    groups, lengths, costs = agents_by_model(learner.models), dict[Prompt, int](), list[Costs]()
+    for model, agents in groups.items():
+        asks = [ask for ask in played.asks if ask.agent in agents]
+        tokens = {ask: len(model.prompt(ask.messages)) for ask in dict.fromkeys(asks)}
+        lengths |= tokens
+        if asks:
+            costs.append(_costs(learner, model, asks, tokens))
+    reading, writing, choosing, learning, kept = (sum(each) for each in zip(*costs, strict=True))
     if settings.diagnose_every:
         learning += MEASURE * learning / settings.epochs / settings.diagnose_every
     reads = 1 if learner.recurring else learner.budget
     rest = writing + choosing + learning
     return Estimate(
-        parameters=sum(x.numel() for x in model.model.parameters()),
+        parameters=sum(x.numel() for model in groups for x in model.model.parameters()),
         trained=sum(x.numel() for adapter in learner.own.values() for x in adapter.parameters()),
         adapter=settings.kind,
         updates=learner.budget,
         episodes=len(played.tasks),
         decisions=len(played.asks),
-        prompts=len(asks),
-        prompt_tokens=round(statistics.fmean(tokens.values()), 1),
-        longest_prompt=max(tokens.values()),
-        most_tokens=model.most_tokens,
+        prompts=len(lengths),
+        prompt_tokens=round(statistics.fmean(lengths.values()), 1),
+        longest_prompt=max(lengths.values()),
+        most_tokens=min(model.most_tokens for model in groups),
         come_back=learner.recurring,
         reading_seconds=round(reading, 3),
         writing_seconds=round(writing, 3),
         learning_seconds=round(choosing + learning, 3),
         seconds=round(reading + rest, 3),
         minutes=round((reads * reading + learner.budget * rest) / 60, 2),
-        memory_gb=round(settings.processes * peak_gb(model.device) + kept / 1e9, 2),
+        memory_gb=round(settings.processes * peak_gb(next(iter(groups)).device) + kept / 1e9, 2),
     )
+
+
+class Costs(NamedTuple):
+    """What an update takes of one model."""
+
+    reading: float
+    """Seconds to read all prompts."""
+    writing: float
+    """Seconds to write."""
+    choosing: float
+    """Seconds of choices, once their prompts are read."""
+    learning: float
+    """Seconds of gradients of free text."""
+    kept: float
+    """Bytes that all prompts of answers take beyond those that were read for the estimate."""
+
+
+def _costs(
+    learner: LanguageLearner,
+    model: LanguageModel,
+    asks: Sequence[Prompt],
+    tokens: Mapping[Prompt, int],
+) -> Costs:
+    """Returns what an update takes of a model.
+
+    Args:
+        learner: the team.
+        model: one of its models.
+        asks: the prompts of all decisions of its agents in an update.
+        tokens: of each of them.
+    """
+    some = sorted(tokens, key=lambda ask: tokens[ask])[:: max(1, len(tokens) // TIMED)]
+    prompts = [model.prompt(ask.messages) for ask in some]
+    model.encode(prompts[:1], 0)
+    spent = seconds_of(lambda: [model.encode([prompt], 0) for prompt in prompts])
+    per_token = spent / sum(map(len, prompts))
+    reading = per_token * sum(tokens.values())
+    choosing = _choosing(learner, [ask for ask in tokens if ask.words])
+    writing, learning, kept = _texts(learner, model, [ask for ask in asks if not ask.words])
+    return Costs(reading, writing, choosing, learning, kept)
 
 
 def _choosing(learner: LanguageLearner, words: list[Prompt]) -> float:
@@ -133,7 +170,7 @@ def _choosing(learner: LanguageLearner, words: list[Prompt]) -> float:
 
 
 def _texts(
-    learner: LanguageLearner, played: PlayedBatch, free: list[Prompt]
+    learner: LanguageLearner, model: LanguageModel, free: list[Prompt]
 ) -> tuple[float, float, float]:
     """Returns the seconds an update of writing and of learning, and the bytes that all prompts of
     answers take beyond those that were read for it."""
@@ -142,8 +179,8 @@ def _texts(
     settings, team = learner.settings, learner.writing
     rng = np.random.default_rng(0)
     some = sorted(free[: settings.together], key=lambda ask: ask.agent)
-    writing = 0.0 if learner.served is not None else _writing(learner, free, some)
-    texts = [_whole(learner, ask, rng) for ask in some]
+    writing = 0.0 if learner.served is not None else _writing(learner, model, free, some)
+    texts = [_whole(learner, model, ask, rng) for ask in some]
     part = next(team.passes(some, texts))
     values = np.ones(len(texts[part]))
 
@@ -164,9 +201,11 @@ def _texts(
     return writing, learning, kept
 
 
-def _writing(learner: LanguageLearner, free: list[Prompt], some: list[Prompt]) -> float:
+def _writing(
+    learner: LanguageLearner, model: LanguageModel, free: list[Prompt], some: list[Prompt]
+) -> float:
     """Returns the seconds an update of writing, from some of its free answers."""
-    model, team, rng = learner.model, learner.writing, np.random.default_rng(0)
+    team, rng = learner.writing, np.random.default_rng(0)
     short = [replace(ask, most_tokens=min(STEPS, ask.most_tokens)) for ask in some]
     team.write(short, rng)  # reads the prompts
     ends, model.ends = model.ends, model.ends[:0]  # every answer is as long as it may be
@@ -183,16 +222,18 @@ def _writing(learner: LanguageLearner, free: list[Prompt], some: list[Prompt]) -
     return writing
 
 
-def _whole(learner: LanguageLearner, ask: Prompt, rng: np.random.Generator) -> Text:
+def _whole(
+    learner: LanguageLearner, model: LanguageModel, ask: Prompt, rng: np.random.Generator
+) -> Text:
     """Returns an answer of random tokens that is as long as it may be."""
-    team, n = learner.writing, ask.most_tokens
+    reader, n = learner.writing.readers[ask.agent], ask.most_tokens
     with torch.no_grad():
-        (prefix,) = team.reader.prefixes([ask.messages], [n], [learner.adapters[ask.agent]])
-    tokens = rng.integers(0, len(learner.model.unembedding), n)
+        (prefix,) = reader.prefixes([ask.messages], [n], [learner.adapters[ask.agent]])
+    tokens = rng.integers(0, len(model.unembedding), n)
     hidden = None
-    if team.first:
-        size = len(prefix.tail) - 1 + n, learner.model.unembedding.shape[1]
-        hidden = torch.zeros(size, dtype=learner.model.dtype, device=learner.model.device)
+    if reader.first:
+        size = len(prefix.tail) - 1 + n, model.unembedding.shape[1]
+        hidden = torch.zeros(size, dtype=model.dtype, device=model.device)
     return Text(prefix, tuple(tokens.tolist()), np.full(n, -1.0), hidden)
 
 

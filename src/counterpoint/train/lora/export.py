@@ -28,8 +28,10 @@ from counterpoint.lm.models import errors_only, load_model
 from counterpoint.lm.tiny import tiny_model
 from counterpoint.runs.files import folder_names, make_folder, remove, write_atomically
 from counterpoint.train.lora.card import card
-from counterpoint.train.lora.learner import LanguageLearner, demand_opened, sample_asks
+from counterpoint.train.lora.check import demand_opened
+from counterpoint.train.lora.learner import LanguageLearner, sample_asks
 from counterpoint.train.lora.plan import LanguagePlan, trained_team
+from counterpoint.train.lora.seats import agents_by_model, roles_of
 from counterpoint.worlds.text.world import Prompt
 
 EXPORTED = "exported"
@@ -79,6 +81,8 @@ class Exported(msgspec.Struct, frozen=True):
 
     agents: list[str]
     """The agents that the files are of: one, or all that share parameters."""
+    model: str
+    """Their base model."""
     form: str
     """`adapter`, `merged`, `adapter-gguf` or `merged-gguf`."""
     adapter: str
@@ -131,7 +135,8 @@ def export_run(
     if agent and agent not in learner.agents:
         raise UnknownNameError(f"got agent {agent!r}{choices(agent, learner.agents)}")
     met, _ = sample_asks(learner.world, plan.language, plan.seed)
-    demand_opened(learner.model, kind, met)
+    for model, agents in agents_by_model(learner.models).items():
+        demand_opened(model, kind, [ask for ask in met if ask.agent in agents])
     wanted = learner.adapters[agent] if agent else None
     chosen = [(name, x) for name, x in learner.own.items() if wanted in (None, x)]
     root = out or run / EXPORTED
@@ -153,7 +158,8 @@ def export_run(
             safe = folders[name]
             written = write_agent(plan, learner, adapter, partial, safe, form, dtype)
             use = USES[form][kind].format(name=safe, file=f"{safe}.gguf")
-            readme = describe(plan, learner, met, agents, updates, f"{form}, {written}", use)
+            base = learner.model_of(adapter).name
+            readme = describe(plan, learner, met, agents, base, updates, f"{form}, {written}", use)
             write_atomically(partial / "README.md", readme)
             partial.rename(final)
         except CounterpointError:
@@ -168,7 +174,7 @@ def export_run(
             with contextlib.suppress(OSError):  # it is not empty
                 final.parent.rmdir()
         size = sum(path.stat().st_size for path in final.iterdir())
-        exported.append(Exported(agents, form, kind, written, str(final), size))
+        exported.append(Exported(agents, base, form, kind, written, str(final), size))
     on_progress("written", len(chosen), len(chosen))
     return exported
 
@@ -202,23 +208,23 @@ def write_agent(
     dtype: str,
 ) -> str:
     """Writes one adapter in one form, and returns the type of its numbers."""
-    model, kind = learner.model, plan.language.kind
+    model, kind = learner.model_of(adapter), plan.language.kind
     about = {"name": name, "description": f"trained in {plan.world} under {plan.scheme}"}
     if form == "adapter":
-        save_adapter(adapter, folder, plan.model, model.invocation(kind))
+        save_adapter(adapter, folder, model.name, model.invocation(kind))
         return "float32"
     if form == "adapter-gguf":
         # llama.cpp switches an adapter on one token before the tokens that it finds.
         opening = model.invocation(kind)
         if len(opening) == 1:
             raise SettingError(
-                f"got a run with adapter={kind} and a template of {plan.model} that puts one token "
+                f"got a run with adapter={kind} and a template of {model.name} that puts one token "
                 "before an answer, which llama.cpp cannot be told; train with --set adapter=plain"
             )
         path = folder / f"{name}.gguf"
         write_adapter(adapter, model.model.config, path, opening[1:], about)
         return "float32"
-    merged, tokenizer = fresh_model(plan.model)
+    merged, tokenizer = fresh_model(model.name)
     merge_adapter(merged, adapter, dtype)
     written = str(merged.dtype).removeprefix("torch.")
     if form == "merged-gguf":
@@ -244,13 +250,13 @@ def describe(
     learner: LanguageLearner,
     met: Sequence[Prompt],
     agents: Sequence[str],
+    base: str,
     updates: int,
     what: str,
     use: str,
 ) -> str:
-    """Returns the README of the agents that have one adapter."""
-    world = learner.world
-    roles = dict(zip(world.agents, world.roles, strict=True))
+    """Returns the README of the agents that have one adapter, which belongs to the model `base`."""
+    roles = roles_of(learner.world)
     shown = [message for ask in met if ask.agent in agents for message in ask.messages]
     systems = list(dict.fromkeys(text for role, text in shown if role == "system"))
     priors = {
@@ -259,4 +265,4 @@ def describe(
         if name in agents
     }
     named = [(name, roles[name]) for name in agents]
-    return card(plan, named, systems, priors, updates, what, use)
+    return card(plan, named, base, systems, priors, updates, what, use)

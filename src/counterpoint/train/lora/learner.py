@@ -29,21 +29,28 @@ from counterpoint.credit import (
     catalogue,
     plain_scheme_named,
 )
-from counterpoint.errors import SchemeError, SettingError, StatisticsError
+from counterpoint.errors import ModelError, SchemeError, StatisticsError
+from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.generate import decode_answer
-from counterpoint.lm.model import LanguageModel
-from counterpoint.lm.reader import Kind
+from counterpoint.lm.model import TINY, LanguageModel
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
 from counterpoint.train.lora.answers import answer_metrics, free_answers, token_weights
-from counterpoint.train.lora.check import placed
+from counterpoint.train.lora.check import demand_opened, demand_readable, placed
 from counterpoint.train.lora.episodes import (
     Answer,
     JudgedRewards,
     PlayedBatch,
     play_episodes,
     random_replies,
+)
+from counterpoint.train.lora.seats import (
+    Models,
+    agents_by_model,
+    demand_one_model,
+    models_by_agent,
+    roles_of,
 )
 from counterpoint.train.lora.served import ServedTeam, served_metrics
 from counterpoint.train.lora.settings import LanguageSettings
@@ -67,9 +74,6 @@ CALIBRATED_PROMPTS = 16
 """The most prompts of an agent and its words over which priors are taken."""
 COMING_BACK = 0.1
 """The least share of prompts that some batches have in common where prompts come back."""
-MEASURED = 64
-"""Prompts whose tokens are counted at the start: those of the most characters, and those with the
-most room for an answer."""
 
 OnBatch = Callable[[PlayedBatch, Credit], None]
 
@@ -78,7 +82,7 @@ class LanguageLearner:
     """A team that learns: adapters, optimizers, running statistics and chance.
 
     Args:
-        model: the frozen model.
+        models: the frozen models.
         world: where it plays.
         scheme: a name in `credit.catalogue()`, or a `Scheme`.
         settings: how it learns, nothing left to defaults.
@@ -88,12 +92,13 @@ class LanguageLearner:
     Raises:
         UnknownNameError: no scheme of that name.
         SchemeError: a baseline, which no text world answers.
-        SettingError: words that the model cannot tell apart, or a warm-up as long as the budget.
+        SettingError: words that a model cannot tell apart, a warm-up as long as the budget, or
+            settings that need one model for all agents.
     """
 
     def __init__(
         self,
-        model: LanguageModel,
+        models: Models,
         world: TextWorld,
         scheme: str | Scheme,
         settings: LanguageSettings,
@@ -102,27 +107,33 @@ class LanguageLearner:
     ) -> None:
         configure_threads()
         settings.warm_up_updates(budget)  # raises where it is as long as the training
-        self.model, self.world, self.settings, self.budget = model, world, settings, budget
+        self.world, self.settings, self.budget = world, settings, budget
         self.scheme = text_scheme(scheme)
         self.agents = tuple(sorted(world.agents))
-        self.own = own = new_adapters(model, settings, self.agents, seed)
+        self.models = models_by_agent(models, self.agents)
+        """The frozen model of each agent."""
+        demand_one_model(settings, self.models.values())
+        self.own = own = new_adapters(self.models, settings, seed)
         """Adapters by agent, or the one that all share as `shared`."""
         self.adapters = {name: own.get(name) or own["shared"] for name in self.agents}
-        rates = settings.rates(self.agents)
+        rates = settings.rates(
+            roles_of(world),
+            [name for name, model in self.models.items() if model.name == TINY],
+        )
         self.adams = {name: Adam([adapter], settings.max_norm) for name, adapter in own.items()}
-        self.rates = {name: rates.get(name, settings.lr) for name in own}
+        self.rates = {name: rates[name if name in rates else self.agents[0]] for name in own}
         met, self.recurring = sample_asks(world, settings, seed)
         """Whether prompts come back, so that it pays to keep what was read of them."""
         self.words = WordTeam(
-            model,
+            self.models,
             self.adapters,
             settings.kind,
             settings.cache_bytes if self.recurring else 0,
             recomputed=settings.checkpointing,
         )
-        self.served = ServedTeam(model, self.adapters, settings) if settings.server else None
+        self.served = ServedTeam(self.models, self.adapters, settings) if settings.server else None
         """Agents that write by a server; None where they write here."""
-        self.writing = self.served or WritingTeam(model, self.adapters, settings)
+        self.writing = self.served or WritingTeam(self.models, self.adapters, settings)
         self.writers = Writers(self.writing, self.adams, settings.processes)
         self.rng = np.random.default_rng([seed, TRAINING])
         self.state: RunningState | None = None
@@ -137,14 +148,20 @@ class LanguageLearner:
             else None
         )
         with placed(world, "prompts"):
-            demand_readable(model, met)
-            if settings.kind == "activated":
-                demand_opened(model, settings.kind, met)
+            for model, agents in agents_by_model(self.models).items():
+                some = [ask for ask in met if ask.agent in agents]
+                demand_readable(model, some)
+                if settings.kind == "activated":
+                    demand_opened(model, settings.kind, some)
         self.calibrating = calibrated(met) if settings.calibrate else []
         """Choices over which priors will be taken before the first update."""
         self.doing: Callable[[str], object] = lambda text: None
         """Told what is done meanwhile."""
         self._answered = 0
+
+    def model_of(self, adapter: Adapter) -> LanguageModel:
+        """Returns the frozen model that an adapter belongs to."""
+        return next(self.models[name] for name, one in self.adapters.items() if one is adapter)
 
     def prepare(self) -> None:
         """Takes the priors of words, once; a restored learner has them."""
@@ -188,7 +205,8 @@ class LanguageLearner:
         if look is not None:
             look(played, credit)
         free, bare = free_answers(played), self._bare_log_probs(played)
-        metrics |= answer_metrics(played, self.agents, self.model.end_tokens, bare)
+        ends = {name: model.end_tokens for name, model in self.models.items()}
+        metrics |= answer_metrics(played, ends, bare)
         metrics |= served_metrics(played, self.agents)
         # Choices have one pass, in the graph that sampled them.
         rate = self.settings.rate_share(self.updates, self.budget)
@@ -244,7 +262,7 @@ class LanguageLearner:
         """Raises a StatisticsError about numbers that are not finite."""
         raise StatisticsError(
             f"got {what}, in update {self.updates + 1}: nothing can be learned from it; wanted a "
-            f"new run with a smaller lr than {self.settings.lr:g}, or fewer epochs"
+            f"new run with a smaller lr than {max(self.rates.values()):g}, or fewer epochs"
         )
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
@@ -266,7 +284,7 @@ class LanguageLearner:
         if free:
             texts = (self.served or self.writers).write([asks[i] for i in free], rng)
             answers |= {
-                i: Answer(decode_answer(self.model, text), text)
+                i: Answer(decode_answer(self.models[asks[i].agent], text), text)
                 for i, text in zip(free, texts, strict=True)
             }
         return [answers[i] for i in range(len(asks))]
@@ -365,14 +383,25 @@ class LanguageLearner:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Resumes where `capture` was called on a learner of the same plan."""
+        """Resumes where `capture` was called on a learner of the same plan.
+
+        Raises:
+            ModelError: an adapter of the snapshot does not fit into the model that is here.
+        """
         arrays, facts = snapshot.arrays, snapshot.facts
         self.calibrating = []
         for name, adam in self.adams.items():
+            saved, here = arrays[f"{name}.weights"].size, adam.weights.numel()
+            if saved != here:
+                raise ModelError(
+                    f"got adapter {name} with {saved} numbers in the checkpoint, and {here} that "
+                    f"{self.model_of(self.own[name]).name} has room for; wanted the model with "
+                    "which the run began"
+                )
             adam.restore({part: arrays[f"{name}.{part}"] for part in adam.capture()})
         self.words.priors = {
             (agent, tuple(words)): torch.from_numpy(np.array(arrays[f"prior.{i}"])).to(
-                self.model.device
+                self.models[agent].device
             )
             for i, (agent, words) in enumerate(facts["priors"])
         }
@@ -404,49 +433,6 @@ def prompt_from_facts(facts: Mapping[str, Any]) -> Prompt:
     """Returns a prompt as a checkpoint has it; those of earlier versions have no `earlier`."""
     earlier = tuple((role, content) for role, content in facts.get("earlier", ()))
     return Prompt(**{**facts, "words": tuple(facts["words"]), "earlier": earlier})
-
-
-def demand_readable(model: LanguageModel, asks: Sequence[Prompt]) -> None:
-    """Raises an error unless the model can tell the words of prompts apart, and can read the
-    longest of them with the longest answers to them.
-
-    Raises:
-        SettingError: it cannot; the message says what is too long.
-    """
-    for words in dict.fromkeys(ask.words for ask in asks if ask.words):
-        model.first_tokens(words)
-    by_length = sorted(asks, key=lambda ask: -sum(len(text) for _, text in ask.messages))
-    roomy = sorted(asks, key=lambda ask: -ask.most_tokens)
-    for ask in dict.fromkeys([*by_length[:MEASURED], *roomy[:MEASURED]]):
-        try:
-            model.demand_room(len(model.prompt(ask.messages)), ask.most_tokens or 1)
-        except SettingError as error:
-            raise SettingError(f"{ask.agent}: {error}") from None
-
-
-def demand_opened(model: LanguageModel, kind: Kind, asks: Sequence[Prompt]) -> None:
-    """Raises an error unless prompts end with the tokens by which other tools find the place from
-    which on adapters act.
-
-    Args:
-        model: the model that reads them.
-        kind: where adapters act.
-        asks: prompts; those of the fewest and of the most characters are read.
-
-    Raises:
-        SettingError: one ends in another way, as some do with a template that opens an answer
-            differently after a tool's message, or whose opening is one token with what it follows.
-    """
-    wanted, decode = model.invocation(kind), model.tokenizer.decode
-    by_length = sorted(asks, key=lambda ask: sum(len(text) for _, text in ask.messages))
-    for ask in dict.fromkeys([*by_length[:MEASURED], *by_length[-MEASURED:]]) if wanted else ():
-        end = model.prompt(ask.messages)[-len(wanted) :]
-        if end != wanted:
-            raise SettingError(
-                f"{ask.agent}: got a prompt that ends with {decode(end)!r} ({end}); with "
-                f"adapter={kind} other tools let an adapter act from {decode(wanted)!r} ({wanted}) "
-                "on; wanted a template that opens every answer alike, or adapter=plain"
-            )
 
 
 def calibrated(asks: Sequence[Prompt]) -> list[Prompt]:

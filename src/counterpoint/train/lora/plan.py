@@ -22,7 +22,7 @@ from counterpoint.errors import RunError, SettingError, UnknownNameError, choice
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.arguments import note_unread
 from counterpoint.lm.model import TINY
-from counterpoint.lm.models import SOURCES, find_model
+from counterpoint.lm.models import SOURCES
 from counterpoint.lm.template import check_model
 from counterpoint.results.estimate import Estimate
 from counterpoint.results.parts import Settings
@@ -38,8 +38,15 @@ from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_
 from counterpoint.train.lora.estimate import affordable_kind, estimate
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
+from counterpoint.train.lora.seats import (
+    chosen_models,
+    demand_one_model,
+    found_models,
+    named_models,
+    roles_of,
+)
 from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
-from counterpoint.train.lora.writers import open_team_model
+from counterpoint.train.lora.writers import open_team_models
 from counterpoint.train.series import EqualEpisodes, Spoken
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -75,7 +82,7 @@ class LanguagePlan(TrainConfig):
 
     budget: int = 150
     model: str = field(kw_only=True)
-    """Name of the frozen model: see `open_model`."""
+    """Name of the frozen model of agents without one of their own: see `open_model`."""
     language: LanguageSettings = field(default_factory=LanguageSettings)
     """How agents are built and trained."""
     episodes: int = field(default=256, kw_only=True)
@@ -84,7 +91,11 @@ class LanguagePlan(TrainConfig):
 
     def __post_init__(self) -> None:
         free = find_world(self.world, Kind.TEXT).world.free
-        filled = self.language.filled(tiny=self.model == TINY, free=free)
+        names = set(self.models(self.make_world()).values() if self.language.models else ())
+        names = names or {self.model}
+        demand_one_model(self.language, names)
+        tiny = None if TINY in names and len(names) > 1 else names == {TINY}
+        filled = self.language.filled(tiny=tiny, free=free)
         if filled.adapter == "auto":
             filled = replace(filled, adapter=affordable_kind(self.make_world(), filled))
         if filled.server and not free:
@@ -139,14 +150,14 @@ class LanguagePlan(TrainConfig):
         text_scheme(scheme)
         agents = {name: value for name, value in given.items() if name in LANGUAGE}
         language = settings_from(agents, LanguageSettings, world)
-        name = model or TINY
-        if name != TINY:
-            folder = find_model(name)
-            if name not in SOURCES and Path(name).expanduser().is_dir():
-                name = str(folder.resolve())
-        language.rates(tuple(sorted(made.agents)))
-        about_model = () if name in (TINY, *SOURCES) else check_model(name, language.answer_end)
-        notes = (*about_model, *describe_split(made), *note_unread(name, language.template))
+        roles = roles_of(made)
+        language.rates(roles)
+        language = replace(language, models=found_models(language.models))
+        name, every = chosen_models(model, language.models, roles)
+        theirs = [one for one in every if one not in (TINY, *SOURCES)]
+        about = [note for one in theirs for note in check_model(one, language.answer_end)]
+        unread = [note for one in every for note in note_unread(one, language.template)]
+        notes = (*about, *describe_split(made), *unread)
         digest = None
         if isinstance(made, TaskSetWorld):
             demand_tasks(made, language.prompts)
@@ -154,7 +165,7 @@ class LanguagePlan(TrainConfig):
             if place := made.settings.tasks_from:
                 own["tasks_from"] = str(Path(place).expanduser().resolve())
         if budget is None:
-            budget = UPDATES if name == TINY else OTHER_UPDATES
+            budget = UPDATES if every == [TINY] else OTHER_UPDATES
         return cls(
             world, scheme, budget=budget, world_settings=own, model=name, language=language,
             notes=notes, tasks_sha256=digest,
@@ -176,11 +187,22 @@ class LanguagePlan(TrainConfig):
             )
         return world
 
+    def models(self, world: TextWorld) -> dict[str, str]:
+        """Returns the name of each agent's model, agents in the order of their names.
+
+        Args:
+            world: the plan's.
+
+        Raises:
+            SettingError: the setting `models` names neither an agent nor a role.
+        """
+        return named_models(self.language.models, roles_of(world), self.model)
+
     def learner(self) -> LanguageLearner:
         """Returns the untrained team."""
-        model = open_team_model(self.model, self.language)
         world = self.make_world()
-        return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
+        models = open_team_models(self.models(world), self.language)
+        return LanguageLearner(models, world, self.scheme, self.language, self.seed, self.budget)
 
     def estimate(self) -> Estimate:
         return estimate(self.learner())
@@ -265,10 +287,11 @@ class LanguageTrainer(Trainer):
         A name that is no safe name of a folder gets another one: `adapters.json` maps all names
         to their folders.
         """
-        model = self.learner.model
-        opening = model.invocation(self.learner.settings.kind)
-        root, folders = run.path / ADAPTERS, folder_names(self.learner.own)
-        for name, adapter in self.learner.own.items():
+        learner, root = self.learner, run.path / ADAPTERS
+        folders = folder_names(learner.own)
+        for name, adapter in learner.own.items():
+            model = learner.model_of(adapter)
+            opening = model.invocation(learner.settings.kind)
             save_adapter(adapter, root / folders[name], model.name, opening)
         write_atomically(run.path / FOLDERS, json.dumps(folders, indent=1, sort_keys=True) + "\n")
 

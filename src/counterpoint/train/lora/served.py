@@ -36,11 +36,11 @@ from counterpoint.lm.adapters import Adapter, save_adapter
 from counterpoint.lm.generate import Text, decode_answer, log_probs
 from counterpoint.lm.gguf_file import write_adapter
 from counterpoint.lm.memory import Prefix
-from counterpoint.lm.model import LanguageModel
 from counterpoint.runs.files import folder_names, make_folder, remove, safe_name
 from counterpoint.speakers.answers import Fault
 from counterpoint.speakers.token_server import Continuation, Continued, TokenServer
 from counterpoint.train.lora.episodes import PlayedBatch
+from counterpoint.train.lora.seats import Models, demand_one_model
 from counterpoint.train.lora.settings import LanguageSettings, server_settings
 from counterpoint.train.lora.words import WritingTeam
 from counterpoint.worlds.text.world import Prompt
@@ -70,18 +70,22 @@ class ServedTeam(WritingTeam):
     """Agents that write by a server, and learn here.
 
     Args:
-        model: the frozen model.
+        models: the frozen models, which must be one.
         adapters: of each agent.
         settings: which server, how it gets adapters, and all that `WritingTeam` needs.
 
     Raises:
-        SettingError: adapters that the server could not be told where to act.
+        SettingError: agents have different models, or adapters that the server could not be told
+            where to act.
     """
 
     def __init__(
-        self, model: LanguageModel, adapters: Mapping[str, Adapter], settings: LanguageSettings
+        self, models: Models, adapters: Mapping[str, Adapter], settings: LanguageSettings
     ) -> None:
-        super().__init__(model, adapters, settings)
+        super().__init__(models, adapters, settings)
+        demand_one_model(settings, self.readers.values())
+        (self.reader,) = set(self.readers.values())
+        self.model = model = self.reader.model
         asked = server_settings(settings, model.name)
         self.server, self.model_name = TokenServer(asked), asked.model
         self.folder: Path | None = None

@@ -7,7 +7,7 @@ Settings of the world stand in the world's own class.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -32,6 +32,10 @@ class LanguageSettings:
         SettingError: a value out of its range.
     """
 
+    models: str = ""
+    """Models of single agents or roles, `judge:tiny,planner:smollm2`, each as `--policy` takes it;
+    that of `--policy` for the others. An agent's own goes before that of its role. Where the
+    default of a setting depends on the model, each has its own."""
     parameters: Literal["separate", "shared"] = "separate"
     """An adapter for each agent, or one for all."""
     rank: int = 8
@@ -57,7 +61,8 @@ class LanguageSettings:
     lr: float = 0.0
     """Learning rate of Adam; 0 takes 0.003 for the tiny model, and 0.005 for any other."""
     lr_of: str = ""
-    """Learning rates of single agents, `speaker:0.003,listener:0.001`; `lr` for the others."""
+    """Learning rates of single agents or roles, `speaker:0.003,listener:0.001`; `lr` for the
+    others."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """The course of the learning rates after the warm-up: constant, or down to `lr_end` at the end
     of the budget, in a straight line or along half a cosine (Loshchilov & Hutter 2017, eq. 5)."""
@@ -203,23 +208,31 @@ class LanguageSettings:
                 "apply to other tokens; wanted adapter=plain"
             )
 
-    def filled(self, *, tiny: bool, free: bool) -> LanguageSettings:
+    def filled(self, *, tiny: bool | None, free: bool) -> LanguageSettings:
         """Returns the settings with every value that stands for a default replaced by it.
 
         Args:
-            tiny: whether the model is the tiny one.
+            tiny: whether the model is the tiny one; None where one of several is: what depends on
+                the model is left to `on`.
             free: whether agents write freely in the world.
         """
-        targets: Literal["attention", "all"] = "all" if tiny else "attention"
         default: Literal["auto", "plain", "last_token"] = "auto" if free else "last_token"
         if self.server:
             default = "plain"  # which every server can load
+        found = replace(
+            self,
+            adapter=default if self.adapter == "auto" else self.adapter,
+            rollouts=self.rollouts or (8 if free else 32),
+        )
+        return found if tiny is None else found.on(tiny=tiny)
+
+    def on(self, *, tiny: bool) -> LanguageSettings:
+        """Returns the settings for a model, with the defaults that depend on it."""
+        targets: Literal["attention", "all"] = "all" if tiny else "attention"
         return replace(
             self,
             targets=targets if self.targets == "default" else self.targets,
-            adapter=default if self.adapter == "auto" else self.adapter,
             layers=self.layers or (TINY_LAYERS if tiny else 10),
-            rollouts=self.rollouts or (8 if free else 32),
             lr=self.lr or (0.003 if tiny else 0.005),
         )
 
@@ -271,8 +284,12 @@ class LanguageSettings:
         """The most bytes of prompts that are kept."""
         return self.cache_mb * 1_000_000
 
-    def rates(self, agents: tuple[str, ...]) -> Mapping[str, float]:
+    def rates(self, roles: Mapping[str, str], tiny: Collection[str] = ()) -> Mapping[str, float]:
         """Returns the learning rate of each agent.
+
+        Args:
+            roles: maps each agent to its role.
+            tiny: the agents whose model is the tiny one, for the default.
 
         Raises:
             SettingError: `lr_of` names no agent, or no number, or all agents share parameters.
@@ -282,13 +299,36 @@ class LanguageSettings:
                 f"got lr_of={self.lr_of!r} and parameters='shared', where all learn at one rate; "
                 "wanted parameters=separate, or lr"
             )
-        rates = dict.fromkeys(agents, self.lr)
-        for name, rate in split_pairs(split_list(self.lr_of), "lr_of", "agent:rate", ":").items():
-            if name not in rates:
-                raise SettingError(f"got lr_of {name!r}{choices(name, agents)}")
-            rates[name] = number_from(f"lr_of {name}", rate, float)
+        rates = {name: self.on(tiny=name in tiny).lr for name in roles}
+        for name, text in by_agent("lr_of", self.lr_of, "rate", roles).items():
+            rates[name] = number_from(f"lr_of {name}", text, float)
             require(f"lr_of {name}", rates[name], 0, 1000)
         return rates
+
+
+def by_agent(setting: str, text: str, what: str, roles: Mapping[str, str]) -> dict[str, str]:
+    """Returns what a setting such as `lr_of` gives to agents, by their names in order. What it
+    gives to an agent goes before what it gives to the agent's role.
+
+    Args:
+        setting: its name.
+        text: `speaker:0.003,listener:0.001`.
+        what: stands behind the sign.
+        roles: maps each agent to its role.
+
+    Raises:
+        SettingError: it names neither an agent nor a role, or is written in another way.
+    """
+    given = split_pairs(split_list(text), setting, f"agent:{what}", ":")
+    known = dict.fromkeys([*sorted(roles), *sorted(roles.values())])
+    for name in given:
+        if name not in known:
+            raise SettingError(f"got {setting} {name!r}{choices(name, known)}")
+    return {
+        agent: given.get(agent, given.get(role, ""))
+        for agent, role in sorted(roles.items())
+        if agent in given or role in given
+    }
 
 
 def server_settings(settings: LanguageSettings, model: str) -> ServerSettings:

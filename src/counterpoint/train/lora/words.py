@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterpoint.arrays import Floats
-from counterpoint.lm.adapters import Adapter, lowest_layer
+from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.generate import Text, generate, log_probs
 from counterpoint.lm.memory import Memory
-from counterpoint.lm.model import LanguageModel
 from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader
+from counterpoint.train.lora.seats import Models, readers_of, together
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.world import Prompt
 
@@ -34,7 +34,8 @@ CHOSEN_TOGETHER = 64
 
 
 class Pass(NamedTuple):
-    """Some answers that are learned from in one pass, those of an agent one after the other."""
+    """Some answers that are learned from in one pass, those of an agent one after the other; the
+    agents have one model."""
 
     asks: Sequence[Prompt]
     """[B]."""
@@ -55,7 +56,7 @@ class WordTeam:
     """Agents that choose words.
 
     Args:
-        model: the frozen model.
+        models: the frozen models.
         adapters: of each agent.
         kind: where the adapters act.
         limit: the most bytes of prompts that are kept.
@@ -64,24 +65,22 @@ class WordTeam:
 
     def __init__(
         self,
-        model: LanguageModel,
+        models: Models,
         adapters: Mapping[str, Adapter],
         kind: Kind = "activated",
         limit: int = KEPT_BYTES,
         *,
         recomputed: bool = False,
     ) -> None:
-        self.model, self.adapters, self.recomputed = model, adapters, recomputed
-        self.first = lowest_layer(adapters.values())
-        """The first layer that has adapters."""
-        self.reader = Reader(
-            model, kind, self.first, writes=False, limit=limit * 3 // 4, recomputed=recomputed
-        )
+        self.adapters, self.recomputed = adapters, recomputed
+        kept = limit * 3 // 4
+        self.readers = readers_of(models, adapters, kind, kept, writes=False, recomputed=recomputed)
+        """The reader of each agent's model."""
         self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
         """What is subtracted from the words' logits, by agent and words: of all that it has chosen
         among, 0 where nothing was taken out."""
-        self._memories = Kept[Memory](limit - self.reader.kept.limit)
-        self._first_tokens: dict[tuple[str, ...], tuple[int, ...]] = {}
+        self._memories = Kept[Memory](limit - kept)
+        self._first_tokens: dict[tuple[Reader, tuple[str, ...]], tuple[int, ...]] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -106,12 +105,12 @@ class WordTeam:
         return torch.cat([pad(part, (0, widest - part.shape[1])) for part in self.parts])
 
     def rows_of(self, asks: Sequence[Prompt]) -> list[int]:
-        """Returns the row of each prompt; new prompts are computed, all in one pass."""
+        """Returns the row of each prompt; new prompts are computed, those of a model together."""
         every = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
         # One run of rows for each adapter, and one order for the same prompts every time.
         every.sort(key=lambda ask: ask.place)
-        for first in range(0, len(every), CHOSEN_TOGETHER):
-            new = every[first : first + CHOSEN_TOGETHER]
+        for part in together(every, self.readers, CHOSEN_TOGETHER):
+            new = every[part]
             logits = self.logits(new)
             words = torch.tensor([[len(ask.words)] for ask in new], device=logits.device)
             legal = torch.arange(logits.shape[1], device=logits.device) < words
@@ -129,27 +128,28 @@ class WordTeam:
         """Returns [U, W], the logits of the words minus their prior; 0 behind a prompt's words.
 
         Args:
-            asks: different ones, those of an agent one after the other.
+            asks: different ones, those of an agent one after the other, all of one model.
             adapted: whether adapters act; else what the bare model says, priors left in.
         """
-        device, rooms = self.model.device, [1] * len(asks)
+        reader = self.readers[asks[0].agent]
+        model, device, rooms = reader.model, reader.model.device, [1] * len(asks)
         adapters = [self.adapters[ask.agent] for ask in asks] if adapted else []
-        prefixes = self.reader.prefixes([ask.messages for ask in asks], rooms, adapters)
-        changing, key = self.reader.kind == "plain" and adapted, tuple(asks)
+        prefixes = reader.prefixes([ask.messages for ask in asks], rooms, adapters)
+        changing, key = reader.kind == "plain" and adapted, tuple(asks)
         memory = None if changing else self._memories.get(key)
         if memory is None:
-            memory = Memory(prefixes, first=self.first)
+            memory = Memory(prefixes, first=reader.first)
             if not changing:
                 self._memories.keep(key, memory, memory.nbytes)
         hidden = torch.stack([prefix.hidden for prefix in prefixes])
-        with self.model.adapted(adapters, recomputed=self.recomputed):
-            out = self.model.extend(hidden, memory, self.first)[:, -1]
-        first_tokens = [self.first_tokens(ask.words) for ask in asks]
+        with model.adapted(adapters, recomputed=self.recomputed):
+            out = model.extend(hidden, memory, reader.first)[:, -1]
+        first_tokens = [self.first_tokens(reader, ask.words) for ask in asks]
         widest = max(map(len, first_tokens))
         tokens = torch.tensor(
             [words + words[:1] * (widest - len(words)) for words in first_tokens], device=device
         )
-        logits = (self.model.unembedding[tokens] @ out[:, :, None])[..., 0].float()
+        logits = (model.unembedding[tokens] @ out[:, :, None])[..., 0].float()
         if adapted:
             priors = torch.zeros(len(asks), widest, device=device)
             for row, ask in enumerate(asks):
@@ -158,11 +158,12 @@ class WordTeam:
             logits = logits - priors
         return logits
 
-    def first_tokens(self, words: tuple[str, ...]) -> tuple[int, ...]:
+    def first_tokens(self, reader: Reader, words: tuple[str, ...]) -> tuple[int, ...]:
         """Returns the token with which each word begins an answer; each set is looked up once."""
-        if words not in self._first_tokens:
-            self._first_tokens[words] = self.model.first_tokens(words)
-        return self._first_tokens[words]
+        key = reader, words
+        if key not in self._first_tokens:
+            self._first_tokens[key] = reader.model.first_tokens(words)
+        return self._first_tokens[key]
 
     def calibrate(self, asks: Sequence[Prompt]) -> None:
         """Takes each word's mean log-probability over `asks` out of its agent's logits."""
@@ -191,27 +192,23 @@ def weights_of(
 
 
 class WritingTeam:
-    """Agents that write.
+    """Agents that write. The rows of every pass belong to agents of one model.
 
     Args:
-        model: the frozen model.
+        models: the frozen models.
         adapters: of each agent.
         settings: temperature, passes and how they are cut.
     """
 
     def __init__(
-        self, model: LanguageModel, adapters: Mapping[str, Adapter], settings: LanguageSettings
+        self, models: Models, adapters: Mapping[str, Adapter], settings: LanguageSettings
     ) -> None:
-        self.model, self.adapters, self.settings = model, adapters, settings
-        self.first = lowest_layer(adapters.values())
-        """The first layer that has adapters: what those below make of a token never changes."""
-        self.reader = Reader(
-            model,
-            settings.kind,
-            self.first,
-            limit=settings.cache_bytes,
-            recomputed=settings.checkpointing,
+        self.adapters, self.settings = adapters, settings
+        again = settings.checkpointing
+        self.readers = readers_of(
+            models, adapters, settings.kind, settings.cache_bytes, recomputed=again
         )
+        """The reader of each agent's model."""
 
     def write(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Text]:
         """Returns an answer to each prompt; those of an agent stand one after the other."""
@@ -223,8 +220,7 @@ class WritingTeam:
     ) -> list[tuple[Sequence[Prompt], Floats]]:
         """Returns the prompts whose answers are written together, and the quantiles [B, n] at which
         tokens are drawn: see `generate`."""
-        size = self.settings.together
-        some = [asks[first : first + size] for first in range(0, len(asks), size)]
+        some = [asks[part] for part in together(asks, self.readers, self.settings.together)]
         return [
             (part, rng.random((len(part), max(ask.most_tokens for ask in part)))) for part in some
         ]
@@ -233,10 +229,10 @@ class WritingTeam:
         """Returns an answer to each prompt of a part, all written side by side."""
         room = [ask.most_tokens for ask in asks]
         adapters = [self.adapters[ask.agent] for ask in asks]
+        reader, temperature = self.readers[asks[0].agent], self.settings.temperature
         with torch.no_grad():
-            prefixes = self.reader.prefixes([ask.messages for ask in asks], room, adapters)
-        temperature = self.settings.temperature
-        return generate(self.model, prefixes, adapters, room, draws, temperature, self.first)
+            prefixes = reader.prefixes([ask.messages for ask in asks], room, adapters)
+        return generate(reader.model, prefixes, adapters, room, draws, temperature, reader.first)
 
     def gradient(self, one: Pass) -> dict[str, Tensor]:
         """Returns the gradient of the loss of a pass with respect to the parameters of each adapter
@@ -254,13 +250,16 @@ class WritingTeam:
         return agent if self.settings.parameters == "separate" else "shared"
 
     def passes(self, asks: Sequence[Prompt], texts: Sequence[Text]) -> Iterator[slice]:
-        """Yields the rows of each pass over answers, by the settings `rows` and `tokens`."""
-        plain, first, longest = self.settings.kind == "plain", 0, 0
+        """Yields the rows of each pass over answers, by their models and by the settings `rows` and
+        `tokens`."""
+        most, readers = self.settings, [self.readers[ask.agent] for ask in asks]
+        plain, first, longest = most.kind == "plain", 0, 0
         for row, text in enumerate(texts):
             length = len(text.tokens) + (text.prefix.length if plain else 0)
             wider = max(longest, length)
             rows = row - first
-            if rows and (rows == self.settings.rows or (rows + 1) * wider > self.settings.tokens):
+            full = rows == most.rows or (rows + 1) * wider > most.tokens
+            if rows and (full or readers[row] is not readers[first]):
                 yield slice(first, row)
                 first, wider = row, length
             longest = wider
@@ -291,7 +290,7 @@ class WritingTeam:
                 is added, by its weight. None leaves it out.
         """
         settings = self.settings
-        device = self.model.device
+        device = self.readers[asks[0].agent].model.device
         written = _padded([torch.tensor(text.tokens) for text in texts]).to(device)
         old = _padded([torch.from_numpy(text.log_probs).float() for text in texts]).to(device)
         there = _padded([torch.ones(len(text.tokens)) for text in texts])
@@ -310,7 +309,8 @@ class WritingTeam:
 
     def bare_log_probs(self, asks: Sequence[Prompt], texts: Sequence[Text]) -> list[Floats]:
         """Returns [B][n], the log-probabilities of the tokens of answers by the bare model."""
-        written = _padded([torch.tensor(text.tokens) for text in texts]).to(self.model.device)
+        device = self.readers[asks[0].agent].model.device
+        written = _padded([torch.tensor(text.tokens) for text in texts]).to(device)
         with torch.no_grad():
             rows = self._log_probs(asks, texts, written, adapted=False).double().cpu().numpy()
         return [row[: len(text.tokens)] for row, text in zip(rows, texts, strict=True)]
@@ -325,7 +325,7 @@ class WritingTeam:
     ) -> Tensor:
         """Returns [B, n], the log-probabilities of the tokens `written` [B, n]; 0 behind an
         answer's end."""
-        model = self.model
+        model = self.readers[asks[0].agent].model
         hidden, there = self.states(asks, texts, written, adapted=adapted)
         each = log_probs(hidden, model.unembedding, written[there], self.settings.temperature)
         return torch.zeros(written.shape, device=model.device).masked_scatter(there, each)
@@ -340,13 +340,14 @@ class WritingTeam:
     ) -> tuple[Tensor, Tensor]:
         """Returns the last hidden state before each of M tokens [M, D], and which places of
         `written` [B, n] have these tokens."""
-        model, below = self.model, [text.hidden for text in texts if text.hidden is not None]
+        reader = self.readers[asks[0].agent]
+        model, below = reader.model, [text.hidden for text in texts if text.hidden is not None]
         adapters = [self.adapters[ask.agent] for ask in asks] if adapted else []
         prefixes = [text.prefix for text in texts]
         if self.settings.kind == "plain":
             rooms = [len(text.tokens) for text in texts]
-            prefixes = self.reader.prefixes([ask.messages for ask in asks], rooms, adapters)
-        first = self.first if len(below) == len(texts) else 0
+            prefixes = reader.prefixes([ask.messages for ask in asks], rooms, adapters)
+        first = reader.first if len(below) == len(texts) else 0
         tails = torch.tensor([prefix.tail for prefix in prefixes], device=model.device)
         x = _padded(below) if first else model.embed(torch.cat([tails, written[:, :-1]], dim=1))
         memory = Memory(prefixes, first=first)

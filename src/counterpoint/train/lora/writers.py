@@ -3,8 +3,8 @@
 The main process draws all chance, and cuts the work into parts that do not depend on how many
 processes there are: answers that are written together, and passes over answers. It sends the
 adapters' weights with every call and adds the gradients of passes in their order. Each process has
-a copy of the frozen model and computes with one thread, so that one machine gives the same bits for
-any number of them.
+copies of the frozen models and computes with one thread, so that one machine gives the same bits
+for any number of them.
 
 Each process that writes reads its prompts. What it has read goes to another process only with an
 answer that is learned from there: see `courier.Courier`.
@@ -27,7 +27,7 @@ from counterpoint.errors import WorkerError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.arguments import with_template
 from counterpoint.lm.generate import Text
-from counterpoint.lm.model import LanguageModel, open_model
+from counterpoint.lm.model import TINY, LanguageModel, open_models
 from counterpoint.runs.remote import Here, Remote, remote
 from counterpoint.train.adam import Adam, as_vector, configure_threads
 from counterpoint.train.device import device_of
@@ -42,21 +42,38 @@ Gradient = dict[str, Tensor]
 """Maps the name of an adapter to the gradient of its parameters as one vector."""
 
 
-def open_team_model(name: str, settings: LanguageSettings) -> LanguageModel:
-    """Returns the frozen model of a team: see `open_model`."""
-    model = open_model(name, device_of(settings.device).type, settings.dtype)
-    model.end_answers(settings.answer_end)
-    return with_template(model, settings.template)
+def open_team_models(
+    names: Mapping[str, str], settings: LanguageSettings
+) -> dict[str, LanguageModel]:
+    """Returns the frozen model of each agent: see `open_models`.
+
+    Args:
+        names: of the model of each agent.
+        settings: where the models are, what ends an answer, and arguments of their templates.
+    """
+    opened = open_models(tuple(names.values()), device_of(settings.device).type, settings.dtype)
+    for model in opened.values():
+        model.end_answers(settings.answer_end)
+    models = {name: with_template(model, settings.template) for name, model in opened.items()}
+    return {agent: models[name] for agent, name in names.items()}
 
 
 def new_adapters(
-    model: LanguageModel, settings: LanguageSettings, agents: Sequence[str], seed: int
+    models: Mapping[str, LanguageModel], settings: LanguageSettings, seed: int
 ) -> dict[str, Adapter]:
-    """Returns untrained adapters that the model hosts, by agent, or one as `shared`."""
-    layers = min(settings.layers, model.depth)
-    places = model.places(TARGETS[settings.targets], layers)
+    """Returns untrained adapters that the models host, by agent, or one as `shared`.
+
+    Args:
+        models: of each agent.
+        settings: of the adapters.
+        seed: of their first weights.
+    """
     own: dict[str, Adapter] = {}
-    for name in agents if settings.parameters == "separate" else ("shared",):
+    if settings.parameters == "shared":
+        models = {"shared": next(iter(models.values()))}
+    for name, model in models.items():
+        fit = settings.on(tiny=model.name == TINY)
+        places = model.places(TARGETS[fit.targets], min(fit.layers, model.depth))
         # The start of an adapter depends on its name, not on the order of the agents.
         number = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:7], "big")
         chance = torch.Generator().manual_seed(number)
@@ -126,18 +143,17 @@ class WritingShare:
 class ShareMaker:
     """Makes a `WritingShare` in another process."""
 
-    model: str
-    """The name of the frozen model."""
+    models: Mapping[str, str]
+    """The name of the frozen model of each agent."""
     settings: LanguageSettings
-    agents: tuple[str, ...]
 
     def __call__(self) -> WritingShare:
         configure_threads()
-        model = open_team_model(self.model, self.settings)
-        own = new_adapters(model, self.settings, self.agents, 0)
+        models = open_team_models(self.models, self.settings)
+        own = new_adapters(models, self.settings, 0)
         weights = {name: as_vector([adapter]) for name, adapter in own.items()}
-        adapters = {name: own.get(name) or own["shared"] for name in self.agents}
-        return WritingShare(WritingTeam(model, adapters, self.settings), weights)
+        adapters = {name: own.get(name) or own["shared"] for name in models}
+        return WritingShare(WritingTeam(models, adapters, self.settings), weights)
 
 
 class Writers:
@@ -206,7 +222,8 @@ class Writers:
             WorkerError: a process died.
         """
         if not self._hosts:
-            made = ShareMaker(self.team.model.name, self.team.settings, tuple(self.team.adapters))
+            names = {agent: reader.model.name for agent, reader in self.team.readers.items()}
+            made = ShareMaker(names, self.team.settings)
             others = range(1, self.processes)
             executor = self.team.settings.executor
             self._hosts = [Here(self.here), *(remote(made, executor) for _ in others)]
@@ -247,7 +264,7 @@ class Writers:
     def _received(self, answer: Any, part: Any, at: int) -> Any:
         """Returns what another process answered for a part, as this one has it."""
         if isinstance(answer, dict):
-            device = self.team.model.device
+            device = self.team.readers[part.asks[0].agent].model.device
             return {name: torch.from_numpy(x.copy()).to(device) for name, x in answer.items()}
         return (
             answer if isinstance(part, Pass) else self._couriers[at].received(part[0], answer, at)
@@ -256,4 +273,5 @@ class Writers:
 
 def courier_of(team: WritingTeam) -> Courier:
     """Returns an end of a line between two processes that have a copy of this team."""
-    return Courier(team.model.unembedding, prompts=team.settings.kind != "plain")
+    like = next(iter(team.readers.values())).model.unembedding
+    return Courier(like, team.readers, prompts=team.settings.kind != "plain")
