@@ -39,7 +39,8 @@ def team(processes=1, *, inside=False, **changes):
     learner = small_learner(make_short("relay"), processes=processes, **given)
     if inside:  # everything is sent as between processes, but no process takes time to start
         writers, settings = learner.writers, learner.settings
-        others = [ShareMaker("tiny", settings, learner.agents)() for _ in range(1, processes)]
+        made = ShareMaker("tiny", settings, learner.agents, writers.team.reader.openings)
+        others = [made() for _ in range(1, processes)]
         writers._hosts = [Here(writers.here), *map(Here, others)]
     return learner
 

@@ -57,7 +57,9 @@ from counterpoint.train.lora.words import (
     Pass,
     WordTeam,
     WritingTeam,
+    calibrated,
     choose_words,
+    openings_of,
     weights_of,
 )
 from counterpoint.train.lora.writers import Writers, new_adapters
@@ -68,9 +70,6 @@ TRAINING, FRESH, PRIORS = 0, 1, 2
 """Streams of a seed: what happens in training, in evaluation, and before either."""
 CALIBRATED = 4
 """Batches of a team that chooses at random, over whose prompts words' priors are taken."""
-
-CALIBRATED_PROMPTS = 16
-"""The most prompts of an agent and its words over which priors are taken."""
 COMING_BACK = 0.1
 """The least share of prompts that some batches have in common where prompts come back."""
 MEASURED = 64
@@ -146,6 +145,7 @@ class LanguageLearner:
             demand_readable(model, met)
             if settings.kind == "activated":
                 demand_opened(model, settings.kind, met)
+        self.words.reader.openings = self.writing.reader.openings = openings_of(model, met)
         self.calibrating = calibrated(met) if settings.calibrate else []
         """Choices over which priors will be taken before the first update."""
         self.doing: Callable[[str], object] = lambda text: None
@@ -470,20 +470,6 @@ def demand_opened(model: LanguageModel, kind: Kind, asks: Sequence[Prompt]) -> N
                 f"adapter={kind} other tools let an adapter act from {decode(wanted)!r} ({wanted}) "
                 "on; wanted a template that opens every answer alike, or adapter=plain"
             )
-
-
-def calibrated(asks: Sequence[Prompt]) -> list[Prompt]:
-    """Returns the prompts over which priors of words are taken: `CALIBRATED_PROMPTS` of each agent
-    and set of words, evenly spaced."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Prompt]] = {}
-    for ask in asks:
-        if ask.words:
-            groups.setdefault((ask.agent, ask.words), []).append(ask)
-    return [
-        members[i * len(members) // min(len(members), CALIBRATED_PROMPTS)]
-        for members in groups.values()
-        for i in range(min(len(members), CALIBRATED_PROMPTS))
-    ]
 
 
 def text_scheme(scheme: str | Scheme) -> Scheme:

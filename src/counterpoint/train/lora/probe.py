@@ -129,7 +129,7 @@ def _of_texts(learner: LanguageLearner) -> Floats:
     for owner in dict.fromkeys(name if apart else "" for _, name in learner.micro):
         mine = [key for key in learner.micro if not apart or key[1] == owner]
         vectors = torch.stack([learner.micro[key] for key in mine], dim=1).double()
-        coordinates = np.linalg.qr(-MICRO_BATCHES * vectors.cpu().numpy(), mode="r")
+        coordinates = torch.linalg.qr(-MICRO_BATCHES * vectors.cpu(), mode="r").R.numpy()
         part = np.zeros((MICRO_BATCHES, len(learner.agents), len(coordinates)))
         for (m, name), column in zip(mine, coordinates.T, strict=True):
             part[m, learner.agents.index(name)] = column

@@ -130,6 +130,8 @@ class ShareMaker:
     """The name of the frozen model."""
     settings: LanguageSettings
     agents: tuple[str, ...]
+    openings: tuple[tuple[int, ...], ...]
+    """Of `Reader.openings`."""
 
     def __call__(self) -> WritingShare:
         configure_threads()
@@ -137,7 +139,9 @@ class ShareMaker:
         own = new_adapters(model, self.settings, self.agents, 0)
         weights = {name: as_vector([adapter]) for name, adapter in own.items()}
         adapters = {name: own.get(name) or own["shared"] for name in self.agents}
-        return WritingShare(WritingTeam(model, adapters, self.settings), weights)
+        team = WritingTeam(model, adapters, self.settings)
+        team.reader.openings = self.openings
+        return WritingShare(team, weights)
 
 
 class Writers:
@@ -206,7 +210,8 @@ class Writers:
             WorkerError: a process died.
         """
         if not self._hosts:
-            made = ShareMaker(self.team.model.name, self.team.settings, tuple(self.team.adapters))
+            team, openings = self.team, self.team.reader.openings
+            made = ShareMaker(team.model.name, team.settings, tuple(team.adapters), openings)
             others = range(1, self.processes)
             executor = self.team.settings.executor
             self._hosts = [Here(self.here), *(remote(made, executor) for _ in others)]
