@@ -14,8 +14,9 @@ from counterpoint.credit import Scheme, advantages, catalogue, entries
 from counterpoint.errors import SchemeError, SettingError, UnknownNameError
 from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
-from counterpoint.train.lora.learner import calibrated, sample_asks
+from counterpoint.train.lora.learner import sample_asks
 from counterpoint.train.lora.settings import LanguageSettings
+from counterpoint.train.lora.words import calibrated
 from counterpoint.train.session import plan_of
 from counterpoint.worlds import Kind, worlds
 from counterpoint.worlds.text.conventions import Lewis

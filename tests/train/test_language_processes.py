@@ -39,10 +39,9 @@ def team(processes=1, *, inside=False, **changes):
     learner = small_learner(make_short("relay"), processes=processes, **given)
     if inside:  # everything is sent as between processes, but no process takes time to start
         writers, settings = learner.writers, learner.settings
-        others = [
-            ShareMaker(dict.fromkeys(learner.agents, "tiny"), settings)()
-            for _ in range(1, processes)
-        ]
+        openings = {name: one.openings for name, one in writers.team.readers.items()}
+        made = ShareMaker(dict.fromkeys(learner.agents, "tiny"), settings, openings)
+        others = [made() for _ in range(1, processes)]
         writers._hosts = [Here(writers.here), *map(Here, others)]
     return learner
 

@@ -237,7 +237,7 @@ def from_peft(weights):
 
 def whole(model, x):
     """All layers over whole rows, without a memory."""
-    return model.inner.norm(model._causal(x, Reading(), 0, model.depth))
+    return model.inner.norm(model._ahead(x, Reading(), 0, model.depth, ()))
 
 
 def test_the_ratio_starts_from_our_log_probabilities():

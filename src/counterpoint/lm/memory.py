@@ -7,7 +7,7 @@ most of what a token attends to: `share_memory` keeps them apart, so that they a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -34,11 +34,20 @@ class Prefix:
     """[m, D] input of the first layer with adapters for the tail; layers below never change."""
     length: int
     """T."""
+    opening: tuple[int, ...] = ()
+    """The first tokens, if they were read once for all prompts that begin with them."""
 
     @property
     def tokens(self) -> int:
         """Returns T + m."""
         return self.length + len(self.tail)
+
+    def above(self, first: int) -> Prefix:
+        """Returns the prompt with the keys and values of layers `first` and above alone."""
+        keys, values = (
+            {i: x for i, x in some.items() if i >= first} for some in (self.keys, self.values)
+        )
+        return replace(self, keys=keys, values=values)
 
     @property
     def nbytes(self) -> int:
@@ -65,6 +74,8 @@ class Memory:
         self._biases: dict[torch.dtype, Tensor] = {}
         self.turns: Turns | None = None
         """Of each future position, [B, room, D]."""
+        self.behind: Reading | None = None
+        """Collects the keys and values of new tokens, if they are to be kept."""
         kept = [i for i in prefixes[0].keys if i >= first]
         self.keys = {i: self._joined([p.keys[i] for p in prefixes]) for i in kept}
         self.values = {i: self._joined([p.values[i] for p in prefixes]) for i in kept}
@@ -76,6 +87,7 @@ class Memory:
 
     def update(self, k: Tensor, v: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Returns the layer's keys and values with the new ones [B, heads, n, D] appended."""
+        self.collect(k, v, layer)
         if not self.room:
             return torch.cat([self.keys[layer], k], 2), torch.cat([self.values[layer], v], 2)
         # In place: a sequence that grows by copying would copy all keys for every token.
@@ -83,6 +95,11 @@ class Memory:
         end = at + k.shape[2]
         self.keys[layer][:, :, at:end], self.values[layer][:, :, at:end] = k, v
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+    def collect(self, k: Tensor, v: Tensor, layer: int) -> None:
+        """Keeps the layer's keys and values of new tokens, if they are wanted."""
+        if self.behind is not None:
+            self.behind.update(k, v, layer)
 
     def positions(self, n: int) -> Tensor:
         """Returns [B, n] positions of the next n tokens."""
@@ -138,6 +155,7 @@ def share_memory(model: Any) -> bool:
             output: tuple[Tensor, None] = sdpa_attention_forward(*inputs, **options)
             return output
         module, query, key, value, bias = inputs
+        memory.collect(key, value, module.layer_idx)
         old = memory.keys[module.layer_idx], memory.values[module.layer_idx]
         return split_attention(query, key, value, *old, bias, options["scaling"]), None
 

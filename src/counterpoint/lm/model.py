@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, LinearSize, Routing, Slot, segments
+from counterpoint.lm.layers import PlainLayer, norm_of, plain_layers
 from counterpoint.lm.memory import Memory, Prefix, Reading, Turns, share_memory
 from counterpoint.lm.models import load_model
 from counterpoint.lm.template import AnswerEnd, ChatTemplate
@@ -97,6 +98,8 @@ class LanguageModel:
         """The kind of each layer, if kinds of layers turn positions in different ways."""
         self._shares = share_memory(model)
         self._heads: int = model.config.num_attention_heads
+        self._plain = self._plain_layers()
+        """Layers that are run from their parts; none where the model's own have to be called."""
         self.opening = self._opening()
         """The tokens that the template puts before an answer: every prompt ends with them."""
         demand_own_logits(self)
@@ -120,6 +123,8 @@ class LanguageModel:
             linear = self._module(index, target)
             if not isinstance(linear, Slot):
                 self.inner.layers[index].set_submodule(target, Slot(linear, name, self.routing))
+                if self._plain:
+                    self._plain[index] = PlainLayer(self.inner.layers[index], index)
 
     def prompt(self, messages: Messages, *, opened: bool = True) -> tuple[int, ...]:
         """Returns the tokens of a prompt, up to the beginning of the answer.
@@ -186,7 +191,11 @@ class LanguageModel:
         return tuple(tokens)
 
     def encode(
-        self, prompts: Sequence[tuple[int, ...]], first: int, end: int | None = None
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        first: int,
+        end: int | None = None,
+        opening: Prefix | None = None,
     ) -> list[Encoded]:
         """Returns what layers 0 to `end` of the bare model make of prompts, read side by side.
 
@@ -194,27 +203,33 @@ class LanguageModel:
             prompts: [B] tokens of each.
             first: the layer whose input is returned.
             end: the layer after the last that is run, at least `first`; None runs all.
+            opening: tokens with which all of the prompts begin, as these layers have read them.
         """
-        longest, end_or_depth = max(map(len, prompts)), self.depth if end is None else end
+        start, end_or_depth = (opening.length if opening else 0), self.depth if end is None else end
+        longest = max(map(len, prompts))
         padded = torch.tensor(
-            [prompt + prompt[-1:] * (longest - len(prompt)) for prompt in prompts],
+            [prompt[start:] + prompt[-1:] * (longest - len(prompt)) for prompt in prompts],
             device=self.device,
         )
-        reading = Reading()
+        reading, behind = Reading(), [opening] * len(prompts) if opening else []
         with torch.no_grad():
-            low = self._causal(self.embed(padded), reading, 0, first)
-            self._causal(low, reading, first, end_or_depth)
+            low = self._ahead(self.embed(padded), reading, 0, first, behind)
+            self._ahead(low, reading, first, end_or_depth, behind)
 
-        def part(x: Tensor, row: int, n: int) -> Tensor:
+        def part(x: Tensor, row: int, before: Tensor | None) -> Tensor:
+            mine = x[row, ..., : len(prompts[row]) - start, :]
+            if before is not None:
+                return torch.cat([before, mine], dim=-2)
             # Rows of a batch are copied, so that keeping one does not keep the others.
-            return x[row, ..., :n, :] if len(prompts) == 1 else x[row, ..., :n, :].clone()
+            return mine if len(prompts) == 1 else mine.clone()
 
+        keys, values = (opening.keys, opening.values) if opening else ({}, {})
         return [
             Encoded(
                 prompt,
-                part(low, row, len(prompt)),
-                {i: part(x, row, len(prompt)) for i, x in reading.keys.items()},
-                {i: part(x, row, len(prompt)) for i, x in reading.values.items()},
+                part(low, row, opening.hidden if opening else None),
+                {i: part(x, row, keys.get(i)) for i, x in reading.keys.items()},
+                {i: part(x, row, values.get(i)) for i, x in reading.values.items()},
             )
             for row, prompt in enumerate(prompts)
         ]
@@ -233,17 +248,18 @@ class LanguageModel:
             n,
         )
 
-    def adapt(self, lows: Sequence[Tensor], first: int) -> Reading:
+    def adapt(self, lows: Sequence[Tensor], first: int, behind: Sequence[Prefix] = ()) -> Reading:
         """Returns keys and values [B, heads, T, D] of layers `first` and above, for which gradients
         may flow; what stands behind the end of a shorter row means nothing.
 
         Args:
             lows: [B] tensors [T_b, D], inputs of layer `first`.
             first: the first layer with adapters.
+            behind: [B] what stands before each row; none for the beginnings of prompts.
         """
         reading = Reading()
         padded = torch.nn.utils.rnn.pad_sequence(list(lows), batch_first=True)
-        self._causal(padded, reading, first, self.depth)
+        self._ahead(padded, reading, first, self.depth, behind)
         return reading
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -262,7 +278,7 @@ class LanguageModel:
         if end is not None:
             return out
         memory.written += n if memory.room else 0
-        normed: Tensor = self.inner.norm(out)
+        normed: Tensor = (norm_of(self.inner.norm) if self._plain else self.inner.norm)(out)
         return normed
 
     @contextmanager
@@ -305,11 +321,18 @@ class LanguageModel:
         whole, bare = self.prompt(PROBE), self.prompt(PROBE, opened=False)
         return whole[len(bare) :] if whole[: len(bare)] == bare != whole else whole[-1:]
 
-    def _causal(self, x: Tensor, reading: Reading, first: int, end: int) -> Tensor:
-        """Applies layers `first` to `end` to x [B, n, D], the beginnings of B rows."""
+    def _ahead(
+        self, x: Tensor, reading: Reading, first: int, end: int, behind: Sequence[Prefix]
+    ) -> Tensor:
+        """Applies layers `first` to `end` to x [B, n, D], tokens that stand `behind` others or, if
+        there are none, begin B rows."""
         n = x.shape[1]
         if first == end:
             return x
+        if behind:
+            memory = Memory(behind, first=first)
+            memory.behind = reading
+            return self.extend(x, memory, first, end)
         mask = torch.zeros(1, 1, n, n, dtype=x.dtype, device=x.device)
         later = torch.ones(n, n, device=x.device).triu(1).bool()
         mask.masked_fill_(later, -torch.inf)
@@ -345,16 +368,19 @@ class LanguageModel:
         first: int,
         end: int,
     ) -> Tensor:
-        options = {"attention_mask": bias, self._cache_name: cache}
+        options, apart = {"attention_mask": bias, self._cache_name: cache}, False
         if self._shares and isinstance(cache, Memory) and not cache.room:
             rows, n, _ = x.shape
             # The scores of all heads and tokens exist at once in our attention.
             if rows * self._heads * n * (cache.longest + n) <= MOST_SCORES:
                 options |= {"memory": cache, self._cache_name: None}
+                apart = True
         now = self.routing.now
 
         def apply(layer: int, x: Tensor) -> Any:
             turned = turns[self._turned[layer]]
+            if self._plain:
+                return self._plain[layer](x, turned, bias, cache, apart=apart)
             return self.inner.layers[layer](x, position_embeddings=turned, **options)
 
         def again(layer: int, x: Tensor) -> Any:
@@ -371,6 +397,18 @@ class LanguageModel:
             else:
                 x = apply(layer, x)
         return x
+
+    def _plain_layers(self) -> list[PlainLayer]:
+        """Returns plain layers if they give the numbers of the model's own."""
+        x = self.embed(torch.arange(3, device=self.device)[None])
+        (turned, *others) = self._rotary(x, torch.arange(3, device=self.device)[None]).values()
+
+        def own(index: int, x: Tensor, mask: Tensor) -> Tensor:
+            options = {"attention_mask": mask, self._cache_name: None}
+            out: Tensor = self.inner.layers[index](x, position_embeddings=turned, **options)
+            return out
+
+        return [] if others else plain_layers(self.inner.layers, own, turned)
 
     def _module(self, index: int, target: str) -> Any:
         try:

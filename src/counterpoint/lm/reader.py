@@ -6,13 +6,19 @@ activated one acts from the opening of the answer on: everything before it is re
 read one by one on a CPU, where a batch is hardly faster and would change the last bits of a number
 with what else is read.
 
+Prompts of an agent begin alike: instructions, examples. Openings that are known beforehand are read
+once, whatever else is read, so that the bits of a prompt depend on nothing but its tokens.
+
 Source: Greenewald et al. 2025, Activated LoRA (arXiv:2504.12397).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor
 
 from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.memory import Prefix
@@ -22,6 +28,8 @@ KEPT_BYTES = 1 << 28
 """The most memory that prompts take that were read before."""
 READ_TOGETHER = 1 << 14
 """Tokens that are read side by side where a batch is faster."""
+SHORTEST_OPENING = 8
+"""Tokens below which it is not worth while to read the opening of prompts by itself."""
 
 Kind = Literal["plain", "activated", "last_token"]
 """The tokens on which adapters act: all, those from the opening of the answer on, or those from the
@@ -81,6 +89,9 @@ class Reader:
         self.lowest = 0 if writes else first
         """The first layer whose keys and values are kept."""
         self.kept = Kept[Prefix](limit)
+        self.openings: tuple[tuple[int, ...], ...] = ()
+        """Tokens with which many prompts begin: see `common_openings`."""
+        self._opened: dict[tuple[bool, tuple[int, ...]], Prefix] = {}
         self.tail = len(model.opening) if kind == "activated" else 1
 
     def prefixes(
@@ -105,22 +116,82 @@ class Reader:
             place.setdefault((prompt, id(adapter)), i)
         some = list(place.values())
         lows = self._read([prompts[i] for i in some], [rooms[i] for i in some], low=True)
-        with self.model.adapted([adapters[i] for i in some], recomputed=self.recomputed):
-            # Layers cannot be run on no token: a prompt of one is read, and nothing of it is kept.
-            before = [low.hidden[: max(1, low.length)] for low in lows]
-            read = self.model.adapt(before, self.first)
+        read = self._adapted(lows, [adapters[i] for i in some])
         made = {
             i: Prefix(
-                low.keys | {k: x[row, :, : low.length] for k, x in read.keys.items()},
-                low.values | {k: x[row, :, : low.length] for k, x in read.values.items()},
-                low.tail,
-                low.hidden[-1:],
-                low.length,
+                low.keys | keys, low.values | values, low.tail, low.hidden[-1:].clone(), low.length
             )
-            for row, (i, low) in enumerate(zip(some, lows, strict=True))
+            for i, low, (keys, values) in zip(some, lows, read, strict=True)
         }
         rows = zip(prompts, map(id, adapters), strict=True)
         return [made[place[row]] for row in rows]
+
+    def _adapted(
+        self, lows: Sequence[Prefix], adapters: Sequence[Adapter]
+    ) -> list[tuple[dict[int, Tensor], dict[int, Tensor]]]:
+        """Returns what the layers with adapters make of each prompt before its tail: keys and
+        values [heads, T, D], by layer."""
+        out: dict[int, tuple[dict[int, Tensor], dict[int, Tensor]]] = {}
+        for opened in (False, True):
+            rows = [i for i, low in enumerate(lows) if bool(low.opening) == opened]
+            if not rows:
+                continue
+            mine = [adapters[i] for i in rows]
+            behind = self._behind([lows[i].opening for i in rows], mine) if opened else []
+            # Layers cannot be run on no token: a prompt of one is read, and nothing of it is kept.
+            rest = [lows[i].hidden[len(lows[i].opening) : max(1, lows[i].length)] for i in rows]
+            with self.model.adapted(mine, recomputed=self.recomputed):
+                read = self.model.adapt(rest, self.first, behind)
+
+            def part(x: Tensor, row: int, length: int, before: Tensor | None) -> Tensor:
+                if before is None:
+                    return x[row, :, :length]
+                return torch.cat([before, x[row, :, : length - before.shape[1]]], dim=1)
+
+            for row, i in enumerate(rows):
+                keys, values = (behind[row].keys, behind[row].values) if opened else ({}, {})
+                n = lows[i].length
+                out[i] = (
+                    {k: part(x, row, n, keys.get(k)) for k, x in read.keys.items()},
+                    {k: part(x, row, n, values.get(k)) for k, x in read.values.items()},
+                )
+        return [out[i] for i in range(len(lows))]
+
+    def _behind(
+        self, openings: Sequence[tuple[int, ...]], adapters: Sequence[Adapter]
+    ) -> list[Prefix]:
+        """Returns the opening of each row, as the layers with its adapter read it."""
+        rows = list(zip(openings, map(id, adapters), strict=True))
+        place = {row: i for i, row in reversed(list(enumerate(rows)))}
+        some = sorted(place.values())
+        lows = [self._opening(openings[i], low=True).hidden for i in some]
+        with self.model.adapted([adapters[i] for i in some], recomputed=self.recomputed):
+            read = self.model.adapt(lows, self.first)
+        made = {
+            rows[i]: Prefix(
+                {k: x[row, :, : len(low)] for k, x in read.keys.items()},
+                {k: x[row, :, : len(low)] for k, x in read.values.items()},
+                (), low[:0], len(low),
+            )
+            for row, (i, low) in enumerate(zip(some, lows, strict=True))
+        }  # fmt: skip
+        return [made[row] for row in rows]
+
+    def _opening(self, tokens: tuple[int, ...], *, low: bool) -> Prefix:
+        """Returns an opening as the bare model reads it, with the hidden states of all tokens."""
+        if (low, tokens) not in self._opened:
+            (read,) = self.model.encode([tokens], self.first, self.first if low else None)
+            prefix = Prefix(read.keys, read.values, (), read.hidden, len(tokens))
+            self._opened[low, tokens] = prefix
+        return self._opened[low, tokens]
+
+    def _opening_of(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the longest known opening of a prompt that leaves a token before its tail."""
+        fit = [
+            x for x in self.openings
+            if len(x) < len(tokens) - self.tail and tokens[: len(x)] == x
+        ]  # fmt: skip
+        return max(fit, key=len, default=())
 
     def _read(
         self, prompts: Sequence[Messages], rooms: Sequence[int], *, low: bool
@@ -135,15 +206,16 @@ class Reader:
         for prompt, most in room.items():
             tokens = len(new[prompt]) if prompt in new else found[prompt].tokens
             self.model.demand_room(tokens, most)
-        for some in self._batches(new):
+        for some, opening in self._batches(new):
             end = self.first if low else None
-            read = self.model.encode([new[prompt] for prompt in some], self.first, end)
+            before = self._opening(opening, low=low) if opening else None
+            read = self.model.encode([new[prompt] for prompt in some], self.first, end, before)
             for prompt, encoded in zip(some, read, strict=True):
-                found[prompt] = prefix = self._prefix(encoded, low=low)
+                found[prompt] = prefix = self._prefix(encoded, opening, low=low)
                 self.kept.keep((low, prompt), prefix, prefix.nbytes)
         return [found[prompt] for prompt in prompts]
 
-    def _prefix(self, read: Encoded, *, low: bool) -> Prefix:
+    def _prefix(self, read: Encoded, opening: tuple[int, ...], *, low: bool) -> Prefix:
         n = len(read.tokens) - self.tail
         return Prefix(
             {i: x[:, :n] for i, x in read.keys.items() if i >= self.lowest},
@@ -151,18 +223,41 @@ class Reader:
             read.tokens[n:],
             read.hidden if low else read.hidden[n:].clone(),  # not a view of all tokens
             n,
+            opening,
         )
 
-    def _batches(self, new: Mapping[Messages, tuple[int, ...]]) -> Iterator[list[Messages]]:
-        """Yields the prompts that are read side by side."""
+    def _batches(
+        self, new: Mapping[Messages, tuple[int, ...]]
+    ) -> Iterator[tuple[list[Messages], tuple[int, ...]]]:
+        """Yields the prompts that are read side by side, and their opening."""
+        openings = {prompt: self._opening_of(tokens) for prompt, tokens in new.items()}
         if self.model.device.type == "cpu":
-            yield from ([prompt] for prompt in new)
+            yield from (([prompt], opening) for prompt, opening in openings.items())
             return
-        batch: list[Messages] = []
-        for prompt in sorted(new, key=lambda prompt: len(new[prompt])):
-            if batch and (len(batch) + 1) * len(new[prompt]) > READ_TOGETHER:
-                yield batch
-                batch = []
-            batch.append(prompt)
-        if batch:
-            yield batch
+        for opening in dict.fromkeys(openings.values()):
+            batch: list[Messages] = []
+            mine = [prompt for prompt in new if openings[prompt] == opening]
+            for prompt in sorted(mine, key=lambda prompt: len(new[prompt])):
+                if batch and (len(batch) + 1) * len(new[prompt]) > READ_TOGETHER:
+                    yield batch, opening
+                    batch = []
+                batch.append(prompt)
+            yield batch, opening
+
+
+def common_openings(groups: Iterable[Sequence[tuple[int, ...]]]) -> tuple[tuple[int, ...], ...]:
+    """Returns the tokens with which all prompts of a group begin, for each group of different
+    prompts where it is worth while.
+
+    Args:
+        groups: tokens of prompts, those of each agent in a group.
+    """
+    found = []
+    for prompts in groups:
+        first, last = min(prompts, default=()), max(prompts, default=())
+        same = 0
+        while same < min(len(first), len(last)) and first[same] == last[same]:
+            same += 1
+        if first != last and same >= SHORTEST_OPENING:
+            found.append(first[:same])
+    return tuple(dict.fromkeys(found))

@@ -7,7 +7,9 @@ from counterpoint.results.parts import Part
 
 class Estimate(Part, frozen=True, kw_only=True):
     """What a training is expected to take, from timings on this machine. Answers are as long as
-    they may be, so that times are upper limits where agents stop earlier."""
+    they may be, so that times are upper limits where agents stop earlier. Seconds are CPU-seconds
+    of the slowest process, as many by the clock if no other program runs; on a GPU, by the clock.
+    """
 
     parameters: int
     """Number of parameters of the frozen models, each of them counted once."""

@@ -30,6 +30,7 @@ def estimate_parts(found: Estimate) -> list[RenderableType]:
     )
     return [
         text_table(("what", "expected"), rows, title="Nothing was trained"),
-        "Timed with a few prompts and tokens on this machine, as busy as it is now, for answers as "
-        "long as they may be.",
+        "Timed with a few prompts and tokens on this machine, for answers as long as they may be. "
+        "Seconds are CPU-seconds: as many by the clock if no other program runs (on a GPU they are "
+        "by the clock).",
     ]

@@ -4,15 +4,21 @@ the loss. Start with `answer_metrics`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from torch import Tensor
 
 from counterpoint.arrays import Floats, Ints
 from counterpoint.lm.generate import Text
 from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.train.lora.settings import LanguageSettings
 
+MicroGradients = dict[tuple[int, str], Tensor]
+"""Maps a micro-batch and an agent to the gradient of the agent's adapter as one vector."""
+
+MICRO_BATCHES = 8
+"""Number of micro-batches of the episodes of each task: rollout g goes to micro-batch g mod 8."""
 KL_DECIMALS = 9
 """Decimals of a divergence: what is smaller is the rounding of 32-bit floats."""
 
@@ -22,6 +28,21 @@ def free_answers(played: PlayedBatch) -> list[int]:
     other."""
     free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
     return sorted(free, key=lambda i: played.asks[i].agent)
+
+
+def micro_batches(played: PlayedBatch, agents: Sequence[str]) -> dict[tuple[int, str], list[int]]:
+    """Returns the places of the answers in free text of each agent in each micro-batch in which it
+    has any.
+
+    Args:
+        played: a batch.
+        agents: [A] names, in the order of the column `agent`.
+    """
+    out: dict[tuple[int, str], list[int]] = {}
+    for i in free_answers(played):
+        m, k = played.columns["rollout"][i] % MICRO_BATCHES, played.columns["agent"][i]
+        out.setdefault((int(m), agents[k]), []).append(i)
+    return out
 
 
 def token_weights(settings: LanguageSettings, played: PlayedBatch) -> Floats:

@@ -1,16 +1,18 @@
 """What a training of language models costs.
 
 `affordable_kind` chooses adapters by a rule of thumb; `estimate` opens the models and times a few
-prompts, a few tokens and one pass of each, so that a training of hours can be judged in a minute.
+prompts, a few tokens and one pass of each agent and turn, by the same calls as an update, so that a
+training of hours can be judged in a minute.
 """
 
 from __future__ import annotations
 
+import math
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -18,13 +20,13 @@ import numpy as np
 import torch
 
 from counterpoint.lm.generate import Text
-from counterpoint.lm.model import LanguageModel
 from counterpoint.results.estimate import Estimate
-from counterpoint.train.lora.episodes import play_episodes, random_replies
+from counterpoint.train.lora.answers import MICRO_BATCHES
+from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
 from counterpoint.train.lora.learner import COMING_BACK, LanguageLearner
 from counterpoint.train.lora.seats import agents_by_model
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.lora.words import CHOSEN_TOGETHER
+from counterpoint.train.lora.words import CHOSEN_TOGETHER, Pass
 from counterpoint.worlds.text.world import Prompt, TextWorld
 
 BYTES, FRAME = 4.0, 12.0
@@ -41,9 +43,6 @@ AFFORDABLE = 1.5
 """How many times as much as activated adapters plain ones may cost as the default."""
 STEPS = 4
 """Tokens of each answer that are written to see how long one takes."""
-MEASURE = 1.7
-"""What the measurement of gradients by micro-batches takes beside learning: 2.7 and 1.6 s of an
-update of `relay` with SmolLM2."""
 TIMED = 6
 """Prompts that are read to see how long one takes."""
 
@@ -80,18 +79,17 @@ def estimate(learner: LanguageLearner) -> Estimate:
     """
     settings, rng = learner.settings, np.random.default_rng(0)
     played = play_episodes(learner.world, random_replies, rng, settings.prompts, settings.rollouts)
-    groups, lengths, costs = agents_by_model(learner.models), dict[Prompt, int](), list[Costs]()
-    for model, agents in groups.items():
-        asks = [ask for ask in played.asks if ask.agent in agents]
-        tokens = {ask: len(model.prompt(ask.messages)) for ask in dict.fromkeys(asks)}
-        lengths |= tokens
-        if asks:
-            costs.append(_costs(learner, model, asks, tokens))
-    reading, writing, choosing, learning, kept = (sum(each) for each in zip(*costs, strict=True))
-    if settings.diagnose_every:
-        learning += MEASURE * learning / settings.epochs / settings.diagnose_every
+    asks, groups = list(dict.fromkeys(played.asks)), agents_by_model(learner.models)
+    tokens = {ask: len(learner.models[ask.agent].prompt(ask.messages)) for ask in asks}
+    reading = choosing = 0.0
+    for agents in groups.values():
+        words = [ask for ask in asks if ask.words and ask.agent in agents]
+        reading += _reading(learner, words, tokens)
+        choosing += _choosing(learner, words)
+    texts = _texts(learner, played)
+    writing, learning, kept = texts.writing, texts.learning, texts.kept
     reads = 1 if learner.recurring else learner.budget
-    rest = writing + choosing + learning
+    reading, rest = reading + texts.reading, writing + choosing + learning
     return Estimate(
         parameters=sum(x.numel() for model in groups for x in model.model.parameters()),
         trained=sum(x.numel() for adapter in learner.own.values() for x in adapter.parameters()),
@@ -99,9 +97,9 @@ def estimate(learner: LanguageLearner) -> Estimate:
         updates=learner.budget,
         episodes=len(played.tasks),
         decisions=len(played.asks),
-        prompts=len(lengths),
-        prompt_tokens=round(statistics.fmean(lengths.values()), 1),
-        longest_prompt=max(lengths.values()),
+        prompts=len(asks),
+        prompt_tokens=round(statistics.fmean(tokens.values()), 1),
+        longest_prompt=max(tokens.values()),
         most_tokens=min(model.most_tokens for model in groups),
         come_back=learner.recurring,
         reading_seconds=round(reading, 3),
@@ -113,48 +111,9 @@ def estimate(learner: LanguageLearner) -> Estimate:
     )
 
 
-class Costs(NamedTuple):
-    """What an update takes of one model."""
-
-    reading: float
-    """Seconds to read all prompts."""
-    writing: float
-    """Seconds to write."""
-    choosing: float
-    """Seconds of choices, once their prompts are read."""
-    learning: float
-    """Seconds of gradients of free text."""
-    kept: float
-    """Bytes that all prompts of answers take beyond those that were read for the estimate."""
-
-
-def _costs(
-    learner: LanguageLearner,
-    model: LanguageModel,
-    asks: Sequence[Prompt],
-    tokens: Mapping[Prompt, int],
-) -> Costs:
-    """Returns what an update takes of a model.
-
-    Args:
-        learner: the team.
-        model: one of its models.
-        asks: the prompts of all decisions of its agents in an update.
-        tokens: of each of them.
-    """
-    some = sorted(tokens, key=lambda ask: tokens[ask])[:: max(1, len(tokens) // TIMED)]
-    prompts = [model.prompt(ask.messages) for ask in some]
-    model.encode(prompts[:1], 0)
-    spent = seconds_of(lambda: [model.encode([prompt], 0) for prompt in prompts])
-    per_token = spent / sum(map(len, prompts))
-    reading = per_token * sum(tokens.values())
-    choosing = _choosing(learner, [ask for ask in tokens if ask.words])
-    writing, learning, kept = _texts(learner, model, [ask for ask in asks if not ask.words])
-    return Costs(reading, writing, choosing, learning, kept)
-
-
 def _choosing(learner: LanguageLearner, words: list[Prompt]) -> float:
-    """Returns the seconds an update of choices, once their prompts are read."""
+    """Returns the seconds an update of choices by agents of one model, once their prompts are
+    read."""
     if not words:
         return 0.0
     some = sorted(words[:CHOSEN_TOGETHER], key=lambda ask: ask.agent)
@@ -169,64 +128,134 @@ def _choosing(learner: LanguageLearner, words: list[Prompt]) -> float:
     return seconds * len(words) / len(some)
 
 
-def _texts(
-    learner: LanguageLearner, model: LanguageModel, free: list[Prompt]
-) -> tuple[float, float, float]:
-    """Returns the seconds an update of writing and of learning, and the bytes that all prompts of
-    answers take beyond those that were read for it."""
-    if not free:
-        return 0.0, 0.0, 0.0
-    settings, team = learner.settings, learner.writing
-    rng = np.random.default_rng(0)
-    some = sorted(free[: settings.together], key=lambda ask: ask.agent)
-    writing = 0.0 if learner.served is not None else _writing(learner, model, free, some)
-    texts = [_whole(learner, model, ask, rng) for ask in some]
-    part = next(team.passes(some, texts))
-    values = np.ones(len(texts[part]))
+def _reading(learner: LanguageLearner, asks: list[Prompt], tokens: Mapping[Prompt, int]) -> float:
+    """Returns the seconds that reading different prompts of choices takes, by some of them, for
+    agents of one model."""
+    if not asks:
+        return 0.0
+    ordered = sorted(asks, key=lambda ask: tokens[ask])
+    some = ordered[:: -(-len(ordered) // TIMED)]
+    reader = learner.words.readers[some[0].agent]
 
-    def learn() -> None:
-        loss = team.loss(some[part], texts[part], values, values, len(free))
-        loss.backward()
+    def read(ask: Prompt) -> float:
+        reader.kept.clear()
+        return seconds_of(lambda: reader.prefixes([ask.messages], [1]))
 
-    learn()
-    seconds = statistics.median(seconds_of(learn) for _ in range(2))
-    for adam in learner.adams.values():
-        adam.zero()
-    passes = -(-len(free) // len(texts[part]))
-    share = -(-passes // settings.processes) / passes
-    learning = seconds * settings.epochs * len(free) / len(texts[part]) * share
-    different = len({(ask.agent, ask.messages) for ask in free})
-    read = {id(text.prefix): text.prefix.nbytes for text in texts}
-    kept = max(0, different - len(read)) * statistics.fmean(read.values())
-    return writing, learning, kept
+    read(some[0])  # the openings, which are read once
+    return statistics.fmean(map(read, some)) * len(asks)
+
+
+class TextCosts(NamedTuple):
+    """What an update of answers in free text takes."""
+
+    reading: float = 0.0
+    """Seconds of reading what can be kept of prompts that come back."""
+    writing: float = 0.0
+    """Seconds of writing."""
+    learning: float = 0.0
+    """Seconds of all gradients."""
+    kept: float = 0.0
+    """Bytes of all prompts beyond those that were read for this."""
+
+
+def _texts(learner: LanguageLearner, played: PlayedBatch) -> TextCosts:
+    """Returns what an update of free text takes, from some answers of each agent and turn."""
+    settings, agent = learner.settings, played.columns["agent"]
+    rng, waves = np.random.default_rng(0), dict[tuple[int, int], list[Prompt]]()
+    for ask, k, turn in zip(played.asks, agent, played.columns["turn"], strict=True):
+        if not ask.words:
+            waves.setdefault((int(k), int(turn)), []).append(ask)
+    if not waves:
+        return TextCosts()
+    reading = writing = learning = kept = 0.0
+    for asks in waves.values():
+        some = asks[: settings.together]
+        read, wrote = _writing(learner, asks, some)
+        texts = [_whole(learner, ask, rng) for ask in some]
+        learning += _learning(learner, asks, some, texts, len(played.asks))
+        different = len({ask.messages for ask in asks})
+        here = len({ask.messages for ask in some})
+        reading += read * different / here
+        writing += wrote
+        bytes_of = {id(text.prefix): text.prefix.nbytes for text in texts}
+        kept += (different - here) * statistics.fmean(bytes_of.values())
+        kept += (len(asks) - len(some)) * (0 if texts[0].hidden is None else texts[0].hidden.nbytes)
+    return TextCosts(reading, writing, learning, kept)
 
 
 def _writing(
-    learner: LanguageLearner, model: LanguageModel, free: list[Prompt], some: list[Prompt]
-) -> float:
-    """Returns the seconds an update of writing, from some of its free answers."""
-    team, rng = learner.writing, np.random.default_rng(0)
-    short = [replace(ask, most_tokens=min(STEPS, ask.most_tokens)) for ask in some]
-    team.write(short, rng)  # reads the prompts
-    ends, model.ends = model.ends, model.ends[:0]  # every answer is as long as it may be
-    one = [replace(ask, most_tokens=1) for ask in some]
-    first = seconds_of(lambda: team.write(one, rng))
-    several = seconds_of(lambda: team.write(short, rng))
-    steps = max(ask.most_tokens for ask in short)
-    step = (several - first) / max(1, steps - 1)
-    room = max(ask.most_tokens for ask in free)
-    settings = learner.settings
-    batches = -(-len(free) // (settings.together * settings.processes))
-    writing = batches * (first + step * (room - 1))
+    learner: LanguageLearner, asks: list[Prompt], some: list[Prompt]
+) -> tuple[float, float]:
+    """Returns the seconds that it takes to read the prompts of `some` of the answers of a wave,
+    beyond what has to be done again in every update, and to write all `asks`."""
+    team, settings = learner.writing, learner.settings
+    reader = team.readers[some[0].agent]
+    model = reader.model
+    adapters = [learner.adapters[ask.agent] for ask in some]
+
+    def read() -> None:
+        with torch.no_grad():
+            reader.prefixes([ask.messages for ask in some], [1] * len(some), adapters)
+
+    model.encode([model.prompt(some[0].messages)], 0)  # the first call is slower
+    read_all, again = seconds_of(read), seconds_of(read)
+    reading = max(0.0, read_all - again)
+    if learner.served is not None:
+        return reading, 0.0
+    rng, ends = np.random.default_rng(0), model.ends
+    model.ends = ends[:0]  # every answer is as long as it may be
+
+    def write(tokens: int) -> float:
+        short = [replace(ask, most_tokens=min(tokens, ask.most_tokens)) for ask in some]
+        return seconds_of(lambda: team.write(short, rng))
+
+    first, several = write(1), write(1 + STEPS)
     model.ends = ends
-    return writing
+    room = max(ask.most_tokens for ask in asks)
+    step = (several - first) / max(1, min(STEPS, room - 1))
+    parts = len(asks) / len(some)
+    share = math.ceil(parts / settings.processes) / math.ceil(parts)
+    return reading, parts * share * (first + step * (room - 1))
 
 
-def _whole(
-    learner: LanguageLearner, model: LanguageModel, ask: Prompt, rng: np.random.Generator
-) -> Text:
+def _learning(
+    learner: LanguageLearner,
+    asks: list[Prompt],
+    some: list[Prompt],
+    texts: list[Text],
+    total: int,
+) -> float:
+    """Returns the seconds that the gradients of the answers of a wave take in an update, by a pass
+    of those that it makes."""
+    settings, team = learner.settings, learner.writing
+
+    def seconds_each(rows: int) -> float:
+        part = next(team.passes(some[:rows], texts[:rows]))
+        values = np.ones(len(texts[part]))
+        one = Pass(some[part], texts[part], values, values, total)
+        team.gradient(one)  # the first one is slower
+        return seconds_of(lambda: team.gradient(one)) / len(values)
+
+    whole, measured, every = seconds_each(settings.rows), 0.0, settings.diagnose_every
+    if every:  # one micro-batch after the other
+        measured = seconds_each(max(1, len(asks) // min(MICRO_BATCHES, settings.rollouts)))
+    again = settings.epochs - 1 + (1.0 if settings.kl else 0.0)
+    each = whole * again + (measured / every + whole * (1 - 1 / every) if every else whole)
+    passes = -(-len(asks) // settings.rows)
+    share = -(-passes // settings.processes) / passes
+    part = next(team.passes(some, texts))
+    bare = Pass(some[part], texts[part], np.zeros(0), np.zeros(0), total)
+    # About one pass of all answers, or all where the loss has their divergence.
+    sample = min(len(asks), settings.rows * len(asks) / total) if not settings.kl else len(asks)
+    spent = seconds_of(lambda: team.bare_log_probs(bare.asks, bare.texts)) / len(bare.asks)
+    return (each * len(asks) + spent * sample) * share
+
+
+def _whole(learner: LanguageLearner, ask: Prompt, rng: np.random.Generator) -> Text:
     """Returns an answer of random tokens that is as long as it may be."""
-    reader, n = learner.writing.readers[ask.agent], ask.most_tokens
+    team, n = learner.writing, ask.most_tokens
+    reader = team.readers[ask.agent]
+    model = reader.model
     with torch.no_grad():
         (prefix,) = reader.prefixes([ask.messages], [n], [learner.adapters[ask.agent]])
     tokens = rng.integers(0, len(model.unembedding), n)
@@ -234,16 +263,19 @@ def _whole(
     if reader.first:
         size = len(prefix.tail) - 1 + n, model.unembedding.shape[1]
         hidden = torch.zeros(size, dtype=model.dtype, device=model.device)
+    prefix = prefix.above(team.kept_from(reader))
     return Text(prefix, tuple(tokens.tolist()), np.full(n, -1.0), hidden)
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """Returns how long a call takes."""
-    start = time.perf_counter()
+    """Returns how long a call takes: in CPU-seconds, which other programs on the machine hardly
+    change, or by the clock where there is a GPU."""
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+    start = clock()
     call()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def peak_gb(device: torch.device) -> float:

@@ -36,7 +36,13 @@ from counterpoint.lm.model import TINY, LanguageModel
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
-from counterpoint.train.lora.answers import answer_metrics, free_answers, token_weights
+from counterpoint.train.lora.answers import (
+    MicroGradients,
+    answer_metrics,
+    free_answers,
+    micro_batches,
+    token_weights,
+)
 from counterpoint.train.lora.check import demand_opened, demand_readable, placed
 from counterpoint.train.lora.episodes import (
     Answer,
@@ -58,7 +64,9 @@ from counterpoint.train.lora.words import (
     Pass,
     WordTeam,
     WritingTeam,
+    calibrated,
     choose_words,
+    openings_of,
     weights_of,
 )
 from counterpoint.train.lora.writers import Writers, new_adapters
@@ -69,9 +77,6 @@ TRAINING, FRESH, PRIORS = 0, 1, 2
 """Streams of a seed: what happens in training, in evaluation, and before either."""
 CALIBRATED = 4
 """Batches of a team that chooses at random, over whose prompts words' priors are taken."""
-
-CALIBRATED_PROMPTS = 16
-"""The most prompts of an agent and its words over which priors are taken."""
 COMING_BACK = 0.1
 """The least share of prompts that some batches have in common where prompts come back."""
 
@@ -153,11 +158,17 @@ class LanguageLearner:
                 demand_readable(model, some)
                 if settings.kind == "activated":
                     demand_opened(model, settings.kind, some)
+                openings = openings_of(model, some)
+                for team in (self.words, self.writing):
+                    team.readers[agents[0]].openings = openings
         self.calibrating = calibrated(met) if settings.calibrate else []
         """Choices over which priors will be taken before the first update."""
         self.doing: Callable[[str], object] = lambda text: None
         """Told what is done meanwhile."""
         self._answered = 0
+        self.micro: MicroGradients = {}
+        """The gradient of answers in free text in the present update, if it is measured: see
+        `_micro_gradients`."""
 
     def model_of(self, adapter: Adapter) -> LanguageModel:
         """Returns the frozen model that an adapter belongs to."""
@@ -202,6 +213,7 @@ class LanguageLearner:
         credit = advantages(rewards, played.columns, self.scheme, state=self.state)
         self.state, self.tally = credit.state, self.tally + credit.tally
         values = single_precision(credit.values, played.columns["batch"], 1)
+        self.micro = {} if look is None else self._micro_gradients(played, values)
         if look is not None:
             look(played, credit)
         free, bare = free_answers(played), self._bare_log_probs(played)
@@ -215,7 +227,11 @@ class LanguageLearner:
                 adam.zero()
             if turn == 0:
                 metrics["entropy"] = self._learn_words(played, values)
-            self._learn_texts(played, values, bare)
+            if turn == 0 and self.micro and not self.settings.kl:
+                for (_, name), vector in self.micro.items():
+                    self.adams[self.writing.owner(name)].gradient += vector
+            else:
+                self._learn_texts(played, values, bare)
             moved = self._moved(played.asks if turn == 0 else [played.asks[i] for i in free])
             norms = {name: float(adam.gradient.norm()) for name, adam in self.adams.items()}
             for name, norm in norms.items():
@@ -324,6 +340,17 @@ class LanguageLearner:
         each = self.writers.bare_log_probs(self._passes(played, free))
         return dict(zip(free, (nats for some in each for nats in some), strict=True))
 
+    def _micro_gradients(self, played: PlayedBatch, values: Floats) -> MicroGradients:
+        """Returns the part of each micro-batch and agent in the gradient of the loss of answers in
+        free text, without the divergence from the bare model: they add up to it."""
+        parts = micro_batches(played, self.agents).items()
+        passes = {key: self._passes(played, some, values) for key, some in parts}
+        found = self.writers.gradients([one for some in passes.values() for one in some])
+        return {
+            key: torch.stack([x for _ in some for x in next(found).values()]).sum(dim=0)
+            for key, some in passes.items()
+        }
+
     def _learn_texts(self, played: PlayedBatch, values: Floats, bare: Mapping[int, Floats]) -> None:
         """Adds the gradients of the answers in free text, some rows at a time."""
         passes = self._passes(played, free_answers(played), values, bare)
@@ -348,10 +375,8 @@ class LanguageLearner:
         """
         asks, texts = [played.asks[i] for i in free], [played.answers[i].handle for i in free]
         weights, passes = token_weights(self.settings, played), list[Pass]()
-        given, total = (
-            np.zeros(len(played.answers)) if values is None else values,
-            len(played.answers),
-        )
+        total = len(played.answers)
+        given = np.zeros(total) if values is None else values
         for part in self.writing.passes(asks, texts):
             some = free[part]
             nats = [bare[i] for i in some] if bare is not None and self.settings.kl else None
@@ -433,20 +458,6 @@ def prompt_from_facts(facts: Mapping[str, Any]) -> Prompt:
     """Returns a prompt as a checkpoint has it; those of earlier versions have no `earlier`."""
     earlier = tuple((role, content) for role, content in facts.get("earlier", ()))
     return Prompt(**{**facts, "words": tuple(facts["words"]), "earlier": earlier})
-
-
-def calibrated(asks: Sequence[Prompt]) -> list[Prompt]:
-    """Returns the prompts over which priors of words are taken: `CALIBRATED_PROMPTS` of each agent
-    and set of words, evenly spaced."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Prompt]] = {}
-    for ask in asks:
-        if ask.words:
-            groups.setdefault((ask.agent, ask.words), []).append(ask)
-    return [
-        members[i * len(members) // min(len(members), CALIBRATED_PROMPTS)]
-        for members in groups.values()
-        for i in range(min(len(members), CALIBRATED_PROMPTS))
-    ]
 
 
 def text_scheme(scheme: str | Scheme) -> Scheme:

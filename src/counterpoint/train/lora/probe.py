@@ -2,14 +2,15 @@
 
 The gradient of choices is taken with respect to the logits of the agent's words, one number for
 each prompt and word: that of the adapter is a linear image of it. It costs nothing, so every update
-is measured. The gradient of free text is that of the adapter itself, in one more backward pass for
-each micro-batch. Both are of the mean of A log pi: the entropy bonus and the divergence from the
-bare model are left out.
+is measured. The gradient of free text is that of the adapter itself: an update that is measured
+learns from one micro-batch after the other, and the sum of their gradients moves the adapter. Both
+are of the mean of A log pi: the entropy bonus and the divergence from the bare model are left out.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import Credit
@@ -24,14 +25,10 @@ from counterpoint.diagnose.evidence import (
 )
 from counterpoint.diagnose.updates import UpdateNumbers
 from counterpoint.lm.generate import Text
-from counterpoint.train.lora.answers import free_answers, token_weights
+from counterpoint.train.lora.answers import MICRO_BATCHES
 from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.train.lora.learner import LanguageLearner
-from counterpoint.train.lora.words import Pass
 from counterpoint.train.series import Numbers, agent_numbers
-
-MICRO_BATCHES = 8
-"""Number of micro-batches of the episodes of each task: rollout g goes to micro-batch g mod 8."""
 
 
 def measure_adapters(
@@ -50,7 +47,7 @@ def measure_adapters(
     agents, columns = len(learner.agents), played.columns
     part = columns["rollout"] % MICRO_BATCHES
     choices = _of_choices(learner, played, credit.values, part)
-    micro = np.concatenate([choices, _of_texts(learner, played, credit, part)], axis=2)
+    micro = np.concatenate([choices, _of_texts(learner)], axis=2)
     decided = np.zeros((MICRO_BATCHES, agents))
     np.add.at(decided, (part, columns["agent"]), 1)
     given = played.rewards.sum(axis=-1)
@@ -121,35 +118,23 @@ def _of_choices(learner: LanguageLearner, played: PlayedBatch, given: Floats, pa
     return np.asarray(gradient.reshape(MICRO_BATCHES, agents, -1))
 
 
-def _of_texts(learner: LanguageLearner, played: PlayedBatch, credit: Credit, part: Ints) -> Floats:
-    """Returns [M, A, D], the gradient of free text with respect to each agent's adapter."""
-    agents, agent = len(learner.agents), played.columns["agent"]
-    free = free_answers(played)
-    if not free:
-        return np.zeros((MICRO_BATCHES, agents, 0))
-    weights = token_weights(learner.settings, played)
-    adapters = [learner.adapters[name] for name in learner.agents]
-    own = len({id(adapter) for adapter in adapters}) > 1
-    sizes = [sum(x.numel() for x in adapter.parameters()) for adapter in adapters]
-    starts = np.cumsum([0, *sizes]) if own else np.zeros(agents + 1, dtype=int)
-    out = np.zeros((MICRO_BATCHES, agents, sum(sizes) if own else sizes[0]), dtype=np.float32)
-    passes = {}
-    for m in range(MICRO_BATCHES):
-        for k in range(agents):
-            some = [i for i in free if part[i] == m and agent[i] == k]
-            if some:
-                passes[m, k] = Pass(
-                    [played.asks[i] for i in some],
-                    [played.answers[i].handle for i in some],
-                    credit.values[some] * MICRO_BATCHES,
-                    weights[some],
-                    len(played.answers),
-                )
-    found = learner.writers.gradients(list(passes.values()))
-    for (m, k), gradient in zip(passes, found, strict=True):
-        (flat,) = gradient.values()
-        out[m, k, starts[k] : starts[k] + sizes[k]] = -flat.cpu().numpy()
-    return out
+def _of_texts(learner: LanguageLearner) -> Floats:
+    """Returns [M, A, C], the gradient of free text with respect to each agent's adapter.
+
+    A gradient has millions of numbers, but statistics know it by its inner products with others
+    alone. So the vectors X [D, M x A] of an adapter, of which there are few, are written in an
+    orthogonal basis of their own: X = Q R, where R has the inner products of X.
+    """
+    apart, parts = learner.settings.parameters == "separate", list[Floats]()
+    for owner in dict.fromkeys(name if apart else "" for _, name in learner.micro):
+        mine = [key for key in learner.micro if not apart or key[1] == owner]
+        vectors = torch.stack([learner.micro[key] for key in mine], dim=1).double()
+        coordinates = torch.linalg.qr(-MICRO_BATCHES * vectors.cpu(), mode="r").R.numpy()
+        part = np.zeros((MICRO_BATCHES, len(learner.agents), len(coordinates)))
+        for (m, name), column in zip(mine, coordinates.T, strict=True):
+            part[m, learner.agents.index(name)] = column
+        parts.append(part)
+    return np.concatenate([np.zeros((MICRO_BATCHES, len(learner.agents), 0)), *parts], axis=2)
 
 
 def _entropies(learner: LanguageLearner, played: PlayedBatch) -> Floats:

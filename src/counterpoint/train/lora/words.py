@@ -13,6 +13,7 @@ that an update is exactly on-policy. What adapters cannot change is kept: see `l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,13 +25,18 @@ from counterpoint.arrays import Floats
 from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.generate import Text, generate, log_probs
 from counterpoint.lm.memory import Memory
-from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader
+from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader, common_openings
 from counterpoint.train.lora.seats import Models, readers_of, together
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.world import Prompt
 
 CHOSEN_TOGETHER = 64
 """Prompts of choices that are run side by side."""
+CALIBRATED_PROMPTS = 16
+"""The most prompts of an agent and its words over which priors are taken."""
+OPENED = 64
+"""Prompts of an agent by which the opening that all of its prompts share is judged."""
 
 
 class Pass(NamedTuple):
@@ -176,6 +182,31 @@ class WordTeam:
                 self.priors[key] = torch.log_softmax(torch.cat(each), dim=1).mean(dim=0)
 
 
+def calibrated(asks: Sequence[Prompt]) -> list[Prompt]:
+    """Returns the prompts over which priors of words are taken: `CALIBRATED_PROMPTS` of each agent
+    and set of words, evenly spaced."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Prompt]] = {}
+    for ask in asks:
+        if ask.words:
+            groups.setdefault((ask.agent, ask.words), []).append(ask)
+    return [
+        members[i * len(members) // min(len(members), CALIBRATED_PROMPTS)]
+        for members in groups.values()
+        for i in range(min(len(members), CALIBRATED_PROMPTS))
+    ]
+
+
+def openings_of(model: LanguageModel, asks: Sequence[Prompt]) -> tuple[tuple[int, ...], ...]:
+    """Returns the tokens with which the prompts of each agent begin, judged by some of them."""
+    groups: dict[str, list[Prompt]] = {}
+    for ask in asks:
+        groups.setdefault(ask.agent, []).append(ask)
+    return common_openings(
+        [model.prompt(ask.messages) for ask in some[:: -(-len(some) // OPENED)]]
+        for some in groups.values()
+    )
+
+
 def choose_words(probs: Floats, uniforms: Any) -> Any:
     """Returns the words at some quantiles: equal uniforms give equal places in the distribution."""
     places = np.searchsorted(probs.cumsum(), uniforms, side="right")
@@ -232,7 +263,14 @@ class WritingTeam:
         reader, temperature = self.readers[asks[0].agent], self.settings.temperature
         with torch.no_grad():
             prefixes = reader.prefixes([ask.messages for ask in asks], room, adapters)
-        return generate(reader.model, prefixes, adapters, room, draws, temperature, reader.first)
+        first, above = reader.first, self.kept_from(reader)
+        texts = generate(reader.model, prefixes, adapters, room, draws, temperature, first)
+        return [replace(text, prefix=text.prefix.above(above)) for text in texts]
+
+    def kept_from(self, reader: Reader) -> int:
+        """Returns the first layer of which an answer keeps what was read of its prompt, to learn
+        from."""
+        return reader.model.depth if self.settings.kind == "plain" else reader.first
 
     def gradient(self, one: Pass) -> dict[str, Tensor]:
         """Returns the gradient of the loss of a pass with respect to the parameters of each adapter

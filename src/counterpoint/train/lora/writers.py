@@ -146,6 +146,8 @@ class ShareMaker:
     models: Mapping[str, str]
     """The name of the frozen model of each agent."""
     settings: LanguageSettings
+    openings: Mapping[str, tuple[tuple[int, ...], ...]]
+    """Of the reader of each agent: see `Reader.openings`."""
 
     def __call__(self) -> WritingShare:
         configure_threads()
@@ -153,7 +155,10 @@ class ShareMaker:
         own = new_adapters(models, self.settings, 0)
         weights = {name: as_vector([adapter]) for name, adapter in own.items()}
         adapters = {name: own.get(name) or own["shared"] for name in models}
-        return WritingShare(WritingTeam(models, adapters, self.settings), weights)
+        team = WritingTeam(models, adapters, self.settings)
+        for name, reader in team.readers.items():
+            reader.openings = self.openings[name]
+        return WritingShare(team, weights)
 
 
 class Writers:
@@ -222,8 +227,10 @@ class Writers:
             WorkerError: a process died.
         """
         if not self._hosts:
-            names = {agent: reader.model.name for agent, reader in self.team.readers.items()}
-            made = ShareMaker(names, self.team.settings)
+            readers = self.team.readers.items()
+            names = {agent: reader.model.name for agent, reader in readers}
+            openings = {agent: reader.openings for agent, reader in readers}
+            made = ShareMaker(names, self.team.settings, openings)
             others = range(1, self.processes)
             executor = self.team.settings.executor
             self._hosts = [Here(self.here), *(remote(made, executor) for _ in others)]
