@@ -38,10 +38,8 @@ def team(processes=1, *, inside=False, **changes):
     given = {"together": 5, "rows": 3, "rollouts": 4, "executor": "processes", **changes}
     learner = small_learner(make_short("relay"), processes=processes, **given)
     if inside:  # everything is sent as between processes, but no process takes time to start
-        writers, settings = learner.writers, learner.settings
-        openings = {name: one.openings for name, one in writers.team.readers.items()}
-        made = ShareMaker(dict.fromkeys(learner.agents, "tiny"), settings, openings)
-        others = [made() for _ in range(1, processes)]
+        writers = learner.writers
+        others = [ShareMaker.of(writers.team)() for _ in range(1, processes)]
         writers._hosts = [Here(writers.here), *map(Here, others)]
     return learner
 

@@ -164,8 +164,7 @@ def test_several_processes_give_the_same_bits(kind, monkeypatch):
     models = mixed_models()
     monkeypatch.setattr(writers_module, "open_team_models", lambda names, settings: models)
     split = mixed_learner(processes=3, **given)
-    names = {name: model.name for name, model in split.models.items()}
-    others = [ShareMaker(names, split.settings)() for _ in range(2)]
+    others = [ShareMaker.of(split.writers.team)() for _ in range(2)]
     split.writers._hosts = [Here(split.writers.here), *map(Here, others)]
     assert trained(split, 2) == alone
 

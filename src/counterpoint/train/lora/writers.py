@@ -149,6 +149,13 @@ class ShareMaker:
     openings: Mapping[str, tuple[tuple[int, ...], ...]]
     """Of the reader of each agent: see `Reader.openings`."""
 
+    @classmethod
+    def of(cls, team: WritingTeam) -> ShareMaker:
+        """Returns what makes shares of a team."""
+        readers = team.readers.items()
+        names = {agent: reader.model.name for agent, reader in readers}
+        return cls(names, team.settings, {agent: reader.openings for agent, reader in readers})
+
     def __call__(self) -> WritingShare:
         configure_threads()
         models = open_team_models(self.models, self.settings)
@@ -227,10 +234,7 @@ class Writers:
             WorkerError: a process died.
         """
         if not self._hosts:
-            readers = self.team.readers.items()
-            names = {agent: reader.model.name for agent, reader in readers}
-            openings = {agent: reader.openings for agent, reader in readers}
-            made = ShareMaker(names, self.team.settings, openings)
+            made = ShareMaker.of(self.team)
             others = range(1, self.processes)
             executor = self.team.settings.executor
             self._hosts = [Here(self.here), *(remote(made, executor) for _ in others)]
