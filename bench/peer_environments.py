@@ -73,6 +73,9 @@ ENVIRONMENTS = {
         ),
         "skyrl.backends.skyrl_train.utils.ppo_utils",
     ),
+    "peers-ms-swift": Environment(
+        (TORCH, ("ms-swift==4.6.0", "trl<1.0", *TORCH)), "swift.rlhf_trainers.grpo_trainer"
+    ),
     # on no index: from source, with the newest commits that were read
     "peers-prime-rl": Environment(
         (

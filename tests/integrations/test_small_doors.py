@@ -1,6 +1,7 @@
 """The doors to AReaL, OpenRLHF, ms-swift, TRL's async trainer, ART's pipeline, NeMo Gym, miles.
 
-Small objects stand in for the trainers; `check_adapter` runs over the same functions elsewhere.
+Small objects stand in for the trainers, except for TRL's loop and ms-swift's function in their own
+Python; `check_adapter` runs over the same functions elsewhere.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from adapter_layouts import Group, Trajectory
 from door_layouts import PlacesRewards
+from peer_python import KERNEL, run_peer
 
 from counterpoint.errors import LabelError, SchemeError, SettingError, StateError
 from counterpoint.integrations import (
@@ -295,3 +297,33 @@ def test_miles_is_slime_with_checks():
         miles.reward_post_process(
             SimpleNamespace(**{**given, "normalize_advantages": True}), samples
         )
+
+
+@pytest.mark.slow
+def test_in_trls_own_rollout_loop(tmp_path):
+    printed = run_peer("peers-language", "trl_async_check.py", tmp_path)
+    # rewards 1, 0.5 and 3 by two functions, one conversation without any: mean 1.5
+    low, high = -0.4629100499, 1.3887301497
+    assert printed["forked"] == pytest.approx([low, 2 * low, 2 * low, 0, *[high] * 3], abs=KERNEL)
+    assert printed["without_rows"] == printed["plain"] == [1, -1]
+    assert printed["constant"] == [0] * 7
+    assert printed["metrics"] == ["counterpoint/advantage_rms/a"]
+    assert printed["compared"] == "refused"
+    assert printed["resumed"]
+
+
+@pytest.mark.slow
+def test_in_ms_swifts_own_function():
+    printed = run_peer("peers-ms-swift", "ms_swift_check.py")
+    assert printed["own"] == [-1, 1, -1, 1]
+    pooled = np.array([0.0, 1.0, 100.0, 102.5])
+    wanted = (pooled - pooled.mean()) / pooled.std()
+    assert printed["pooled"] == pytest.approx(list(wanted), abs=KERNEL)
+    assert printed["missing"] == printed["constant"] == [0, 0]
+    assert printed["stock"] == pytest.approx([-0.7070, 0.7070, -0.7071, 0.7071], abs=1e-4)
+    assert printed["metrics"] == ["counterpoint/dead/a", "counterpoint/dead/b"]
+    assert printed["evaluation"] == [[-1, 1, -1, 1], 0]
+    # a: 1 in two rows of one request, and 0; b: 7 and 9
+    wanted = [0.7071067812, 0.7071067812, -1.4142135624, -1, 1]
+    assert printed["requests"] == pytest.approx(wanted, abs=KERNEL)
+    assert printed["installed"]
