@@ -52,6 +52,47 @@ ENVIRONMENTS = {
         ),
         "verl.trainer.ppo.v1",
     ),
+    # its index entry asks for Python 3.12, its code runs in 3.11; so do SkyRL's and prime-rl's
+    "peers-agent-lightning": Environment(
+        (
+            TORCH,
+            ("verl==0.9.1", "tensordict==0.10.0", "ray[default]==2.60.0", "transformers==5.10.4"),
+            ("TransferQueue==0.1.11", "cachetools==8.0.2", "fastapi==0.165.0", "uvicorn==0.54.0"),
+            ("httpx-retries", "structlog"),
+            ("--no-deps", "--ignore-requires-python", "agentlightning==1.0.2"),
+        ),
+        "agentlightning.verl.trainer",
+    ),
+    "peers-skyrl": Environment(
+        (
+            TORCH,
+            ("transformers==5.16.1", "tensordict==0.10.0", "ray[default]==2.60.0", "peft==0.18.1"),
+            ("datasets", "loguru", "omegaconf", "hydra-core", "jaxtyping", "cloudpathlib"),
+            ("--no-deps", "torchdata", "pybase64", "skyrl-gym"),
+            ("--no-deps", "--ignore-requires-python", "skyrl==0.4.0"),
+        ),
+        "skyrl.backends.skyrl_train.utils.ppo_utils",
+    ),
+    "peers-ms-swift": Environment(
+        (TORCH, ("ms-swift==4.6.0", "trl<1.0", *TORCH)), "swift.rlhf_trainers.grpo_trainer"
+    ),
+    # on no index: from source, with the newest commits that were read
+    "peers-prime-rl": Environment(
+        (
+            TORCH,
+            ("verifiers @ git+https://github.com/PrimeIntellect-ai/verifiers@a60a606e",),
+            ("renderers", "prime-pydantic-config", "loguru", "tomli", "tomli-w", "pandas"),
+            ("transformers==5.10.4", "aiolimiter", "tenacity", "wandb"),
+            (
+                "--no-deps",
+                "--ignore-requires-python",
+                "prime-rl-configs @ git+https://github.com/PrimeIntellect-ai/prime-rl@559b4477"
+                "#subdirectory=packages/prime-rl-configs",
+                "prime-rl @ git+https://github.com/PrimeIntellect-ai/prime-rl@559b4477",
+            ),
+        ),
+        "prime_rl.orchestrator.algo",
+    ),
     "peers-services": Environment((("openpipe-art==0.5.18",),), "art"),
     "peers-verifiers": Environment((("verifiers==0.4.0",),), "verifiers.v1"),
     "peers-tinker": Environment(
