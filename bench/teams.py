@@ -38,9 +38,9 @@ PAY: Mapping[str, Settings] = {
 }
 WRITING: Settings = {"prompts": "4", "rollouts": "8", "lr": "0.002"}
 WORLDS: Mapping[str, tuple[int, Settings]] = {
-    "extract": (40, WRITING),
-    "debate": (100, {"prompts": "32", "rollouts": "8"}),
-    "revise": (40, {"prompts": "4", "rollouts": "4", "lr": "0.003"}),
+    "extract": (12, WRITING),
+    "debate": (50, {"prompts": "32", "rollouts": "8"}),
+    "revise": (15, {"prompts": "4", "rollouts": "4", "lr": "0.003"}),
 }
 """The budget of updates and the settings of the agents in each world."""
 EPISODES = 128
