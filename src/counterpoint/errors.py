@@ -76,6 +76,10 @@ class StateError(CounterpointError, ValueError):
     """Running statistics that do not belong to this scheme, or that are damaged."""
 
 
+class HookError(CounterpointError, RuntimeError):
+    """A trainer that would train without our credit: it never reached the adapter's function."""
+
+
 class LogError(CounterpointError, ValueError):
     """A log that cannot be read: the message names the line and the column."""
 

@@ -101,7 +101,14 @@ def art_values(batch, groups):
 
 
 def in_art(batch, credit):
-    return art_values(batch, art.credited(art_groups(batch), credit))
+    """Groups of one agent, of whose rewards ART subtracts the mean."""
+    groups = art.credited(art_groups(batch), credit, balance=True)
+    for group in groups:
+        mean = sum(one.reward for one in group) / len(group.trajectories)
+        group.trajectories = [
+            one.model_copy({"reward": one.reward - mean}) for one in group if "row" in one.metadata
+        ]
+    return art_values(batch, groups)
 
 
 def tinker_groups(batch):
@@ -127,6 +134,20 @@ def in_tinker(batch, credit):
     ]
     values = tinker.batch_advantages(made, credit)
     return back(batch, [i for rows in groups for i in rows], [v for part in values for v in part])
+
+
+def in_tinker_rewards(batch, credit):
+    """The group rewards of each prompt, of which tinker-cookbook subtracts the mean."""
+    groups, runs = tinker_groups(batch)
+    whole = np.full(len(batch), np.nan)
+    for rows, part in zip(groups, runs, strict=True):
+        rewards = [batch.rewards[i] for i in rows]
+        for one in part:
+            one.transitions[0].reward = 0.0
+        paid = tinker.group_rewards(part, [batch.agent[i] for i in rows], credit.scheme, rewards)
+        totals = np.array([final for final, _ in paid])
+        whole[rows] = totals - totals.mean()
+    return whole
 
 
 def in_verifiers(batch, credit):
@@ -241,3 +262,60 @@ def in_comlrl(batch, credit):
     attached.compute(list(buffers))
     values = [value for one, _ in rows for value in attached.values[id(one.returns)]]
     return back(batch, [i for _, own in rows for i in own], values)
+
+
+ONE_REWARD = {"components": "a row has one reward"}
+BY_STEP = {
+    **ONE_REWARD,
+    "prompts": "a batch of steps has no prompts",
+    "twice": "a batch of steps has no prompts",
+    "turns": "an agent has one advantage in a step",
+    "roles": "agents are an axis",
+    "names": "agents are an axis",
+}
+ROLLOUTS = ("agent_wise,weighting=trajectory", "grpo", "rank")
+POOLED = ("grpo_rows", "grpo", "rank", "mappo_pooled")
+ADAPTERS = {
+    "slime": (in_slime, {
+        "peers": ["slime"], "cannot": ONE_REWARD}),
+    "rllm": (in_rllm, {
+        "peers": ["rllm"], "cannot": {
+            **ONE_REWARD, "turns": "each trajectory is a rollout",
+            "roles": "the role is the agent", "names": "the id of a group names the agent"}}),
+    "rllm, by role": (in_rllm_by_role, {
+        "peers": ["rllm"], "refuses": POOLED, "cannot": {
+            **ONE_REWARD, "turns": "each trajectory is a rollout",
+            "roles": "the role is the agent", "names": "the id of a group names the agent",
+            "memory": "each role has a state of its own"}}),
+    "art": (in_art, {"peers": ["art"], "cannot": ONE_REWARD}),
+    "tinker": (in_tinker, {
+        "peers": ["tinker", "tinker_cookbook", "torch"], "cannot": ONE_REWARD}),
+    "tinker, in rewards": (in_tinker_rewards, {
+        "peers": ["tinker", "tinker_cookbook", "torch"],
+        "refuses": ["group_reward_decoupled"], "cannot": {
+            **ONE_REWARD, "prompts": "a builder sees the group of one prompt",
+            "twice": "a builder sees the group of one prompt", "names": "names are an argument",
+            "turns": "rollouts of unequal weight do not sum to 0: refused",
+            "uneven": "rollouts of unequal weight do not sum to 0: refused",
+            "missing": "so do rollouts that lack a reward", "memory": "refused"}}),
+    "verifiers": (in_verifiers, {
+        "peers": ["verifiers"], "cannot": {
+            **ONE_REWARD, "roles": "a trace names its agent only",
+            "names": "a trace names its agent"}}),
+    "verl": (in_verl, {"peers": ["verl", "torch"], "cannot": ONE_REWARD}),
+    "verl_trainer": (in_verl_trainer, {
+        "peers": ["verl", "torch", "transfer_queue"], "cannot": ONE_REWARD}),
+    "nemo_rl": (in_nemo_rl, {
+        "peers": ["nemo_rl", "torch"], "cannot": {
+            **ONE_REWARD, "twice": "equal tokens are one prompt"}}),
+    "arrays": (in_arrays, {
+        "peers": ["torch", "jax"], "refuses": ROLLOUTS, "cannot": BY_STEP}),
+    "torchrl": (in_torchrl, {
+        "peers": ["torchrl", "tensordict", "torch"], "refuses": ROLLOUTS, "cannot": {
+            **BY_STEP, "missing": "a value estimator gives an advantage to each agent"}}),
+    "comlrl": (in_comlrl, {
+        "peers": ["comlrl", "torch"], "cannot": {
+            **ONE_REWARD, "uneven": "every agent answers every joint sample",
+            "twice": "a node is a draw", "turns": "a node is a turn", "roles": "agents are numbers",
+            "names": "agents are numbers"}}),
+}  # fmt: skip

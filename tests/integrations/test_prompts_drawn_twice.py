@@ -61,7 +61,7 @@ def by_slime(draws, scheme):  # its group_index counts draws
         for g, draw in enumerate(draws)
         for i in range(len(draw))
     ]
-    return quiet(scheme)(np.concatenate(draws), slime_labels(samples, True))
+    return quiet(scheme)(np.concatenate(draws), slime_labels(samples))
 
 
 def by_tinker(draws, scheme):
@@ -79,7 +79,7 @@ def by_verl(draws, scheme):  # it gives each draw a uid of its own
     keys = [f"uid{g}_{i}_0" for g, draw in enumerate(draws) for i in range(len(draw))]
     columns = output_columns([{"agent": "a"}] * len(keys), keys)
     uids = [key.split("_")[0] for key in keys]
-    labels = verl_labels(uids, columns, np.arange(len(keys)), True)
+    labels = verl_labels(uids, columns, np.arange(len(keys)), catalogue()[scheme])
     return quiet(scheme)(np.concatenate(draws), labels)
 
 

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from counterpoint.credit import Scheme, advantages, catalogue
-from counterpoint.errors import MissingPackageError, RewardError, SchemeError, StateError
+from counterpoint.errors import (
+    MissingPackageError,
+    RewardError,
+    SchemeError,
+    SettingError,
+    StateError,
+)
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.rllm import SPELLINGS, RoleEstimator, advantages_of, register
 from counterpoint.readers import read_decisions
@@ -140,3 +146,11 @@ def test_all_roles_at_once_are_the_kernel():
     advantages_of(untouched, kept, write=False)
     assert kept.updates == 1
     assert untouched[0].trajectories[0].steps[0].advantage is None
+
+
+def test_advantages_that_rllm_would_overwrite_are_refused():
+    groups = [group("t:a", [0.0, 1.0])]
+    with pytest.raises(SettingError, match=r"overwrites step\.advantage"):
+        advantages_of(groups, algorithm_config=SimpleNamespace(use_precomputed_advantage=False))
+    kept = SimpleNamespace(use_precomputed_advantage=True)
+    assert advantages_of(groups, algorithm_config=kept)[0].tolist() == [-1, 1]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from counterpoint.errors import LabelError, RewardError, UnknownNameError
+from counterpoint.errors import LabelError, RewardError, SettingError, UnknownNameError
 from counterpoint.integrations import slime
 from counterpoint.integrations.slime import reward_post_process
 from counterpoint.readers import read_decisions
@@ -72,7 +72,7 @@ def test_a_reward_by_its_key():
 
 
 def test_what_lacks_is_said():
-    with pytest.raises(LabelError, match=r"1 samples without metadata\['agent'\]"):
+    with pytest.raises(LabelError, match=r"wanted metadata\['agent'\] in every sample"):
         paid([1.0, 0.0], ["a", None])
     with pytest.raises(LabelError, match="group_index"):
         reward_post_process(SimpleNamespace(), [sample(1.0, group=None)])
@@ -103,3 +103,20 @@ def test_state_is_kept_in_the_folder_of_checkpoints(tmp_path):
     second = paid([5.0, 7.0], args=args)[1]
     assert second == pytest.approx([3.0, 5.0])  # against the mean 2 and deviation 1 before
     assert read_decisions(tmp_path / "c.jsonl").step.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "found"),
+    [
+        ({"advantage_estimator": "ppo"}, "--advantage-estimator ppo.*grpo, gspo, cispo"),
+        ({"advantage_estimator": "reinforce_plus_plus"}, "take our advantages for rewards"),
+        ({"normalize_advantages": True}, "over the tokens of all agents"),
+        ({"custom_advantage_function_path": "mine.f"}, "mine.f, which replaces"),
+    ],
+)
+def test_settings_that_would_change_our_advantages_are_refused(setting, found):
+    with pytest.raises(SettingError, match=found):
+        paid([1.0, 0.0], args=SimpleNamespace(**setting))
+    sound = SimpleNamespace(advantage_estimator="grpo", normalize_advantages=False,
+                            custom_advantage_function_path=None)  # fmt: skip
+    assert paid([1.0, 0.0], args=sound)[1] == [1, -1]

@@ -9,7 +9,13 @@ import pytest
 from peer_python import KERNEL, run_peer
 
 from counterpoint.credit import Scheme, advantages, catalogue
-from counterpoint.errors import LabelError, MissingPackageError, RewardError, SchemeError
+from counterpoint.errors import (
+    LabelError,
+    MissingPackageError,
+    RewardError,
+    SchemeError,
+    SettingError,
+)
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.tinker import batch_advantages, group_rewards, patch
 
@@ -27,13 +33,41 @@ def group(agents, rewards):
     return SimpleNamespace(trajectories_G=runs, get_total_rewards=lambda: list(rewards))
 
 
+def trained(paid, steps):
+    """What tinker-cookbook makes of group rewards: totals minus their mean."""
+    totals = [final + step for (final, _), step in zip(paid, steps, strict=True)]
+    return [total - sum(totals) / len(totals) for total in totals]
+
+
 def test_totals_are_the_advantages():
     paid = group_rewards([run(r / 2, r / 2) for r in REWARDS], AGENTS)
-    totals = [final + r for (final, _), r in zip(paid, REWARDS, strict=True)]
-    assert totals == pytest.approx(WANTED)
+    assert trained(paid, REWARDS) == pytest.approx(WANTED)
+    assert max(final + r for (final, _), r in zip(paid, REWARDS, strict=True)) == 0  # none above 0
     assert paid[3][1] == {"reward_raw": 12.0, "counterpoint/advantage": pytest.approx(0.1690308509)}
     given = group_rewards([run(0.0)] * 6, AGENTS, rewards=REWARDS)
-    assert [final for final, _ in given] == pytest.approx(WANTED)
+    assert trained(given, [0.0] * 6) == pytest.approx(WANTED)
+    with pytest.raises(RewardError, match="5 rewards"):
+        group_rewards([run(0.0)] * 6, AGENTS, rewards=REWARDS[1:])
+
+
+class Termination(SimpleNamespace):
+    zero_reward_on_limit = True
+    limit_stop_reasons = ("max_tokens",)
+
+
+def test_the_zero_of_a_limit_comes_before_our_credit():
+    runs = [run(1.0), run(1.0), run(0.0), run(-1.0)]
+    for one, reason in zip(runs, ("max_tokens", "done", None, "max_tokens"), strict=True):
+        one.stop_reason = reason
+    paid = group_rewards(runs, "aaaa", termination=Termination())
+    # rewards 0, 1, 0, -1: mean 0, deviation sqrt(1 / 2)
+    assert trained(paid, [1.0, 1.0, 0.0, -1.0]) == pytest.approx([0, 2**0.5, 0, -(2**0.5)])
+    assert [one.get("zero_reward_on_limit") for _, one in paid] == [1.0, None, None, None]
+    assert paid[0][1]["reward_raw"] == 0.0
+    bare = group_rewards(runs, "aaaa", termination=None)  # 1, 1, 0, -1: mean 1/4
+    assert trained(bare, [1.0, 1.0, 0.0, -1.0])[0] == pytest.approx(0.75 / 0.6875**0.5)
+    with pytest.raises(SettingError, match=r"stopped by 'max_tokens'.*effective_termination"):
+        group_rewards(runs, "aaaa")
 
 
 @pytest.mark.parametrize("rewards", [[0.7] * 7, [1000.1] * 3, [1000000.7] * 7, [5.0], [None], []])
@@ -44,7 +78,7 @@ def test_constant_groups_and_singletons_are_exactly_zero(rewards):
 
 def test_a_missing_reward_leaves_the_others_alone():
     paid = group_rewards([run(0.0)] * 3, "aaa", rewards=[1.0, None, 0.0])
-    assert [final for final, _ in paid] == [1, 0, -1]
+    assert trained(paid, [0.0] * 3) == [1, 0, -1]
     assert "reward_raw" not in paid[1][1]
     with pytest.raises(RewardError, match="not finite"):
         group_rewards([run(float("nan"))], "a")
@@ -97,3 +131,11 @@ def test_in_tinker_cookbook_itself():
     assert printed["type"] == "torch.float32"
     assert printed["updates"] == [0, 2]  # printing a group is none
     assert printed["undone"]
+    # rewards 1 (stopped at a limit), 1, 0, 0 and zero_reward_on_limit: 0, 1, 0, 0
+    limit = printed["limit"]
+    assert limit["stock"][0] == pytest.approx(-0.25)
+    for way in ("group_rewards", "patch"):
+        assert limit[way] == pytest.approx([-(3**-0.5), 3**0.5, -(3**-0.5), -(3**-0.5)])
+    assert "another loop" not in printed["hook"]
+    assert "before tinker_cookbook.rl.train.compute_advantages was called" in printed["hook"]
+    assert printed["stepped"] == "reached"

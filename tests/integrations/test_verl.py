@@ -127,7 +127,9 @@ def test_columns_of_agent_loops():
     assert set(output_columns([{}] * 4, keys)) == {"rollout"}
     with pytest.raises(LabelError, match="the first u_1_0"):
         output_columns([*extra[:2], {}, {}], keys)
-    kept = batch_labels(["u"] * 4, output_columns(extra, keys), np.arange(3), True)
+    kept = batch_labels(
+        ["u"] * 4, output_columns(extra, keys), np.arange(3), catalogue()["agent_wise"]
+    )
     assert kept["agent"] == ["a", "b", "a"]
     assert kept["prompt"] == ["u"] * 3
 
@@ -147,6 +149,7 @@ def test_in_verl_itself(tmp_path):
     assert trainer["base"].startswith("verl.trainer.ppo.v1")
     # own rewards a = 0, 1 and b = 100, 102 came through extra_fields; verl's own were all 102
     assert trainer["advantages"] == [-1, -1, 1, 1, 0]
+    assert (trainer["unreached"], trainer["reached"]) == ("HookError", "updated")
     assert trainer["restored"]
     assert trainer["file"]
     assert "counterpoint/dead/a" in trainer["metrics"]

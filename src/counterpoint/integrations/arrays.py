@@ -14,8 +14,9 @@ from counterpoint.arrays import Array
 from counterpoint.credit import advantages, scheme_named
 from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import RewardError, SchemeError
+from counterpoint.integrations.guards import refuse_rollouts
 from counterpoint.integrations.recorder import on_host
-from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, refuse_rollouts
+from counterpoint.integrations.team_credit import SchemeSource, TeamCredit
 
 
 def normalized(

@@ -1,9 +1,10 @@
 """ART (openpipe-art): one group for each prompt and agent, whose rewards are our advantages.
 
 ART's trajectories hold no advantage, so the reward is replaced by it: train with
-`normalize_advantages=False`. `trajectory.metadata["agent"]` names the agent. This file does not
-import ART; it copies ART's groups and trajectories. Source: openpipe-art 0.5.18,
-`art/trajectories.py`, `art/gather.py`, `art/preprocessing/tokenize.py`.
+`normalize_advantages=False`. ART then subtracts the mean of each group, which changes nothing where
+advantages sum to 0; other groups are refused, or balanced. `trajectory.metadata["agent"]` names the
+agent. This file does not import ART; it copies ART's groups and trajectories. Source: openpipe-art
+0.5.23, `art/trajectories`, `art/gather.py`, `art/preprocessing/tokenize.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-from counterpoint.errors import LabelError
+from counterpoint.errors import LabelError, SchemeError
 from counterpoint.integrations.draws import common_labels, distinct_prompts, with_turns
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 
@@ -22,6 +23,8 @@ RAW = "reward_raw"
 """The metric that keeps the reward."""
 MISSING = "reward_missing"
 """The metric that marks a missing reward."""
+ROUNDING = 1e-9
+"""The largest sum of a group's advantages, relative to the largest one, that is rounding."""
 STATE = "counterpoint"
 """Our key in a model's state."""
 
@@ -37,7 +40,7 @@ class after_each:  # it has the name of the argument that it is for
         record: a file for the log.
         balance: whether a trajectory is added to a group whose advantages do not sum to 0, so that
             they do. It has no answer, so ART's local backend trains nothing on it; its tinker
-            backend refuses it. Without it ART subtracts the mean again.
+            backend refuses it. Without it, such a group is refused.
 
     Raises:
         UnknownNameError, OutputError: as `TeamCredit`.
@@ -72,6 +75,7 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
     Raises:
         LabelError: a trajectory has no agent.
         RewardError: a reward is infinite.
+        SchemeError: the advantages of a group do not sum to 0, and `balance` is false.
     """
     rewards = [
         [math.nan if one.metrics.get(MISSING) else one.metrics.get(RAW, one.reward)
@@ -95,7 +99,18 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
         paid = copy(group)
         paid.trajectories = [_paid(*row) for row in zip(group, raw, values, strict=True)]
         parts = split_by_agent(paid)
-        split += [_balanced(part) for part in parts] if balance else parts
+        for part in parts:
+            off = math.fsum(one.reward for one in part)
+            if abs(off) <= ROUNDING * max((abs(one.reward) for one in part), default=0.0):
+                split.append(part)
+            elif balance:
+                split.append(_balanced(part, off))
+            else:
+                raise SchemeError(
+                    f"got advantages of agent '{part.metadata['agent']}' that sum to {off:.3g} "
+                    "over a group, from which ART would subtract their mean; wanted a scheme with "
+                    "per-prompt and per-agent means, such as agent_wise, or balance=True"
+                )
     return split
 
 
@@ -148,15 +163,12 @@ def _paid(trajectory: Any, raw: float, advantage: float) -> Any:
     )
 
 
-def _balanced(group: Any) -> Any:
-    """Returns the group, with a trajectory that brings the sum of its rewards to 0."""
-    rewards = [one.reward for one in group]
-    off = math.fsum(rewards)
-    if abs(off) > 1e-9 * max(map(abs, rewards)):
-        extra = type(group.trajectories[0])(
-            messages_and_choices=[{"role": "user", "content": "balance"}],
-            reward=-off,
-            metadata={**group.metadata, "balance": True},
-        )
-        group.trajectories = [*group.trajectories, extra]
+def _balanced(group: Any, off: float) -> Any:
+    """Returns the group, with a trajectory that brings the sum `off` of its rewards to 0."""
+    extra = type(group.trajectories[0])(
+        messages_and_choices=[{"role": "user", "content": "balance"}],
+        reward=-off,
+        metadata={**group.metadata, "balance": True},
+    )
+    group.trajectories = [*group.trajectories, extra]
     return group

@@ -21,6 +21,7 @@ from torchrl.data import Composite
 
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError
+from counterpoint.integrations.guards import refuse_second_normalization
 from counterpoint.integrations.team_credit import SavedCredit
 from counterpoint.integrations.torchrl_classes import (
     NormalizeAdvantage,
@@ -59,13 +60,15 @@ class CreditCallback(Callback):  # type: ignore[misc]
     def on_setup(self) -> None:
         """Adds a module to the buffer of each group.
 
-        Raises SettingError if the algorithm is off-policy, and OutputError as `TeamCredit`.
+        Raises SettingError if the algorithm is off-policy or its loss normalizes too, and
+        OutputError as `TeamCredit`.
         """
         if not self.experiment.on_policy:
             name = self.experiment.algorithm_name
             raise SettingError(f"got the off-policy algorithm {name}; wanted ippo or mappo")
         self.modules, groups = {}, self.experiment.group_map
         for group, agents in groups.items():
+            refuse_second_normalization(self.experiment.losses[group])
             record = self.record
             if record is not None and len(groups) > 1:
                 record = record.with_name(f"{record.stem}-{group}{record.suffix or '.jsonl'}")
@@ -79,6 +82,7 @@ class CreditCallback(Callback):  # type: ignore[misc]
             )
             transform = NormalizeOnExtend(self.modules[group])
             self.experiment.replay_buffers[group].append_transform(transform)
+            self.modules[group].watch(*self.experiment.optimizers[group].values())
 
     def on_train_end(self, training_td: TensorDictBase, group: str) -> None:
         """Writes the metrics of the iteration to the experiment's logger."""

@@ -19,8 +19,12 @@ import numpy as np
 
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import RewardError, SettingError
+from counterpoint.integrations.guards import reward_value
+from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 
+HOOKS = ("_drain_ready_buffers", "_compute_loss_with_gradients", "_compute_advantages")
+"""The methods of a trainer that `attach` replaces, and that make its advantages."""
 EXTRA = "counterpoint"
 """Our key in a checkpoint's extra state."""
 
@@ -44,7 +48,7 @@ class SplitRewards:
     def __call__(self, *texts: Any, batch_items: Any = None) -> list[float]:
         """Returns [1] the mean of the agents' rewards that are not missing, 0 if all are."""
         given = {} if batch_items is None else {"batch_items": batch_items}
-        paid = [_number(value) for value in self.function(*texts, **given)]
+        paid = [reward_value(value) for value in self.function(*texts, **given)]
         if len(paid) != len(texts):
             raise RewardError(
                 f"got {len(paid)} rewards for {len(texts)} agents; wanted one for each"
@@ -77,7 +81,9 @@ def attach(
 
     Raises:
         SettingError: rewards are split, and there are several turns or joint samples that are not
-            aligned; or the number of names is not the number of agents.
+            aligned; the number of names is not the number of agents; or the trainer makes its
+            advantages elsewhere, as actor-critic trainers do.
+        HookError: (from the training) the first optimizer step would use other advantages.
     """
     names = tuple(agents) or tuple(f"agent_{i}" for i in range(trainer.num_agents))
     if len(names) != trainer.num_agents:
@@ -89,6 +95,12 @@ def attach(
             raise SettingError(
                 f"got joint_mode={mode}, num_turns={turns} with split rewards; wanted aligned, 1"
             )
+    lacking = [name for name in HOOKS if not callable(getattr(trainer, name, None))]
+    if lacking:
+        raise SettingError(
+            f"got {type(trainer).__name__} without {lacking[0]}, which makes its advantages "
+            "elsewhere; wanted MAGRPO, MARLOO, MAReMax or MAREINFORCE"
+        )
     if trainer.args.advantage_normalization:
         trainer.args.advantage_normalization = False
         logging.getLogger("counterpoint").info("advantage_normalization is off: ours are final")
@@ -106,6 +118,15 @@ class _Attached:
         self.trainer, self.credit, self.names, self.split = trainer, credit, names, split
         self.values: dict[int, list[float]] = {}
         """Advantages by identity of a sample's list of returns: the trainer shuffles samples."""
+        self.check = HookCheck(
+            credit,
+            "the advantages that attach(...) set",
+            "attach to the finished trainer, and let its class keep _update_from_samples and "
+            "_compute_loss_with_gradients",
+            reached=lambda: self.used,
+        )
+        self.used = 0
+        """The number of samples whose loss used our advantages."""
         self.here = threading.local()  # agents may be updated in threads
 
     def replace_methods(self) -> None:
@@ -134,6 +155,8 @@ class _Attached:
         trainer._drain_ready_buffers = drained
         trainer._compute_loss_with_gradients = losses
         trainer.evaluate = evaluated
+        for optimizer in trainer.optimizers:
+            self.check.watch(optimizer)
         trainer._compute_advantages = self.advantages
         trainer._checkpoint_extra_state = lambda: {EXTRA: self.credit.state_dict()}
         trainer._restore_checkpoint_extra_state = self.restore
@@ -145,7 +168,7 @@ class _Attached:
         samples = [one for agent in ready for one in self.trainer.rollout_buffers[agent]]
         returns = []
         for one in samples:
-            paid = torch.tensor([_number(x) for x in self.paid(one)], dtype=torch.float64)
+            paid = torch.tensor([reward_value(x) for x in self.paid(one)], dtype=torch.float64)
             paid = self.trainer._apply_reference_kl_to_returns(paid, one.completions_data)
             returns.append(paid.tolist())
         rows = [(one, k) for one in samples for k in range(len(one.returns))]
@@ -171,14 +194,10 @@ class _Attached:
 
     def advantages(self, returns: Any) -> Any:
         """Returns [K] the advantages of the sample whose loss is being computed."""
+        self.used += 1
         return returns.new_tensor(self.values[self.here.key])
 
     def restore(self, extra: Any, folder: Any) -> None:
         """Restores the state from a checkpoint, if it has one."""
         if isinstance(extra, dict) and EXTRA in extra:
             self.credit.load_state_dict(extra[EXTRA])
-
-
-def _number(reward: float | None) -> float:
-    """Returns a reward as a float; None is NaN."""
-    return math.nan if reward is None else float(reward)

@@ -17,6 +17,7 @@ import numpy as np
 
 from counterpoint.arrays import Array, Bools, Columns, Floats, Ints
 from counterpoint.errors import LabelError
+from counterpoint.integrations.guards import require_agents
 from counterpoint.integrations.recorder import on_host, plain_values
 from counterpoint.integrations.team_credit import SchemeSource, credit_of
 
@@ -87,10 +88,8 @@ class AdvantageEstimator:
                     labels[name] = [column[i] for i in row]
             if agent is not None:
                 labels["agent"] = agent
-            elif self.credit.scheme.groups_by_agent:
-                raise LabelError(
-                    "got a batch without agents; wanted columns 'reward/<agent>', or 'agent'"
-                )
+            wanted = "columns 'reward/<agent>', or 'agent'"
+            require_agents(labels, self.credit.scheme, wanted)
             np.add.at(values, row, self.credit(paid, labels))
         return rewards.new_tensor(values)[:, None] * mask
 

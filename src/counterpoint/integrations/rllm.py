@@ -17,8 +17,9 @@ import numpy as np
 from counterpoint.arrays import Columns, Floats
 from counterpoint.credit import AnyScheme, PerRole
 from counterpoint.credit.scheme import plain_schemes
-from counterpoint.errors import MissingPackageError, SchemeError, StateError
+from counterpoint.errors import MissingPackageError, SchemeError, SettingError, StateError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
+from counterpoint.integrations.guards import reward_value
 from counterpoint.integrations.team_credit import SavedCredit, SchemeSource, TeamCredit, credit_of
 from counterpoint.optional import import_optional
 
@@ -138,7 +139,11 @@ class RoleEstimator:
 
 
 def advantages_of(
-    groups: Sequence[Any], scheme: SchemeSource = "agent_wise", *, write: bool = True
+    groups: Sequence[Any],
+    scheme: SchemeSource = "agent_wise",
+    *,
+    write: bool = True,
+    algorithm_config: Any = None,
 ) -> list[Floats]:
     """Returns advantages [n_i] of each group, computed over the groups of all roles at once.
 
@@ -148,10 +153,18 @@ def advantages_of(
         groups: rLLM's trajectory groups of one training step.
         scheme: a scheme or its name; a `TeamCredit` keeps state and log between steps.
         write: whether `step.advantage` is set in every step of each trajectory.
+        algorithm_config: rLLM's config of the algorithm, if you have it here: rLLM overwrites what
+            is written unless it has `use_precomputed_advantage`.
 
     Raises:
+        SettingError: rLLM would overwrite the advantages.
         RewardError, LabelError: as `advantages`.
     """
+    if algorithm_config is not None and not algorithm_config.use_precomputed_advantage:
+        raise SettingError(
+            "got an rLLM with use_precomputed_advantage=False, which overwrites step.advantage; "
+            "wanted algorithm.use_precomputed_advantage=true"
+        )
     rewards = [[one.reward for one in group.trajectories] for group in groups]
     _, labels = _labels(groups, rewards)
     assigned = _group_advantages(credit_of(scheme), rewards, labels)
@@ -211,5 +224,5 @@ def _labels(
 def _group_advantages(
     credit: TeamCredit, rewards: Sequence[Sequence[Any]], labels: Columns
 ) -> list[Floats]:
-    given = [[None if one is None else float(one) for one in group] for group in rewards]
+    given = [[reward_value(one) for one in group] for group in rewards]
     return [np.array(group, dtype=np.float64) for group in credit.by_group(given, labels)]

@@ -2,10 +2,12 @@
 
     --custom-reward-post-process-path counterpoint.integrations.slime.reward_post_process
 
-slime uses the returned values as the advantage of every token. `sample.metadata["agent"]` names the
+slime takes the returned values for rewards; its estimators `grpo`, `gspo` and `cispo` use them as
+the advantage of every token, and `reinforce_plus_plus_baseline` subtracts the KL penalty. Settings
+that would change them otherwise are refused. `sample.metadata["agent"]` names the
 agent; `args.counterpoint_scheme` or the environment variable COUNTERPOINT_SCHEME names the scheme.
-This file does not import slime. Source: THUDM/slime, `slime/ray/rollout.py` and
-`slime/utils/types.py`; read, not run.
+This file does not import slime. Source: THUDM/slime, `slime/ray/rollout.py`, `slime/utils/types.py`
+and `slime/backends/megatron_utils/loss.py`; read, not run.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ from typing import Any
 import numpy as np
 
 from counterpoint.arrays import Columns
-from counterpoint.errors import LabelError
+from counterpoint.errors import LabelError, SettingError
 from counterpoint.integrations.draws import common_labels, with_turns
+from counterpoint.integrations.guards import require_agents, reward_value
 from counterpoint.integrations.team_credit import TeamCredit
 
+IDENTITIES = ("grpo", "gspo", "cispo", "reinforce_plus_plus_baseline")
+"""Estimators that train what `reward_post_process` returns, but for a KL penalty."""
 STATE = "counterpoint.json"
 """The file of our state in the folder `args.save`."""
 
@@ -35,7 +40,7 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
 
     Args:
         args: slime's arguments. `reward_key`, `save`, `counterpoint_scheme` and
-            `counterpoint_record` are used.
+            `counterpoint_record` are used, and those that `refuse_changes` reads.
         samples: [N] slime's samples of all prompts.
 
     Raises:
@@ -43,7 +48,9 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
         RewardError: a reward is infinite.
         UnknownNameError: no scheme has that name.
         OutputError: the log or the state cannot be written.
+        SettingError: slime would change our advantages.
     """
+    refuse_changes(args)
     folder = getattr(args, "save", None)
     scheme, record = (
         getattr(args, f"counterpoint_{name}", None)
@@ -80,13 +87,40 @@ def sample_advantages(
         reward = sample.reward
         if key and isinstance(reward, dict):
             reward = reward.get(key)
-        raw.append(float("nan") if reward is None else float(reward))
+        raw.append(reward_value(reward))
     if not raw:
         return [], []
     removed = [bool(getattr(sample, "remove_sample", False)) for sample in samples]
-    labels = sample_labels(samples, credit.scheme.groups_by_agent)
+    labels = sample_labels(samples)
+    require_agents(labels, credit.scheme, "metadata['agent'] in every sample")
     values = credit(raw, labels, absent=np.array(removed) if any(removed) else None)
     return raw, [float(value) for value in values]
+
+
+def refuse_changes(args: Any) -> None:
+    """Raises SettingError if slime's arguments make it change the advantages that it is given.
+
+    Args:
+        args: slime's arguments. `advantage_estimator`, `normalize_advantages` and
+            `custom_advantage_function_path` are read; those that are not there change nothing.
+    """
+    estimator = getattr(args, "advantage_estimator", None)
+    if estimator is not None and estimator not in IDENTITIES:
+        raise SettingError(
+            f"got --advantage-estimator {estimator}, which would take our advantages for rewards; "
+            f"wanted one of {', '.join(IDENTITIES)}"
+        )
+    if getattr(args, "normalize_advantages", False):
+        raise SettingError(
+            "got --normalize-advantages, which would standardize our advantages over the tokens of "
+            "all agents; wanted slime without it"
+        )
+    path = getattr(args, "custom_advantage_function_path", None)
+    if path is not None:
+        raise SettingError(
+            f"got --custom-advantage-function-path {path}, which replaces our advantages; wanted "
+            "slime without it"
+        )
 
 
 @cache
@@ -108,11 +142,11 @@ def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredi
     return credit
 
 
-def sample_labels(samples: Sequence[Any], needs_agent: bool) -> Columns:
+def sample_labels(samples: Sequence[Any]) -> Columns:
     """Returns labels [N] of samples from `group_index`, `metadata`, and `rollout_id` or `index`.
 
     Several samples of an agent in one rollout are its turns, in their order. Raises LabelError if a
-    sample has no group_index, or no agent although one is needed.
+    sample has no group_index.
     """
     prompts = [sample.group_index for sample in samples]
     if None in prompts:
@@ -120,11 +154,6 @@ def sample_labels(samples: Sequence[Any], needs_agent: bool) -> Columns:
     metadata = [sample.metadata or {} for sample in samples]
     names = ("agent", "rollout", "role", "turn", "context")
     labels: dict[str, list[Any]] = {"prompt": prompts, **common_labels(metadata, names)}
-    if needs_agent and not {"agent", "role"} & set(labels):
-        lacking = sum("agent" not in one for one in metadata)
-        raise LabelError(
-            f"got {lacking} samples without metadata['agent']; wanted the agent's name in each"
-        )
     if "rollout" not in labels:
         for name in ("rollout_id", "index"):
             rollouts = [getattr(sample, name, None) for sample in samples]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -28,9 +29,8 @@ from counterpoint.credit import (
     scheme_named,
 )
 from counterpoint.credit.memory import SavedJointState, SavedState
-from counterpoint.credit.scheme import plain_schemes
 from counterpoint.credit.segments import arrays_of
-from counterpoint.errors import SchemeError, SettingError, StateError
+from counterpoint.errors import SettingError, StateError
 from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.recorder import Recorder, as_table, plain_values
 from counterpoint.integrations.warnings import EdgeCaseMonitor, Update, warnings_of
@@ -103,6 +103,10 @@ class TeamCredit:
         self.recorder = None if record is None else Recorder(Path(record), tuple(components))
         self.check_every = check_every
         self.warn = warn or logging.getLogger("counterpoint").warning
+        self.calls = 0
+        """The number of updates in this process; a checkpoint does not change it."""
+        self.latest: Floats = np.zeros(0)
+        """[N] advantages of the last update, for `HookCheck`."""
         self.tally = Tally()
         """Edge cases of the last call."""
         self.total = Tally()
@@ -140,6 +144,8 @@ class TeamCredit:
             if len(there):
                 kept = {name: _taken(column, there) for name, column in labels.items()}
                 values = self(_taken(rewards, there), kept, learning=learning)
+                if learning:
+                    self.latest = np.append(self.latest, 0.0)  # the advantage of absent rows
                 if a.name == "jax":
                     return whole.at[there].set(values)
                 whole[there] = values
@@ -164,8 +170,9 @@ class TeamCredit:
         if self.recorder is not None:
             self.recorder.add(self.updates, table, labels)
         self.state, self.tally, self.total = credit.state, tally, self.total + tally
-        self._measure(as_table(credit.values)[:, 0], labels)
-        self._warn_once(
+        self.latest, self.calls = as_table(credit.values)[:, 0], self.calls + 1
+        self._measure(self.latest, labels)
+        self.warn_once(
             self._edge_cases.sentences(self.updates, tally, ~np.isnan(table), self.scheme)
         )
         if self.check_every:
@@ -210,11 +217,15 @@ class TeamCredit:
                     "training goes on."
                 )
             }
-        self._warn_once(sentences)
+        self.warn_once(sentences)
         return list(sentences.values())
 
-    def _warn_once(self, sentences: Mapping[str, str]) -> None:
-        """Logs each sentence whose key is new."""
+    def warn_once(self, sentences: Mapping[str, str]) -> None:
+        """Logs each sentence whose key is new.
+
+        Args:
+            sentences: a key of the kind of warning, and its sentence.
+        """
         for key, text in sentences.items():
             if key not in self._warned:
                 self._warned.add(key)
@@ -226,11 +237,12 @@ class TeamCredit:
         agents = labels.get("agent")
         if agents is None:
             return
-        names = np.asarray(agents)
-        for name in np.unique(names):
-            own = values[names == name]
-            self.metrics[f"counterpoint/dead/{name}"] = float((own == 0).mean())
-            self.metrics[f"counterpoint/advantage_rms/{name}"] = float(np.sqrt((own**2).mean()))
+        names, own = np.unique(np.asarray(agents), return_inverse=True)
+        rows = np.bincount(own)
+        dead, squares = (np.bincount(own, x) / rows for x in (values == 0, values**2))
+        for name, share, square in zip(names, dead.tolist(), squares.tolist(), strict=True):
+            self.metrics[f"counterpoint/dead/{name}"] = share
+            self.metrics[f"counterpoint/advantage_rms/{name}"] = math.sqrt(square)
 
     def state_dict(self) -> SavedCredit:
         """Returns the state that later updates depend on, for the trainer's checkpoint."""
@@ -289,22 +301,6 @@ SchemeSource = str | AnyScheme | TeamCredit
 def credit_of(scheme: SchemeSource, record: str | Path | None = None) -> TeamCredit:
     """Returns a `TeamCredit` of the scheme; a `TeamCredit` is returned as it is."""
     return scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme, record=record)
-
-
-def refuse_rollouts(scheme: AnyScheme) -> None:
-    """Raises SchemeError if the scheme combines the rows of a rollout.
-
-    Where each step has its own advantage, every row keeps its own value.
-    """
-    if any(
-        part.weighting == "trajectory" or part.rollout_reward != "mean"
-        for part in plain_schemes(scheme)
-    ):
-        raise SchemeError(
-            f"got {scheme_name(scheme)}, which takes the steps of a rollout together; wanted a "
-            "scheme with weighting='step' and rollout_reward='mean', such as mappo_per_agent or "
-            "group_reward_decoupled: each step has its own advantage"
-        )
 
 
 def _taken(column: Array, there: Ints) -> Array:

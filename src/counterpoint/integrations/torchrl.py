@@ -14,7 +14,8 @@ import numpy as np
 
 from counterpoint.arrays import Array
 from counterpoint.errors import LabelError, RewardError
-from counterpoint.integrations.team_credit import TeamCredit, refuse_rollouts
+from counterpoint.integrations.guards import refuse_rollouts
+from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.optional import import_optional
 
 __all__ = ["AgentAdvantages", "NormalizeAdvantage", "NormalizeOnExtend", "WorldEnv"]  # noqa: F822

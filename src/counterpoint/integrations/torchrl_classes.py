@@ -22,6 +22,8 @@ from torchrl.envs.transforms import Transform
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, WorldError
+from counterpoint.integrations.guards import refuse_second_normalization
+from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import (
     CreditOptions,
     SavedCredit,
@@ -81,13 +83,23 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
         Raises SettingError if the loss normalizes too, as `MAPPOLoss` and `IPPOLoss` do by default.
         """
-        norm = getattr(loss, "advantage_norm", None)
-        if getattr(loss, "normalize_advantage", False) or norm is not None:
-            raise SettingError(
-                f"got a {type(loss).__name__} that normalizes advantages itself, by the minibatch; "
-                "wanted normalize_advantage=False and no advantage_norm"
-            )
+        refuse_second_normalization(loss)
         return cls(scheme, loss.tensor_keys.advantage, **options)
+
+    def watch(self, *optimizers: torch.optim.Optimizer) -> NormalizeAdvantage:
+        """Makes the first step of the optimizers an error if no batch was normalized before it.
+
+        Returns the module. The step then raises HookError.
+        """
+        check = HookCheck(
+            self.credit,
+            "NormalizeAdvantage",
+            "call it on the batch after the value estimator, or append NormalizeOnExtend to the "
+            "buffer that minibatches come from",
+        )
+        for optimizer in optimizers:
+            check.watch(optimizer)
+        return self
 
     @property
     def credit(self) -> TeamCredit:

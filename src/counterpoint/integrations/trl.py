@@ -18,8 +18,10 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from counterpoint.credit import AnyScheme, Scheme
-from counterpoint.errors import LabelError, SettingError
+from counterpoint.errors import HookError, LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
+from counterpoint.integrations.guards import nameless_rows
+from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 from counterpoint.optional import import_optional
 
@@ -30,6 +32,9 @@ COLUMNS: Mapping[str, str] = {
 }  # fmt: skip
 """Label to the dataset's column. Without a column `task` each group of generations is a prompt;
 without a column `rollout` a rollout is the place in that group."""
+
+HOOKS = ("_calculate_rewards", "_generate_and_score_completions", "training_step")
+"""The methods of a trainer that `CreditMixin` extends."""
 
 Reward = Callable[..., Sequence[float | None]]
 
@@ -53,8 +58,18 @@ def with_credit(
 
     Raises:
         MissingPackageError: trl is not installed.
+        SettingError: the base makes its advantages elsewhere, as `AsyncGRPOTrainer` does in its
+            rollout worker.
+        HookError: (from the training) a subclass replaces our advantages, or never computes them.
     """
     import_optional("trl", "pip install trl")
+    lacking = [name for name in HOOKS if not callable(getattr(base, name, None))]
+    if lacking:
+        raise SettingError(
+            f"got {getattr(base, '__name__', base)} without {lacking[0]}, which makes its "
+            "advantages elsewhere and would train without our credit; wanted GRPOTrainer, "
+            "RLOOTrainer, or a class that inherits from one of them"
+        )
 
     class Credited(CreditMixin, base):  # type: ignore[misc]  # the base is known at run time
         credit_scheme = scheme
@@ -76,6 +91,8 @@ class CreditMixin:
     credit_scheme: str | AnyScheme = "agent_wise"
     credit_columns: ClassVar[Mapping[str, str]] = COLUMNS
     credit_options: ClassVar[CreditOptions] = {}
+    _gathered: tuple[Any, list[Mapping[str, Any]]] | None = None
+    """Rewards [N, K] and rows [N] of all processes, until their advantages are computed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -90,6 +107,11 @@ class CreditMixin:
             options.pop("record", None)
             options |= {"check_every": 0, "warn": lambda text: None}  # the main process warns
         credit = self.team_credit = TeamCredit(self.credit_scheme, **options)
+        self._check = HookCheck(
+            credit,
+            "_generate_and_score_completions of with_credit(...)",
+            "put with_credit around the outermost class, as in with_credit(YourTrainer, ...)",
+        )
         if weights != [1.0]:  # they are the component weights of plain schemes that have none
 
             def weighted(plain: Scheme) -> Scheme:
@@ -111,12 +133,21 @@ class CreditMixin:
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         trainer: Any = self
         out = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
-        rewards, rows = self._gathered
+        if self._gathered is None:
+            raise HookError(
+                "got a batch whose rewards _calculate_rewards did not compute, so that there is "
+                "nothing to make advantages of; wanted a trainer that calls it in "
+                "_generate_and_score_completions, as GRPOTrainer does"
+            )
+        (rewards, rows), self._gathered = self._gathered, None
         learning = bool(trainer.model.training)
         size = trainer.num_generations if learning else trainer.num_generations_eval
         values = self.team_credit(
             rewards.double(), row_labels(rows, self.credit_columns, size), learning=learning
         )
+        if all(row.get(label) is None for row in rows for label in ("agent", "role")):
+            column = f"the dataset's column '{self.credit_columns['agent']}'"
+            self.team_credit.warn_once(nameless_rows(self.team_credit.scheme, column))
         first = trainer.accelerator.process_index * len(inputs)
         out["advantages"] = values[first : first + len(inputs)].to(out["advantages"])
         logged = trainer._logs["advantages"]  # a deque, whose latest entries are of these rows
@@ -126,6 +157,17 @@ class CreditMixin:
         for name, number in self.team_credit.metrics.items() if learning else ():
             trainer._metrics["train"][name].append(number)
         return out
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the loss; before the first optimizer step, checks whose advantages made it."""
+        loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
+        if not self._check.proved:
+            import torch
+
+            trainer: Any = self
+            parts = [part["advantages"].reshape(-1) for part in trainer._buffered_inputs or ()]
+            self._check.before_step(torch.cat(parts) if parts else None)
+        return loss
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)  # type: ignore[misc]

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from counterpoint.arrays import Columns, Ints
-from counterpoint.errors import LabelError, RewardError
+from counterpoint.credit import AnyScheme
+from counterpoint.errors import RewardError
 from counterpoint.integrations.draws import with_turns
+from counterpoint.integrations.guards import require_agents, reward_value
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 from counterpoint.optional import import_optional
 
@@ -87,9 +89,9 @@ def estimator(credit: TeamCredit) -> Any:
         if len(kept):
             columns = {**(non_tensor_batch or {}), **(_ROWS.get() or {})}
             if "agent_reward" in columns:
-                own = [np.nan if one is None else float(one) for one in columns["agent_reward"]]
+                own = [reward_value(one) for one in columns["agent_reward"]]
                 rewards = rewards.new_tensor(own)
-            labels = batch_labels(index, columns, kept, credit.scheme.groups_by_agent)
+            labels = batch_labels(index, columns, kept, credit.scheme)
             values[kept] = credit(rewards[kept], with_turns(labels))
         spread = values.to(given)[:, None] * response_mask.to(given.dtype)
         return spread, spread
@@ -112,11 +114,11 @@ def rows_of(**columns: Sequence[Any]) -> Iterator[None]:
 
 
 def batch_labels(
-    index: Any, columns: Columns, kept: Ints, needs_agent: bool
+    index: Any, columns: Columns, kept: Ints, scheme: AnyScheme
 ) -> dict[str, list[Any]]:
     """Returns labels [n] of the rows that are kept, from uids [B] and columns [B].
 
-    Raises LabelError if agents are needed, and a row has none.
+    Raises LabelError if the scheme needs agents, and a row has none.
     """
     rows = kept.tolist()
     labels = {name: [columns[name][i] for i in rows] for name in COLUMNS if name in columns}
@@ -125,13 +127,12 @@ def batch_labels(
         agents = labels.get("agent")
         if agents is not None:
             uids = [uid.removesuffix(f":{a}") for uid, a in zip(uids, agents, strict=True)]
-        elif needs_agent and all(":" in uid for uid in uids):
+        elif scheme.groups_by_agent and all(":" in uid for uid in uids):
             labels["agent"] = [uid.rpartition(":")[2] for uid in uids]
             uids = [uid.rpartition(":")[0] for uid in uids]
         labels["prompt"] = uids
-    if needs_agent and not {"agent", "role"} & set(labels):
-        raise LabelError(
-            "got rows without an agent; wanted uids 'uid:agent', a column 'agent' in "
-            "non_tensor_batch, or the trainer of counterpoint.integrations.verl_trainer"
-        )
+    require_agents(
+        labels, scheme, "uids 'uid:agent', a column 'agent' in non_tensor_batch, or the trainer of "
+        "counterpoint.integrations.verl_trainer",
+    )  # fmt: skip
     return labels

@@ -16,6 +16,7 @@ from typing import Any
 from counterpoint.arrays import Columns
 from counterpoint.errors import LabelError
 from counterpoint.integrations.draws import occurrences
+from counterpoint.integrations.reached import HookCheck
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.integrations.verl import INSTALL, rows_of
 from counterpoint.optional import import_optional
@@ -35,13 +36,24 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
     Raises:
         MissingPackageError: verl, or a package of its default trainer, is not installed.
         ValueError: the name is taken (raised by verl).
+        HookError: (from the training) the actor is updated without our advantages.
     """
     v1 = import_optional("verl.trainer.ppo.v1", INSTALL)
     queue = import_optional("transfer_queue", "pip install TransferQueue")
     parent: Any = v1.get_trainer_cls(base)
 
+    check = HookCheck(
+        credit,
+        "the estimator that counterpoint.integrations.verl.register registered",
+        "set algorithm.adv_estimator to its name, counterpoint by default",
+    )
+
     class Counterpoint(parent):  # type: ignore[misc]
         """verl's trainer, whose estimator gets the agent of each row."""
+
+        def _update_actor(self, batch: Any, metrics: dict[str, float]) -> Any:
+            check.before_step()
+            return super()._update_actor(batch, metrics)
 
         def _compute_advantage(self, batch: Any, metrics: dict[str, float]) -> Any:
             outputs = queue.kv_batch_get(

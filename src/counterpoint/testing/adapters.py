@@ -39,10 +39,11 @@ Adapter = Callable[[TeamBatch, TeamCredit], Sequence[float]]
 KERNEL = 1e-6
 """The largest difference from the kernel, relative to advantages above 1: float32 rounds so far."""
 SCHEMES = (
-    "agent_wise", "grpo_rows", "grpo", "mappo_per_agent", "mappo_pooled", "rank",
-    "group_reward_decoupled",
+    "agent_wise", "grpo_rows", "agent_wise,weighting=trajectory", "grpo", "mappo_per_agent",
+    "mappo_pooled", "rank", "group_reward_decoupled",
 )  # fmt: skip
-"""Schemes that every adapter serves or refuses; the last one has running statistics."""
+"""Schemes that every adapter serves or refuses; the last one has running statistics. Three count a
+rollout once, however many rows a trainer made of it."""
 IMPORT_SECONDS = 120.0
 """The time that the import of a module may take in a new Python."""
 
@@ -147,7 +148,7 @@ class _Suite:
         """Returns schemes made of several schemes that the adapter serves."""
         plain = [scheme for name in self.served for scheme in plain_schemes(scheme_named(name))]
         first, second = plain[0], plain[min(1, len(plain) - 1)]
-        other = replace(second, clip=1.0) if isinstance(second, Scheme) else second
+        other = replace(second, floor=2.0) if isinstance(second, Scheme) else second
         return [Mix(((1.0, first), (0.5, other))), PerRole((("lead", other),), default=first)]
 
     def check_order(self) -> None:

@@ -48,8 +48,9 @@ def both(i=0):
 
 
 def rows_of(groups):
-    return [[g.metadata["agent"], [t.reward for t in g],
-             [t.metrics.get("reward_raw") for t in g]] for g in groups]  # fmt: skip
+    kept = [(g, [t for t in g if not t.metadata.get("balance")]) for g in groups]
+    return [[g.metadata["agent"], [t.reward for t in own],
+             [t.metrics.get("reward_raw") for t in own]] for g, own in kept]  # fmt: skip
 
 
 async def rollout(group):
@@ -88,11 +89,11 @@ def main(folder):
         exact = gathered([both()], after_each("agent_wise"))
         document["local"] = theirs(exact)
         document["balanced"] = theirs(gathered([both()], after_each("mappo_pooled", balance=True)))
-        document["wanted"] = rows_of(gathered([both()], after_each("mappo_pooled")))
         print(json.dumps(document))
         return
     document["gathered"] = rows_of(gathered([both(0), both(1)], after_each("agent_wise")))
-    document["batch"] = rows_of(credited([both(0), both(5)], TeamCredit("mappo_pooled")))
+    document["batch"] = rows_of(
+        credited([both(0), both(5)], TeamCredit("mappo_pooled"), balance=True))  # fmt: skip
     odd = art.TrajectoryGroup([run("a", 0.7)] * 7 + [run("b", 5.0), run("c", float("nan"))])
     document["odd"] = rows_of(gathered([odd], after_each("agent_wise")))
     running = TeamCredit("group_reward_decoupled")

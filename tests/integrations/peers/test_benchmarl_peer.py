@@ -99,3 +99,12 @@ def test_benchmarl(tmp_path):
     assert all(set(one["updates"]) == {2} for one in printed["worlds"].values())
     assert "off-policy" in printed["off-policy"]
     assert printed["overhead"]["median share"] < 0.02
+
+
+def test_a_training_without_our_transform_stops_before_its_first_step(tmp_path):
+    printed = checked("steps_check.py", tmp_path)
+    assert printed["benchmarl"] == ["trained", True]
+    said, moved = printed["own buffer"]
+    assert said.startswith("HookError: got an optimizer step before NormalizeAdvantage was called")
+    assert not moved
+    assert "append NormalizeOnExtend to the buffer" in printed["torchrl"]

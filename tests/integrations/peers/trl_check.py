@@ -106,13 +106,12 @@ def main() -> None:
     both.train()
     document["answered for"] = both.team_credit.metrics["counterpoint/advantage_rms/a"]
 
-    credit, clock = TeamCredit("agent_wise", record=folder / "speed.jsonl"), []
+    credit, updates = TeamCredit("agent_wise", record=folder / "speed.jsonl"), 200
     labels = {"prompt": [0] * 16, "rollout": [*range(8)] * 2, "agent": ["a"] * 8 + ["b"] * 8}
-    for _ in range(200):
-        begun = time.process_time()
+    begun = time.process_time()  # once: reading the clock takes as long as an update
+    for _ in range(updates):
         credit(torch.rand(16, 1), labels)
-        clock.append(time.process_time() - begun)
-    document["ours ms"] = 1000 * sum(clock) / len(clock)
+    document["ours ms"] = 1000 * (time.process_time() - begun) / updates
     begun = time.process_time()
     made(folder / "speed", GRPOTrainer, scaled, 10, save_strategy="no").train()
     document["step ms"] = 100 * (time.process_time() - begun)

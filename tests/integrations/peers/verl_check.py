@@ -93,13 +93,15 @@ def trained(folder, credit):
     transfer_queue.kv_batch_put = queue.kv_batch_put
     made = get_trainer_cls("counterpoint")
     trainer = made.__new__(made)
-    algorithm = AlgoConfig(adv_estimator="counterpoint")
+    algorithm = AlgoConfig(adv_estimator="counterpoint_agents")
     trainer.config = SimpleNamespace(
         algorithm=algorithm,
         actor_rollout_ref=SimpleNamespace(rollout=SimpleNamespace(n=2)),
         trainer=SimpleNamespace(default_local_dir=str(folder), resume_mode="auto"),
     )
     trainer.global_steps, metrics = 3, {}
+    made.__mro__[1]._update_actor = lambda self, batch, metrics: "updated"
+    unreached = refused(lambda: trainer._update_actor(Sized(keys), metrics))
     trainer._compute_advantage(Sized(keys), metrics)
     base = made.__mro__[1]
     base._save_checkpoint = lambda self: (Path(folder) / "global_step_3").mkdir()
@@ -110,6 +112,8 @@ def trained(folder, credit):
     trainer._load_checkpoint()
     return {
         "advantages": [one[0].item() for one in queue.put["advantages"].unbind()],
+        "unreached": unreached,
+        "reached": trainer._update_actor(Sized(keys), metrics),
         "restored": credit.state_dict() == state,
         "file": (Path(folder) / "global_step_3" / STATE).exists(),
         "metrics": sorted(metrics),
@@ -148,6 +152,7 @@ def main(folder):
         "taken": refused(lambda: register("grpo")),
         "again": refused(lambda: register("counterpoint")),
     }
+    credit = register("counterpoint_agents", "agent_wise", record=folder / "agents.jsonl")
     register_trainer(credit)
     document["trainer"] = trained(folder, credit)
     document["version"] = verl.__version__

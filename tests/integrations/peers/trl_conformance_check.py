@@ -1,0 +1,87 @@
+"""`check_adapter` in TRL's own trainer, on a tiny model: run by test_adapter_conformance.py.
+
+    python trl_conformance_check.py FOLDER
+
+The rows of a batch are those of a dataset, and reward functions pay what the batch says. What is
+compared is `advantages` of TRL's own training batch. Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from small_qwen2 import messages
+from trl import GRPOTrainer
+from trl_check import made
+
+from counterpoint.integrations.trl import COLUMNS, with_credit
+from counterpoint.testing import check_adapter
+from counterpoint.testing.adapters import SCHEMES
+
+PAID: list[list[float | None]] = [[], []]
+"""The rewards of the two reward functions, for the rows of the next batch."""
+
+
+def first(completions, **_):
+    return PAID[0]
+
+
+def second(completions, **_):
+    return PAID[1]
+
+
+class InTrl:
+    """TRL's trainer with one or two reward functions."""
+
+    def __init__(self, folder):
+        columns = {**COLUMNS, "prompt": "group"}
+        self.trainers = [
+            made(folder / str(len(paying)), with_credit(GRPOTrainer, columns=columns), paying, 1,
+                 save_strategy="no")
+            for paying in ([first], [first, second])
+        ]  # fmt: skip
+        for trainer in self.trainers:  # each row is an answer to a row of the dataset of its own
+            trainer.num_generations = 1
+            trainer.model.train()
+
+    def __call__(self, batch, credit):
+        several = isinstance(batch.rewards[0], list)
+        table = batch.rewards if several else [[reward] for reward in batch.rewards]
+        for k, paid in enumerate(zip(*table, strict=True)):
+            PAID[k] = list(paid)
+        trainer = self.trainers[several]
+        trainer.team_credit = credit
+        given = {
+            name: getattr(batch, name) for name in ("group", "agent", "rollout", "role", "turn")
+        }
+        rows = [
+            {"prompt": messages(0), **{n: column[i] for n, column in given.items() if column}}
+            for i in range(len(batch))
+        ]
+        with torch.no_grad():
+            return trainer._generate_and_score_completions(rows)["advantages"].tolist()
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    calls, adapter = [], InTrl(Path(sys.argv[1]))
+
+    def counted(batch, credit):
+        calls.append(len(batch))
+        return adapter(batch, credit)
+
+    check_adapter(
+        counted,
+        cannot={
+            "names": "without a column 'agent' all rows have one agent",
+            "twice": "rows of one draw share a value in the column of prompts",
+        },
+    )
+    print(json.dumps({"calls": len(calls), "rows": sum(calls), "schemes": len(SCHEMES)}))
+
+
+if __name__ == "__main__":
+    main()
