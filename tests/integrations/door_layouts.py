@@ -16,7 +16,7 @@ from counterpoint.integrations import (
     prime_rl,
     skyrl,
     trl,
-    trl_async,
+    trl_groups,
     verl,
 )
 from counterpoint.testing.situations import AGENTS
@@ -199,7 +199,7 @@ def in_ms_swift_requests(batch, credit):
 
 
 def in_trl_async(batch, credit):
-    made = trl_async.GroupCredit({"scheme": credit.scheme, "columns": trl.COLUMNS, "options": {}})
+    made = trl_groups.GroupCredit({"scheme": credit.scheme, "columns": trl.COLUMNS, "options": {}})
     made.credit, whole = credit, np.full(len(batch), np.nan)
     for n, rows in enumerate(batch.rows_by("group", "agent").values()):
         dataset = {"task": [batch.prompt[i] for i in rows]}

@@ -27,6 +27,7 @@ from counterpoint.integrations import (
     openrlhf,
     slime,
     trl_async,
+    trl_groups,
 )
 from counterpoint.integrations.draws import names_by_number
 from counterpoint.integrations.trl import COLUMNS
@@ -178,7 +179,7 @@ def test_ms_swift_rows_of_a_request_are_its_turns():
 
 
 def loop_credit(scheme="agent_wise", **more):
-    return trl_async.GroupCredit({"scheme": scheme, "columns": COLUMNS, "options": {}, **more})
+    return trl_groups.GroupCredit({"scheme": scheme, "columns": COLUMNS, "options": {}, **more})
 
 
 def test_trl_async_groups_are_updates_with_a_state_on_disk(tmp_path):
@@ -187,15 +188,15 @@ def test_trl_async_groups_are_updates_with_a_state_on_disk(tmp_path):
     assert first([[1.0], [3.0]], {"agent": ["a", "a"]}, 0) == [-1, 1]
     checkpoint = tmp_path / "checkpoint-1"
     checkpoint.mkdir()
-    (checkpoint / trl_async.STATE).write_text(live.read_text())
-    second = loop_credit(RUNNING, state=trl_async.saved_state(str(checkpoint), RUNNING))
+    (checkpoint / trl_groups.STATE).write_text(live.read_text())
+    second = loop_credit(RUNNING, state=trl_groups.saved_state(str(checkpoint), RUNNING))
     later = [[5.0], [7.0]], {"agent": ["a", "a"]}, 1
     assert first(*later) == second(*later) == [3, 5]  # mean 2, deviation 1 before
-    assert trl_async.saved_state(None, RUNNING) is None
-    (checkpoint / trl_async.STATE).unlink()
-    assert trl_async.saved_state(str(checkpoint), "agent_wise") is None
+    assert trl_groups.saved_state(None, RUNNING) is None
+    (checkpoint / trl_groups.STATE).unlink()
+    assert trl_groups.saved_state(str(checkpoint), "agent_wise") is None
     with pytest.raises(StateError, match="running statistics"):
-        trl_async.saved_state(str(checkpoint), RUNNING)
+        trl_groups.saved_state(str(checkpoint), RUNNING)
 
 
 def test_trl_async_shows_one_agent_at_a_time():
@@ -207,8 +208,8 @@ def test_trl_async_shows_one_agent_at_a_time():
     missing = [[math.nan, math.nan], [1.0, math.nan], [0.0, 0.5]]
     assert loop_credit()(missing, {"agent": ["a"] * 3}, 0) == [0, 1, -1]
     metrics = [{"reward": 3.0, "rewards/x": 1.0, "rewards/y": 2.0}]
-    assert trl_async.group_rewards(metrics, ["x", "y"]) == [[1.0, 2.0]]
-    assert trl_async.group_rewards(metrics, ["x", "x"]) == [[3.0]]
+    assert trl_groups.group_rewards(metrics, ["x", "y"]) == [[1.0, 2.0]]
+    assert trl_groups.group_rewards(metrics, ["x", "x"]) == [[3.0]]
 
 
 class Pipeline:

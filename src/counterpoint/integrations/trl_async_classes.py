@@ -14,7 +14,7 @@ from trl.experimental.async_grpo.async_rollout_worker import (
     _AsyncRolloutLoop,
 )
 
-from counterpoint.integrations.trl_async import GroupCredit, group_rewards, saved_state
+from counterpoint.integrations.trl_groups import GroupCredit, group_rewards, saved_state
 
 
 class CreditedLoop(_AsyncRolloutLoop):  # type: ignore[misc]

@@ -22,8 +22,8 @@ from trl.experimental.async_grpo.async_rollout_worker import RolloutGroup, Train
 
 from counterpoint.errors import SchemeError
 from counterpoint.integrations.trl import COLUMNS
-from counterpoint.integrations.trl_async import saved_state
 from counterpoint.integrations.trl_async_classes import CreditedLoop
+from counterpoint.integrations.trl_groups import saved_state
 
 
 def paid(completions, paid, **columns):
