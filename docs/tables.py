@@ -147,7 +147,7 @@ def trainers() -> str:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {one['title']} | {_interval(one['gained'])} | {one['gained']['p']:.3f} | {one['own']} |"
+        f"| {one['title']} | {_interval(one['gained'])} | {_p(one['gained']['p'])} | {one['own']} |"
         for one in trained.values()
     ]
     return "\n".join(lines)
@@ -173,6 +173,10 @@ def overhead() -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _interval(estimate: Mapping[str, Any]) -> str:
