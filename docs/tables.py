@@ -1,7 +1,8 @@
 """Write the tables of measurements into the pages, between their marks; `--check` only compares.
 
 The numbers are in bench/data: sizes of environments by bench/wheel.py, command lines and packages
-of peers by bench/front_door.py. This script measures nothing.
+of peers by bench/front_door.py, what ran of adapters by bench/integrations.py and
+bench/trainers.py. This script measures nothing.
 """
 
 from __future__ import annotations
@@ -108,9 +109,87 @@ def front_door() -> str:
     return "\n".join([*lines, "", f"Measured on {document['date']}, {document['machine']}."])
 
 
+def integrations() -> str:
+    """Returns the index of adapters: what ran of each, with which versions, and when."""
+    document = json.loads((DATA / "integrations.json").read_text("utf-8"))
+    trained = json.loads((DATA / "trainers.json").read_text("utf-8"))["trainers"]
+    lines = ["| trainer | one line | what ran | versions | when |", "|---|---|---|---|---|"]
+    for one in document.values():
+        training = trained.get(one.get("trained"))
+        packages, date = one.get("packages", {}), one.get("date", "")
+        what = one.get("interface") or ("conformance" if packages else "nothing since a change")
+        if training:
+            what = f"{what}; [trained](../discussion/trainers.md)"
+            date = max(date, training["date"])
+        named = ", ".join(f"{name} {version}" for name, version in packages.items())
+        what = "**not run**: " + what if "interface" in one else what
+        lines.append(
+            f"| {one['title']} | {one['line']} | {what} | {named or '–'} | {date or '–'} |"
+        )
+    return "\n".join(lines)
+
+
+SHARES = ("pooled", "per agent", "own")
+"""The schemes of bench/trainers.py."""
+
+
+def trainers() -> str:
+    """Returns the table of one team's shares in other trainers, by scheme."""
+    trained = json.loads((DATA / "trainers.json").read_text("utf-8"))["trainers"]
+    lines = ["| trainer | agent | pooled | per agent | its own way |", "|---|---|---|---|---|"]
+    for one in trained.values():
+        for role, about in (("teller", "quiet"), ("writer", "loud")):
+            shares = " | ".join(_interval(one["ends"][scheme][role]) for scheme in SHARES)
+            lines.append(f"| {one['title']} | {about} | {shares} |")
+    lines += [
+        "",
+        "| trainer | quiet: per agent − pooled | p | its own way |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one['title']} | {_interval(one['gained'])} | {_p(one['gained']['p'])} | {one['own']} |"
+        for one in trained.values()
+    ]
+    return "\n".join(lines)
+
+
+def overhead() -> str:
+    """Returns the table of what our part of a step takes, and of what a resume restores."""
+    trained = json.loads((DATA / "trainers.json").read_text("utf-8"))["trainers"]
+    lines = [
+        "| trainer | versions | updates | a step, ms | ours | a diagnosis, ms | state restored |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in trained.values():
+        named = ", ".join(f"{name} {version}" for name, version in one["packages"].items())
+        cells = (
+            f"{one['title']} ({one['date']})",
+            named,
+            f"{one['updates']} × {len(one['seeds'])} seeds",
+            f"{one['milliseconds']:.0f}",
+            f"{100 * one['overhead']:.1f}%",
+            f"{one['diagnosis_milliseconds']:.0f}",
+            "every bit" if one["restored"] else "**no**",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _interval(estimate: Mapping[str, Any]) -> str:
+    shown = (f"{estimate[key]:.2f}".replace("-", "−") for key in ("value", "low", "high"))
+    return "{} [{}, {}]".format(*shown)
+
+
 TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "environments": (ROOT / "docs" / "how-to" / "install.md", environments),
     "front door": (ROOT / "docs" / "compared.md", front_door),
+    "integrations": (ROOT / "docs" / "integrations" / "index.md", integrations),
+    "trainers": (ROOT / "docs" / "discussion" / "trainers.md", trainers),
+    "overhead": (ROOT / "docs" / "discussion" / "trainers.md", overhead),
 }
 """Name of the marks to the page that has them and the function that makes the table."""
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.metadata import distributions, version
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,8 +34,8 @@ CASES: dict[str, tuple[list[float | None], str]] = {
 
 Values = list[float] | str
 """Advantages, or what was raised instead."""
-PEERS = {"verl": "peers-verl", "art": "peers-tinker", "tinker": "peers-tinker"}
-"""Part below to environment; ART comes from peers-services, whose Python has no torch."""
+PEERS = {"verl": "peers-verl", "art": "peers-services", "tinker": "peers-tinker"}
+"""Part below to environment."""
 
 
 def tried(call: Callable[[], Sequence[float]]) -> Values:
@@ -77,14 +77,12 @@ def verl() -> dict[str, Any]:
 
 def art() -> dict[str, Any]:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    site = next((ROOT / ".venv/peers-services/lib").glob("python*/site-packages"))
-    sys.path.append(str(site))
     import art
     import art.preprocessing.tokenize as tokenize
     from art.preprocessing.pack import packed_tensors_from_tokenized_results
 
     package = ModuleType("art.tinker_native")  # its own __init__ wants a web server
-    package.__path__ = [str(site / "art/tinker_native")]
+    package.__path__ = [str(Path(str(art.__file__)).parent / "tinker_native")]
     sys.modules["art.tinker_native"] = package
     from art.tinker_native.data import compute_advantages
 
@@ -125,9 +123,8 @@ def art() -> dict[str, Any]:
     def ours(rewards: list[Any], agents: str) -> list[float]:
         return local(credited([group(rewards, agents)], TeamCredit("agent_wise")), scaled=False)
 
-    name = next(d.version for d in distributions(path=[str(site)]) if d.name == "openpipe-art")
     return case_rows(
-        f"ART {name}",
+        f"ART {version('openpipe-art')}",
         {
             "local backend": lambda r, a: local([group(r, a)]),
             "local backend, packed": lambda r, a: local([group(r, a)], pack=True),

@@ -180,11 +180,10 @@ def test_in_art_itself(tmp_path):
 
 @pytest.mark.slow
 def test_art_trains_with_our_advantages(tmp_path):
-    """ART's local backend, its tokenizer left out: torch is in another environment than ART."""
-    site, torchs = site_of("peers-services"), site_of("peers-tinker")
-    if site.parent.name != torchs.parent.name:
-        pytest.skip(f"ART is in {site.parent.name}, and torch in {torchs.parent.name}")
-    printed = run_peer("peers-tinker", "art_check.py", tmp_path, site)
+    """ART's local backend, its tokenizer left out."""
+    if not (site_of("peers-services") / "torch").exists():
+        pytest.skip("no torch in .venv/peers-services")
+    printed = run_peer("peers-services", "art_check.py", tmp_path, "training")
     for name, scheme in (("local", "agent_wise"), ("balanced", "mappo_pooled")):
         wanted = sorted(zip([a for a, _ in PAID], [r for _, r in PAID], kernel(scheme)))  # noqa: B905
         got = sorted(printed[name])

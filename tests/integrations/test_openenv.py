@@ -58,7 +58,7 @@ def test_answers_that_are_none():
 
 
 def test_without_openenv_the_error_says_what_to_do():
-    with pytest.raises(MissingPackageError, match="pip install openenv-core"):
+    with pytest.raises(MissingPackageError, match="pip install openenv"):
         text_environment("relay")
 
 

@@ -3,7 +3,7 @@
 An OpenEnv step is one action and one observation. If several agents act at once, they answer one
 after another, and none sees the answers of the others in that round. The reward of an observation
 is one number, the team's success; its field `rewards` has the reward of each agent. Source:
-openenv-core 0.3.0, `openenv/core/env_server/interfaces.py` and `types.py`.
+openenv 0.10.0, `openenv/core/env_server/interfaces.py` and `types.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.text.world import Prompt, Statement, TextWorld
 
-INSTALL = "pip install openenv-core"
+INSTALL = "pip install openenv"
 
 
 class ServerParts(NamedTuple):
@@ -42,7 +42,7 @@ def text_environment(name: str, settings: Mapping[str, object] | None = None) ->
         settings: field name to value.
 
     Raises:
-        MissingPackageError: openenv-core is not installed.
+        MissingPackageError: openenv is not installed.
         UnknownNameError: no text environment has that name.
         SettingError, WorldError: as `TextEntry.make`.
     """

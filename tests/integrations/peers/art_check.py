@@ -1,9 +1,9 @@
 """Our groups in ART's own data types, gathering and tokenizing: run by test_art.py.
 
-    python art_check.py FOLDER [SITE]
+    python art_check.py FOLDER [training]
 
-SITE is a folder of packages that has ART where this Python has torch and no ART: then ART's own
-advantages are computed from our groups. Prints one JSON line.
+With `training`, ART's own advantages are computed from our groups, which takes torch. Prints one
+JSON line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import sys
 from importlib.metadata import distributions
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-sys.path += sys.argv[2:]
 
 import art
 

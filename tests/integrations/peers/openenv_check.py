@@ -51,7 +51,7 @@ def main():
     second = environment.step(parts.action(text=first.words[0]))
     last = environment.step(parts.action(text=first.words[0]))
     print(json.dumps({
-        "version": version("openenv-core"), "good": good, "same": good == again,
+        "version": version("openenv"), "good": good, "same": good == again,
         "late": late, "wrong": wrong, "state": state, "health": health,
         "schelling": [one.model_dump() for one in (first, second, last)],
     }))  # fmt: skip

@@ -1,6 +1,6 @@
-"""The real TorchRL and BenchMARL, in an environment of their own: `.venv/peers`.
+"""The real TorchRL and BenchMARL, in environments of their own (bench/peer_environments.py).
 
-It is made by `python bench/training.py`, or by hand with the packages that are pinned there.
+`.venv/peers` has BenchMARL with the newest TorchRL that it takes, `.venv/peers-torchrl` the newest.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[3]
-PYTHON = PROJECT / ".venv" / "peers" / "bin" / "python"
-NEEDED = "torchrl, benchmarl, vmas, msgspec"
+NEEDED = {"peers": "torchrl, benchmarl, vmas, msgspec", "peers-torchrl": "torchrl, msgspec"}
 pytestmark = pytest.mark.slow
 
 
-def ran(script: Path, folder: Path) -> str:
+def ran(script: Path, folder: Path, environment: str) -> str:
     """What a script printed, run by the interpreter of the peers."""
-    if not PYTHON.exists():
-        pytest.skip("no environment .venv/peers with BenchMARL; bench/training.py makes it")
+    python = PROJECT / ".venv" / environment / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"no .venv/{environment}: python bench/peer_environments.py {environment}")
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     variables = {**os.environ, **one, "PYTHONPATH": str(PROJECT / "src")}
-    probe = subprocess.run([PYTHON, "-c", f"import {NEEDED}"], env=variables, capture_output=True)
+    imports = f"import {NEEDED[environment]}"
+    probe = subprocess.run([python, "-c", imports], env=variables, capture_output=True)
     if probe.returncode:
-        pytest.skip(f"{NEEDED} cannot be imported in .venv/peers; bench/training.py repairs it")
+        pytest.skip(f"{imports} fails in .venv/{environment}")
     done = subprocess.run(
-        [PYTHON, str(script)],
+        [python, str(script)],
         cwd=folder,
         env=variables,
         capture_output=True,
@@ -40,21 +41,25 @@ def ran(script: Path, folder: Path) -> str:
     return done.stdout.strip()
 
 
-def checked(name: str, folder: Path) -> dict:
+def checked(name: str, folder: Path, environment: str) -> dict:
     """The document that a script beside this file printed last."""
-    return json.loads(ran(Path(__file__).with_name(name), folder).splitlines()[-1])
+    return json.loads(ran(Path(__file__).with_name(name), folder, environment).splitlines()[-1])
 
 
-@pytest.mark.parametrize("page", ["torchrl", "benchmarl"])
-def test_examples_of_the_page_run(page, tmp_path):
+@pytest.mark.parametrize(
+    ("page", "environment"),
+    [("torchrl", "peers"), ("torchrl", "peers-torchrl"), ("benchmarl", "peers")],
+)
+def test_examples_of_the_page_run(page, environment, tmp_path):
     text = (PROJECT / "docs" / "integrations" / f"{page}.md").read_text("utf-8")
     (code,) = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
     (tmp_path / "example.py").write_text(code)
-    ran(tmp_path / "example.py", tmp_path)
+    ran(tmp_path / "example.py", tmp_path, environment)
 
 
-def test_torchrl(tmp_path):
-    printed = checked("torchrl_check.py", tmp_path)
+@pytest.mark.parametrize("environment", list(NEEDED))
+def test_torchrl(environment, tmp_path):
+    printed = checked("torchrl_check.py", tmp_path, environment)
     module, buffer, loss = printed["module"], printed["buffer"], printed["loss"]
     assert module["apart"] < 1e-6
     assert module["dtype"] == "torch.float32"
@@ -78,7 +83,7 @@ def test_torchrl(tmp_path):
 
 
 def test_benchmarl(tmp_path):
-    printed = checked("benchmarl_check.py", tmp_path)
+    printed = checked("benchmarl_check.py", tmp_path, "peers")
     kernel = printed["kernel"]
     assert kernel["apart"] < 1e-6
     assert kernel["calls"] == 3
