@@ -108,7 +108,8 @@ DOORS = {
     ),
     "trl-async": Door(
         "[TRL, asynchronous](trl-async.md)", '`with_credit(AsyncGRPOTrainer, "agent_wise")(...)`',
-        ("trl",), "peers-language", (f"{TESTS}/test_small_doors.py::test_in_trls_own_rollout_loop",),
+        ("trl",), "peers-language",
+        (f"{TESTS}/test_small_doors.py::test_in_trls_own_rollout_loop",),
     ),
     "classes": Door(
         "[AReaL](areal.md), [OpenRLHF](openrlhf.md), [ART's pipeline](art-pipeline.md)",
