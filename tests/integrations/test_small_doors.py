@@ -243,13 +243,14 @@ def art_group(rows):
 
 
 def test_art_pipelines_train_with_groups_of_one_agent_and_resume():
-    made = art_pipeline.with_credit(Pipeline, RUNNING)
+    made = art_pipeline.with_credit(Pipeline, RUNNING, balance=True)
     first = made([[art_group([("a", 1.0), ("b", 10.0), ("a", 3.0), ("b", 30.0)])]])
     asyncio.run(first.train())
     assert first.trained == [[[-1, 1], [-1, 1]]]
     again = made([[art_group([("a", 5.0), ("b", 20.0)])]], model=first.model)
     asyncio.run(again.train())
-    assert again.trained == [[[3], [0]]]  # a: mean 2, deviation 1; b: mean 20
+    # a: mean 2, deviation 1; b: mean 20. ART subtracts the mean of a group, which has to be 0
+    assert again.trained == [[[3, -3], [0]]]
     fresh = made([[art_group([("a", 5.0), ("b", 20.0)])]], resume=False, model=first.model)
     asyncio.run(fresh.train())
     assert fresh.trained == [[[0], [0]]]
@@ -260,6 +261,9 @@ def test_art_pipelines_that_do_not_fit():
         art_pipeline.with_credit(Pipeline)([], normalize_advantages=True)
     with pytest.raises(SettingError, match="_collect_batch"):
         art_pipeline.with_credit(dict)
+    unbalanced = art_pipeline.with_credit(Pipeline, "mappo_pooled")
+    with pytest.raises(SchemeError, match="balance=True"):
+        asyncio.run(unbalanced([[art_group([("a", 1.0), ("b", 0.0)])]]).train())
     leased = art_group([("a", 1.0)])
     leased._distributed_lease = object()
     with pytest.raises(SettingError, match="distributed"):
