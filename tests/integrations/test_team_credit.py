@@ -273,11 +273,29 @@ def test_a_judge_that_is_always_down_does_not_end_a_training():
     assert sum(line.startswith("missing") for line in warned) == 1
 
 
+def test_the_signal_that_is_kept_is_a_metric_from_the_first_diagnosis_on():
+    rng = np.random.default_rng(0)
+    rewards = rng.normal(size=64) * np.tile([100.0, 1.0], 32)
+    labels = {
+        "prompt": [0] * 64,
+        "rollout": [i // 2 for i in range(64)],
+        "agent": ["loud", "quiet"] * 32,
+    }
+    credit = TeamCredit("mappo_pooled", warn=lambda text: None, check_every=2)
+    seen = []
+    for _ in range(4):
+        credit(rewards, labels)
+        seen.append(credit.metrics.get("counterpoint/signal_kept/quiet"))
+    assert seen[0] is None
+    assert seen[1] < 0.1 < credit.metrics["counterpoint/signal_kept/loud"]
+    assert seen[2] == seen[1]  # until the next diagnosis
+
+
 def test_a_look_that_fails_says_so_and_goes_on(monkeypatch):
     def fails(updates, scheme):
         raise ValueError("zero-size array")
 
-    monkeypatch.setattr("counterpoint.integrations.team_credit.warnings_of", fails)
+    monkeypatch.setattr("counterpoint.integrations.team_credit.check_updates", fails)
     warned = []
     credit = TeamCredit("agent_wise", warn=warned.append, check_every=1)
     for update in range(5):

@@ -14,7 +14,7 @@ from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import LabelError, MissingPackageError, RewardError, SchemeError
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.torchrl import AgentAdvantages
-from counterpoint.integrations.warnings import warnings_of
+from counterpoint.integrations.warnings import check_updates
 from counterpoint.readers import read_decisions
 
 torch = pytest.importorskip("torch")
@@ -184,7 +184,7 @@ def test_spiky_is_a_memory_that_lags_and_no_heavy_tail():
 
     def spiky(rewards, scheme):
         updates = [(step, one, labels) for step, one in enumerate(rewards)]
-        return [key for key in warnings_of(updates, scheme) if key.startswith("SPIKY")]
+        return [key for key in check_updates(updates, scheme).sentences if key.startswith("SPIKY")]
 
     tails = rng.standard_t(2, size=(10, 400, 1))
     assert spiky(tails, running) == spiky(tails, batch) == []

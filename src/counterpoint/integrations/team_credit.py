@@ -33,7 +33,7 @@ from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import SettingError, StateError
 from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.recorder import Recorder, as_table, plain_values
-from counterpoint.integrations.warnings import EdgeCaseMonitor, Update, warnings_of
+from counterpoint.integrations.warnings import Checked, EdgeCaseMonitor, Update, check_updates
 from counterpoint.runs.files import write_atomically
 
 SCHEMA = "counterpoint.team_credit/1"
@@ -113,6 +113,8 @@ class TeamCredit:
         """Edge cases of all updates so far, those before a checkpoint included."""
         self.metrics: dict[str, float] = {}
         """Metrics of the last call for the trainer's logger; each name begins `counterpoint/`."""
+        self._kept: dict[str, float] = {}
+        """The metrics of the latest diagnosis."""
         self._warned: set[str] = set()
         self._edge_cases = EdgeCaseMonitor(components)
         self._latest: deque[Update] = deque()
@@ -208,17 +210,19 @@ class TeamCredit:
         It never raises: a failed diagnosis must not end a training.
         """
         try:
-            sentences = warnings_of(list(self._latest), self.scheme)
+            checked = check_updates(list(self._latest), self.scheme)
         except Exception as error:
-            sentences = {
-                "unchecked": (
-                    f"unchecked: the latest updates could not be diagnosed "
-                    f"({type(error).__name__}: {error}). Advantages are not affected, and the "
-                    "training goes on."
-                )
-            }
-        self.warn_once(sentences)
-        return list(sentences.values())
+            sentence = (
+                "unchecked: the latest updates could not be diagnosed "
+                f"({type(error).__name__}: {error}). Advantages are not affected, and the training "
+                "goes on."
+            )
+            checked = Checked({"unchecked": sentence}, {})
+        kept = checked.signal_kept
+        self._kept = {f"counterpoint/signal_kept/{name}": x for name, x in kept.items()}
+        self.metrics |= self._kept
+        self.warn_once(checked.sentences)
+        return list(checked.sentences.values())
 
     def warn_once(self, sentences: Mapping[str, str]) -> None:
         """Logs each sentence whose key is new.
@@ -234,6 +238,7 @@ class TeamCredit:
     def _measure(self, values: Floats, labels: Columns) -> None:
         """Sets `metrics` for the advantages [N] of an update."""
         self.metrics = {f"counterpoint/{key}": float(n) for key, n in asdict(self.tally).items()}
+        self.metrics |= self._kept
         agents = labels.get("agent")
         if agents is None:
             return

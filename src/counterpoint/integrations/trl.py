@@ -68,7 +68,8 @@ def with_credit(
         raise SettingError(
             f"got {getattr(base, '__name__', base)} without {lacking[0]}, which makes its "
             "advantages elsewhere and would train without our credit; wanted GRPOTrainer, "
-            "RLOOTrainer, or a class that inherits from one of them"
+            "RLOOTrainer, or a class that inherits from one of them (of AsyncGRPOTrainer: "
+            "counterpoint.integrations.trl_async.with_credit)"
         )
 
     class Credited(CreditMixin, base):  # type: ignore[misc]  # the base is known at run time

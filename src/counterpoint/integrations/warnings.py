@@ -1,12 +1,13 @@
 """Warnings while a trainer of another package runs: each is one sentence with the remedy.
 
 `EdgeCaseMonitor` reads the kernel's counts after every update and says which rewards were not used.
-`warnings_of` diagnoses the latest updates together. `TeamCredit` logs each sentence once.
+`check_updates` diagnoses the latest updates together. `TeamCredit` logs each sentence once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,8 +28,17 @@ Update = tuple[int, Floats, Columns]
 """Number, rewards [N, K] and labels of one update."""
 
 
-def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
-    """Returns a key and a sentence for each fault of the rows, a no-op, and each lost signal.
+class Checked(NamedTuple):
+    """What a diagnosis of the latest updates says."""
+
+    sentences: dict[str, str]
+    """A key and a sentence for each fault of the rows, a no-op, and each lost signal."""
+    signal_kept: dict[str, float]
+    """Agent to the share of its signal that the scheme keeps, if it is known."""
+
+
+def check_updates(updates: Sequence[Update], scheme: AnyScheme) -> Checked:
+    """Returns what a diagnosis of the latest updates says.
 
     Args:
         updates: the latest updates; without labels `agent` and `rollout` there are no warnings.
@@ -36,18 +46,20 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
     """
     decisions = decisions_of(updates)
     if decisions is None:
-        return {}
+        return Checked({}, {})
     if not isinstance(scheme, Scheme):
-        return {
+        sentence = {
             "not diagnosed": (
                 f"not diagnosed: {scheme_name(scheme)} is made of several schemes. Its advantages "
                 "are right, but no agent's learning signal is checked during training."
             )
         }
+        return Checked(sentence, {})
     try:
         diagnosis = diagnose(decisions, scheme, rng=np.random.default_rng(0))
     except (RewardError, LabelError) as error:
-        return {"unchecked": f"unchecked: the latest updates could not be diagnosed: {error}."}
+        sentence = f"unchecked: the latest updates could not be diagnosed: {error}."
+        return Checked({"unchecked": sentence}, {})
     rows = f"(In the latest {diagnosis.rows} rows.)"
     sentences = {
         f"{fault.code} {fault.agent or ''}".strip():
@@ -84,7 +96,8 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
             f"({CAUSE_WORDS[agent.cause]}). {agent.remedy} {better}(For details, run counterpoint "
             "diagnose on a recorded log.)"
         )
-    return sentences
+    kept = {name: one.signal_kept for name, one in diagnosis.agents.items()}
+    return Checked(sentences, {name: x for name, x in kept.items() if x is not None})
 
 
 def _apart(decisions: Decisions) -> bool:
