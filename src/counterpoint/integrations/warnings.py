@@ -58,8 +58,8 @@ def check_updates(updates: Sequence[Update], scheme: AnyScheme) -> Checked:
     try:
         diagnosis = diagnose(decisions, scheme, rng=np.random.default_rng(0))
     except (RewardError, LabelError) as error:
-        sentence = f"unchecked: the latest updates could not be diagnosed: {error}."
-        return Checked({"unchecked": sentence}, {})
+        why = f"unchecked: the latest updates could not be diagnosed: {error}."
+        return Checked({"unchecked": why}, {})
     rows = f"(In the latest {diagnosis.rows} rows.)"
     sentences = {
         f"{fault.code} {fault.agent or ''}".strip():
