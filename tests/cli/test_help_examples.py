@@ -38,7 +38,7 @@ CHEAP = {
 READ_ONLY = (
     "chat", "resume", "team", "model fetch", "model check", "model export", "train", "sweep",
     "compare spread", "compare lewis", "population spread", "report counterpoint-out", "--model",
-    "--base-url", "human", "worlds mpe2", "serve",
+    "--base-url", "human", "worlds mpe2", "serve", "--watch",
 )  # fmt: skip
 """Words of examples that are read and not run: other tests run these commands."""
 
