@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -91,7 +92,7 @@ def free_port():
 def restarted_server(model, folder):
     """The address and the command of a server that the command starts, again and again."""
     state, port = folder / "server.pid", free_port()
-    command = f"{sys.executable} {__file__} --again {state} {port} {model}"
+    command = shlex.join([sys.executable, __file__, "--again", str(state), str(port), str(model)])
     try:
         yield f"http://127.0.0.1:{port}/v1", command
     finally:
