@@ -21,7 +21,7 @@ from counterpoint.credit import AnyScheme, Scheme
 from counterpoint.errors import HookError, LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
 from counterpoint.integrations.guards import nameless_rows
-from counterpoint.integrations.reached import HookCheck
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 from counterpoint.optional import import_optional
 

@@ -1,4 +1,4 @@
-"""The doors to AReaL, OpenRLHF, ms-swift, TRL's async trainer, ART's pipeline, NeMo Gym, miles.
+"""The adapters of AReaL, OpenRLHF, ms-swift, TRL's async trainer, ART's pipeline, NeMo Gym, miles.
 
 Small objects stand in for the trainers, except for TRL's loop and ms-swift's function in their own
 Python; `check_adapter` runs over the same functions elsewhere.
@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from adapter_layouts import Group, Trajectory
-from door_layouts import PlacesRewards
 from peer_python import KERNEL, run_peer
+from stand_in_layouts import PlacesRewards
 
 from counterpoint.errors import LabelError, SchemeError, SettingError, StateError
 from counterpoint.integrations import (
