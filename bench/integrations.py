@@ -29,7 +29,7 @@ TESTS = "tests/integrations"
 
 
 @dataclass(frozen=True)
-class Door:
+class Adapter:
     """One row of the index."""
 
     title: str
@@ -47,83 +47,83 @@ class Door:
     """What was read where no package ran."""
 
 
-DOORS = {
-    "trl": Door(
+ADAPTERS = {
+    "trl": Adapter(
         "[TRL](trl.md)", '`with_credit(GRPOTrainer, "agent_wise")(...)`', ("trl",),
         "peers-language",
         (f"{TESTS}/test_trl_and_comlrl.py::test_trl_learns_from_our_advantages",), "trl",
     ),
-    "comlrl": Door(
+    "comlrl": Adapter(
         "[CoMLRL](comlrl.md)", '`attach(trainer, "agent_wise")`', ("comlrl",), "peers-language",
         (f"{TESTS}/test_trl_and_comlrl.py::test_comlrl_learns_from_our_advantages",), "comlrl",
     ),
-    "torchrl": Door(
+    "torchrl": Adapter(
         "[TorchRL](torchrl.md)", "`NormalizeAdvantage(...)` after GAE", ("torchrl",),
         "peers-torchrl",
         (f"{TESTS}/peers/test_benchmarl_peer.py::test_torchrl[peers-torchrl]",), "torchrl",
     ),
-    "benchmarl": Door(
+    "benchmarl": Adapter(
         "[BenchMARL](benchmarl.md)",
         '`Experiment(..., callbacks=[credit_callback("mappo_per_agent")])`',
         ("benchmarl", "torchrl"), "peers",
         (f"{TESTS}/peers/test_benchmarl_peer.py::test_torchrl[peers]",
          f"{TESTS}/peers/test_benchmarl_peer.py::test_benchmarl"), "benchmarl",
     ),
-    "verl": Door(
+    "verl": Adapter(
         "[verl](verl.md)", '`register("counterpoint", "agent_wise")`', ("verl",), "peers-verl",
         (f"{TESTS}/test_verl.py",),
     ),
-    "art": Door(
+    "art": Adapter(
         "[ART](art.md)", '`gather_trajectory_groups(..., after_each=after_each("agent_wise"))`',
         ("openpipe-art",), "peers-services", (f"{TESTS}/test_art.py::test_in_art_itself",),
     ),
-    "tinker": Door(
+    "tinker": Adapter(
         "[tinker-cookbook](tinker.md)", "`group_rewards(...)` in an `EnvGroupBuilder`",
         ("tinker-cookbook",), "peers-tinker", (f"{TESTS}/test_tinker.py",), "tinker",
     ),
-    "verifiers": Door(
+    "verifiers": Adapter(
         "[verifiers](verifiers.md)", "`assign(episodes, credit)`", ("verifiers",),
         "peers-verifiers", (f"{TESTS}/test_verifiers.py",),
     ),
-    "openenv": Door(
+    "openenv": Adapter(
         "[OpenEnv](openenv.md)", "a text world of ours as an `Environment`", ("openenv",),
         "peers-openenv", (f"{TESTS}/test_openenv.py",),
     ),
-    "prime-rl": Door(
+    "prime-rl": Adapter(
         "[prime-rl](prime-rl.md)", '`install("agent_wise", replaces="rae")`',
-        ("prime-rl", "verifiers"), "peers-prime-rl", (f"{TESTS}/test_prime_rl.py",),
+        ("prime-rl",), "peers-prime-rl", (f"{TESTS}/test_prime_rl.py",),
     ),
-    "agent-lightning": Door(
+    "agent-lightning": Adapter(
         "[Agent Lightning](agent-lightning.md)", '`register("counterpoint", "agent_wise")`',
         ("agentlightning", "verl"), "peers-agent-lightning",
         (f"{TESTS}/test_agent_lightning.py",),
     ),
-    "skyrl": Door(
+    "skyrl": Adapter(
         "[SkyRL](skyrl.md)", '`with_credit(RayPPOTrainer, "agent_wise")(...)`', ("skyrl",),
         "peers-skyrl", (f"{TESTS}/test_skyrl.py",),
     ),
-    "ms-swift": Door(
+    "ms-swift": Adapter(
         "[ms-swift](ms-swift.md)", '`install("agent_wise")` in a plugin', ("ms-swift",),
-        "peers-ms-swift", (f"{TESTS}/test_small_doors.py::test_in_ms_swifts_own_function",),
+        "peers-ms-swift", (f"{TESTS}/test_stand_in_trainers.py::test_in_ms_swifts_own_function",),
     ),
-    "trl-async": Door(
+    "trl-async": Adapter(
         "[TRL, asynchronous](trl-async.md)", '`with_credit(AsyncGRPOTrainer, "agent_wise")(...)`',
         ("trl",), "peers-language",
-        (f"{TESTS}/test_small_doors.py::test_in_trls_own_rollout_loop",),
+        (f"{TESTS}/test_stand_in_trainers.py::test_in_trls_own_rollout_loop",),
     ),
-    "classes": Door(
+    "classes": Adapter(
         "[AReaL](areal.md), [OpenRLHF](openrlhf.md), [ART's pipeline](art-pipeline.md)",
         "a class or a setup function", interface="published interface",
     ),
-    "gym": Door(
+    "gym": Adapter(
         "[NeMo Gym](nemo-gym.md), [miles](miles.md)", "named rewards; a function by path",
         interface="published interface",
     ),
-    "by name": Door(
+    "by name": Adapter(
         "[rLLM](rllm.md), [slime](slime.md), [NeMo-RL](nemo-rl.md)",
         "an estimator by name or path", interface="published interface",
     ),
-    "arrays": Door(
+    "arrays": Adapter(
         "[HARL, on-policy, EPyMARL, JaxMARL, Mava](arrays.md)", "`normalized(advantages)`",
         interface="arrays only",
     ),
@@ -138,55 +138,55 @@ def versions(environment: str, packages: tuple[str, ...]) -> dict[str, str]:
     return {name: known[name] for name in packages if name in known}
 
 
-def passed(door: Door) -> bool | None:
+def passed(adapter: Adapter) -> bool | None:
     """Runs the tests of a row; returns whether they passed, None if any was skipped."""
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-rs", "-m", "slow or not slow"]
     run = subprocess.run(
-        [*command, *door.tests], cwd=PROJECT, env={**os.environ, **ONE_THREAD},
+        [*command, *adapter.tests], cwd=PROJECT, env={**os.environ, **ONE_THREAD},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     last = run.stdout.strip().splitlines()[-1:]
-    print(f"{door.title}: {''.join(last)}", flush=True)
+    print(f"{adapter.title}: {''.join(last)}", flush=True)
     if run.returncode:
         print(run.stdout[-3000:], file=sys.stderr)
         return False
     return None if "SKIPPED" in run.stdout else True
 
 
-def noted(door: Door, before: Mapping[str, Any], result: bool | None) -> dict[str, Any]:
+def noted(adapter: Adapter, before: Mapping[str, Any], result: bool | None) -> dict[str, Any]:
     """Returns a row of the document after its tests.
 
     Args:
-        door: the row.
+        adapter: the row.
         before: what the document said of it.
         result: whether the tests passed; None if they did not run.
     """
-    row: dict[str, Any] = {"title": door.title, "line": door.line}
-    if door.interface:
-        return {**row, "interface": door.interface}
-    row["trained"] = door.trained
+    row: dict[str, Any] = {"title": adapter.title, "line": adapter.line}
+    if adapter.interface:
+        return {**row, "interface": adapter.interface}
+    row["trained"] = adapter.trained
     if result:
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        return {**row, "packages": versions(door.environment, door.packages), "date": today}
+        return {**row, "packages": versions(adapter.environment, adapter.packages), "date": today}
     kept = ("packages", "date") if result is None else ()
     return {**row, **{key: before[key] for key in kept if key in before}}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(DOORS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ADAPTERS))
     parser.add_argument("--out", type=Path, default=DATA)
     options = parser.parse_args()
-    if unknown := [name for name in options.names if name not in DOORS]:
-        parser.error(f"got {unknown[0]}; wanted some of {', '.join(DOORS)}")
+    if unknown := [name for name in options.names if name not in ADAPTERS]:
+        parser.error(f"got {unknown[0]}; wanted some of {', '.join(ADAPTERS)}")
     before = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
     failed, document = 0, {}
-    for name, door in DOORS.items():
-        asked = not options.names or name in options.names
-        result = passed(door) if asked and door.tests else None
+    for name, adapter in ADAPTERS.items():
+        chosen = not options.names or name in options.names
+        result = passed(adapter) if chosen and adapter.tests else None
         failed += result is False
-        document[name] = noted(door, before.get(name, {}), result)
-        write_json(options.out, {**before, **document})
+        document[name] = noted(adapter, before.get(name, {}), result)
+        write_json(options.out, document | {k: before[k] for k in before if k not in document})
     return int(failed > 0)
 
 

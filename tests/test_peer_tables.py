@@ -62,31 +62,33 @@ def test_the_table_has_both_agents_of_each_trainer(folder: Path) -> None:
 
 
 BEFORE = {"packages": {"trl": "0.9"}, "date": "2026-01-01"}
-DOOR = integrations.Door("TRL", "`a line`", ("trl",), "no-such-environment", ("a test",), "trl")
+ADAPTER = integrations.Adapter(
+    "TRL", "`a line`", ("trl",), "no-such-environment", ("a test",), "trl"
+)
 
 
 @pytest.mark.parametrize(
     ("result", "kept"), [(True, {"packages": {}}), (None, BEFORE), (False, {})]
 )
 def test_a_row_says_what_ran_last(result: bool | None, kept: dict) -> None:
-    row = integrations.noted(DOOR, BEFORE, result)
+    row = integrations.noted(ADAPTER, BEFORE, result)
     dates = {} if result is not True else {"date": row["date"]}
     assert row == {"title": "TRL", "line": "`a line`", "trained": "trl", **kept, **dates}
     assert row.get("date") != "2026-01-01" or result is None
 
 
 def test_a_row_of_an_interface_has_no_date() -> None:
-    door = integrations.Door("slime", "`a path`", interface="published interface")
-    row = integrations.noted(door, BEFORE, None)
+    adapter = integrations.Adapter("slime", "`a path`", interface="published interface")
+    row = integrations.noted(adapter, BEFORE, None)
     assert row == {"title": "slime", "line": "`a path`", "interface": "published interface"}
 
 
 def test_every_row_of_the_index_is_tested_or_says_that_it_is_not() -> None:
     peers = bench_module("peer_environments").ENVIRONMENTS
-    for door in integrations.DOORS.values():
-        assert bool(door.interface) != bool(door.tests and door.environment in peers)
-        assert not door.trained or door.trained in trainers.TRAINERS
-        for test in door.tests:
+    for adapter in integrations.ADAPTERS.values():
+        assert bool(adapter.interface) != bool(adapter.tests and adapter.environment in peers)
+        assert not adapter.trained or adapter.trained in trainers.TRAINERS
+        for test in adapter.tests:
             file, _, name = test.partition("::")
             text = (integrations.PROJECT / file).read_text("utf-8")
             assert not name or f"def {name.partition('[')[0]}(" in text

@@ -77,7 +77,7 @@ class StateError(CounterpointError, ValueError):
 
 
 class HookError(CounterpointError, RuntimeError):
-    """A trainer that would train without our credit: it never reached the adapter's function."""
+    """A trainer would train without our credit: it made no use of the adapter's function."""
 
 
 class LogError(CounterpointError, ValueError):

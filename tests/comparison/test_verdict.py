@@ -172,7 +172,7 @@ def test_teams_that_learned_nothing_are_not_compared():
     same = {"mappo_per_agent": difference(0.0, 0.0, p=None, deviation=0.0)}
     still = {name: replace(one, gained=flat) for name, one in schemes.items()}
     found = judged(still, same)
-    assert found.headline == "No team's return rose in training, so schemes cannot be told apart."
+    assert found.headline == "No team's return rose in training, so the schemes cannot be compared."
     assert "mappo_pooled +0.001 [−0.020, +0.020]" in found.why
     one_learns = {
         **still,

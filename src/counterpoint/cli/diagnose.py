@@ -47,11 +47,11 @@ class Diagnose:
     The columns of TRL, verl, ms-swift, AReaL, ART, rLLM and verifiers are known by their names, and
     the meaning of each is printed.
 
-    With --watch, a log of lines is followed while a training writes it (the recorder of an adapter
-    does, and `tee` of any other). After each update, a line has what is kept of each agent's signal
-    in the latest 20,000 rows, and a sentence says when an agent's signal gets lost, why, and what
-    to change. The update that is still being written waits until the next one has begun. Ctrl-C
-    ends it with the whole diagnosis of those rows.
+    With --watch, a log is followed while a training adds lines to it, as the recorder of an adapter
+    does. After each update, a line has the share that is kept of each agent's signal in the latest
+    20,000 rows. When an agent loses its signal, a sentence says why, and what to change. An update
+    is diagnosed when the next one has begun. Ctrl-C stops, and prints the whole diagnosis of the
+    latest rows.
 
     Examples:
       counterpoint diagnose rewards.jsonl
@@ -87,7 +87,7 @@ class Diagnose:
         """Diagnoses the latest updates each time that some were added."""
         if self.file == "-":
             raise SettingError("got - with --watch; wanted a file, to which a training adds lines")
-        tail, told, met = Tail(Path(self.file)), dict[str, str](), set[str]()
+        tail, reported, seen = Tail(Path(self.file)), dict[str, str](), set[str]()
         if not tail.path.exists():
             say(f"counterpoint: {self.file} is not there yet; waiting for it")
         last: int | None = None
@@ -98,33 +98,33 @@ class Diagnose:
                         say(f"counterpoint: {self.file} was begun anew; reading it from its start")
                         if not tail.lines:
                             continue
-                    latest = self._latest(tail, met, ended=False)
+                    latest = self._latest(tail, seen, ended=False)
                     if latest.step is None or set(latest.step[-1:]) - {last}:
                         last = None if latest.step is None else int(latest.step.max())
-                        self._tell(latest, last, told)
+                        self._report(latest, last, reported)
                 time.sleep(LOOKS_EVERY)
         tail.poll()
-        result = judged(self._latest(tail, met, ended=True), self.file, self.scheme)
+        result = judged(self._latest(tail, seen, ended=True), self.file, self.scheme)
         if self.json:
             self._print(encoded(result))
         else:
             finish(result, diagnosis_parts, self.out, json=False)
         return 0
 
-    def _latest(self, tail: Tail, met: set[str], *, ended: bool) -> Decisions:
+    def _latest(self, tail: Tail, seen: set[str], *, ended: bool) -> Decisions:
         """Returns the latest whole updates of a log, and says once what is guessed about it."""
         decisions, notes = interpreted(io.BytesIO(tail.content), self.columns)
         for note in notes:
-            if note not in met:
-                met.add(note)
+            if note not in seen:
+                seen.add(note)
                 say(f"counterpoint: {note}")
         return latest_updates(decisions, cut=tail.cut, ended=ended)
 
-    def _tell(self, latest: Decisions, update: int | None, told: dict[str, str]) -> None:
+    def _report(self, latest: Decisions, update: int | None, reported: dict[str, str]) -> None:
         """Prints what the latest updates say, and saves it where `--out` says so."""
         try:
             result = judged(latest, self.file, self.scheme)
-        except RewardError as error:  # the rows at fault will be behind the window some day
+        except RewardError as error:  # later windows no longer have these rows
             say(f"counterpoint: the latest updates could not be diagnosed: {error}")
             return
         if self.out is not None:
@@ -132,7 +132,7 @@ class Diagnose:
         if self.json:
             self._print(encoded(result))
         else:
-            self._print("\n".join([state_line(result, update), *news(result, told)]))
+            self._print("\n".join([state_line(result, update), *news(result, reported)]))
 
     def _print(self, text: str) -> None:
         sys.stdout.write((text if self.json else printable(text)) + "\n")

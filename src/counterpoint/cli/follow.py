@@ -1,5 +1,7 @@
-"""`counterpoint diagnose LOG --watch`: what the latest updates of a growing log say, again and
-again. `Tail` has the lines, `latest_updates` the decisions, and `news` what is worth a sentence."""
+"""`counterpoint diagnose LOG --watch`: what the latest updates of a growing log say.
+
+`Tail` has the lines, `latest_updates` the decisions, and `news` the sentences.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,7 @@ class Tail:
                 if line.lstrip().startswith(b"[") or b"\0" in line or line.startswith(b"\x1f\x8b"):
                     raise LogError(
                         f"got {str(self.path)!r}, which is not a file of lines; wanted JSON lines "
-                        "or CSV with --watch: only at their end something can be added"
+                        "or CSV with --watch: only these can be followed"
                     )
                 self.head = line
             else:
@@ -136,26 +138,26 @@ def state_line(result: DiagnosisResult, update: int | None) -> str:
     return f"{when} (latest {result.rows:,} rows): signal kept {', '.join(agents)}"
 
 
-def news(result: DiagnosisResult, told: dict[str, str]) -> list[str]:
+def news(result: DiagnosisResult, reported: dict[str, str]) -> list[str]:
     """Returns a sentence for each fault and each agent's cause that is new, or is gone.
 
     Args:
         result: the present diagnosis.
-        told: what has been said, key to the cause or sentence; it is brought up to date.
+        reported: what has been said, key to the cause or sentence; it is brought up to date.
     """
     now = {f"fault {fault.code} {fault.agent or ''}": fault.sentence for fault in result.log_faults}
     causes = {name: agent.cause for name, agent in result.agents.items() if agent.cause}
     advice = result.recommendation
-    lines = [f"log: {text}" for key, text in now.items() if key not in told]
+    lines = [f"log: {text}" for key, text in now.items() if key not in reported]
     for name, cause in causes.items():
-        if told.get(name) != cause:
+        if reported.get(name) != cause:
             better = f" Use {advice.scheme}." if advice is not None else ""
             lines.append(
                 f"{name}: {cause}: its learning signal is lost under {result.scheme} "
                 f"({CAUSE_WORDS[cause]}). {result.agents[name].remedy}{better}"
             )
-    gone = [name for name in told if not name.startswith("fault ") and name not in causes]
-    lines += [f"{name}: {told[name]} is gone" for name in gone]
-    told.clear()
-    told.update(now | causes)
+    gone = [name for name in reported if not name.startswith("fault ") and name not in causes]
+    lines += [f"{name}: {reported[name]} is gone" for name in gone]
+    reported.clear()
+    reported.update(now | causes)
     return lines

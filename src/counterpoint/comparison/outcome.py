@@ -193,7 +193,7 @@ def doubts(trained: Sequence[Trained]) -> list[str]:
             cut[agent] = cut.get(agent, 0) + 1
     return lines + [
         f"most answers of {agent} were cut off at their limit in {n} of "
-        f"{counted(len(trained), 'seed')}, so that what would stand behind it is neither read nor "
+        f"{counted(len(trained), 'seed')}, so that text after the limit is neither read nor "
         "rewarded: raise most_tokens, or ask for shorter answers"
         for agent, n in cut.items()
     ]

@@ -211,7 +211,7 @@ def row_columns(
 
 
 def _number(value: Any) -> float | None:
-    """Returns a reward as Agent Lightning reads it: what is no number is missing."""
+    """Returns a reward as Agent Lightning reads it: a value that is not a number is missing."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import RewardError, SettingError
 from counterpoint.integrations.guards import reward_value
-from counterpoint.integrations.reached import HookCheck
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 
 HOOKS = ("_drain_ready_buffers", "_compute_loss_with_gradients", "_compute_advantages")
@@ -123,7 +123,7 @@ class _Attached:
             "the advantages that attach(...) set",
             "attach to the finished trainer, and let its class keep _update_from_samples and "
             "_compute_loss_with_gradients",
-            reached=lambda: self.used,
+            calls=lambda: self.used,
         )
         self.used = 0
         """The number of samples whose loss used our advantages."""

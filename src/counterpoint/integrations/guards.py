@@ -39,7 +39,7 @@ def require_agents(labels: Columns, scheme: AnyScheme, wanted: str) -> None:
 def nameless_rows(scheme: AnyScheme, place: str) -> dict[str, str]:
     """Returns a warning for rows without an agent, by its key; none if the scheme needs no agents.
 
-    It is for trainers of one agent too, whose rows need no agent.
+    Such rows are right in a training of one agent, so they are not refused.
 
     Args:
         scheme: the scheme of the training.

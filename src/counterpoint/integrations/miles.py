@@ -35,7 +35,7 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
     estimator = getattr(args, "advantage_estimator", ESTIMATORS[0])
     if estimator not in ESTIMATORS:
         raise SettingError(
-            f"got --advantage-estimator {estimator}, which makes other advantages of ours; "
+            f"got --advantage-estimator {estimator}, which would change our advantages; "
             f"wanted {' or '.join(ESTIMATORS)}"
         )
     if getattr(args, "normalize_advantages", False):

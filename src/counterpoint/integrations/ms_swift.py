@@ -97,6 +97,9 @@ class CreditMixin(trl.CreditMixin):
         trainer: Any = super(trl.CreditMixin, self)
         return trainer._generate_and_score_completions(inputs)
 
+    def _trained_advantages(self) -> None:
+        """Returns None: ms-swift spreads advantages over tokens, so only the call is checked."""
+
     def _compute_advantages(self, samples: Any, rewards_per_func: Any, batches: Any) -> Any:
         from accelerate.utils import gather_object
 

@@ -21,7 +21,7 @@ from typing import Any
 from counterpoint.credit import AnyScheme, advantages, scheme_named
 from counterpoint.errors import LabelError, RewardError, SchemeError, SettingError
 from counterpoint.integrations.draws import common_labels, occurrences, with_turns
-from counterpoint.integrations.reached import HookCheck
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 from counterpoint.optional import import_optional
 

@@ -23,7 +23,7 @@ from torchrl.envs.transforms import Transform
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, WorldError
 from counterpoint.integrations.guards import refuse_second_normalization
-from counterpoint.integrations.reached import HookCheck
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.team_credit import (
     CreditOptions,
     SavedCredit,

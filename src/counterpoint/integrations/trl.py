@@ -21,7 +21,7 @@ from counterpoint.credit import AnyScheme, Scheme
 from counterpoint.errors import HookError, LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
 from counterpoint.integrations.guards import nameless_rows
-from counterpoint.integrations.reached import HookCheck
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
 from counterpoint.optional import import_optional
 
@@ -163,12 +163,16 @@ class CreditMixin:
         """Returns the loss; before the first optimizer step, checks whose advantages made it."""
         loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
         if not self._check.proved:
-            import torch
-
-            trainer: Any = self
-            parts = [part["advantages"].reshape(-1) for part in trainer._buffered_inputs or ()]
-            self._check.before_step(torch.cat(parts) if parts else None)
+            self._check.before_step(self._trained_advantages())
         return loss
+
+    def _trained_advantages(self) -> Any:
+        """Returns the advantages of the batch that is trained, or None if it is not buffered."""
+        import torch
+
+        trainer: Any = self
+        parts = [part["advantages"].reshape(-1) for part in trainer._buffered_inputs or ()]
+        return torch.cat(parts) if parts else None
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)  # type: ignore[misc]

@@ -16,7 +16,7 @@ from typing import Any
 from counterpoint.arrays import Columns
 from counterpoint.errors import LabelError
 from counterpoint.integrations.draws import occurrences
-from counterpoint.integrations.reached import HookCheck
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.integrations.verl import INSTALL, rows_of
 from counterpoint.optional import import_optional

@@ -96,7 +96,7 @@ def _train_such(result: ComparisonResult, scheme: str) -> NextStep:
         words += [f"--{flag}", str(config[flag])] if config.get(flag) is not None else []
     given = config.get("given")
     words += set_words(given) if isinstance(given, dict) else []
-    return NextStep("Train such a team, to talk to it and take it elsewhere", shlex.join(words))
+    return NextStep("Train a team like these, to chat with it and export it", shlex.join(words))
 
 
 def _diagnosis(result: DiagnosisResult) -> list[NextStep]:

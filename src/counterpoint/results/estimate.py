@@ -32,7 +32,8 @@ class Estimate(Part, frozen=True, kw_only=True):
     longest_prompt: int
     """Tokens of the longest prompt."""
     most_tokens: int
-    """Tokens that the model reads at most, prompt and answer together; the least of several."""
+    """Tokens that the model reads at most, prompt and answer together; of several models, the
+    smallest limit."""
     reading_seconds: float
     """Seconds that the prompts of an update take to read."""
     writing_seconds: float

@@ -163,7 +163,7 @@ class _Suite:
                     _demand_equal(values, plain[order], what)
 
     def check_refusals(self) -> None:
-        """Checks that what cannot be right is refused, with what it got and what it wanted."""
+        """Checks that invalid rows are refused, and what the messages say."""
         batch = next(iter(next(iter(situations(self.has))).batches.values()))
         for name in sorted(self.refused):
             self.refuses(batch, silent(name), f"the scheme {name}")

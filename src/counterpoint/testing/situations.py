@@ -1,4 +1,4 @@
-"""Batches of a team as a trainer meets them: even, uneven, fanned out, missing, equal, alone.
+"""Batches of a team as a trainer gets them: even, uneven, fanned out, missing, equal, alone.
 
 `situations` makes them for `check_adapter`. Their rewards are exact in float32, except where
 rounding is what a situation is about, so that a trainer's own type loses nothing.
@@ -114,7 +114,7 @@ class Situation:
 
 
 def situations(has: frozenset[str]) -> Iterator[Situation]:
-    """Yields the situations that a trainer with these features can meet; the first is ordinary."""
+    """Yields the situations that a trainer with these features can have; the first is ordinary."""
     yield Situation({"an even team": team(has)}, roles=True)
     if "uneven" in has:
         uneven = team(has, there=lambda g, r, a: (g + r + AGENTS.index(a)) % 3 != 0)

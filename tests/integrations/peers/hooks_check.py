@@ -1,4 +1,4 @@
-"""Trainers of TRL and CoMLRL that would train without our credit: run by test_reached.py.
+"""Trainers of TRL and CoMLRL that would train without our credit: run by test_hook_check.py.
 
     python hooks_check.py FOLDER
 

@@ -1,4 +1,4 @@
-"""Our advantages in the function of ms-swift's `GRPOTrainer`: run by test_small_doors.py.
+"""Our advantages in the function of ms-swift's `GRPOTrainer`: run by test_stand_in_trainers.py.
 
     python ms_swift_check.py
 

@@ -1,4 +1,6 @@
-"""Our advantages in the rollout loop of TRL's asynchronous trainer: run by test_small_doors.py.
+"""Our advantages in the rollout loop of TRL's asynchronous trainer.
+
+test_stand_in_trainers.py runs it:
 
     python trl_async_check.py FOLDER
 

@@ -41,8 +41,8 @@ from counterpoint.train.lora.probe import measure_adapters
 from counterpoint.train.lora.seats import (
     chosen_models,
     demand_one_model,
-    found_models,
     named_models,
+    resolved_models,
     roles_of,
 )
 from counterpoint.train.lora.settings import BEFORE, LANGUAGE, LanguageSettings
@@ -152,7 +152,7 @@ class LanguagePlan(TrainConfig):
         language = settings_from(agents, LanguageSettings, world)
         roles = roles_of(made)
         language.rates(roles)
-        language = replace(language, models=found_models(language.models))
+        language = replace(language, models=resolved_models(language.models))
         name, every = chosen_models(model, language.models, roles)
         theirs = [one for one in every if one not in (TINY, *SOURCES)]
         about = [note for one in theirs for note in check_model(one, language.answer_end)]

@@ -43,7 +43,7 @@ def named_models(text: str, roles: Mapping[str, str], default: str) -> dict[str,
     return {agent: own.get(agent, default) for agent in sorted(roles)}
 
 
-def found_model(name: str) -> str:
+def resolved_model(name: str) -> str:
     """Returns the name of a model, of a folder its whole path.
 
     Raises:
@@ -56,7 +56,7 @@ def found_model(name: str) -> str:
     return str(folder.resolve()) if own else name
 
 
-def found_models(text: str) -> str:
+def resolved_models(text: str) -> str:
     """Returns the setting `models` with the whole paths of folders.
 
     Raises:
@@ -64,7 +64,7 @@ def found_models(text: str) -> str:
         SettingError: a part is no pair, or a path has the sign between pairs in it.
     """
     pairs = split_pairs(split_list(text), "models", "agent:model", ":")
-    found = {who: found_model(name) for who, name in pairs.items()}
+    found = {who: resolved_model(name) for who, name in pairs.items()}
     for name in found.values():
         if "," in name:
             raise SettingError(
@@ -80,7 +80,7 @@ def chosen_models(policy: str | None, text: str, roles: Mapping[str, str]) -> tu
     Args:
         policy: the former as the user gave it; None takes the tiny one or, if all agents have one
             of their own, that of the first agent by name.
-        text: the setting `models`: see `found_models`.
+        text: the setting `models`: see `resolved_models`.
         roles: of the agents.
 
     Raises:
@@ -90,7 +90,7 @@ def chosen_models(policy: str | None, text: str, roles: Mapping[str, str]) -> tu
     own = by_agent("models", text, "model", roles)
     if policy is None and len(own) == len(roles):
         policy = own[min(own)]
-    name = found_model(policy or TINY)
+    name = resolved_model(policy or TINY)
     names = set(named_models(text, roles, name).values())
     if name not in names:
         raise SettingError(

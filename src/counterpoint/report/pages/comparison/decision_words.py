@@ -126,7 +126,7 @@ def comparison_headline(result: ComparisonResult) -> str:
     if contest is None:
         return "Nothing was compared, so no scheme can be recommended."
     if without_gain(result) and decision.verdict in ("same", "cannot tell"):
-        return "No team's return rose in training, so schemes cannot be told apart."
+        return "No team's return rose in training, so the schemes cannot be compared."
     ours, theirs = contest.ours, contest.theirs
     if decision.verdict == "use":
         return _use(result, ours, theirs)

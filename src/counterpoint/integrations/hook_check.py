@@ -1,9 +1,9 @@
-"""`HookCheck` proves, at the first optimizer step, that a trainer trains with our advantages.
+"""`HookCheck` checks, at the first optimizer step, that a trainer trains with our advantages.
 
 An adapter replaces a function of a trainer or is called by it. If the trainer makes its advantages
 elsewhere (in a worker, a subclass, another loop), nothing would call the adapter, and the training
-would go on without our credit and without a word. So an adapter calls `before_step` from the place
-where the trainer updates its parameters, and the training stops there.
+would go on without our credit and without a warning. So an adapter calls `before_step` where the
+trainer updates its parameters, and the training stops there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class HookCheck:
         credit: the `TeamCredit` whose advantages are to be trained.
         hook: what the trainer should have called, for the message.
         remedy: the line to change, for the message.
-        reached: returns how often the hook was reached; by default, how many updates the credit
+        calls: returns how often the hook was called; by default, how many updates the credit
             computed.
     """
 
@@ -41,13 +41,13 @@ class HookCheck:
         hook: str,
         remedy: str,
         *,
-        reached: Callable[[], int] | None = None,
+        calls: Callable[[], int] | None = None,
     ) -> None:
         self.credit, self.hook, self.remedy = credit, hook, remedy
-        self.reached = reached or (lambda: credit.calls)
+        self.calls = calls or (lambda: credit.calls)
         self.proved = False
         """Whether a step was seen that trains with our advantages."""
-        self._before = 0 if reached else credit.calls
+        self._before = 0 if calls else credit.calls
 
     def before_step(self, trained: Array | None = None) -> None:
         """Checks the advantages of the next optimizer step; call it just before the step.
@@ -61,7 +61,7 @@ class HookCheck:
         """
         if self.proved:
             return
-        if self.reached() == self._before:
+        if self.calls() == self._before:
             raise HookError(
                 f"got an optimizer step before {self.hook} was called, so that the training would "
                 f"go on without Counterpoint's credit; wanted its advantages first: {self.remedy}"

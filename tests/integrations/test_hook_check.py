@@ -11,7 +11,7 @@ from peer_python import run_peer
 from counterpoint.errors import HookError, SettingError
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.comlrl import attach
-from counterpoint.integrations.reached import HookCheck
+from counterpoint.integrations.hook_check import HookCheck
 
 LABELS = {"prompt": [0, 0, 0, 0], "agent": list("aabb"), "rollout": [0, 1, 0, 1]}
 

@@ -1,9 +1,9 @@
-"""The newer doors keep the promises of `check_adapter`."""
+"""Adapters of the newer trainers pass `check_adapter`, with stand-ins for the trainers."""
 
 from __future__ import annotations
 
-import door_layouts as layouts
 import pytest
+import stand_in_layouts as layouts
 
 from counterpoint.testing import check_adapter
 
@@ -47,7 +47,7 @@ ADAPTERS = {
 
 @pytest.mark.few(3)
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_doors_keep_their_promises(name):
+def test_adapters_of_stand_ins_keep_their_promises(name):
     adapter, given = ADAPTERS[name]
     if name in ("agent_lightning", "areal"):
         pytest.importorskip("torch")

@@ -1,4 +1,4 @@
-"""The doors to AReaL, OpenRLHF, ms-swift, TRL's async trainer, ART's pipeline, NeMo Gym, miles.
+"""The adapters of AReaL, OpenRLHF, ms-swift, TRL's async trainer, ART's pipeline, NeMo Gym, miles.
 
 Small objects stand in for the trainers, except for TRL's loop and ms-swift's function in their own
 Python; `check_adapter` runs over the same functions elsewhere.
@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from adapter_layouts import Group, Trajectory
-from door_layouts import PlacesRewards
 from peer_python import KERNEL, run_peer
+from stand_in_layouts import PlacesRewards
 
-from counterpoint.errors import LabelError, SchemeError, SettingError, StateError
+from counterpoint.errors import HookError, LabelError, SchemeError, SettingError, StateError
 from counterpoint.integrations import (
     TeamCredit,
     areal,
@@ -30,6 +30,7 @@ from counterpoint.integrations import (
     trl_groups,
 )
 from counterpoint.integrations.draws import names_by_number
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.trl import COLUMNS
 
 RUNNING = "group_reward_decoupled"
@@ -332,3 +333,25 @@ def test_in_ms_swifts_own_function():
     wanted = [0.7071067812, 0.7071067812, -1.4142135624, -1, 1]
     assert printed["requests"] == pytest.approx(wanted, abs=KERNEL)
     assert printed["installed"]
+
+
+class StepsOnBatches:
+    """A trainer whose buffered batches are those of ms-swift."""
+
+    _buffered_inputs = ({"grpo_batch": None},)
+
+    def training_step(self):
+        return 0.5
+
+
+class CreditedSteps(ms_swift.CreditMixin, StepsOnBatches):
+    pass
+
+
+def test_ms_swift_stops_before_a_first_step_without_our_advantages():
+    credit, trainer = TeamCredit("agent_wise", check_every=0), CreditedSteps.__new__(CreditedSteps)
+    trainer._check = HookCheck(credit, "install(...)", "call it")
+    with pytest.raises(HookError, match="before install"):
+        trainer.training_step()
+    credit([0.0, 1.0], {"prompt": [0, 0], "agent": ["a", "a"]})
+    assert trainer.training_step() == 0.5

@@ -1,4 +1,4 @@
-"""The rows of a `TeamBatch` as the trainers of the newer doors have them, and their advantages."""
+"""The rows of a `TeamBatch` as the newer trainers have them, and their advantages."""
 
 from __future__ import annotations
 
