@@ -130,6 +130,8 @@ def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
         command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert "is not there yet; waiting for it" in run.stderr.readline()
+    log.touch()
+    assert "my log.jsonl has no rows yet; waiting for them" in run.stderr.readline()
     record(tmp_path / "written", team(range(9), 100.0))
     os.replace(tmp_path / "written", log)  # at once, so that the first look sees all of it
     first, second = run.stdout.readline(), "" if json_too else run.stdout.readline()

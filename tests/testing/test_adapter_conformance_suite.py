@@ -56,6 +56,32 @@ def centered_again(batch, credit):
     return values - values.mean()
 
 
+def divided_again(batch, credit):
+    values = np.asarray(credit(batch.rewards, batch.labels()))
+    return values / 4.0
+
+
+def as_losses(batch, credit):
+    return -np.asarray(credit(batch.rewards, batch.labels()))
+
+
+def mixes_rows_up(batch, credit):
+    """It gives the results back in its own order."""
+    order = np.argsort(batch.agent or [""] * len(batch), kind="stable")
+    part = batch.taken(order)
+    return credit(part.rewards, part.labels())
+
+
+def nothing(batch, credit):
+    return [0.0] * len(credit(batch.rewards, batch.labels()))
+
+
+def overflows(batch, credit):
+    values = np.array(credit(batch.rewards, batch.labels()))
+    values[-1] = np.inf
+    return values
+
+
 def clamped(batch, credit):
     """Its trainer cuts what it takes for a reward."""
     return np.minimum(np.asarray(credit(batch.rewards, batch.labels())), 1.0)
@@ -119,15 +145,20 @@ def test_a_sound_adapter_passes():
         (by_name, "a prompt that was drawn twice"),
         (by_sample, "an even team' under grpo"),
         (zero_for_none, "a missing reward here and there"),
-        (centered_again, "the kernel's"),
-        (clamped, "the kernel's"),
-        (half, "the kernel's"),
+        (centered_again, "the kernel's: all differ by .*as if a mean were subtracted again$"),
+        (divided_again, "the kernel's: all are 0.25 times as large, as if they were divided again"),
+        (as_losses, "the kernel's: all are -1 times as large, as if they were taken for losses"),
+        (mixes_rows_up, "the kernel's: the same numbers in another order"),
+        (nothing, "the kernel's: all advantages are 0"),
+        (overflows, "the kernel's: some are NaN or infinite"),
+        (clamped, "the kernel's$"),
+        (half, "the kernel's$"),
         (with_epsilon, "exactly 0"),
         (twice, "counted rows"),
         (one_prompt_at_a_time, "under mappo_per_agent"),
         (drops_infinity, "an infinite reward; wanted a refusal"),
         (invents_agents, "rows without an agent"),
-        (forgets_its_state, "step 1 under group_reward_decoupled"),
+        (forgets_its_state, "step 1 under group_reward_decoupled.*those of a first step, as if"),
         (one_too_few, "one for each row"),
         (falls, "KeyError"),
     ],

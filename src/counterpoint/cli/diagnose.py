@@ -91,6 +91,7 @@ class Diagnose:
         if not tail.path.exists():
             say(f"counterpoint: {self.file} is not there yet; waiting for it")
         last: int | None = None
+        waits = False
         with Stopper() as stopper:
             while stopper.asked is None:
                 if tail.poll():
@@ -102,6 +103,9 @@ class Diagnose:
                     if latest.step is None or set(latest.step[-1:]) - {last}:
                         last = None if latest.step is None else int(latest.step.max())
                         self._report(latest, last, reported)
+                elif not (waits or tail.lines) and tail.path.exists():
+                    waits = True
+                    say(f"counterpoint: {self.file} has no rows yet; waiting for them")
                 time.sleep(LOOKS_EVERY)
         tail.poll()
         result = judged(self._latest(tail, seen, ended=True), self.file, self.scheme)

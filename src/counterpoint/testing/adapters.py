@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import (
     AnyScheme,
     Mix,
@@ -197,8 +197,9 @@ class _Suite:
         for step, batch in enumerate(steps(self.has)):
             what = f"step {step} under {scheme}"
             values = self.of(batch, whole, what)
+            fresh = kernel(batch, scheme)[0]
             wanted, known = kernel(batch, scheme, known)
-            _demand_equal(values, wanted, what)
+            _demand_equal(values, wanted, what, fresh)
             if step == 2:  # the state of two steps goes through a checkpoint
                 saved, first = json.loads(json.dumps(first.state_dict())), silent(scheme)
                 first.load_state_dict(saved)
@@ -241,19 +242,50 @@ def steps(has: frozenset[str]) -> list[TeamBatch]:
     return [first.shifted(step) for step in range(4)]
 
 
-def _demand_equal(values: Floats, wanted: Floats, what: str) -> None:
-    """Checks that advantages are those that are wanted, up to rounding in float32."""
-    size = np.maximum(1.0, np.abs(wanted))
-    off = np.abs(values - wanted) / size
-    bad = ~(off <= KERNEL)
+def _demand_equal(values: Floats, wanted: Floats, what: str, fresh: Floats | None = None) -> None:
+    """Checks that advantages are those that are wanted, up to rounding in float32.
+
+    Args:
+        values: [N] the adapter's.
+        wanted: [N] the kernel's.
+        what: the situation and the scheme.
+        fresh: [N] the kernel's without the statistics of earlier steps, if there were any.
+    """
+    bad = ~_close(values, wanted)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         demand(
             False,
             f"the advantage {values[row]:.9g} of row {row}, and {int(bad.sum())} of {len(bad)} "
             f"rows that differ, from {what}",
-            f"{wanted[row]:.9g}, the kernel's",
+            f"{wanted[row]:.9g}, the kernel's{_pattern(values, wanted, fresh)}",
         )
+
+
+def _close(values: Floats, wanted: Floats) -> Bools:
+    """Returns [N] whether advantages are equal up to rounding in float32."""
+    close: Bools = np.abs(values - wanted) / np.maximum(1.0, np.abs(wanted)) <= KERNEL
+    return close
+
+
+def _pattern(values: Floats, wanted: Floats, fresh: Floats | None) -> str:
+    """Returns what wrong advantages have in common, which tells the likely mistake, or nothing."""
+    if not np.isfinite(values).all():
+        return ": some are NaN or infinite"
+    if fresh is not None and _close(values, fresh).all():
+        return ": those of a first step, as if the running statistics were lost between the steps"
+    if len(values) > 1 and _close(np.sort(values), np.sort(wanted)).all():
+        return ": the same numbers in another order, as if the rows were mixed up"
+    if len(values) > 1 and not values.any():
+        return ": all advantages are 0"
+    shift, power = float(np.mean(values - wanted)), float(wanted @ wanted)
+    if _close(values, wanted + shift).all():
+        return f": all differ by {shift:.6g}, as if a mean were subtracted again"
+    factor = float(values @ wanted) / power if power else 0.0
+    if factor and _close(values, factor * wanted).all():
+        again = "divided again" if factor > 0 else "taken for losses"
+        return f": all are {factor:.6g} times as large, as if they were {again}"
+    return ""
 
 
 def _demand_counts(credit: TeamCredit, batch: TeamBatch, what: str) -> None:
