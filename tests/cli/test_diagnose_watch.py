@@ -129,7 +129,7 @@ def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
     run = subprocess.Popen(
         command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert "is not there yet; waiting for it" in run.stderr.readline()
+    assert "is not there; waiting for it" in run.stderr.readline()
     log.touch()
     assert "my log.jsonl has no rows yet; waiting for them" in run.stderr.readline()
     record(tmp_path / "written", team(range(9), 100.0))
@@ -151,3 +151,27 @@ def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
         assert second.startswith("quiet: DROWNED: its learning signal is lost under mappo_pooled")
         assert "1 of 2 agents loses signal to a variance mismatch (DROWNED)" in out
         assert (tmp_path / "seen" / "report.html").exists()
+
+
+def test_a_faulty_row_and_a_deleted_log_are_said_and_end_nothing(tmp_path):
+    log = tmp_path / "log.jsonl"
+    command = [sys.executable, "-m", "counterpoint", "diagnose", "log.jsonl", "--watch"]
+    run = subprocess.Popen(
+        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert "is not there; waiting for it" in run.stderr.readline()
+    record(tmp_path / "written", team(range(3), 100.0))
+    os.replace(tmp_path / "written", log)
+    assert run.stdout.readline().startswith("update 1 ")
+    with log.open("a") as file:
+        file.write('{"step": 3, "prompt": 0, "agent": "loud", "rollout": 0, "reward": Infinity}\n')
+    assert "what was added is not diagnosed" in run.stderr.readline()
+    log.unlink()
+    assert "is not there; waiting for it" in run.stderr.readline()
+    record(tmp_path / "written", team(range(9), 100.0))
+    os.replace(tmp_path / "written", log)
+    assert "was begun anew" in run.stderr.readline()
+    while not run.stdout.readline().startswith("update 7 "):
+        assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=60) == 0

@@ -18,7 +18,7 @@ from counterpoint.cli.follow import Tail, latest_updates, news, state_line
 from counterpoint.cli.messages import printable, say
 from counterpoint.cli.results import encoded, finish, save
 from counterpoint.diagnose import diagnose
-from counterpoint.errors import RewardError, SettingError
+from counterpoint.errors import LogError, RewardError, SettingError
 from counterpoint.readers import LogNotice, LogWarning, read_decisions
 from counterpoint.records import Decisions
 from counterpoint.report.terminal.parts import diagnosis_parts
@@ -88,24 +88,17 @@ class Diagnose:
         if self.file == "-":
             raise SettingError("got - with --watch; wanted a file, to which a training adds lines")
         tail, reported, seen = Tail(Path(self.file)), dict[str, str](), set[str]()
-        if not tail.path.exists():
-            say(f"counterpoint: {self.file} is not there yet; waiting for it")
-        last: int | None = None
-        waits = False
+        last, waits = -1, ""
         with Stopper() as stopper:
             while stopper.asked is None:
-                if tail.poll():
-                    if tail.again:
-                        say(f"counterpoint: {self.file} was begun anew; reading it from its start")
-                        if not tail.lines:
-                            continue
-                    latest = self._latest(tail, seen, ended=False)
-                    if latest.step is None or set(latest.step[-1:]) - {last}:
-                        last = None if latest.step is None else int(latest.step.max())
-                        self._report(latest, last, reported)
-                elif not (waits or tail.lines) and tail.path.exists():
-                    waits = True
-                    say(f"counterpoint: {self.file} has no rows yet; waiting for them")
+                changed = tail.poll()
+                if changed and tail.again:
+                    say(f"counterpoint: {self.file} was begun anew; reading it from its start")
+                if changed and tail.lines:
+                    last = self._look(tail, last, seen, reported)
+                before, waits = waits, tail.waits_for
+                if waits and waits != before:
+                    say(f"counterpoint: {self.file} {waits}")
                 time.sleep(LOOKS_EVERY)
         tail.poll()
         result = judged(self._latest(tail, seen, ended=True), self.file, self.scheme)
@@ -114,6 +107,23 @@ class Diagnose:
         else:
             finish(result, diagnosis_parts, self.out, json=False)
         return 0
+
+    def _look(self, tail: Tail, last: int, seen: set[str], reported: dict[str, str]) -> int:
+        """Reports the latest whole updates if they are new since `last`; returns the last one."""
+        try:
+            latest = self._latest(tail, seen, ended=False)
+        except LogError as error:
+            if last < 0:
+                raise  # it is no log that can be read
+            say(f"counterpoint: {error}; what was added is not diagnosed while this line is read")
+            return last
+        if latest.step is None:
+            self._report(latest, None, reported)
+            return 0
+        end = int(latest.step.max()) if len(latest) else last
+        if end != last:
+            self._report(latest, end, reported)
+        return end
 
     def _latest(self, tail: Tail, seen: set[str], *, ended: bool) -> Decisions:
         """Returns the latest whole updates of a log, and says once what is guessed about it."""

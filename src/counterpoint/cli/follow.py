@@ -65,6 +65,7 @@ class Tail:
                 file.seek(self._offset)
                 return self._take(file) or self.again
         except FileNotFoundError:
+            self._place = (0, 0)  # the next file may get the same number
             return False
         except OSError as error:
             raise LogError(
@@ -90,6 +91,13 @@ class Tail:
                 any_taken = True
             self._offset += len(line)
         return any_taken
+
+    @property
+    def waits_for(self) -> str:
+        """What the file lacks before anything can be diagnosed; empty if nothing."""
+        if not self.path.exists():
+            return "is not there; waiting for it"
+        return "" if self.lines else "has no rows yet; waiting for them"
 
     @property
     def content(self) -> bytes:
