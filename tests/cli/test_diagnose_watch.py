@@ -156,22 +156,24 @@ def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
 def test_a_faulty_row_and_a_deleted_log_are_said_and_end_nothing(tmp_path):
     log = tmp_path / "log.jsonl"
     command = [sys.executable, "-m", "counterpoint", "diagnose", "log.jsonl", "--watch"]
-    run = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert "is not there; waiting for it" in run.stderr.readline()
-    record(tmp_path / "written", team(range(3), 100.0))
-    os.replace(tmp_path / "written", log)
-    assert run.stdout.readline().startswith("update 1 ")
-    with log.open("a") as file:
-        file.write('{"step": 3, "prompt": 0, "agent": "loud", "rollout": 0, "reward": Infinity}\n')
-    assert "what was added is not diagnosed" in run.stderr.readline()
-    log.unlink()
-    assert "is not there; waiting for it" in run.stderr.readline()
-    record(tmp_path / "written", team(range(9), 100.0))
-    os.replace(tmp_path / "written", log)
-    assert "was begun anew" in run.stderr.readline()
-    while not run.stdout.readline().startswith("update 7 "):
-        assert run.poll() is None
-    run.send_signal(signal.SIGINT)
-    assert run.wait(timeout=60) == 0
+    ) as run:
+        assert "is not there; waiting for it" in run.stderr.readline()
+        record(tmp_path / "written", team(range(3), 100.0))
+        os.replace(tmp_path / "written", log)
+        assert run.stdout.readline().startswith("update 1 ")
+        with log.open("a") as file:
+            file.write(
+                '{"step": 3, "prompt": 0, "agent": "loud", "rollout": 0, "reward": Infinity}\n'
+            )
+        assert "what was added is not diagnosed" in run.stderr.readline()
+        log.unlink()
+        assert "is not there; waiting for it" in run.stderr.readline()
+        record(tmp_path / "written", team(range(9), 100.0))
+        os.replace(tmp_path / "written", log)
+        assert "was begun anew" in run.stderr.readline()
+        while not run.stdout.readline().startswith("update 7 "):
+            assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=60) == 0
