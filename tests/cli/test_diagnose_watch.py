@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from counterpoint.cli.diagnose import Diagnose
 from counterpoint.cli.follow import Tail, latest_updates, news, state_line
 from counterpoint.cli.main import main
 from counterpoint.diagnose import diagnose
@@ -153,27 +154,29 @@ def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
         assert (tmp_path / "seen" / "report.html").exists()
 
 
-def test_a_faulty_row_and_a_deleted_log_are_said_and_end_nothing(tmp_path):
+def test_a_new_file_with_the_number_of_a_deleted_one_is_read_anew(tmp_path):
+    path = tmp_path / "log.jsonl"
+    tail = Tail(path)
+    path.write_bytes(b'{"a": 1}\n')
+    assert tail.poll()
+    path.write_bytes(b'{"a": 2}\n{"a": 3}\n')  # the same number, and longer
+    assert tail.poll()
+    assert tail.again
+    assert tail.content == b'{"a": 2}\n{"a": 3}\n'
+    path.unlink()
+    assert not tail.poll()
+    assert tail.waits_for == "is not there; waiting for it"
+    path.write_bytes(b"")
+    assert tail.poll()
+    assert tail.waits_for == "has no rows yet; waiting for them"
+
+
+def test_a_faulty_row_ends_nothing_once_something_was_diagnosed(tmp_path, capsys):
     log = tmp_path / "log.jsonl"
-    command = [sys.executable, "-m", "counterpoint", "diagnose", "log.jsonl", "--watch"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as run:
-        assert "is not there; waiting for it" in run.stderr.readline()
-        record(tmp_path / "written", team(range(3), 100.0))
-        os.replace(tmp_path / "written", log)
-        assert run.stdout.readline().startswith("update 1 ")
-        with log.open("a") as file:
-            file.write(
-                '{"step": 3, "prompt": 0, "agent": "loud", "rollout": 0, "reward": Infinity}\n'
-            )
-        assert "what was added is not diagnosed" in run.stderr.readline()
-        log.unlink()
-        assert "is not there; waiting for it" in run.stderr.readline()
-        record(tmp_path / "written", team(range(9), 100.0))
-        os.replace(tmp_path / "written", log)
-        assert "was begun anew" in run.stderr.readline()
-        while not run.stdout.readline().startswith("update 7 "):
-            assert run.poll() is None
-        run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=60) == 0
+    log.write_text('{"step": 3, "agent": "a", "rollout": 0, "reward": Infinity}\n')
+    command, tail = Diagnose(str(log), watch=True), Tail(log)
+    assert tail.poll()
+    assert command._look(tail, 2, set(), {}) == 2
+    assert "what was added is not diagnosed" in capsys.readouterr().err
+    with pytest.raises(LogError, match="infinite"):
+        command._look(tail, -1, set(), {})

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -56,8 +57,8 @@ class Tail:
             with self.path.open("rb") as file:
                 facts = os.fstat(file.fileno())
                 place = (facts.st_dev, facts.st_ino)
-                self.again = self._offset > 0 and (
-                    place != self._place or facts.st_size < self._offset
+                self.again = self._offset > 0 and not (
+                    place == self._place and self._goes_on(file, facts.st_size)
                 )
                 if self.again or not self._offset:
                     self.lines.clear()
@@ -65,12 +66,18 @@ class Tail:
                 file.seek(self._offset)
                 return self._take(file) or self.again
         except FileNotFoundError:
-            self._place = (0, 0)  # the next file may get the same number
             return False
         except OSError as error:
             raise LogError(
                 f"got {str(self.path)!r}: {error.strerror or error}; wanted a log file"
             ) from error
+
+    def _goes_on(self, file: BinaryIO, size: int) -> bool:
+        """Returns whether a file still has the last line that was taken, where it was: a new file
+        may have the number of a deleted one."""
+        last = self.lines[-1] if self.lines else self.head
+        file.seek(max(0, self._offset - len(last)))
+        return size >= self._offset and file.read(len(last)) == last
 
     def _take(self, lines: Iterable[bytes]) -> bool:
         """Takes the complete lines that are left, and returns whether there were any."""
