@@ -21,7 +21,7 @@ from counterpoint.credit import AnyScheme
 from counterpoint.errors import LabelError, SettingError, StateError
 from counterpoint.integrations.draws import names_by_number, with_turns
 from counterpoint.integrations.recorder import on_host
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
 
 STATE = "counterpoint.json"
 """The file of our state in the folder of a checkpoint."""
@@ -62,10 +62,8 @@ def with_credit(
         credit_names = tuple(agents), tuple(roles)
         credit_options = options
 
-    Credited.__name__ = Credited.__qualname__ = base.__name__
-    Credited.__doc__ = base.__doc__
     Credited.__module__ = module or base.__module__
-    return Credited
+    return named_like(Credited, base)
 
 
 class CreditMixin:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Unpack
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError
 from counterpoint.integrations.art import credited, load_state, save_state
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
 
 
 def with_credit(
@@ -50,9 +50,7 @@ def with_credit(
         credit_balance = balance
         credit_options = options
 
-    Credited.__name__ = Credited.__qualname__ = base.__name__
-    Credited.__doc__ = base.__doc__
-    return Credited
+    return named_like(Credited, base)
 
 
 class CreditMixin:

@@ -17,7 +17,7 @@ from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError
 from counterpoint.integrations import trl
 from counterpoint.integrations.draws import distinct_prompts, with_turns
-from counterpoint.integrations.team_credit import CreditOptions
+from counterpoint.integrations.team_credit import CreditOptions, named_like
 from counterpoint.integrations.trl import COLUMNS, row_labels
 from counterpoint.optional import import_optional
 
@@ -73,9 +73,7 @@ def with_credit(
         credit_columns: ClassVar[Mapping[str, str]] = {**COLUMNS, **(columns or {})}
         credit_options = options
 
-    Credited.__name__ = Credited.__qualname__ = base.__name__
-    Credited.__doc__ = base.__doc__
-    return Credited
+    return named_like(Credited, base)
 
 
 class CreditMixin(trl.CreditMixin):

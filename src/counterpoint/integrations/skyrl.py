@@ -21,7 +21,7 @@ from counterpoint.credit import AnyScheme
 from counterpoint.errors import LabelError, SettingError, StateError
 from counterpoint.integrations.draws import distinct_rollouts, with_turns
 from counterpoint.integrations.recorder import on_host
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
 from counterpoint.optional import import_optional
 
 INSTALL = "pip install skyrl"
@@ -67,9 +67,7 @@ def with_credit(
         credit_scheme = scheme
         credit_options = options
 
-    Credited.__name__ = Credited.__qualname__ = base.__name__
-    Credited.__doc__ = base.__doc__
-    return Credited
+    return named_like(Credited, base)
 
 
 class CreditMixin:

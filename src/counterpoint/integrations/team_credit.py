@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -301,6 +301,13 @@ class TeamCredit:
 
 SchemeSource = str | AnyScheme | TeamCredit
 """A scheme, the name of one, or a `TeamCredit` with its state and its log."""
+
+
+def named_like(made: Any, base: Any) -> Any:
+    """Returns the class `made`, with the name and the docstring of the trainer's class `base`."""
+    made.__name__ = made.__qualname__ = base.__name__
+    made.__doc__ = base.__doc__
+    return made
 
 
 def credit_of(scheme: SchemeSource, record: str | Path | None = None) -> TeamCredit:

@@ -22,7 +22,7 @@ from counterpoint.errors import HookError, LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
 from counterpoint.integrations.guards import nameless_rows
 from counterpoint.integrations.hook_check import HookCheck
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
 from counterpoint.optional import import_optional
 
 STATE = "counterpoint_credit.json"
@@ -77,9 +77,7 @@ def with_credit(
         credit_columns: ClassVar[Mapping[str, str]] = {**COLUMNS, **(columns or {})}
         credit_options = options
 
-    Credited.__name__ = Credited.__qualname__ = base.__name__
-    Credited.__doc__ = base.__doc__
-    return Credited
+    return named_like(Credited, base)
 
 
 class CreditMixin:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Unpack
 
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
 from counterpoint.integrations.trl import COLUMNS, STATE
 from counterpoint.optional import import_optional
 from counterpoint.runs.files import write_atomically
@@ -56,9 +56,7 @@ def with_credit(
             "scheme": scheme, "columns": {**COLUMNS, **(columns or {})}, "options": dict(options),
         }  # fmt: skip
 
-    Credited.__name__ = Credited.__qualname__ = base.__name__
-    Credited.__doc__ = base.__doc__
-    return Credited
+    return named_like(Credited, base)
 
 
 class CreditMixin:
