@@ -20,7 +20,7 @@ SMALL = "--set hidden=8 --set copies=2 --set steps=16"
 SMOOTH = "smooth --members 1,2 --budget 64 --repeats 2 --executor serial"
 LATER_SETTINGS = {
     "update": "simultaneous", "observations": "raw", "images": "flat", "grayscale": False,
-    "frames": 1, "device": "cpu", "evaluate_every": 125,
+    "resize": 0, "frames": 1, "device": "cpu", "evaluate_every": 125,
     "sides": "none", "scoring": "match", "pool_share": 1.0, "pool_first": 0.5,
     "pool_every": 5, "pool_size": 8, "opponents": "uniform",
     "signalling": 0.0, "speakers": "", "entropy_end": None,

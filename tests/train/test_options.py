@@ -136,3 +136,18 @@ def test_without_a_horizon_the_discount_stays():
     rivals = {"sides": "agent_0/agent_1+agent_2"}
     assert discount_of(world, PolicySettings(**rivals, scoring="match")) == 0.95
     assert discount_of(world, PolicySettings(**rivals, scoring="game")) == 0.99
+
+
+@pytest.mark.parametrize(
+    ("world", "budget", "copies"),
+    [
+        ("spread", 100_000, 128), ("spread", 96_000, 128), ("spread", 95_999, 64),
+        ("spread", 12_000, 16), ("spread", 749, 1), ("spread", 1, 1),
+    ],
+)  # fmt: skip
+def test_a_small_budget_has_thirty_updates(world, budget, copies):
+    plan = TrainPlan.of(world, "none", budget, {}, None)
+    assert plan.policy.copies == copies
+    assert plan.policy.minibatches == 4
+    assert budget < 750 or budget // plan.batch_steps >= 30
+    assert TrainPlan.of(world, "none", budget, {"copies": 100}, None).policy.copies == 100

@@ -102,7 +102,7 @@ def test_without_an_answer_of_the_system_nothing_is_refused(monkeypatch):
 
 def test_a_plan_keeps_what_was_chosen_and_says_so(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 8_000_000)
-    plan = TrainPlan.of("spread", "none", 1000, {}, None)
+    plan = TrainPlan.of("spread", "none", 100_000, {}, None)
     assert plan.policy.copies < 128
     assert "copies=" in plan.notes[0]
     assert TrainPlan.from_config(plan.config()) == plan

@@ -9,7 +9,7 @@ from bit_worlds import NamesTheShape
 from counterpoint.errors import SettingError
 from counterpoint.testing import check_step_world
 from counterpoint.worlds import find_world
-from counterpoint.worlds.sequential.pictures import LUMA, PreparedPictures
+from counterpoint.worlds.sequential.pictures import LUMA, PreparedPictures, blocks_of
 from counterpoint.worlds.sequential.world import Extent, SeenPart
 
 
@@ -86,3 +86,24 @@ def test_it_is_a_world_like_every_other():
 def test_without_a_picture_it_is_refused():
     with pytest.raises(SettingError, match="see no picture"):
         PreparedPictures(find_world("spread").make(), False, 2)
+
+
+def test_large_pictures_become_the_means_of_blocks():
+    world = NamesTheShape(copies=2, seed=1)
+    small = PreparedPictures(NamesTheShape(copies=2, seed=1), False, 1, resize=3)
+    assert small.seen_parts[0][0].shape == (3, 3, 3)  # blocks of 3: 8 pixels and the edge again
+    assert small.seen_sizes == (28, 28)
+    given, found = world.reset(5).seen, small.reset(5).seen
+    picture = given[..., :-1].reshape(2, 2, 8, 8, 3)
+    means = found[..., :-1].reshape(2, 2, 3, 3, 3)
+    np.testing.assert_allclose(means[:, :, 1, 1], picture[:, :, 3:6, 3:6].mean((2, 3)), rtol=1e-6)
+    edge = (2 * picture[:, :, 7, 7] + picture[:, :, 6, 7]) / 3
+    column = (2 * picture[:, :, 7, 6] + picture[:, :, 6, 6]) / 3
+    np.testing.assert_allclose(means[:, :, 2, 2], (2 * edge + column) / 3, rtol=1e-6)
+    np.testing.assert_array_equal(found[..., -1], given[..., -1])
+
+
+def test_a_picture_that_is_small_enough_is_not_touched():
+    assert blocks_of(SeenPart("camera", (84, 84, 3), 0, image=True), 84) == 1
+    assert blocks_of(SeenPart("camera", (3, 85, 40), 0, image=True), 84) == 2
+    assert blocks_of(SeenPart("camera", (280, 480, 3), 0, image=True), 0) == 1

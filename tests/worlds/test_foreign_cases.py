@@ -56,7 +56,7 @@ def names():
 def test_each_is_trained_or_refused(name, monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr("counterpoint.train.stepwise.LONGEST_EVALUATION", 200)
-    given = {"copies": "16", "diagnose_every": "0"}
+    given = {"diagnose_every": "0"}
     if name == "PosthumousPay":
         given["reward"] = "common"
     if name in REFUSED:

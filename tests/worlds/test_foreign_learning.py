@@ -13,13 +13,10 @@ from lamp_envs import ROUNDS
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.plan import TrainPlan
 
-FEW = {"copies": "16", "diagnose_every": "0"}
-"""Copies for many updates in few steps."""
-
 
 def returned(settings, name="lamp_envs:Lamps", budget=12_000):
     """The mean return of fresh episodes after a training."""
-    plan = TrainPlan.of(name, "mappo_pooled", budget, {**FEW, **settings}, None)
+    plan = TrainPlan.of(name, "mappo_pooled", budget, {"diagnose_every": "0", **settings}, None)
     return float(train_to_end(plan).returns.mean())
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterpoint.worlds.sequential.pictures import channels_first
+from counterpoint.worlds.sequential.pictures import channels_first, layout
 from counterpoint.worlds.sequential.world import SeenPart, StepWorld
 
 LinearMaker = Callable[[int, int], nn.Linear]
@@ -37,12 +37,6 @@ def image_of(world: StepWorld, members: Sequence[int], images: str) -> SeenPart 
     if len(seen) != 1 or len(pictures := seen.pop()) != 1:
         return None
     return pictures[0] if min(layout(pictures[0])[:2]) >= SMALLEST else None
-
-
-def layout(image: SeenPart) -> tuple[int, int, int]:
-    """Returns height, width and channels of a picture."""
-    one, two, three = image.shape
-    return (two, three, one) if channels_first(image) else (one, two, three)
 
 
 def sizes_of(image: SeenPart) -> list[tuple[int, int, int, int]]:

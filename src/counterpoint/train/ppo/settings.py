@@ -16,7 +16,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.settings import require, require_choices, settings_from
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import worlds
-from counterpoint.worlds.sequential.pictures import PreparedPictures
+from counterpoint.worlds.sequential.pictures import PreparedPictures, blocks_of, layout
 from counterpoint.worlds.sequential.world import SequentialEntry, StepSettings, StepWorld
 
 
@@ -67,6 +67,9 @@ class PolicySettings:
     layers see its plain numbers (`flat`)."""
     grayscale: bool = False
     """Whether pictures in colour become grey."""
+    resize: int = 84
+    """Longest side of a picture in pixels: a longer one becomes the means of its square blocks; 0
+    leaves all as they are."""
     frames: int = 1
     """Number of pictures, that of now and those of the steps before, that agents see together."""
     hidden: int = 64
@@ -77,7 +80,7 @@ class PolicySettings:
     """Activation between the layers."""
     copies: int = 0
     """Number of copies of the world side by side; 0 takes 128, or 64 of a world that is stepped in
-    Python."""
+    Python. A plan that is made by name halves them until the budget has 30 updates."""
     steps: int = 0
     """Number of steps that each copy plays between updates; 0 takes 25, or 32 of a world in
     Python."""
@@ -148,7 +151,7 @@ class PolicySettings:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("frames", 1, 64), ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536),
+            ("frames", 1, 64), ("resize", 0, 65536), ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536),
             ("steps", 0, 65536), ("epochs", 0, 1000), ("minibatches", 0, 4096),
             ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0), ("gae", 0.0, 1.0), ("clip", 0.0, 1e6),
             ("entropy", 0.0, 1e6), ("signalling", 0.0, 1e6),
@@ -194,7 +197,7 @@ class PolicySettings:
 
 
 BEFORE: Settings = {
-    "observations": "raw", "images": "flat", "sides": "none", "pool_first": 0.0,
+    "observations": "raw", "images": "flat", "resize": 0, "sides": "none", "pool_first": 0.0,
 }  # fmt: skip
 """The values of settings in runs that began before there was such a setting."""
 OF_SIDES = ("scoring", "pool_share", "pool_first", "pool_every", "pool_size", "opponents")
@@ -278,9 +281,30 @@ def prepared(world: StepWorld, settings: PolicySettings) -> StepWorld:
     Raises:
         SettingError: agents see no picture that could be changed.
     """
-    if settings.frames == 1 and not settings.grayscale:
+    grayscale, frames, resize = settings.grayscale, settings.frames, settings.resize
+    parts = [part for parts in world.seen_parts for part in parts if part.image]
+    if frames == 1 and not grayscale and all(blocks_of(part, resize) == 1 for part in parts):
         return world
-    return PreparedPictures(world, settings.grayscale, settings.frames)
+    return PreparedPictures(world, grayscale, frames, resize)
+
+
+def shrinking(shown: StepWorld, world: StepWorld) -> tuple[str, ...]:
+    """Returns a sentence about pictures that policies see smaller than the environment has them.
+
+    Args:
+        shown: the environment itself.
+        world: the same with its pictures as the policies see them.
+    """
+    pairs = {
+        (layout(old)[:2], layout(new)[:2])
+        for before, after in zip(shown.seen_parts, world.seen_parts, strict=True)
+        for old, new in zip(before, after, strict=True)
+        if old.image and layout(old)[:2] != layout(new)[:2]
+    }
+    if not pairs:
+        return ()
+    sizes = ", ".join(f"{a} x {b} become {c} x {d}" for (a, b), (c, d) in sorted(pairs))
+    return (f"pictures of {sizes} pixels, means of square blocks; resize=0 keeps them",)
 
 
 def refuse_model(world: str, model: str | None) -> None:

@@ -1,4 +1,5 @@
-"""`PreparedPictures`: a sequential environment whose pictures are grey, or shown with earlier ones.
+"""`PreparedPictures`: a sequential environment whose pictures are smaller, grey, or shown with earlier
+ones.
 
 Everything that is no picture stays as it is, and so does the state of centralized critics.
 """
@@ -36,8 +37,36 @@ def channels_first(image: SeenPart) -> bool:
     return image.shape[2] not in COLOURS and image.shape[0] in COLOURS
 
 
+def blocks_of(image: SeenPart, resize: int) -> int:
+    """Returns the side of the square blocks of which a shrunk picture has the means: the smallest
+    with which no side is longer than `resize`; 1 where it is 0, or no side is longer."""
+    height, width = layout(image)[:2]
+    return -(-max(height, width) // resize) if resize else 1
+
+
+def layout(image: SeenPart) -> tuple[int, int, int]:
+    """Returns height, width and channels of a picture."""
+    one, two, three = image.shape
+    return (two, three, one) if channels_first(image) else (one, two, three)
+
+
+def shrunk(picture: Singles, block: int) -> Singles:
+    """Returns the means of square blocks of a picture of every copy, [E, H, W, C]; where a block
+    reaches over the edge, the pixels of the edge stand for those that are missing."""
+    if block == 1:
+        return picture
+    e, height, width, c = picture.shape
+    more = [(0, 0), (0, -height % block), (0, -width % block), (0, 0)]
+    if height % block or width % block:
+        picture = np.pad(picture, more, mode="edge")
+    rows, columns = -(-height // block), -(-width // block)
+    means: Singles = picture.reshape(e, rows, block, columns, block, c).mean(axis=(2, 4))
+    return means
+
+
 class PreparedPictures(WrappedStepWorld):
-    """`world` with its pictures grey, and in the channels of each one those of the steps before.
+    """`world` with its pictures shrunk, grey, and in the channels of each one those of the steps
+    before.
 
     A picture is [height, width, channels] then, the newest channels last. At the start of an
     episode its first picture stands for the earlier ones.
@@ -46,14 +75,15 @@ class PreparedPictures(WrappedStepWorld):
         world: what is played.
         grayscale: whether pictures in colour become grey; a fourth channel is left out.
         frames: number of pictures that are seen together.
+        resize: longest side of a picture, see `blocks_of`; 0 leaves all as they are.
 
     Raises:
         SettingError: agents see no picture.
     """
 
-    def __init__(self, world: StepWorld, grayscale: bool, frames: int) -> None:
+    def __init__(self, world: StepWorld, grayscale: bool, frames: int, resize: int = 0) -> None:
         super().__init__(world)
-        self.grayscale, self.frames = grayscale, frames
+        self.grayscale, self.frames, self.resize = grayscale, frames, resize
         if not any(part.image for parts in world.seen_parts for part in parts):
             raise SettingError(
                 f"got frames={frames}, grayscale={grayscale} for world '{world.name}', whose "
@@ -102,9 +132,10 @@ class PreparedPictures(WrappedStepWorld):
         for part in parts:
             shape = part.shape
             if part.image:
-                height, width, channels = (*shape[1:], shape[0]) if channels_first(part) else shape
+                height, width, channels = layout(part)
+                block = blocks_of(part, self.resize)
                 channels = 1 if self.grayscale else channels
-                shape = (height, width, channels * self.frames)
+                shape = (-(-height // block), -(-width // block), channels * self.frames)
             out.append(SeenPart(part.name, shape, start, part.image))
             start += prod(shape)
         return tuple(out)
@@ -133,6 +164,7 @@ class PreparedPictures(WrappedStepWorld):
         picture = given.reshape(len(given), *part.shape)
         if channels_first(part):
             picture = np.moveaxis(picture, 1, -1)
+        picture = shrunk(picture, blocks_of(part, self.resize))
         if not self.grayscale:
             return picture
         grey: Singles = picture[..., :3] @ LUMA if picture.shape[-1] > 1 else picture[..., 0]
