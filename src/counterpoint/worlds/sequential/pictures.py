@@ -1,5 +1,4 @@
-"""`PreparedPictures`: a sequential environment whose pictures are smaller, grey, or shown with earlier
-ones.
+"""`PreparedPictures`: a sequential environment with pictures that are smaller, grey, or shown together.
 
 Everything that is no picture stays as it is, and so does the state of centralized critics.
 """
