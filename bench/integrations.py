@@ -104,7 +104,11 @@ ADAPTERS = {
     ),
     "ms-swift": Adapter(
         "[ms-swift](ms-swift.md)", '`install("agent_wise")` in a plugin', ("ms-swift",),
-        "peers-ms-swift", (f"{TESTS}/test_stand_in_trainers.py::test_in_ms_swifts_own_function",),
+        "peers-ms-swift",
+        (f"{TESTS}/test_stand_in_trainers.py::test_in_ms_swifts_own_function",
+         f"{TESTS}/test_adapter_conformance.py::test_ms_swift_trains_what_the_kernel_computes",
+         f"{TESTS}/test_two_processes.py::test_two_processes_of_a_trainer[ms_swift-peers-ms-swift]"),
+        "ms_swift",
     ),
     "trl-async": Adapter(
         "[TRL, asynchronous](trl-async.md)", '`with_credit(AsyncGRPOTrainer, "agent_wise")(...)`',

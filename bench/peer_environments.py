@@ -86,9 +86,12 @@ ENVIRONMENTS = {
     ),
     # torch, for the tests of ART's own advantages; Python 3.12 has no build for CPUs alone
     "peers-services": Environment(
-        (("torch==2.14.1",), ("openpipe-art==0.5.23",)), "art", python="3.12"
+        (("torch==2.14.1",), ("openpipe-art==0.5.23", "transformers==5.12.1")),
+        "art.preprocessing.tokenize",
+        python="3.12",
+        held={"transformers": "openpipe-art 0.5.23 wants transformers 5.12.1 at most"},
     ),
-    # its index entry asks for Python 3.12, its code runs in 3.11; so do SkyRL's and prime-rl's
+    # its index entry asks for Python 3.12, its code runs in 3.11; so does prime-rl's
     "peers-agent-lightning": Environment(
         (
             TORCH,
@@ -99,15 +102,17 @@ ENVIRONMENTS = {
         ),
         "agentlightning.verl.trainer",
     ),
+    # its types need Python 3.12: pydantic refuses their TypedDict in 3.11
     "peers-skyrl": Environment(
         (
-            TORCH,
+            ("torch==2.14.1",),
             ("transformers==5.16.1", "tensordict==0.10.0", "ray[default]==2.60.0", "peft==0.18.1"),
             ("datasets", "loguru", "omegaconf", "hydra-core", "jaxtyping", "cloudpathlib"),
             ("--no-deps", "torchdata", "pybase64", "skyrl-gym"),
-            ("--no-deps", "--ignore-requires-python", "skyrl==0.4.0"),
+            ("--no-deps", "skyrl==0.4.0"),
         ),
         "skyrl.backends.skyrl_train.utils.ppo_utils",
+        python="3.12",
     ),
     "peers-ms-swift": Environment(
         (TORCH, ("ms-swift==4.6.0", "trl<1.0", *TORCH)), "swift.rlhf_trainers.grpo_trainer"

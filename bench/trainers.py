@@ -55,6 +55,7 @@ TRAINERS = {
     "tinker": Trainer(
         "tinker-cookbook", "peers-tinker", "minus the mean of the group of both agents"
     ),
+    "ms_swift": Trainer("ms-swift", "peers-ms-swift", "each prompt's group, which is of one agent"),
 }
 """The name that the script has to the trainer."""
 
@@ -72,6 +73,8 @@ def main() -> int:
     if not options.publish:
         failed = run_all(options)
     document = summary(options.trainers, options.out)
+    if options.publish:
+        document = with_published(document, json.loads(DATA.read_text("utf-8")))
     print(table(document))
     if options.publish:
         write_json(DATA, document)
@@ -133,6 +136,17 @@ def summary(names: Sequence[str], out: Path) -> dict[str, Any]:
         if len(common_seeds(files)) > 1:
             trainers[name] = trainer_summary(TRAINERS[name], files, folder / "resume.json")
     return {"trainers": trainers}
+
+
+def with_published(document: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the new rows, and the published ones of trainers without cells, which are named."""
+    rows = {**before["trainers"], **document["trainers"]}
+    for name in before["trainers"]:
+        if name not in document["trainers"]:
+            row = rows[name]
+            warn_loudly(f"{row['title']} has no cells here: its row of {row['date']} is kept")
+    order = [name for name in TRAINERS if name in rows]
+    return {"trainers": {name: rows[name] for name in order}}
 
 
 def common_seeds(files: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[int]:

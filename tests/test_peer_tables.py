@@ -61,6 +61,21 @@ def test_the_table_has_both_agents_of_each_trainer(folder: Path) -> None:
     assert lines[3].startswith("| TRL, writer | 1.000 ")
 
 
+def test_published_rows_of_trainers_without_cells_are_kept_and_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = trainers.summary(["trl"], folder)
+    kept = {"title": "CoMLRL", "date": "2026-01-01"}
+    before = {"trainers": {"comlrl": kept, "trl": {"title": "TRL", "date": "2026-01-01"}}}
+    both = trainers.with_published(new, before)["trainers"]
+    assert list(both) == ["trl", "comlrl"]
+    assert both["trl"] == new["trainers"]["trl"]
+    assert both["comlrl"] == kept
+    told = capsys.readouterr().err
+    assert "CoMLRL has no cells here: its row of 2026-01-01 is kept" in told
+    assert "TRL has" not in told
+
+
 BEFORE = {"packages": {"trl": "0.9"}, "date": "2026-01-01"}
 ADAPTER = integrations.Adapter(
     "TRL", "`a line`", ("trl",), "no-such-environment", ("a test",), "trl"

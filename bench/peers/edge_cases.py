@@ -84,6 +84,9 @@ def art() -> dict[str, Any]:
     package = ModuleType("art.tinker_native")  # its own __init__ wants a web server
     package.__path__ = [str(Path(str(art.__file__)).parent / "tinker_native")]
     sys.modules["art.tinker_native"] = package
+    for name in ("tinker", "tinker_cookbook", "tinker_cookbook.renderers"):
+        sys.modules.setdefault(name, ModuleType(name))  # clients, which the function does not call
+    vars(sys.modules["tinker_cookbook"]).setdefault("renderers", None)
     from art.tinker_native.data import compute_advantages
 
     from counterpoint.integrations import TeamCredit
@@ -98,21 +101,22 @@ def art() -> dict[str, Any]:
         """Returns what the local backend trains on, with its tokenizer left out."""
         made: list[float] = []
 
-        def short(tokenizer, images, history, advantage, allow, trajectory, **more):  # type: ignore[no-untyped-def]
+        def short(advantage, trajectory, **more):  # type: ignore[no-untyped-def]
             made.append(advantage)
-            return tokenize.TokenizedResult(
+            return [tokenize.TokenizedResult(
                 advantage=advantage, chat="", token_ids=[1, 2], input_pos=[0, 1],
                 assistant_mask=[0, 1], logprobs=[math.nan, -0.1], pixel_values=None,
                 image_grid_thw=None, trajectory=trajectory, choice_offsets=[1],
-                extra_logprobs={}, _tokenizer=None)  # fmt: skip
+                extra_logprobs={}, _tokenizer=None)]  # fmt: skip
 
-        real, tokenize.tokenize_trajectory = tokenize.tokenize_trajectory, short
+        real = tokenize.assemble_vllm_training_sequences
+        tokenize.assemble_vllm_training_sequences = short
         try:
             rows = list(tokenize.tokenize_trajectory_groups(
                 None, groups, False, scaled, shuffle_group_trajectories=False,
                 drop_zero_advantage_trajectories=pack))  # fmt: skip
         finally:
-            tokenize.tokenize_trajectory = real
+            tokenize.assemble_vllm_training_sequences = real
         if not pack:
             return made
         if not rows:

@@ -23,12 +23,23 @@ def site_of(environment: str) -> Path:
     return site[0]
 
 
-def run_peer(environment: str, script: str, *arguments: str | Path) -> dict[str, Any]:
-    """What a script in `peers/` prints in its last line of JSON."""
+def run_peer(
+    environment: str, script: str, *arguments: str | Path, processes: int = 1
+) -> dict[str, Any]:
+    """What a script in `peers/` prints in its last line of JSON.
+
+    Several processes find each other by the variables that torch's launcher sets.
+    """
     site_of(environment)
     python = ROOT / ".venv" / environment / "bin" / "python"
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     run = subprocess.run(
-        [python, ROOT / "tests/integrations/peers" / script, *arguments],
+        [
+            python,
+            *(launcher if processes > 1 else []),
+            ROOT / "tests/integrations/peers" / script,
+            *arguments,
+        ],
         env={
             **os.environ,
             "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'bench' / 'peers'}",

@@ -42,3 +42,9 @@ def test_real_packages_train_what_the_kernel_computes(package, environment):
 def test_trl_trains_what_the_kernel_computes(tmp_path):
     printed = run_peer("peers-language", "trl_conformance_check.py", tmp_path)
     assert printed["calls"] > 100
+
+
+@pytest.mark.slow
+def test_ms_swift_trains_what_the_kernel_computes():
+    printed = run_peer("peers-ms-swift", "ms_swift_conformance_check.py")
+    assert printed["calls"] > 100

@@ -76,6 +76,15 @@ def nothing(batch, credit):
     return [0.0] * len(credit(batch.rewards, batch.labels()))
 
 
+def first_row_pays(batch, credit):
+    """It gives all rows of a rollout the reward of the first."""
+    paid = list(batch.rewards)
+    for rows in batch.rows_by("group", "rollout", "agent").values():
+        for i in rows:
+            paid[i] = batch.rewards[rows[0]]
+    return credit(paid, batch.labels())
+
+
 def overflows(batch, credit):
     values = np.array(credit(batch.rewards, batch.labels()))
     values[-1] = np.inf
@@ -154,6 +163,7 @@ def test_a_sound_adapter_passes():
         (clamped, "the kernel's$"),
         (half, "the kernel's$"),
         (with_epsilon, "exactly 0"),
+        (first_row_pays, "pay in the last row of a rollout"),
         (twice, "counted rows"),
         (one_prompt_at_a_time, "under mappo_per_agent"),
         (drops_infinity, "an infinite reward; wanted a refusal"),
@@ -186,6 +196,14 @@ def test_situations_have_what_they_are_named_for():
     assert len(split) > len(split.rows_by("group", "rollout", "agent"))
     assert set(made["a prompt that was drawn twice"].prompt) == {"again"}
     assert not any(made["nobody has a reward"].rewards[i] for i in range(10))
+    ends = made["rewards at the ends of float16"].rewards
+    assert {float(np.float16(max(ends))), float(np.float16(min(ends)))} == {65504.0, -65504.0}
+    assert sum(made["one reward above 0 in the whole step"].rewards) == 1
+    late = made["pay in the last row of a rollout"]
+    for rows in late.rows_by("group", "rollout", "agent").values():
+        assert not any(late.rewards[i] for i in rows[:-1])
+    apart = made["components of some agents each"].rewards
+    assert all(sum(part is None for part in row) == 1 for row in apart)
     exact = [r for one in made.values() for r in one.rewards if isinstance(r, float)]
     assert all(float(np.float32(r)) == r for r in exact)
     without = [one for case in situations(frozenset()) for one in case.batches.values()]

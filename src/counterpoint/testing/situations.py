@@ -1,4 +1,4 @@
-"""Batches of a team as a trainer gets them: even, uneven, fanned out, missing, equal, alone.
+"""Batches of a team as a trainer gets them: even, uneven, fanned out, missing, equal, sparse.
 
 `situations` makes them for `check_adapter`. Their rewards are exact in float32, except where
 rounding is what a situation is about, so that a trainer's own type loses nothing.
@@ -31,6 +31,13 @@ ROLES = {"planner": "lead", "coder-1": "coder", "coder-2": "coder"}
 SCALE = {"planner": (1.0, 0.0), "coder-1": (4.0, 16.0), "coder-2": (0.5, -8.0)}
 """Size and offset of each agent's rewards: no agent's statistics fit another."""
 PROMPTS, ROLLOUTS = 3, 4
+
+WITHOUT_SCALE = "agent_wise,scale=none"
+"""A scheme whose advantages are as large as the rewards."""
+RETURN_SCHEMES = ("agent_wise,rollout_reward=sum", "agent_wise,rollout_reward=last")
+"""Schemes in which a rollout has the sum of its rows' rewards, or that of its last row."""
+FIRST_ONLY = "agent_wise,weights=1+0"
+"""A scheme that only logs the second component."""
 
 Reward = float | None | list[float | None]
 
@@ -111,6 +118,8 @@ class Situation:
     """Whether every advantage is exactly 0 under every scheme that compares."""
     roles: bool = False
     """Whether schemes for each role, and mixes, are checked too."""
+    schemes: tuple[str, ...] = ()
+    """Names of schemes that are checked too."""
 
 
 def situations(has: frozenset[str]) -> Iterator[Situation]:
@@ -145,6 +154,8 @@ def situations(has: frozenset[str]) -> Iterator[Situation]:
     large = team(has)
     offset = replace(large, rewards=[float(2**20) + _number(r) for r in large.rewards])
     yield Situation({"small differences of large rewards": offset})
+    yield from half_precision(has)
+    yield from sparse(has)
     if "missing" in has:
         whole = team(has)
         some = [None if i % 5 == 1 else reward for i, reward in enumerate(whole.rewards)]
@@ -169,6 +180,57 @@ def situations(has: frozenset[str]) -> Iterator[Situation]:
             for i, r in enumerate(two.rewards)
         ]
         yield Situation({"two reward components": replace(two, rewards=table)})
+        yield from exclusive_components(two)
+
+
+def half_precision(has: frozenset[str]) -> Iterator[Situation]:
+    """Yields rewards of reward models in 16 bits, which no arithmetic in 16 bits could compare."""
+    plain = team(has)
+    scores = [12.0 + _number(r) % 2.0 for r in plain.rewards]  # bfloat16 has steps of 1/16 there
+    ends = [65504.0 if i % 3 == 0 else -65504.0 if i % 5 == 0 else _number(r)
+            for i, r in enumerate(plain.rewards)]  # fmt: skip
+    yield Situation({"scores of a reward model in bfloat16": replace(plain, rewards=scores)})
+    yield Situation(
+        {"rewards at the ends of float16": replace(plain, rewards=ends)}, schemes=(WITHOUT_SCALE,)
+    )
+
+
+def sparse(has: frozenset[str]) -> Iterator[Situation]:
+    """Yields rewards that are mostly 0: dead agents, and pay in the last row of a rollout only."""
+    plain = team(has)
+    dead = paid(paid(plain, "planner", 0.0), "coder-2", 0.0)
+    first = plain.rows_by("agent")["planner",][0]
+    once = [1.0 if i == first else 0.0 for i in range(len(plain))]
+    yield Situation(
+        {
+            "two dead agents of three": dead,
+            "one reward above 0 in the whole step": replace(plain, rewards=once),
+        },
+        roles=True,
+    )
+    if "turns" in has:
+        whole = team(has, turns=lambda rollout, agent: 1 + (rollout + len(agent)) % 3)
+        rows = whole.rows_by("group", "rollout", "agent").values()
+        last = {max(of, key=lambda i: (whole.turn or ())[i]) for of in rows}
+        pay = [reward if i in last else 0.0 for i, reward in enumerate(whole.rewards)]
+        yield Situation(
+            {"pay in the last row of a rollout": replace(whole, rewards=pay)},
+            schemes=RETURN_SCHEMES,
+        )
+
+
+def exclusive_components(plain: TeamBatch) -> Iterator[Situation]:
+    """Yields components that are None where others are paid, or that only logs need."""
+    whole = [_number(reward) for reward in plain.rewards]
+    agents = plain.agent or ()
+    apart: list[Reward] = [[None, r] if name == "planner" else [r, None]
+                           for name, r in zip(agents, whole, strict=True)]  # fmt: skip
+    logged: list[Reward] = [[r, None if i % 3 else 7.0] for i, r in enumerate(whole)]
+    yield Situation({"components of some agents each": replace(plain, rewards=apart)})
+    yield Situation(
+        {"a component without weight that is sometimes None": replace(plain, rewards=logged)},
+        schemes=(FIRST_ONLY,),
+    )
 
 
 def team(

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import swift
 import swift.rlhf_trainers
 import torch
+from accelerate import PartialState
 from swift.rl_core.data import GRPOSample
 from swift.rlhf_trainers.grpo_trainer import GRPOTrainer
 
@@ -23,15 +24,18 @@ from counterpoint.integrations.ms_swift import install, with_credit
 NAN = float("nan")
 
 
-def made(scheme, base=None, *, dynamic=False, training=True):
-    cls = with_credit(GRPOTrainer, scheme) if base is None else base
+def made(
+    scheme, base=None, *, dynamic=False, training=True, components=2, generations=2, columns=None
+):
+    cls = with_credit(GRPOTrainer, scheme, columns=columns) if base is None else base
     trainer = cls.__new__(cls)
     trainer.team_credit = TeamCredit(scheme, check_every=0)
     trainer.model = SimpleNamespace(training=training)
-    trainer.accelerator = SimpleNamespace(device=torch.device("cpu"))
-    trainer.num_generations = trainer.num_generations_eval = 2
+    trainer.accelerator = PartialState(cpu=True)
+    trainer.num_generations = trainer.num_generations_eval = generations
     trainer.dynamic_num_samples, trainer.kl_in_reward, trainer.beta = dynamic, False, 0.0
-    trainer.reward_weights, trainer.reward_func_names = torch.ones(2), ["x", "y"]
+    trainer.reward_weights = torch.ones(components)
+    trainer.reward_func_names = ["x", "y"][:components]
     trainer.advantage_estimator, trainer.scale_rewards = "grpo", "group"
     trainer._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
     trainer._logs = {"rewards": defaultdict(list)}
@@ -78,4 +82,5 @@ def main():
     print(json.dumps(document))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -34,15 +34,20 @@ def scaled(completions, agent, **_):
             for x, who in zip(letters(completions), agent, strict=True)]  # fmt: skip
 
 
-def made(folder, base, reward, steps, **config):
-    rows = [{"prompt": messages(i // 2), "agent": "ab"[i % 2], "task": i // 2} for i in range(16)]
-    settings = {"save_steps": 2, "logging_steps": 1, "lr_scheduler_type": "constant", **config}
+ROWS = [{"prompt": messages(i // 2), "agent": "ab"[i % 2], "task": i // 2} for i in range(16)]
+
+
+def made(folder, base, reward, steps, rows=ROWS, **config):
+    settings = {
+        "save_steps": 2, "logging_steps": 1, "lr_scheduler_type": "constant",
+        "per_device_train_batch_size": 8, **config,
+    }  # fmt: skip
     return base(
         model=small_model(), reward_funcs=reward, processing_class=small_tokenizer(),
         train_dataset=Dataset.from_list(rows),
         args=GRPOConfig(
-            output_dir=str(folder), per_device_train_batch_size=8, num_generations=4,
-            max_completion_length=16, max_steps=steps, learning_rate=1e-3, use_cpu=True, bf16=False,
+            output_dir=str(folder), num_generations=4, max_completion_length=16,
+            max_steps=steps, learning_rate=1e-3, use_cpu=True, bf16=False,
             gradient_checkpointing=False, report_to="none", disable_tqdm=True,
             shuffle_dataset=False, seed=0, **settings,
         ),

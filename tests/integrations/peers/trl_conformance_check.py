@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from small_qwen2 import messages
 from trl import GRPOTrainer
-from trl_check import made
+from trl_check import Noting, made, scaled
 
 from counterpoint.integrations.trl import COLUMNS, with_credit
 from counterpoint.testing import check_adapter
@@ -63,6 +63,23 @@ class InTrl:
         ]
         with torch.no_grad():
             return trainer._generate_and_score_completions(rows)["advantages"].tolist()
+
+    def train(self, folder, noted, rows):
+        """Trains two steps; six answers of twelve are of each of two processes."""
+        base = with_credit(Noting, "agent_wise", check_every=0)
+
+        class Watching(base):
+            def _generate_and_score_completions(self, inputs):
+                out = super()._generate_and_score_completions(inputs)
+                first = len(inputs) * self.accelerator.process_index
+                own = self.paid[first : first + len(inputs), 0]
+                noted(inputs, own, out["advantages"])
+                return out
+
+        made(
+            folder / "training", Watching, scaled, 2, save_strategy="no", rows=rows,
+            per_device_train_batch_size=6,
+        ).train()  # fmt: skip
 
 
 def main() -> None:
