@@ -131,7 +131,7 @@ class _Suite:
 
     def check_kernel(self, situation: Situation) -> None:
         """Checks that a situation has the kernel's advantages under every scheme."""
-        schemes: list[AnyScheme] = [scheme_named(name) for name in self.served]
+        schemes = [scheme_named(name) for name in (*self.served, *situation.schemes)]
         if situation.roles:
             schemes += self.joint_schemes()
         for scheme in schemes:
