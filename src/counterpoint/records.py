@@ -44,6 +44,8 @@ class Decisions:
     notices: tuple[str, ...] = ()
     """How a log was interpreted, if that is not obvious: the meaning of columns with other names,
     what is absent, and which columns were not read."""
+    writer: str = ""
+    """The trainer whose format the log has, such as `TRL`; empty if that is not known."""
 
     def __post_init__(self) -> None:
         if self.rewards.ndim != 2 or self.rewards.shape[1] != len(self.components):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from counterpoint.cli.diagnose import Diagnose
-from counterpoint.cli.follow import Tail, latest_updates, news, state_line
+from counterpoint.cli.follow import Tail, latest_updates, news, rows_before, rows_of, state_line
 from counterpoint.cli.main import main
 from counterpoint.diagnose import diagnose
 from counterpoint.errors import LogError
@@ -99,6 +99,32 @@ def test_a_long_update_stays_whole_and_one_that_is_being_written_waits(monkeypat
     monkeypatch.setattr("counterpoint.cli.follow.ROWS", 10)
     assert set(latest_updates(team([2, 3, 4], 1.0), cut=False, ended=False).step) == {3}
     assert len(latest_updates(team([2], 1.0), cut=False, ended=False)) == 0
+
+
+def test_a_look_forgets_the_lines_before_the_latest_updates(tmp_path, monkeypatch):
+    monkeypatch.setattr("counterpoint.cli.follow.ROWS", 130)
+    path, whole = tmp_path / "log.jsonl", team(range(6), 100.0)
+    tail, watched = Tail(path), Diagnose(str(path), watch=True)
+    for steps in (range(3), range(3, 5), range(5, 6)):
+        record(path, rows_of(whole, np.isin(whole.step, steps)))
+        tail.poll()
+        latest = watched._latest(tail, set(), ended=False)
+        last = steps[-1]  # it may go on, and the two before it have room
+        assert set(latest.step) == {last - 2, last - 1}
+        assert len(tail.lines) == 3 * 64
+    ended = watched._latest(tail, set(), ended=True)
+    assert set(ended.step) == {4, 5}
+    wanted = latest_updates(whole, cut=False, ended=True)
+    np.testing.assert_array_equal(ended.rewards, wanted.rewards)
+
+
+def test_rows_of_a_late_update_are_not_forgotten_with_those_before_it():
+    whole = team([2, 3, 4], 1.0)
+    latest = rows_of(whole, whole.step > 2)
+    assert rows_before(whole, latest) == 64
+    assert rows_before(whole, rows_of(whole, whole.step > 9)) == 0
+    mixed = rows_of(whole, np.r_[64:128, 0:64, 128:192])  # an old update behind a new one
+    assert rows_before(mixed, latest) == 0
 
 
 def test_news_are_told_once_and_taken_back():

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from counterpoint.cli.results import first_step
-from counterpoint.report.next_steps import next_steps, with_scheme
+from counterpoint.readers.names import WRITERS
+from counterpoint.report.next_steps import IN_TRAINERS, next_steps, with_scheme
 from counterpoint.results import read_result
 from counterpoint.worlds.registry import find_world
 
@@ -36,6 +37,23 @@ def test_a_sequential_environment_is_not_sent_to_trl():
     in_steps, in_text = (with_scheme("happo_per_agent", flag)[0].line for flag in (True, False))
     assert "credit_callback('happo_per_agent')" in in_steps
     assert "with_credit(GRPOTrainer, 'happo_per_agent')" in in_text
+
+
+@pytest.mark.parametrize("trainer", [*IN_TRAINERS, ""])
+def test_a_diagnosis_goes_on_in_the_trainer_whose_log_it_is(trainer):
+    result = read("diagnosis")
+    assert result.recommended
+    result = replace(result, config={**result.config, "trainer": trainer} if trainer else {})
+    first, second = (step.line for step in next_steps(result))
+    own = f"credit = advantages(rewards, labels, scheme_named({result.recommended!r}))"
+    assert (second if trainer else first) == own
+    if trainer:
+        assert first == IN_TRAINERS[trainer].format(result.recommended)
+        assert ("with_credit(GRPOTrainer" in first) == (trainer == "TRL")
+
+
+def test_every_trainer_whose_log_is_known_has_a_line():
+    assert {*WRITERS, "ART", "rLLM"} == {*IN_TRAINERS}
 
 
 def test_a_comparison_of_language_models_goes_on_with_a_training_of_ours():

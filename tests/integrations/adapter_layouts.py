@@ -301,7 +301,7 @@ ADAPTERS = {
     "verifiers": (in_verifiers, {
         "peers": ["verifiers"], "cannot": {
             **ONE_REWARD, "roles": "a trace names its agent only",
-            "names": "a trace names its agent"}}),
+            "names": "a trace names its agent", "numbered": "turns are the order of traces"}}),
     "verl": (in_verl, {"peers": ["verl", "torch"], "cannot": ONE_REWARD}),
     "verl_trainer": (in_verl_trainer, {
         "peers": ["verl", "torch", "transfer_queue"], "cannot": ONE_REWARD}),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from adapter_layouts import Trajectory
 from peer_python import KERNEL, run_peer
 
 from counterpoint.credit import advantages, catalogue
-from counterpoint.errors import LabelError, MissingPackageError
+from counterpoint.errors import HookError, LabelError, MissingPackageError
+from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.agent_lightning import (
     by_agent,
     register,
     requested_by,
     row_columns,
+    trainer,
 )
 from counterpoint.readers import read_decisions
 
@@ -88,6 +92,49 @@ def test_columns_of_rows():
     }  # fmt: skip
 
 
+class Steps:
+    """A trainer whose step updates the actor, after what computes its advantages."""
+
+    def __init__(self, folder, computes):
+        settings = {"default_local_dir": str(folder), "resume_mode": "auto"}
+        self.config = SimpleNamespace(trainer=SimpleNamespace(**settings))
+        self.computes, self.trained, self.global_steps = computes, 0, 3
+
+    def _train_step(self):
+        self.computes()
+        self._update_actor("batch")
+        return {"loss": 1.0}, "batch"
+
+    def _update_actor(self, batch):
+        self.trained += 1
+
+    def _save_checkpoint(self):
+        pass
+
+    _load_checkpoint = _save_checkpoint
+
+
+def test_a_step_without_our_advantages_stops_before_the_actor_is_updated(tmp_path):
+    credit = TeamCredit("agent_wise", check_every=0)
+    elsewhere = trainer(Steps, credit)(tmp_path, lambda: None)
+    with pytest.raises(HookError, match=r"set algorithm\.adv_estimator"):
+        elsewhere._train_step()
+    assert elsewhere.trained == 0
+    ours = trainer(Steps, credit)(tmp_path, lambda: credit([1.0, 0.0], {"agent": ["a", "a"]}))
+    metrics, _ = ours._train_step()
+    assert (ours.trained, metrics["counterpoint/rows"]) == (1, 2)
+
+
+def test_checkpoints_hold_the_state(tmp_path):
+    credit = TeamCredit("group_reward_decoupled", check_every=0)
+    credit([1.0, 0.0], {"agent": ["a", "a"]})
+    (tmp_path / "global_step_3").mkdir()
+    trainer(Steps, credit)(tmp_path, None)._save_checkpoint()
+    again = TeamCredit("group_reward_decoupled", check_every=0)
+    trainer(Steps, again)(tmp_path, None)._load_checkpoint()
+    assert again.state_dict() == credit.state_dict()
+
+
 @pytest.mark.slow
 def test_in_its_own_trainer(tmp_path):
     printed = run_peer("peers-agent-lightning", "agent_lightning_check.py", tmp_path)
@@ -104,8 +151,12 @@ def test_in_its_own_trainer(tmp_path):
     assert "counterpoint/dead/critic" in printed["metrics"]
     assert printed["restored"]
     assert printed["file"]
-    refused = {name: printed[name] for name in ("nameless", "pooled", "by_rollout")}
+    refused = {
+        name: printed[name]
+        for name in ("nameless", "pooled", "by_rollout", "elsewhere", "untrained")
+    }
     assert refused == {
-        "nameless": "LabelError", "pooled": "SettingError", "by_rollout": "SettingError",
+        "nameless": "LabelError", "pooled": "HookError", "by_rollout": "SettingError",
+        "elsewhere": "HookError", "untrained": True,
     }  # fmt: skip
     assert set(read_decisions(tmp_path / "credit.jsonl").labels["agent"]) == {"critic", "solver"}

@@ -19,13 +19,15 @@ ADAPTERS = {
     "prime_rl": (layouts.in_prime_rl, {
         "peers": ["prime_rl", "verifiers", "torch"], "cannot": {
             **ONE_REWARD, "prompts": "a group is one prompt", "twice": "a group is one prompt",
-            "roles": "a trace names its agent only", "names": "a trace names its agent"}}),
+            "roles": "a trace names its agent only", "names": "a trace names its agent",
+            "numbered": "turns are the order of traces"}}),
     "skyrl": (layouts.in_skyrl, {
         "peers": ["skyrl", "torch", "ray"], "cannot": {
             **ONE_REWARD, "twice": "SkyRL knows rows of a prompt by its uid"}}),
     "agent_lightning": (layouts.in_agent_lightning, {
         "peers": ["agentlightning", "verl", "torch"], "cannot": {
-            **ONE_REWARD, "roles": "a request names its agent only"}}),
+            **ONE_REWARD, "roles": "a request names its agent only",
+            "numbered": "turns are the order of requests"}}),
     "areal": (layouts.in_areal, {"peers": ["areal", "torch"], "cannot": ONE_REWARD}),
     "openrlhf": (layouts.in_openrlhf, {"peers": ["openrlhf", "torch", "ray"], "cannot": BY_ROW}),
     "ms_swift": (layouts.in_ms_swift, {

@@ -88,7 +88,7 @@ def test_areal_versions_and_batches_that_do_not_fit():
 
     settings = SimpleNamespace(reward_norm=None, adv_norm=None, discount=1.0, gae_lambda=1.0)
     actor = areal.with_credit(Elsewhere, "agent_wise")(settings)
-    with pytest.raises(SettingError, match="computes advantages elsewhere"):
+    with pytest.raises(HookError, match="computes advantages elsewhere"):
         actor.compute_advantages(data)
 
 
@@ -152,18 +152,25 @@ def test_openrlhf_trainers_keep_the_state():
         def init_checkpoint_states(self):
             return {"global_step": 1, **Trainer.saved}
 
+        def ppo_train(self, global_steps):
+            return {"trained": global_steps}
+
     first, second = TeamCredit(RUNNING), TeamCredit(RUNNING)
     first([1.0, 3.0], {"agent": ["a", "a"]})
-    openrlhf.keep_state(Trainer, first)
+    openrlhf.extend_trainer(Trainer, first)
     trainer = Trainer()
     trainer.save_logs_and_checkpoints(1, {"x": 1.0}, {"episode": 0})
     assert trainer.logs["counterpoint/rows"] == 2
-    openrlhf.keep_state(Trainer, second)  # a new process
+    openrlhf.extend_trainer(Trainer, second)  # a new process
     assert trainer.init_checkpoint_states()["episode"] == 0
     assert second.state_dict() == first.state_dict()
     Trainer.saved = {}
-    with pytest.raises(SettingError, match="without our state"):
+    with pytest.raises(StateError, match="without our state"):
         trainer.init_checkpoint_states()
+    with pytest.raises(HookError, match="before compute_advantages_and_returns"):
+        trainer.ppo_train(1)  # its experience maker is another one
+    second([1.0, 3.0], {"agent": ["a", "a"]})
+    assert trainer.ppo_train(1) == {"trained": 1}
 
 
 def test_ms_swift_rows_of_a_request_are_its_turns():
@@ -355,3 +362,17 @@ def test_ms_swift_stops_before_a_first_step_without_our_advantages():
         trainer.training_step()
     credit([0.0, 1.0], {"prompt": [0, 0], "agent": ["a", "a"]})
     assert trainer.training_step() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("scheme", "row", "warns"),
+    [("agent_wise", {"agent": None}, True), ("grpo", {"agent": None}, False),
+     ("agent_wise", {"agent": "a"}, False), ("agent_wise", {"role": "lead"}, False)],
+)  # fmt: skip
+def test_ms_swift_warns_of_rows_without_an_agent(scheme, row, warns):
+    heard, trainer = [], CreditedSteps.__new__(CreditedSteps)
+    trainer.team_credit = TeamCredit(scheme, warn=heard.append)
+    for _ in range(2):
+        trainer._warn_of_nameless([row, row])
+    assert len(heard) == warns
+    assert all("column 'agent'" in text for text in heard)

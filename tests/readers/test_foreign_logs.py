@@ -106,6 +106,34 @@ def test_a_parquet_file_is_refused_with_the_line_that_converts_it():
         read_decisions(io.BytesIO(b"PAR1\x15\x04"))
 
 
+RUN = {"reward": 1.0, "metadata": {}, "name": "a"}
+
+
+@pytest.mark.parametrize(
+    ("writer", "row"),
+    [
+        ("TRL", trl("p", accuracy_reward=1.0)),
+        ("ms-swift", {"step": ["4"], "prompt": ["p"], "completion": ["c"], "Format": [1],
+                      "advantages": [0.0]}),
+        ("AReaL", {"prompt": "p", "head_version": 1, "tail_version": 2, "reward": 1.0}),
+        ("verl", {"input": "p", "output": "4", "gts": "4", "score": 1.0, "step": 3}),
+        ("verifiers", {"example_id": 0, "prompt": "p", "completion": "c", "reward": 1.0}),
+        ("verifiers", {"id": "e", "task": {"key": "k"},
+                       "traces": [{"agent": {"name": "a"}, "rewards": {"r": 1.0}}]}),
+        ("ART", {"trajectories": [RUN]}),
+        ("rLLM", {"episode_id": "t:0", "task_hash": "ab", "trajectories": [RUN]}),
+        ("", {"prompt": 0, "rollout": 0, "agent": "a", "reward": 1.0}),
+        ("", {"uid": "x", "request_id": "y", "agent_name": "a", "score": 1.0}),
+    ],
+)  # fmt: skip
+def test_the_trainer_that_wrote_a_log_is_known_by_its_columns(writer, row):
+    assert read(row)[0].writer == writer
+
+
+def test_the_trainer_that_wrote_a_table_is_known_too():
+    assert read_text("step,prompt,completion,correct,advantage\n1,p,c,1,0\n")[0].writer == "TRL"
+
+
 # --- verl: rollout dumps, and rows of a batch ---------------------------------------------------
 
 

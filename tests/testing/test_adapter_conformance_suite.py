@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from counterpoint.errors import SettingError
 from counterpoint.integrations import TeamCredit
 from counterpoint.testing import ConformanceError, check_adapter
 from counterpoint.testing.adapters import check_import
-from counterpoint.testing.situations import FEATURES, situations
+from counterpoint.testing.situations import FEATURES, TeamBatch, situations
 
 ALL = frozenset(FEATURES)
 
@@ -37,6 +37,43 @@ def by_sample(batch, credit):
     """It counts each sample of a rollout that was split as a rollout."""
     labels = {name: column for name, column in batch.labels().items() if name != "turn"}
     return credit(batch.rewards, {**labels, "rollout": list(range(len(batch)))})
+
+
+def rolled(column):
+    """A column whose values stand one row too late."""
+    return None if column is None else [column[-1], *column[:-1]]
+
+
+def without(column):
+    """An adapter that does not read a column of the batch, and one that reads it wrongly."""
+    label = {"group": "prompt"}.get(column, column)
+
+    def drops(batch, credit):
+        if column == "rewards":
+            return [0.0] * len(credit(batch.rewards, batch.labels()))
+        labels = {name: given for name, given in batch.labels().items() if name != label}
+        return credit(batch.rewards, labels)
+
+    def scrambles(batch, credit):
+        if column == "prompt":  # nothing else can be wrong with it: draws are the groups
+            return by_name(batch, credit)
+        moved = replace(batch, **{column: rolled(getattr(batch, column))})
+        return credit(moved.rewards, moved.labels())
+
+    return [scrambles] if column == "prompt" else [drops, scrambles]
+
+
+def roles_of_one_agent(batch, credit):
+    """It knows the lead, and takes each coder for a role of its own."""
+    if batch.role is None or batch.agent is None:
+        return sound(batch, credit)
+    roles = [r if r == "lead" else a for r, a in zip(batch.role, batch.agent, strict=True)]
+    return credit(batch.rewards, {**batch.labels(), "role": roles})
+
+
+def turns_by_place(batch, credit):
+    """It takes the rows of an agent in a rollout for its turns, in the order of the rows."""
+    return without("turn")[0](batch, credit)
 
 
 def zero_for_none(batch, credit):
@@ -145,6 +182,7 @@ def falls(batch, credit):
 def test_a_sound_adapter_passes():
     check_adapter(sound, module="counterpoint.integrations.trl", peers=["trl", "torch"])
     check_adapter(sound, cannot=dict.fromkeys(("prompts", "turns", "roles"), "not there"))
+    check_adapter(turns_by_place, cannot={"numbered": "turns are the order of rows"})
 
 
 @pytest.mark.parametrize(
@@ -153,6 +191,8 @@ def test_a_sound_adapter_passes():
         (pooled, "an even team' under agent_wise"),
         (by_name, "a prompt that was drawn twice"),
         (by_sample, "an even team' under grpo"),
+        (turns_by_place, "turns from the last to the first' under at_grpo"),
+        (roles_of_one_agent, "an even team' under .*center_by=prompt[+]role"),
         (zero_for_none, "a missing reward here and there"),
         (centered_again, "the kernel's: all differ by .*as if a mean were subtracted again$"),
         (divided_again, "the kernel's: all are 0.25 times as large, as if they were divided again"),
@@ -176,6 +216,20 @@ def test_a_sound_adapter_passes():
 def test_planted_defects_are_found(adapter, found):
     with pytest.raises(ConformanceError, match=found):
         check_adapter(adapter)
+
+
+@pytest.mark.parametrize("column", [field.name for field in fields(TeamBatch)])
+def test_an_adapter_that_drops_or_scrambles_a_column_is_found(column):
+    without_it = {
+        "prompt": ("prompts", "twice"), "group": ("prompts",), "role": ("roles",),
+        "turn": ("turns", "numbered"),
+    }.get(column, ())  # fmt: skip
+    for adapter in without(column):
+        with pytest.raises(ConformanceError):
+            check_adapter(adapter)
+        for lacking in set(FEATURES) - set(without_it):
+            with pytest.raises(ConformanceError):
+                check_adapter(adapter, cannot={lacking: "not there"})
 
 
 def test_what_an_adapter_says_about_itself_is_checked():

@@ -14,7 +14,7 @@ import numpy as np
 import tyro
 from msgspec.structs import replace
 
-from counterpoint.cli.follow import Tail, latest_updates, news, state_line
+from counterpoint.cli.follow import Tail, latest_updates, news, rows_before, state_line
 from counterpoint.cli.messages import printable, say
 from counterpoint.cli.results import encoded, finish, save
 from counterpoint.diagnose import diagnose
@@ -132,7 +132,10 @@ class Diagnose:
             if note not in seen:
                 seen.add(note)
                 say(f"counterpoint: {note}")
-        return latest_updates(decisions, cut=tail.cut, ended=ended)
+        latest = latest_updates(decisions, cut=tail.cut, ended=ended)
+        if len(decisions) == len(tail.lines):  # else a line has several rows
+            tail.drop(rows_before(decisions, latest))
+        return latest
 
     def _report(self, latest: Decisions, update: int | None, reported: dict[str, str]) -> None:
         """Prints what the latest updates say, and saves it where `--out` says so."""
@@ -175,4 +178,7 @@ def judged(decisions: Decisions, source: str | Path, scheme: str) -> DiagnosisRe
     """Returns the diagnosis of decisions, with the name of their log."""
     result = diagnose(decisions, scheme, rng=np.random.default_rng(0))
     name = "standard input" if source == "-" else Path(source).name
-    return replace(result, source=name, config={"source": name, "scheme": scheme})
+    config = {"source": name, "scheme": scheme}
+    if decisions.writer:
+        config["trainer"] = decisions.writer
+    return replace(result, source=name, config=config)

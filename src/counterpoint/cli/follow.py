@@ -99,6 +99,12 @@ class Tail:
             self._offset += len(line)
         return any_taken
 
+    def drop(self, count: int) -> None:
+        """Forgets the first lines, which end with a whole update: they need no second look."""
+        for _ in range(count):
+            self.lines.popleft()
+        self.cut = self.cut and not count
+
     @property
     def waits_for(self) -> str:
         """What the file lacks before anything can be diagnosed; empty if nothing."""
@@ -130,6 +136,22 @@ def latest_updates(decisions: Decisions, *, cut: bool, ended: bool) -> Decisions
     behind = counts[::-1].cumsum()[::-1]
     behind[-1:] = 0  # the last one stays, however long it is
     return rows_of(decisions, np.isin(decisions.step, steps[behind <= ROWS]))
+
+
+def rows_before(decisions: Decisions, latest: Decisions) -> int:
+    """Returns how many rows are older than the latest updates and all stand before them.
+
+    Args:
+        decisions: the rows of a log's last lines.
+        latest: its `latest_updates`; later looks do not need what is before them.
+    """
+    if decisions.step is None or latest.step is None:
+        return len(decisions) - len(latest)
+    if not len(latest):
+        return 0
+    older = decisions.step < latest.step.min()
+    count = int(older.sum())
+    return count if older[:count].all() else 0
 
 
 def rows_of(decisions: Decisions, chosen: Bools) -> Decisions:

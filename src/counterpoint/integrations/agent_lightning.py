@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from counterpoint.arrays import Columns
-from counterpoint.errors import LabelError, SettingError
+from counterpoint.errors import HookError, LabelError, SettingError
 from counterpoint.integrations import verl
 from counterpoint.integrations.draws import occurrences
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit
-from counterpoint.integrations.verl_trainer import STATE
+from counterpoint.integrations.verl_trainer import keeping_state
 from counterpoint.optional import import_optional
 
 INSTALL = "pip install agentlightning verl"
@@ -61,6 +62,8 @@ def register(
         MissingPackageError: verl or Agent Lightning is not installed.
         UnknownNameError, OutputError: as `TeamCredit`.
         ValueError: the name is taken (raised by verl).
+        HookError: (from the training) the actor is updated without our advantages.
+        SettingError: (from the training) `algorithm.enable_rollout_level_advantage` is true.
     """
     module = import_optional("agentlightning.verl.trainer", INSTALL)
     credit = verl.register(name, scheme, record)
@@ -81,7 +84,7 @@ def register(
 
     def compute_advantage(batch: Any, adv_estimator: Any, **kwargs: Any) -> Any:
         if adv_estimator != name:
-            raise SettingError(
+            raise HookError(
                 f"got algorithm.adv_estimator={adv_estimator}; wanted {name}, since the rows of "
                 "each agent are a group of their own"
             )
@@ -113,39 +116,27 @@ def register(
 def trainer(base: Any, credit: TeamCredit) -> Any:
     """Returns a subclass of Agent Lightning's trainer that logs our metrics and keeps our state.
 
-    Its step raises SettingError if it ends without a call of our estimator.
+    It raises HookError if the actor is to be updated before our estimator was called.
     """
+    parent: Any = keeping_state(base, credit)
+    check = HookCheck(
+        credit,
+        "the estimator that counterpoint.integrations.agent_lightning.register registered",
+        "set algorithm.adv_estimator to its name, counterpoint by default",
+    )
 
-    class AgentLightningRayPPOTrainer(base):  # type: ignore[misc]
+    class AgentLightningRayPPOTrainer(parent):  # type: ignore[misc]
         """Agent Lightning's trainer with our credit."""
 
+        def _update_actor(self, *args: Any, **kwargs: Any) -> Any:
+            check.before_step()
+            return super()._update_actor(*args, **kwargs)
+
         def _train_step(self, *args: Any, **kwargs: Any) -> Any:
-            before = credit.updates
             result = super()._train_step(*args, **kwargs)
-            if result is None:
-                return result
-            if credit.updates == before:
-                raise SettingError(
-                    "got a training step whose advantages are not ours; wanted "
-                    "algorithm.adv_estimator to be the registered name"
-                )
-            result[0].update(credit.metrics)
+            if result is not None:
+                result[0].update(credit.metrics)
             return result
-
-        def _save_checkpoint(self) -> None:
-            super()._save_checkpoint()
-            credit.save(self._credit_file(Path(self.config.trainer.default_local_dir)))
-
-        def _load_checkpoint(self) -> None:
-            super()._load_checkpoint()
-            folder = Path(self.config.trainer.default_local_dir)
-            if self.config.trainer.resume_mode == "resume_path":
-                folder = Path(self.config.trainer.resume_from_path).parent
-            if self.global_steps:
-                credit.load(self._credit_file(folder))
-
-        def _credit_file(self, folder: Path) -> Path:
-            return folder / f"global_step_{self.global_steps}" / STATE
 
     return AgentLightningRayPPOTrainer
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from counterpoint.arrays import Array
 from counterpoint.credit import AnyScheme
-from counterpoint.errors import LabelError, SettingError, StateError
+from counterpoint.errors import HookError, LabelError, SettingError, StateError
 from counterpoint.integrations.draws import names_by_number, with_turns
 from counterpoint.integrations.recorder import on_host
 from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
@@ -95,6 +95,7 @@ class CreditMixin:
             LabelError: a row has no agent although the scheme needs it.
             RewardError: a reward is infinite.
             SettingError: the batch has values of a critic.
+            HookError: this version of AReaL computes advantages elsewhere.
         """
         if any("values" in one for one in data):
             raise SettingError("got the values of a critic; wanted a training without one")
@@ -113,7 +114,7 @@ class CreditMixin:
         finally:
             actor.actor.reward_norm = None
         if calls != [len(labels["prompt"])]:
-            raise SettingError(
+            raise HookError(
                 f"got {calls} rows from AReaL's reward normalization; wanted one call with "
                 f"{len(labels['prompt'])}: this version computes advantages elsewhere"
             )

@@ -109,6 +109,7 @@ class CreditMixin(trl.CreditMixin):
         dynamic = bool(trainer.dynamic_num_samples)
         labels = (request_labels if dynamic else row_labels)(rows, self.credit_columns, size)
         values = self.team_credit(rewards_per_func.double(), labels, learning=learning)
+        self._warn_of_nameless(rows)
         for name, number in self.team_credit.metrics.items() if learning else ():
             trainer._metrics["train"][name].append(number)
         return values.to(theirs)

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from counterpoint.arrays import Array, Floats
-from counterpoint.errors import LabelError, SettingError
+from counterpoint.errors import LabelError, SettingError, StateError
 from counterpoint.integrations.draws import (
     distinct_prompts,
     distinct_rollouts,
     names_by_number,
     with_turns,
 )
+from counterpoint.integrations.hook_check import HookCheck
 from counterpoint.integrations.recorder import on_host
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 from counterpoint.optional import import_optional
@@ -44,7 +45,8 @@ def install(
 ) -> TeamCredit:
     """Makes OpenRLHF's trainers in this process compute our advantages.
 
-    The trainer is a Ray actor: call this in `worker_process_setup_hook` of `ray.init`.
+    The trainer is a Ray actor: call this in `worker_process_setup_hook` of `ray.init`. Its first
+    update without our advantages raises HookError.
 
     Args:
         scheme: a scheme or its name.
@@ -70,7 +72,7 @@ def install(
                 "estimator without a critic, such as dr_grpo: its result is replaced"
             )
         if TRAINER in sys.modules:
-            keep_state(sys.modules[TRAINER].BasePPOTrainer, credit)
+            extend_trainer(sys.modules[TRAINER].BasePPOTrainer, credit)
 
     def compute_advantages_and_returns(self: Any, experiences: list[Any]) -> list[Any]:
         divergences = [one.kl for one in experiences]
@@ -144,12 +146,27 @@ def experience_advantages(
     return list(np.split(np.asarray(values, dtype=np.float64), sizes))
 
 
-def keep_state(trainer: Any, credit: TeamCredit) -> None:
-    """Makes OpenRLHF's trainer class save our state in its checkpoints, and resume from it."""
-    if hasattr(trainer, "counterpoint"):
-        trainer.counterpoint = credit
+def extend_trainer(trainer: Any, credit: TeamCredit) -> None:
+    """Makes OpenRLHF's trainer class save our state in its checkpoints, and resume from it.
+
+    Its first update raises HookError if our advantages were not computed before; a checkpoint
+    without our state raises StateError if the scheme has running statistics.
+    """
+    known = hasattr(trainer, "counterpoint")
+    trainer.counterpoint = credit
+    trainer.counterpoint_check = HookCheck(
+        credit,
+        "compute_advantages_and_returns of RemoteExperienceMaker",
+        "use OpenRLHF's RemoteExperienceMaker, or a subclass that calls that method of it",
+    )
+    if known:
         return
     save, restore = trainer.save_logs_and_checkpoints, trainer.init_checkpoint_states
+    update = trainer.ppo_train
+
+    def ppo_train(self: Any, *args: Any, **kwargs: Any) -> Any:
+        trainer.counterpoint_check.before_step()
+        return update(self, *args, **kwargs)
 
     def save_logs_and_checkpoints(
         self: Any, global_step: int, logs_dict: Any = None, client_states: Any = None
@@ -164,13 +181,13 @@ def keep_state(trainer: Any, credit: TeamCredit) -> None:
         if STATE in states:
             trainer.counterpoint.load_state_dict(states[STATE])
         elif states["global_step"] and trainer.counterpoint.scheme.keeps_state:
-            raise SettingError(
+            raise StateError(
                 "got a checkpoint without our state; wanted one that was saved with running "
                 "statistics, or a new training"
             )
         return states
 
-    trainer.counterpoint = credit
+    trainer.ppo_train = ppo_train
     trainer.save_logs_and_checkpoints = save_logs_and_checkpoints
     trainer.init_checkpoint_states = init_checkpoint_states
 

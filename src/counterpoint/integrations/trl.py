@@ -144,9 +144,7 @@ class CreditMixin:
         values = self.team_credit(
             rewards.double(), row_labels(rows, self.credit_columns, size), learning=learning
         )
-        if all(row.get(label) is None for row in rows for label in ("agent", "role")):
-            column = f"the dataset's column '{self.credit_columns['agent']}'"
-            self.team_credit.warn_once(nameless_rows(self.team_credit.scheme, column))
+        self._warn_of_nameless(rows)
         first = trainer.accelerator.process_index * len(inputs)
         out["advantages"] = values[first : first + len(inputs)].to(out["advantages"])
         logged = trainer._logs["advantages"]  # a deque, whose latest entries are of these rows
@@ -156,6 +154,12 @@ class CreditMixin:
         for name, number in self.team_credit.metrics.items() if learning else ():
             trainer._metrics["train"][name].append(number)
         return out
+
+    def _warn_of_nameless(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Warns once if no row [N] names an agent or a role, and the scheme needs agents."""
+        if all(row.get(label) is None for row in rows for label in ("agent", "role")):
+            column = f"the dataset's column '{self.credit_columns['agent']}'"
+            self.team_credit.warn_once(nameless_rows(self.team_credit.scheme, column))
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Returns the loss; before the first optimizer step, checks whose advantages made it."""

@@ -40,8 +40,7 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
     """
     v1 = import_optional("verl.trainer.ppo.v1", INSTALL)
     queue = import_optional("transfer_queue", "pip install TransferQueue")
-    parent: Any = v1.get_trainer_cls(base)
-
+    parent: Any = keeping_state(v1.get_trainer_cls(base), credit)
     check = HookCheck(
         credit,
         "the estimator that counterpoint.integrations.verl.register registered",
@@ -66,9 +65,16 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
             metrics.update(credit.metrics)
             return credited
 
+    return v1.register_trainer(name)(Counterpoint)
+
+
+def keeping_state(base: Any, credit: TeamCredit) -> Any:
+    """Returns a subclass of a trainer of verl whose checkpoints hold the state of the credit."""
+
+    class KeepsState(base):  # type: ignore[misc]  # the base is known at run time
         def _save_checkpoint(self) -> None:
             super()._save_checkpoint()
-            credit.save(self._state_file(Path(self.config.trainer.default_local_dir)))
+            credit.save(self._credit_file(Path(self.config.trainer.default_local_dir)))
 
         def _load_checkpoint(self) -> None:
             super()._load_checkpoint()
@@ -76,12 +82,12 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
             if self.config.trainer.resume_mode == "resume_path":
                 folder = Path(self.config.trainer.resume_from_path).parent
             if self.global_steps:
-                credit.load(self._state_file(folder))
+                credit.load(self._credit_file(folder))
 
-        def _state_file(self, folder: Path) -> Path:
+        def _credit_file(self, folder: Path) -> Path:
             return folder / f"global_step_{self.global_steps}" / STATE
 
-    return v1.register_trainer(name)(Counterpoint)
+    return KeepsState
 
 
 def output_columns(extra: Sequence[Columns], keys: list[str]) -> dict[str, list[Any]]:

@@ -44,6 +44,7 @@ class Columns:
         self.values: dict[str, dict[Label | None, int]] = {}
         self.guesses: list[str] = []
         self.facts: list[str] = []
+        self.writer = ""
 
     def add(
         self, where: str, labels: Mapping[str, Label | None], rewards: Mapping[str, float]
@@ -110,6 +111,7 @@ class Columns:
             step=step,
             action=action,
             notices=(*self.guesses, *self.facts, *([rows] if missing else [])),
+            writer=self.writer,
         )
 
     def _refuse(self, where: str, labels: Mapping[str, Label | None]) -> None:

@@ -109,6 +109,7 @@ def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Col
                 warnings.warn(f"{lost}; decisions read: {columns.rows}", TornLogWarning, 3)
                 break
     columns.guesses, columns.facts = reader.guesses, reader.facts
+    columns.writer = reader.writer
     return columns
 
 
@@ -147,7 +148,7 @@ class TableReader:
     """Reads lines that are tables of one update."""
 
     def __init__(self, rows: RowReader) -> None:
-        self._rows, self._lines = rows, 0
+        self._rows, self._lines, self.writer = rows, 0, rows.writer
 
     def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
         """Yields the decisions of one line: labels, and rewards by component."""
@@ -257,6 +258,7 @@ def nested_of(first: Mapping[str, object]) -> NestReader | None:
             "records are read as episodes: prompt = the group's id or the task's key, rollout = "
             "'id', agent = the trace's agent, reward components = the trace's 'rewards', each "
             "times its weight",
+            "verifiers",
         )
     if "trajectories" in is_list and "episode_id" in first:
         return NestReader(
@@ -264,6 +266,7 @@ def nested_of(first: Mapping[str, object]) -> NestReader | None:
             "trajectories",
             "records are read as episodes: prompt = 'task_hash', rollout = 'episode_id', step = "
             "'training_step', agent = the trajectory's 'name', reward = the trajectory's 'reward'",
+            "rLLM",
         )
     if "trajectories" in is_list:
         return NestReader(
@@ -272,6 +275,7 @@ def nested_of(first: Mapping[str, object]) -> NestReader | None:
             "each record's trajectories are read as rollouts of one prompt: prompt = the number "
             "of the record, rollout = the place among the agent's trajectories, agent = "
             f"metadata.agent, or '{ONE_AGENT}' where there is none",
+            "ART",
         )
     return None
 
@@ -284,7 +288,9 @@ class NestReader:
         shape: Callable[[str, Nest, list[Trajectory], int], Iterator[Decision]],
         runs: str,
         guess: str,
+        writer: str,
     ) -> None:
+        self.writer = writer
         self._shape, self._runs, self.guesses, self._records = shape, runs, [guess], 0
         self._has_step = False
         self._decoder = msgspec.json.Decoder(Nest)

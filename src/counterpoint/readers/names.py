@@ -86,6 +86,15 @@ NO_REWARD = re.compile(
 )
 """Columns of numbers that are no rewards."""
 
+WRITERS: Mapping[str, frozenset[str]] = {
+    "TRL": frozenset(("completion", "advantage")),
+    "ms-swift": frozenset(("completion", "advantages")),
+    "AReaL": frozenset(("head_version", "tail_version")),
+    "verl": frozenset(("input", "output", "gts")),
+    "verifiers": frozenset(("example_id", "completion")),
+}
+"""A trainer to the columns by which its log is known."""
+
 _REWARD_KINDS = {NUMBER, TRUTH, FIGURE}
 NO_STEP = "no column 'step': all rows belong to one training update"
 
@@ -106,6 +115,8 @@ class ColumnPlan:
     """What was guessed, in sentences."""
     facts: tuple[str, ...] = ()
     """What is absent or not read, in sentences."""
+    writer: str = ""
+    """The trainer that writes such columns, out of `WRITERS`; empty if that is not known."""
 
 
 def plan_columns(
@@ -157,7 +168,10 @@ def plan_columns(
         facts.append(NO_STEP)
     if unread:
         facts.append(f"columns that are not read: {list_names(unread)}")
-    return ColumnPlan(sources, components, is_foreign, tuple(unread), tuple(guesses), tuple(facts))
+    writer = next((name for name, marks in WRITERS.items() if marks <= kinds.keys()), "")
+    return ColumnPlan(
+        sources, components, is_foreign, tuple(unread), tuple(guesses), tuple(facts), writer
+    )
 
 
 def _chosen(

@@ -169,7 +169,7 @@ class RowReader:
     """Reads lines of one decision, or of the rewards of one agent's rollouts, by a plan."""
 
     def __init__(self, plan: ColumnPlan, kinds: Mapping[str, set[str]]) -> None:
-        self._plan, self.guesses = plan, list(plan.guesses)
+        self._plan, self.guesses, self.writer = plan, list(plan.guesses), plan.writer
         self._components = {name: f"component_{i}" for i, name in enumerate(plan.components)}
         prompt = plan.sources.get("prompt", "")
         self._is_conversation = bool(kinds.get(prompt, set()) & {LIST, TABLE})

@@ -82,6 +82,7 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Col
         if len(texts) == len(ids) and all(_INTEGER.fullmatch(text) for text in texts):
             columns.values[name] = {int(text): ids[text] for text in texts}
     columns.guesses, columns.facts = list(plan.guesses), list(plan.facts)
+    columns.writer = plan.writer
     return columns
 
 

@@ -34,6 +34,17 @@ from counterpoint.results.parts import Settings
 SEARCHED = 40_000
 """Items of a search that is suggested: more than one for each candidate and round."""
 
+IN_TRAINERS = {
+    "TRL": "trainer = with_credit(GRPOTrainer, {!r})(...)",
+    "verl": "register('counterpoint', {!r})",
+    "ms-swift": "install({!r})",
+    "AReaL": "FSDPPPOActor = with_credit(areal.engine.FSDPPPOActor, {!r})",
+    "ART": "groups = gather_trajectory_groups(..., after_each=after_each({!r}))",
+    "rLLM": "register('counterpoint', {!r})",
+    "verifiers": "assign(episodes, TeamCredit({!r}))",
+}
+"""A trainer whose log is known by its columns, to the line that uses a scheme there."""
+
 
 @dataclass(frozen=True)
 class NextStep:
@@ -68,7 +79,7 @@ def with_scheme(name: str, in_steps: bool = False) -> list[NextStep]:
         if in_steps
         else NextStep(
             "In TRL, verl, TorchRL and others (counterpoint.integrations)",
-            f"trainer = with_credit(GRPOTrainer, {name!r})(...)",
+            IN_TRAINERS["TRL"].format(name),
         ),
         NextStep(
             "In your own trainer", f"credit = advantages(rewards, labels, scheme_named({name!r}))"
@@ -100,7 +111,14 @@ def _train_such(result: ComparisonResult, scheme: str) -> NextStep:
 
 
 def _diagnosis(result: DiagnosisResult) -> list[NextStep]:
-    return with_scheme(result.recommended) if result.recommended else []
+    if not result.recommended:
+        return []
+    anywhere, in_own = with_scheme(result.recommended)
+    trainer = str(result.config.get("trainer", ""))
+    if trainer not in IN_TRAINERS:
+        return [in_own, anywhere]
+    text = f"In {trainer}, whose log this is (counterpoint.integrations)"
+    return [NextStep(text, IN_TRAINERS[trainer].format(result.recommended)), in_own]
 
 
 def _training(result: TrainingResult) -> list[NextStep]:

@@ -19,6 +19,7 @@ FEATURES: Mapping[str, str] = {
     "twice": "a prompt that is drawn twice in one step",
     "uneven": "an agent without a row in some rollouts",
     "turns": "several rows of one agent in a rollout",
+    "numbered": "rows that name their turn; otherwise turns are the order of rows",
     "missing": "rows whose reward is None",
     "components": "several reward components",
     "roles": "a role that several agents share",
@@ -31,6 +32,10 @@ ROLES = {"planner": "lead", "coder-1": "coder", "coder-2": "coder"}
 SCALE = {"planner": (1.0, 0.0), "coder-1": (4.0, 16.0), "coder-2": (0.5, -8.0)}
 """Size and offset of each agent's rewards: no agent's statistics fit another."""
 PROMPTS, ROLLOUTS = 3, 4
+TURN_SCHEMES = ("at_grpo", "agent_wise,rollout_reward=to_go")
+"""Schemes that read turns: statistics of each turn, and the rest of a rollout's rewards."""
+ROLE_SCHEMES = ("agent_wise,center_by=prompt+role",)
+"""A scheme with statistics of each role, to which agents of one role belong together."""
 
 WITHOUT_SCALE = "agent_wise,scale=none"
 """A scheme whose advantages are as large as the rewards."""
@@ -124,7 +129,8 @@ class Situation:
 
 def situations(has: frozenset[str]) -> Iterator[Situation]:
     """Yields the situations that a trainer with these features can have; the first is ordinary."""
-    yield Situation({"an even team": team(has)}, roles=True)
+    by_role = ROLE_SCHEMES if "roles" in has else ()
+    yield Situation({"an even team": team(has)}, roles=True, schemes=by_role)
     if "uneven" in has:
         uneven = team(has, there=lambda g, r, a: (g + r + AGENTS.index(a)) % 3 != 0)
         rare = team(has, there=lambda g, r, a: a != "coder-2" or r == 0)
@@ -132,15 +138,18 @@ def situations(has: frozenset[str]) -> Iterator[Situation]:
             {"an uneven team": uneven, "an agent that is seldom called": rare}, roles=True
         )
     if "turns" in has:
-        yield Situation(
-            {
-                "rollouts that were split into samples": team(has, turns=lambda r, a: 1 + r % 3),
-                "an agent that speaks often": team(
-                    has, turns=lambda r, a: 4 if a == "coder-1" else 1
-                ),
-            },
-            roles=True,
-        )
+        split = team(has, turns=lambda r, a: 1 + r % 3)
+        often = team(has, turns=lambda r, a: 4 if a == "coder-1" else 1)
+        turns = {
+            "rollouts that were split into samples": split,
+            "an agent that speaks often": often,
+        }
+        if "numbered" in has:
+            numbers = zip(split.turn or (), split.rollout, strict=True)
+            late = replace(split, turn=[turn + rollout % 2 for turn, rollout in numbers])
+            turns["turns from the last to the first"] = split.taken(np.arange(len(split))[::-1])
+            turns["rollouts that begin at a later turn"] = late
+        yield Situation(turns, roles=True, schemes=TURN_SCHEMES)
     alone = team(has, rollouts=1)
     yield Situation({"one rollout of each prompt": alone})
     yield Situation({"a single agent": team(has, there=lambda g, r, a: a == "planner")})

@@ -26,7 +26,7 @@ from agentlightning.verl import trainer as module
 from fastapi import FastAPI, Request
 from omegaconf import OmegaConf
 
-from counterpoint.errors import LabelError, SettingError
+from counterpoint.errors import HookError, LabelError, SettingError
 from counterpoint.integrations.agent_lightning import register
 from counterpoint.integrations.verl_trainer import STATE
 
@@ -91,6 +91,11 @@ def play(address, count, named):
             time.sleep(0.05)
 
 
+def update_actor(trainer, batch):
+    trainer.trained.append(batch)
+    return SimpleNamespace(meta_info={"metrics": {}})
+
+
 def made(folder, address, model_address, **algorithm):
     """A trainer without models."""
     cls = module.AgentLightningRayPPOTrainer
@@ -127,9 +132,6 @@ def made(folder, address, model_address, **algorithm):
     trainer._next_train_batch_dict_for_rollout = lambda: row
     trainer._get_gen_batch = lambda batch: batch
     trainer.trained = []
-    trainer._update_actor = lambda batch: (
-        trainer.trained.append(batch) or SimpleNamespace(meta_info={"metrics": {}})
-    )
     trainer._compute_old_log_prob = lambda batch: (
         module.DataProto.from_dict(tensors={"old_log_probs": torch.zeros(len(batch), 4)}),
         0.0,
@@ -143,8 +145,8 @@ def step(folder, addresses, *, named=True, **algorithm):
     players.start()
     try:
         metrics, _ = trainer._train_step({}, False)
-    except (LabelError, SettingError) as error:
-        return type(error).__name__, str(error)
+    except (HookError, LabelError, SettingError) as error:
+        return type(error).__name__, not trainer.trained
     finally:
         players.join()
     (batch,) = trainer.trained
@@ -152,14 +154,21 @@ def step(folder, addresses, *, named=True, **algorithm):
 
 
 def main(folder):
+    module.AgentLightningRayPPOTrainer._update_actor = update_actor  # without a model
+    compute = module.compute_advantage
     credit = register("counterpoint", "agent_wise", record=folder / "credit.jsonl")
     proxy = {"model_name": "m", "train": {"temperature": 1}, "val": {"temperature": 1}}
     app = create_app(OmegaConf.create({"key": "", "default_proxy": proxy}))
     addresses = served(app), served(model_server())
+    ours, module.compute_advantage = module.compute_advantage, compute
+    elsewhere, untrained = step(folder, addresses, adv_estimator="grpo")
+    module.compute_advantage = ours
     trainer, metrics, batch = step(folder, addresses)
     columns = batch.non_tensor_batch
     texts = ["".join(chr(t) for t in ids if t) for ids in batch.batch["prompts"].tolist()]
     document = {
+        "elsewhere": elsewhere,
+        "untrained": untrained,
         "rows": [
             [text, advantage, uid.rpartition(":")[2]]
             for text, advantage, uid in zip(
@@ -171,7 +180,7 @@ def main(folder):
         "dtype": str(batch.batch["advantages"].dtype),
         "metrics": sorted(name for name in metrics if name.startswith("counterpoint/")),
     }
-    base = type(trainer).__mro__[1].__mro__[1]
+    base = type(trainer).__mro__[3]  # verl's, under Agent Lightning's
     base._save_checkpoint = lambda self: (folder / "global_step_3").mkdir()
     base._load_checkpoint = lambda self: setattr(self, "global_steps", 3)
     trainer._save_checkpoint()

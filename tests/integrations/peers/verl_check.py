@@ -103,7 +103,7 @@ def trained(folder, credit):
     made.__mro__[1]._update_actor = lambda self, batch, metrics: "updated"
     unreached = refused(lambda: trainer._update_actor(Sized(keys), metrics))
     trainer._compute_advantage(Sized(keys), metrics)
-    base = made.__mro__[1]
+    base = made.__mro__[2]  # under the class that keeps our state
     base._save_checkpoint = lambda self: (Path(folder) / "global_step_3").mkdir()
     base._load_checkpoint = lambda self: setattr(self, "global_steps", 3)
     trainer._save_checkpoint()

@@ -152,7 +152,8 @@ class PolicySettings:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("frames", 1, 64), ("resize", 0, 65536), ("hidden", 1, 4096), ("layers", 1, 8),
-            ("copies", 0, 65536), ("steps", 0, 65536), ("epochs", 0, 1000), ("minibatches", 0, 4096),
+            ("copies", 0, 65536), ("steps", 0, 65536), ("epochs", 0, 1000),
+            ("minibatches", 0, 4096),
             ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0), ("gae", 0.0, 1.0), ("clip", 0.0, 1e6),
             ("entropy", 0.0, 1e6), ("signalling", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),

@@ -1,4 +1,4 @@
-"""`PreparedPictures`: a sequential environment with pictures that are smaller, grey, or shown together.
+"""`PreparedPictures`: a world whose pictures are smaller, grey, or shown with earlier ones.
 
 Everything that is no picture stays as it is, and so does the state of centralized critics.
 """
