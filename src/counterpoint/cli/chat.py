@@ -59,6 +59,8 @@ class Chat:
 
         search_folder_of_run(self.run_directory)
         team = TrainedTeam(self.run_directory, self.seed)
+        for note in team.plan.notes:
+            say(f"counterpoint: {note}")
         if not self.json:
             say(team.title)
         alone = self.episodes is None and not self.ask and not self.json and sys.stdin.isatty()

@@ -20,17 +20,19 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, LinearSize, Routing, Slot, segments
+from counterpoint.lm.files import model_stamp
 from counterpoint.lm.layers import PlainLayer, norm_of, plain_layers
 from counterpoint.lm.memory import Memory, Prefix, Reading, Turns, share_memory
-from counterpoint.lm.models import load_model
+from counterpoint.lm.models import find_model, load_model
 from counterpoint.lm.template import AnswerEnd, ChatTemplate
 from counterpoint.lm.tiny import tiny_model
 
 MOST_SCORES = 1 << 21
 """Scores of one layer that may exist at once; beyond it, attention goes tile by tile."""
 TINY = "tiny"
-OPEN: dict[tuple[str, str, str], LanguageModel] = {}
-"""The models that are kept open, by name, device and type of numbers: see `open_models`."""
+OPEN: dict[tuple[str, str, str, tuple[object, ...]], LanguageModel] = {}
+"""The models that are kept open, by name, device, type of numbers and the sizes and times of their
+files: see `open_models`."""
 
 Messages = tuple[tuple[str, str], ...]
 """A conversation: role (`system`, `user`, `assistant`, `tool`) and content of each message."""
@@ -429,7 +431,7 @@ def open_models(
     names: Sequence[str], device: str = "cpu", dtype: str = "float32"
 ) -> dict[str, LanguageModel]:
     """Returns models by their names, each of them opened once. Those of the last call are kept, so
-    that the next team that has them does not load them again.
+    that the next team that has them does not load them again, unless their files have changed.
 
     Args:
         names: each `tiny`, or what `find_model` takes: `smollm2`, a folder, a name on the hub.
@@ -441,12 +443,16 @@ def open_models(
         ModelError: a model is not there, or cannot be loaded.
         SettingError: a model is built in a way that cannot be trained here.
     """
-    wanted = [(name, device, dtype) for name in dict.fromkeys(names)]
+    wanted = [(name, device, dtype, _stamp(name)) for name in dict.fromkeys(names)]
     for other in set(OPEN) - set(wanted):
         OPEN.pop(other, None)
-    found = {key: OPEN.get(key) or _opened(*key) for key in wanted}
+    found = {key: OPEN.get(key) or _opened(*key[:3]) for key in wanted}
     OPEN.update(found)
-    return {name: model for (name, _, _), model in found.items()}
+    return {key[0]: model for key, model in found.items()}
+
+
+def _stamp(name: str) -> tuple[object, ...]:
+    return () if name == TINY else model_stamp(find_model(name))
 
 
 def _opened(name: str, device: str, dtype: str) -> LanguageModel:

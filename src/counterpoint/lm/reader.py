@@ -61,6 +61,12 @@ class Kept(dict[object, Value]):
         self[key], self.sizes[key] = value, nbytes
         self.nbytes += nbytes
 
+    def clear(self) -> None:
+        """Drops all values."""
+        super().clear()
+        self.sizes.clear()
+        self.nbytes = 0
+
 
 class Reader:
     """Reads prompts for adapters of one kind.
@@ -71,7 +77,8 @@ class Reader:
         first: the first layer with adapters.
         writes: whether agents write behind prompts, for which all layers must be known; the layers
             from `first` on suffice to choose.
-        limit: the most bytes of prompts that are kept.
+        kept: prompts that were read; readers of several models may share it, and its limit. None
+            takes one of `KEPT_BYTES`.
         recomputed: see `LanguageModel.adapted`.
     """
 
@@ -82,13 +89,13 @@ class Reader:
         first: int = 0,
         *,
         writes: bool = True,
-        limit: int = KEPT_BYTES,
+        kept: Kept[Prefix] | None = None,
         recomputed: bool = False,
     ) -> None:
         self.model, self.kind, self.first, self.recomputed = model, kind, first, recomputed
         self.lowest = 0 if writes else first
         """The first layer whose keys and values are kept."""
-        self.kept = Kept[Prefix](limit)
+        self.kept = Kept[Prefix](KEPT_BYTES) if kept is None else kept
         self.openings: tuple[tuple[int, ...], ...] = ()
         """Tokens with which many prompts begin: see `common_openings`."""
         self._opened: dict[tuple[bool, tuple[int, ...]], Prefix] = {}
@@ -201,7 +208,8 @@ class Reader:
         room = dict.fromkeys(prompts, 0)
         for prompt, most in zip(prompts, rooms, strict=True):
             room[prompt] = max(room[prompt], most)
-        found = {prompt: self.kept[low, prompt] for prompt in room if (low, prompt) in self.kept}
+        keys = {prompt: (self.model, low, prompt) for prompt in room}
+        found = {prompt: self.kept[key] for prompt, key in keys.items() if key in self.kept}
         new = {prompt: self.model.prompt(prompt) for prompt in room if prompt not in found}
         for prompt, most in room.items():
             tokens = len(new[prompt]) if prompt in new else found[prompt].tokens
@@ -212,7 +220,7 @@ class Reader:
             read = self.model.encode([new[prompt] for prompt in some], self.first, end, before)
             for prompt, encoded in zip(some, read, strict=True):
                 found[prompt] = prefix = self._prefix(encoded, opening, low=low)
-                self.kept.keep((low, prompt), prefix, prefix.nbytes)
+                self.kept.keep(keys[prompt], prefix, prefix.nbytes)
         return [found[prompt] for prompt in prompts]
 
     def _prefix(self, read: Encoded, opening: tuple[int, ...], *, low: bool) -> Prefix:
