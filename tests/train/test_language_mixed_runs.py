@@ -107,7 +107,8 @@ def test_models_of_all_agents_need_no_policy(folder, monkeypatch):
         ("plannr:tiny", {}, SettingError, r"got models 'plannr'.*planner"),
         ("planner", {}, SettingError, r"got models 'planner'; wanted agent:model"),
         ("planner:tiny,planner:llama", {}, SettingError, r"'planner' with two values in models"),
-        ("planner:nowhere/model", {}, ModelError, r"nowhere/model"),
+        ("planner:tiny, planner:tiny", {}, SettingError, r"with 'planner' twice; wanted each name"),
+        ("planner:nowhere/model", {}, ModelError, r"nowhere/model': there is no such folder"),
         ("planner:./nowhere", {}, ModelError, r"got model './nowhere'; wanted a folder"),
         (
             "planner:llama,answerer:llama", {"model": "tiny"}, SettingError,

@@ -3,6 +3,7 @@ trained ones."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,8 @@ class Model:
             say(f"counterpoint: {note}")
         document = {"run": self.name, "exported": msgspec.to_builtins(exported)}
         readme = Path(exported[0].folder) / "README.md"
-        finish(document, lambda _: [_export_table(exported)], None, self.json, f"read {readme}")
+        then = f"read {shlex.quote(str(readme))}"
+        finish(document, lambda _: [_export_table(exported)], None, self.json, then)
         return 0
 
 

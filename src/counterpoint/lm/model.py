@@ -185,10 +185,15 @@ class LanguageModel:
         for i, token in enumerate(tokens):
             if token in tokens[:i]:
                 shown = self.tokenizer.convert_ids_to_tokens(token)
+                wanted = "words whose first tokens differ, or free text"
+                if self.name == TINY:
+                    wanted = (
+                        "common English words, which alone are whole tokens of the tiny model, or "
+                        "another model (smollm2), or free text"
+                    )
                 raise SettingError(
                     f"got words '{words[tokens.index(token)]}' and '{words[i]}', which begin with "
-                    f"the same token of {self.name} ({shown!r}); wanted words that differ in their "
-                    "first one, or free text"
+                    f"the same token of {self.name} ({shown!r}); wanted {wanted}"
                 )
         return tuple(tokens)
 
@@ -197,7 +202,7 @@ class LanguageModel:
         prompts: Sequence[tuple[int, ...]],
         first: int,
         end: int | None = None,
-        opening: Prefix | None = None,
+        shared: Prefix | None = None,
     ) -> list[Encoded]:
         """Returns what layers 0 to `end` of the bare model make of prompts, read side by side.
 
@@ -205,15 +210,15 @@ class LanguageModel:
             prompts: [B] tokens of each.
             first: the layer whose input is returned.
             end: the layer after the last that is run, at least `first`; None runs all.
-            opening: tokens with which all of the prompts begin, as these layers have read them.
+            shared: tokens with which all of the prompts begin, as these layers have read them.
         """
-        start, end_or_depth = (opening.length if opening else 0), self.depth if end is None else end
+        start, end_or_depth = (shared.length if shared else 0), self.depth if end is None else end
         longest = max(map(len, prompts))
         padded = torch.tensor(
             [prompt[start:] + prompt[-1:] * (longest - len(prompt)) for prompt in prompts],
             device=self.device,
         )
-        reading, behind = Reading(), [opening] * len(prompts) if opening else []
+        reading, behind = Reading(), [shared] * len(prompts) if shared else []
         with torch.no_grad():
             low = self._ahead(self.embed(padded), reading, 0, first, behind)
             self._ahead(low, reading, first, end_or_depth, behind)
@@ -225,11 +230,11 @@ class LanguageModel:
             # Rows of a batch are copied, so that keeping one does not keep the others.
             return mine if len(prompts) == 1 else mine.clone()
 
-        keys, values = (opening.keys, opening.values) if opening else ({}, {})
+        keys, values = (shared.keys, shared.values) if shared else ({}, {})
         return [
             Encoded(
                 prompt,
-                part(low, row, opening.hidden if opening else None),
+                part(low, row, shared.hidden if shared else None),
                 {i: part(x, row, keys.get(i)) for i, x in reading.keys.items()},
                 {i: part(x, row, values.get(i)) for i, x in reading.values.items()},
             )

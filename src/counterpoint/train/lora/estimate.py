@@ -141,7 +141,7 @@ def _reading(learner: LanguageLearner, asks: list[Prompt], tokens: Mapping[Promp
         reader.kept.clear()
         return seconds_of(lambda: reader.prefixes([ask.messages], [1]))
 
-    read(some[0])  # the openings, which are read once
+    read(some[0])  # the prefixes that prompts share are read once
     return statistics.fmean(map(read, some)) * len(asks)
 
 

@@ -16,8 +16,7 @@ from counterpoint.lm.memory import Prefix
 from counterpoint.lm.model import TINY, LanguageModel
 from counterpoint.lm.models import SOURCES, find_model
 from counterpoint.lm.reader import Kept, Kind, Reader
-from counterpoint.settings import split_list, split_pairs
-from counterpoint.train.lora.settings import LanguageSettings, by_agent
+from counterpoint.train.lora.settings import LanguageSettings, agent_pairs, by_agent
 from counterpoint.worlds.text.world import Prompt, TextWorld
 
 Models = LanguageModel | Mapping[str, LanguageModel]
@@ -64,7 +63,7 @@ def resolved_models(text: str) -> str:
         ModelError: a model is not there.
         SettingError: a part is no pair, or a path has the sign between pairs in it.
     """
-    pairs = split_pairs(split_list(text), "models", "agent:model", ":")
+    pairs = agent_pairs("models", text, "model")
     found = {who: resolved_model(name) for who, name in pairs.items()}
     for name in found.values():
         if "," in name:
