@@ -36,7 +36,7 @@ PAY: Mapping[str, Settings] = {
     "equal": {},
     "unequal": {"speaker_scale": "10", "speaker_offset": "5"},
 }
-WRITING: Settings = {"prompts": "4", "rollouts": "8", "lr": "0.002"}
+WRITING: Settings = {"prompts": "4", "rollouts": "8", "lr": "0.002", "adapter": "activated"}
 WORLDS: Mapping[str, tuple[int, Settings]] = {
     "extract": (12, WRITING),
     "debate": (50, {"prompts": "32", "rollouts": "8"}),

@@ -78,7 +78,9 @@ def test_links_between_pages_lead_somewhere():
 def test_settings_of_language_models_are_documented_with_their_defaults():
     page = (ROOT / "docs/how-to/language.md").read_text(encoding="utf-8")
     page, told = page.partition("## Settings")[2].partition("\n## ")[0], {}
-    for names, defaults in re.findall(r"^\| (`[a-z_`, ]+`) \| *([^|]*?) *\|", page, re.MULTILINE):
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| *([^|]*?) *\| *([^|]*?) *\|$", page, re.MULTILINE)
+    for names, defaults, meaning in rows:
+        assert meaning, names
         values = defaults.strip().strip("`").split(", ")
         told |= dict(zip(re.findall(r"[a-z_]+", names), values, strict=True))
     for field in dataclasses.fields(LanguageSettings):

@@ -209,3 +209,55 @@ def test_a_conversation_in_a_terminal(run):
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def piped(monkeypatch, tmp_path, content):
+    """Standard input is a pipe with this in it."""
+    (tmp_path / "asked").write_bytes(content)
+    process = subprocess.Popen(["cat", str(tmp_path / "asked")], stdout=subprocess.PIPE)
+    monkeypatch.setattr("sys.stdin", open(process.stdout.fileno(), closefd=False))  # noqa: SIM115
+    return process
+
+
+def test_lines_of_a_pipe_are_asked(run, monkeypatch, tmp_path, capsys):
+    asked = f"\ufeff{QUESTION}\r\n\nlistener: You hear «rød».\n{QUESTION}".encode()
+    with piped(monkeypatch, tmp_path, asked):
+        out, err = chat(capsys, run)
+    answers = out.splitlines()
+    assert [line.partition(":")[0] for line in answers] == ["speaker", "listener", "speaker"]
+    assert all("%" in line for line in answers)
+    assert len(err.splitlines()) == 1  # what the team is, and no hint
+    with piped(monkeypatch, tmp_path, asked):
+        told = json.loads(chat(capsys, run, "--json").out)
+    assert [one["agent"] for one in told["asked"]] == ["speaker", "listener", "speaker"]
+    assert told["episodes"] == []
+
+
+def test_a_file_as_standard_input_is_asked_too(run, monkeypatch, tmp_path, capsys):
+    (tmp_path / "asked").write_text(QUESTION)
+    with (tmp_path / "asked").open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert chat(capsys, run).out.startswith("speaker: ")
+    with (tmp_path / "asked").open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert chat(capsys, run, "--episodes", "1").out.startswith("task: ")
+        assert file.read() == QUESTION  # what is asked for by a flag reads nothing
+
+
+def test_a_line_of_a_pipe_that_asks_nobody_is_one_line(run, monkeypatch, tmp_path, capsys):
+    for asked, said in ((b"hello\n", "got 'hello'; wanted AGENT: TEXT"), (b"x: \xff", "no UTF-8")):
+        with piped(monkeypatch, tmp_path, asked):
+            assert main(["chat", str(run), "--json"]) == 2
+        out, err = capsys.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert said in err
+
+
+def test_an_empty_pipe_and_no_standard_input_show_episodes(run, monkeypatch, tmp_path, capsys):
+    with piped(monkeypatch, tmp_path, b"\n"):
+        assert chat(capsys, run).out.count("task: ") == 3
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        assert chat(capsys, run).out.count("task: ") == 3
+    monkeypatch.setattr("sys.stdin", None)
+    assert chat(capsys, run, "--json").out.count('"task"') == 3

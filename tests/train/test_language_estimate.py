@@ -27,6 +27,8 @@ def test_an_estimate_adds_up_and_nothing_is_trained(world):
 
 def test_plain_adapters_are_the_default_where_they_are_affordable():
     settings = LanguageSettings().filled(tiny=False, free=True)
-    kinds = {name: affordable_kind(find_world(name).make({}), settings)
-             for name in ("relay", "extract")}  # fmt: skip
-    assert kinds == {"relay": "plain", "extract": "activated"}
+    measured = {"relay": {12: 1.22, 4: 1.36}, "extract": {12: 1.44, 4: 1.59}}
+    for name, times in measured.items():
+        for most, factor in times.items():
+            world = find_world(name).make({"most_tokens": most})
+            assert affordable_kind(world, settings) == ("plain" if factor <= 1.5 else "activated")

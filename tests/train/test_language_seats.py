@@ -196,16 +196,26 @@ def test_each_model_has_its_own_defaults():
         assert firsts == {kept}
 
 
-def test_the_memory_of_prompts_is_divided_among_the_models():
+def test_models_share_the_memory_of_prompts_and_the_one_that_needs_it_gets_it():
     learner = mixed_learner(cache_mb=8)
     readers = set(learner.writing.readers.values())
-    assert sum(reader.kept.limit for reader in readers) == 8_000_000
+    (kept,) = {id(reader.kept): reader.kept for reader in readers}.values()
     assert len(readers) == 2
+    assert kept.limit == 8_000_000
     learner.update()
-    for model, agents in agents_by_model(learner.models).items():
-        (reader,) = {learner.writing.readers[name] for name in agents}
-        assert reader.model is model
-        assert 0 < reader.kept.nbytes <= 4_000_000
+    assert {key[0] for key in kept} == {reader.model for reader in readers}
+    assert 0 < kept.nbytes == sum(kept.sizes.values()) <= kept.limit
+    one, other = sorted(readers, key=lambda reader: reader.model.name)
+    kept.clear()
+    assert (kept.nbytes, len(kept.sizes)) == (0, 0)
+    asks = [(("user", f"Question {i}"),) for i in range(40)]
+    size = one.prefixes(asks[:1], [1])[0].nbytes
+    kept.limit = 40 * size + size // 2  # room for one model's prompts, as long as it alone asks
+    one.prefixes(asks, [1] * 40)
+    assert sum(key[0] is one.model for key in kept) >= 36
+    other.prefixes(asks[:1], [1])  # the oldest goes, whoever has read it
+    assert any(key[0] is other.model for key in kept)
+    assert kept.nbytes <= kept.limit
 
 
 @pytest.mark.parametrize(
@@ -249,6 +259,7 @@ def test_models_of_a_team_are_opened_once_and_kept(monkeypatch):
     monkeypatch.setattr(
         models_module, "load_model", lambda name, dtype: (loaded.append(name), whole())[1]
     )
+    monkeypatch.setattr(models_module, "_stamp", lambda name: ())
     monkeypatch.setattr(models_module, "OPEN", {})
     one = open_models(["tiny", "a", "tiny", "a"])
     assert loaded == ["tiny", "a"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,6 +75,7 @@ def ask(**changes):
         (("ann",), "got 'ann' from prompts"),
         (ask(agent="zoe"), "a prompt for 'zoe'"),
         (ask(agent=None), "a prompt for None"),
+        (ask(agent=["ann"]), "a prompt for ['ann']"),
         (ask(user=7), "with ('s', 7)"),
         (ask(system=None), "text as its system"),
         (ask(words="red"), "words 'red' for 'ann'"),
@@ -123,6 +125,31 @@ def test_text_that_numpy_drew_becomes_plain_text():
     assert type(heard.statement(TASK, (), prompt, "red").text) is str
 
 
+def test_names_messages_and_numbers_of_numpy_become_plain_ones():
+    text = np.str_
+    given = {"agent": text("ann"), "system": text("s"), "user": text("u"), "words": ()}
+    more = {"most_tokens": np.int64(3), "earlier": ((text("user"), text("hello")),)}
+    (prompt,) = made(prompts=ask(**given, **more)).prompts(TASK, ())
+    assert prompt == Prompt("ann", "s", "u", most_tokens=3, earlier=(("user", "hello"),))
+    made_of = prompt.agent, prompt.system, prompt.user, *prompt.earlier[0]
+    assert {type(part) for part in made_of} == {str}
+    assert type(prompt.most_tokens) is int
+    heard = made(statement=lambda s, t, h, p, x: Statement(text("ann"), x, to=text("bob")))
+    statement = heard.statement(TASK, (), prompt, "red")
+    assert (type(statement.agent), type(statement.to)) == (str, str)
+
+
+def test_a_prompt_of_a_users_own_type_stays_one():
+    @dataclass(frozen=True)
+    class Marked(Prompt):
+        mark: int = 0
+
+    (prompt,) = made(prompts=(Marked(np.str_("ann"), "s", "u", ("a", "b"), mark=7),)).prompts(
+        TASK, ()
+    )
+    assert (type(prompt), prompt.mark, type(prompt.agent)) == (Marked, 7, str)
+
+
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
@@ -159,6 +186,7 @@ def test_tasks_that_are_none(returned, said):
         (Ending(1.0, ((None,),)), "rewards ((None,),)"),
         (Ending(1.0, (("1",),)), "rewards (('1',),)"),
         (Ending(1.0, ((float("inf"),),)), "finite numbers"),
+        (Ending(1.0, ((np.float32("inf"),),)), "finite numbers"),
         (Ending(1.0, ((1e200,),)), "at most 1e+100"),
     ],
 )
@@ -170,7 +198,13 @@ def test_endings_without_a_value(returned, said):
 
 @pytest.mark.parametrize(
     ("success", "rewards"),
-    [(True, ((2,),)), (np.float32(1), [[2.0]]), (1, np.array([[2.0]]))],
+    [
+        (True, ((2,),)),
+        (np.float32(1), [[2.0]]),
+        (1, np.array([[2.0]])),
+        (np.float16(1), [[np.float16(2.0)]]),
+        (np.bool_(1), np.full((1, 1), np.float32(2.0))),
+    ],
 )
 def test_any_numbers_are_numbers(success, rewards):
     assert made(ending=Ending(success, rewards)).ending(TASK, ONE) == Ending(1.0, ((2.0,),))

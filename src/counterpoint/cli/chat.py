@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ class Chat:
     in your own words, it answers as it was trained to answer: with one of its words (the
     probabilities are shown), or freely.
 
+    If standard input is a pipe or a file (chat RUN < questions.txt), each of its lines asks an
+    agent, AGENT: TEXT, and is answered at once; empty lines are left out.
+
     Examples:
       counterpoint chat counterpoint-out/train/lewis-mappo_per_agent-0
       counterpoint chat runs/lewis --episodes 5 --json
@@ -42,7 +47,8 @@ class Chat:
     run_directory: Annotated[Path, tyro.conf.Positional]
     """A run in a text world (`counterpoint train` wrote it)."""
     episodes: int | None = None
-    """Play this many episodes and end; default: a conversation in a terminal, else 3 episodes."""
+    """Play this many episodes and end; default: a conversation in a terminal, else what standard
+    input asks, else 3 episodes."""
     ask: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Ask an agent, AGENT: TEXT, and end; may be repeated."""
     seed: int = 0
@@ -59,14 +65,23 @@ class Chat:
 
         search_folder_of_run(self.run_directory)
         team = TrainedTeam(self.run_directory, self.seed)
+        for note in team.plan.notes:
+            say(f"counterpoint: {note}")
         if not self.json:
             say(team.title)
-        alone = self.episodes is None and not self.ask and not self.json and sys.stdin.isatty()
-        if alone:
+        alone = self.episodes is None and not self.ask
+        if alone and not self.json and sys.stdin.isatty():
             converse(team)
             return 0
         answers = [team.ask(*addressed(text)) for text in self.ask]
-        count = self.episodes if self.episodes is not None else 0 if self.ask else 3
+        if alone:
+            for line in piped_lines():
+                answers.append(team.ask(*addressed(line)))
+                if not self.json:
+                    show(lines_of_answer(answers[-1]))
+            if answers and not self.json:
+                return 0
+        count = self.episodes if self.episodes is not None else 0 if answers else 3
         played = [team.episode() for _ in range(count)]
         document = {
             "run": str(self.run_directory),
@@ -76,6 +91,30 @@ class Chat:
         then = command_line("chat", self.run_directory, "--ask", "AGENT: TEXT")
         finish(document, lambda _: _parts(answers, played), None, self.json, then)
         return 0
+
+
+def piped_lines() -> Iterator[str]:
+    """Yields the lines of standard input that are not empty, if it is a pipe or a file.
+
+    Raises:
+        SettingError: a line that is no UTF-8.
+    """
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):  # there is no standard input
+        return
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        return  # nothing is asked by /dev/null
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise SettingError(
+                f"got line {number} of standard input, which is no UTF-8 ({error.reason}); wanted "
+                "AGENT: TEXT"
+            ) from None
+        if text:
+            yield text
 
 
 def converse(team: TrainedTeam) -> None:

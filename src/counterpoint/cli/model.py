@@ -3,6 +3,7 @@ trained ones."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import tyro
 from rich.console import RenderableType
 from rich.text import Text
 
+from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import ModelError, SettingError
@@ -20,6 +22,8 @@ from counterpoint.lm.fetch import fetch
 from counterpoint.lm.models import SOURCES, model_problem, models_folder, source_of
 from counterpoint.optional import require_language
 from counterpoint.report.terminal.tables import text_table
+from counterpoint.runs.status import read_run
+from counterpoint.train.session import plan_from_config
 
 if TYPE_CHECKING:
     from counterpoint.train.lora.export import Exported
@@ -115,9 +119,10 @@ class Model:
         require_language()
         from counterpoint.train.lora.export import export_run
 
+        run = Path(self.name)
         with Bar("loading the team") as bar:
             exported = export_run(
-                Path(self.name),
+                run,
                 self.out,
                 agent=self.agent,
                 merge=self.merge,
@@ -125,9 +130,12 @@ class Model:
                 dtype=self.dtype,
                 on_progress=lambda doing, done, total: bar(done, total, doing),
             )
+        for note in plan_from_config(read_run(run).config).notes:
+            say(f"counterpoint: {note}")
         document = {"run": self.name, "exported": msgspec.to_builtins(exported)}
         readme = Path(exported[0].folder) / "README.md"
-        finish(document, lambda _: [_export_table(exported)], None, self.json, f"read {readme}")
+        then = f"read {shlex.quote(str(readme))}"
+        finish(document, lambda _: [_export_table(exported)], None, self.json, then)
         return 0
 
 

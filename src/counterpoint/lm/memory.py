@@ -34,7 +34,7 @@ class Prefix:
     """[m, D] input of the first layer with adapters for the tail; layers below never change."""
     length: int
     """T."""
-    opening: tuple[int, ...] = ()
+    shared: tuple[int, ...] = ()
     """The first tokens, if they were read once for all prompts that begin with them."""
 
     @property

@@ -20,17 +20,19 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, LinearSize, Routing, Slot, segments
+from counterpoint.lm.files import model_stamp
 from counterpoint.lm.layers import PlainLayer, norm_of, plain_layers
 from counterpoint.lm.memory import Memory, Prefix, Reading, Turns, share_memory
-from counterpoint.lm.models import load_model
+from counterpoint.lm.models import find_model, load_model
 from counterpoint.lm.template import AnswerEnd, ChatTemplate
 from counterpoint.lm.tiny import tiny_model
 
 MOST_SCORES = 1 << 21
 """Scores of one layer that may exist at once; beyond it, attention goes tile by tile."""
 TINY = "tiny"
-OPEN: dict[tuple[str, str, str], LanguageModel] = {}
-"""The models that are kept open, by name, device and type of numbers: see `open_models`."""
+OPEN: dict[tuple[str, str, str, tuple[object, ...]], LanguageModel] = {}
+"""The models that are kept open, by name, device, type of numbers and the sizes and times of their
+files: see `open_models`."""
 
 Messages = tuple[tuple[str, str], ...]
 """A conversation: role (`system`, `user`, `assistant`, `tool`) and content of each message."""
@@ -183,10 +185,15 @@ class LanguageModel:
         for i, token in enumerate(tokens):
             if token in tokens[:i]:
                 shown = self.tokenizer.convert_ids_to_tokens(token)
+                wanted = "words whose first tokens differ, or free text"
+                if self.name == TINY:
+                    wanted = (
+                        "common English words, which alone are whole tokens of the tiny model, or "
+                        "another model (smollm2), or free text"
+                    )
                 raise SettingError(
                     f"got words '{words[tokens.index(token)]}' and '{words[i]}', which begin with "
-                    f"the same token of {self.name} ({shown!r}); wanted words that differ in their "
-                    "first one, or free text"
+                    f"the same token of {self.name} ({shown!r}); wanted {wanted}"
                 )
         return tuple(tokens)
 
@@ -195,7 +202,7 @@ class LanguageModel:
         prompts: Sequence[tuple[int, ...]],
         first: int,
         end: int | None = None,
-        opening: Prefix | None = None,
+        shared: Prefix | None = None,
     ) -> list[Encoded]:
         """Returns what layers 0 to `end` of the bare model make of prompts, read side by side.
 
@@ -203,15 +210,15 @@ class LanguageModel:
             prompts: [B] tokens of each.
             first: the layer whose input is returned.
             end: the layer after the last that is run, at least `first`; None runs all.
-            opening: tokens with which all of the prompts begin, as these layers have read them.
+            shared: tokens with which all of the prompts begin, as these layers have read them.
         """
-        start, end_or_depth = (opening.length if opening else 0), self.depth if end is None else end
+        start, end_or_depth = (shared.length if shared else 0), self.depth if end is None else end
         longest = max(map(len, prompts))
         padded = torch.tensor(
             [prompt[start:] + prompt[-1:] * (longest - len(prompt)) for prompt in prompts],
             device=self.device,
         )
-        reading, behind = Reading(), [opening] * len(prompts) if opening else []
+        reading, behind = Reading(), [shared] * len(prompts) if shared else []
         with torch.no_grad():
             low = self._ahead(self.embed(padded), reading, 0, first, behind)
             self._ahead(low, reading, first, end_or_depth, behind)
@@ -223,11 +230,11 @@ class LanguageModel:
             # Rows of a batch are copied, so that keeping one does not keep the others.
             return mine if len(prompts) == 1 else mine.clone()
 
-        keys, values = (opening.keys, opening.values) if opening else ({}, {})
+        keys, values = (shared.keys, shared.values) if shared else ({}, {})
         return [
             Encoded(
                 prompt,
-                part(low, row, opening.hidden if opening else None),
+                part(low, row, shared.hidden if shared else None),
                 {i: part(x, row, keys.get(i)) for i, x in reading.keys.items()},
                 {i: part(x, row, values.get(i)) for i, x in reading.values.items()},
             )
@@ -429,7 +436,7 @@ def open_models(
     names: Sequence[str], device: str = "cpu", dtype: str = "float32"
 ) -> dict[str, LanguageModel]:
     """Returns models by their names, each of them opened once. Those of the last call are kept, so
-    that the next team that has them does not load them again.
+    that the next team that has them does not load them again, unless their files have changed.
 
     Args:
         names: each `tiny`, or what `find_model` takes: `smollm2`, a folder, a name on the hub.
@@ -441,12 +448,16 @@ def open_models(
         ModelError: a model is not there, or cannot be loaded.
         SettingError: a model is built in a way that cannot be trained here.
     """
-    wanted = [(name, device, dtype) for name in dict.fromkeys(names)]
+    wanted = [(name, device, dtype, _stamp(name)) for name in dict.fromkeys(names)]
     for other in set(OPEN) - set(wanted):
         OPEN.pop(other, None)
-    found = {key: OPEN.get(key) or _opened(*key) for key in wanted}
+    found = {key: OPEN.get(key) or _opened(*key[:3]) for key in wanted}
     OPEN.update(found)
-    return {name: model for (name, _, _), model in found.items()}
+    return {key[0]: model for key, model in found.items()}
+
+
+def _stamp(name: str) -> tuple[object, ...]:
+    return () if name == TINY else model_stamp(find_model(name))
 
 
 def _opened(name: str, device: str, dtype: str) -> LanguageModel:

@@ -287,8 +287,8 @@ def _hub_folder(name: str) -> Path:
     except Exception as error:  # of the hub, of the network, of the disk
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"got model {name!r}, which is not on this machine and could not be had from the "
-            f"Hugging Face hub ({reason:.200}); wanted smollm2, a folder, or a name on the hub"
+            f"got model {name!r}: there is no such folder, and the Hugging Face hub did not give "
+            f"it ({reason:.200}); wanted tiny, smollm2, a folder, or a name on the hub"
         ) from error
     finally:
         if not were_off:

@@ -6,8 +6,9 @@ activated one acts from the opening of the answer on: everything before it is re
 read one by one on a CPU, where a batch is hardly faster and would change the last bits of a number
 with what else is read.
 
-Prompts of an agent begin alike: instructions, examples. Openings that are known beforehand are read
-once, whatever else is read, so that the bits of a prompt depend on nothing but its tokens.
+Prompts of an agent begin alike: instructions, examples. Prefixes that they share and
+that are known beforehand are read once, whatever else is read, so that the bits of a prompt depend
+on nothing but its tokens.
 
 Source: Greenewald et al. 2025, Activated LoRA (arXiv:2504.12397).
 """
@@ -28,8 +29,8 @@ KEPT_BYTES = 1 << 28
 """The most memory that prompts take that were read before."""
 READ_TOGETHER = 1 << 14
 """Tokens that are read side by side where a batch is faster."""
-SHORTEST_OPENING = 8
-"""Tokens below which it is not worth while to read the opening of prompts by itself."""
+SHORTEST_SHARED = 8
+"""Tokens below which it is not worth while to read a shared prefix by itself."""
 
 Kind = Literal["plain", "activated", "last_token"]
 """The tokens on which adapters act: all, those from the opening of the answer on, or those from the
@@ -61,6 +62,12 @@ class Kept(dict[object, Value]):
         self[key], self.sizes[key] = value, nbytes
         self.nbytes += nbytes
 
+    def clear(self) -> None:
+        """Drops all values."""
+        super().clear()
+        self.sizes.clear()
+        self.nbytes = 0
+
 
 class Reader:
     """Reads prompts for adapters of one kind.
@@ -71,7 +78,8 @@ class Reader:
         first: the first layer with adapters.
         writes: whether agents write behind prompts, for which all layers must be known; the layers
             from `first` on suffice to choose.
-        limit: the most bytes of prompts that are kept.
+        kept: prompts that were read; readers of several models may share it, and its limit. None
+            takes one of `KEPT_BYTES`.
         recomputed: see `LanguageModel.adapted`.
     """
 
@@ -82,16 +90,16 @@ class Reader:
         first: int = 0,
         *,
         writes: bool = True,
-        limit: int = KEPT_BYTES,
+        kept: Kept[Prefix] | None = None,
         recomputed: bool = False,
     ) -> None:
         self.model, self.kind, self.first, self.recomputed = model, kind, first, recomputed
         self.lowest = 0 if writes else first
         """The first layer whose keys and values are kept."""
-        self.kept = Kept[Prefix](limit)
-        self.openings: tuple[tuple[int, ...], ...] = ()
-        """Tokens with which many prompts begin: see `common_openings`."""
-        self._opened: dict[tuple[bool, tuple[int, ...]], Prefix] = {}
+        self.kept = Kept[Prefix](KEPT_BYTES) if kept is None else kept
+        self.shared_prefixes: tuple[tuple[int, ...], ...] = ()
+        """Tokens with which many prompts begin: see `common_prefixes`."""
+        self._shared: dict[tuple[bool, tuple[int, ...]], Prefix] = {}
         self.tail = len(model.opening) if kind == "activated" else 1
 
     def prefixes(
@@ -132,14 +140,14 @@ class Reader:
         """Returns what the layers with adapters make of each prompt before its tail: keys and
         values [heads, T, D], by layer."""
         out: dict[int, tuple[dict[int, Tensor], dict[int, Tensor]]] = {}
-        for opened in (False, True):
-            rows = [i for i, low in enumerate(lows) if bool(low.opening) == opened]
+        for shares in (False, True):
+            rows = [i for i, low in enumerate(lows) if bool(low.shared) == shares]
             if not rows:
                 continue
             mine = [adapters[i] for i in rows]
-            behind = self._behind([lows[i].opening for i in rows], mine) if opened else []
+            behind = self._behind([lows[i].shared for i in rows], mine) if shares else []
             # Layers cannot be run on no token: a prompt of one is read, and nothing of it is kept.
-            rest = [lows[i].hidden[len(lows[i].opening) : max(1, lows[i].length)] for i in rows]
+            rest = [lows[i].hidden[len(lows[i].shared) : max(1, lows[i].length)] for i in rows]
             with self.model.adapted(mine, recomputed=self.recomputed):
                 read = self.model.adapt(rest, self.first, behind)
 
@@ -149,7 +157,7 @@ class Reader:
                 return torch.cat([before, x[row, :, : length - before.shape[1]]], dim=1)
 
             for row, i in enumerate(rows):
-                keys, values = (behind[row].keys, behind[row].values) if opened else ({}, {})
+                keys, values = (behind[row].keys, behind[row].values) if shares else ({}, {})
                 n = lows[i].length
                 out[i] = (
                     {k: part(x, row, n, keys.get(k)) for k, x in read.keys.items()},
@@ -158,13 +166,13 @@ class Reader:
         return [out[i] for i in range(len(lows))]
 
     def _behind(
-        self, openings: Sequence[tuple[int, ...]], adapters: Sequence[Adapter]
+        self, prefixes: Sequence[tuple[int, ...]], adapters: Sequence[Adapter]
     ) -> list[Prefix]:
-        """Returns the opening of each row, as the layers with its adapter read it."""
-        rows = list(zip(openings, map(id, adapters), strict=True))
+        """Returns the shared prefix of each row, as the layers with its adapter read it."""
+        rows = list(zip(prefixes, map(id, adapters), strict=True))
         place = {row: i for i, row in reversed(list(enumerate(rows)))}
         some = sorted(place.values())
-        lows = [self._opening(openings[i], low=True).hidden for i in some]
+        lows = [self._read_shared(prefixes[i], low=True).hidden for i in some]
         with self.model.adapted([adapters[i] for i in some], recomputed=self.recomputed):
             read = self.model.adapt(lows, self.first)
         made = {
@@ -177,18 +185,19 @@ class Reader:
         }  # fmt: skip
         return [made[row] for row in rows]
 
-    def _opening(self, tokens: tuple[int, ...], *, low: bool) -> Prefix:
-        """Returns an opening as the bare model reads it, with the hidden states of all tokens."""
-        if (low, tokens) not in self._opened:
+    def _read_shared(self, tokens: tuple[int, ...], *, low: bool) -> Prefix:
+        """Returns a shared prefix as the bare model reads it, with the hidden states of all its
+        tokens."""
+        if (low, tokens) not in self._shared:
             (read,) = self.model.encode([tokens], self.first, self.first if low else None)
             prefix = Prefix(read.keys, read.values, (), read.hidden, len(tokens))
-            self._opened[low, tokens] = prefix
-        return self._opened[low, tokens]
+            self._shared[low, tokens] = prefix
+        return self._shared[low, tokens]
 
-    def _opening_of(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
-        """Returns the longest known opening of a prompt that leaves a token before its tail."""
+    def _shared_by(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the longest shared prefix of a prompt that leaves a token before its tail."""
         fit = [
-            x for x in self.openings
+            x for x in self.shared_prefixes
             if len(x) < len(tokens) - self.tail and tokens[: len(x)] == x
         ]  # fmt: skip
         return max(fit, key=len, default=())
@@ -201,21 +210,22 @@ class Reader:
         room = dict.fromkeys(prompts, 0)
         for prompt, most in zip(prompts, rooms, strict=True):
             room[prompt] = max(room[prompt], most)
-        found = {prompt: self.kept[low, prompt] for prompt in room if (low, prompt) in self.kept}
+        keys = {prompt: (self.model, low, prompt) for prompt in room}
+        found = {prompt: self.kept[key] for prompt, key in keys.items() if key in self.kept}
         new = {prompt: self.model.prompt(prompt) for prompt in room if prompt not in found}
         for prompt, most in room.items():
             tokens = len(new[prompt]) if prompt in new else found[prompt].tokens
             self.model.demand_room(tokens, most)
-        for some, opening in self._batches(new):
+        for some, shared in self._batches(new):
             end = self.first if low else None
-            before = self._opening(opening, low=low) if opening else None
+            before = self._read_shared(shared, low=low) if shared else None
             read = self.model.encode([new[prompt] for prompt in some], self.first, end, before)
             for prompt, encoded in zip(some, read, strict=True):
-                found[prompt] = prefix = self._prefix(encoded, opening, low=low)
-                self.kept.keep((low, prompt), prefix, prefix.nbytes)
+                found[prompt] = prefix = self._prefix(encoded, shared, low=low)
+                self.kept.keep(keys[prompt], prefix, prefix.nbytes)
         return [found[prompt] for prompt in prompts]
 
-    def _prefix(self, read: Encoded, opening: tuple[int, ...], *, low: bool) -> Prefix:
+    def _prefix(self, read: Encoded, shared: tuple[int, ...], *, low: bool) -> Prefix:
         n = len(read.tokens) - self.tail
         return Prefix(
             {i: x[:, :n] for i, x in read.keys.items() if i >= self.lowest},
@@ -223,29 +233,29 @@ class Reader:
             read.tokens[n:],
             read.hidden if low else read.hidden[n:].clone(),  # not a view of all tokens
             n,
-            opening,
+            shared,
         )
 
     def _batches(
         self, new: Mapping[Messages, tuple[int, ...]]
     ) -> Iterator[tuple[list[Messages], tuple[int, ...]]]:
-        """Yields the prompts that are read side by side, and their opening."""
-        openings = {prompt: self._opening_of(tokens) for prompt, tokens in new.items()}
+        """Yields the prompts that are read side by side, and the prefix that they share."""
+        shared_by = {prompt: self._shared_by(tokens) for prompt, tokens in new.items()}
         if self.model.device.type == "cpu":
-            yield from (([prompt], opening) for prompt, opening in openings.items())
+            yield from (([prompt], shared) for prompt, shared in shared_by.items())
             return
-        for opening in dict.fromkeys(openings.values()):
+        for shared in dict.fromkeys(shared_by.values()):
             batch: list[Messages] = []
-            mine = [prompt for prompt in new if openings[prompt] == opening]
+            mine = [prompt for prompt in new if shared_by[prompt] == shared]
             for prompt in sorted(mine, key=lambda prompt: len(new[prompt])):
                 if batch and (len(batch) + 1) * len(new[prompt]) > READ_TOGETHER:
-                    yield batch, opening
+                    yield batch, shared
                     batch = []
                 batch.append(prompt)
-            yield batch, opening
+            yield batch, shared
 
 
-def common_openings(groups: Iterable[Sequence[tuple[int, ...]]]) -> tuple[tuple[int, ...], ...]:
+def common_prefixes(groups: Iterable[Sequence[tuple[int, ...]]]) -> tuple[tuple[int, ...], ...]:
     """Returns the tokens with which all prompts of a group begin, for each group of different
     prompts where it is worth while.
 
@@ -258,6 +268,6 @@ def common_openings(groups: Iterable[Sequence[tuple[int, ...]]]) -> tuple[tuple[
         same = 0
         while same < min(len(first), len(last)) and first[same] == last[same]:
             same += 1
-        if first != last and same >= SHORTEST_OPENING:
+        if first != last and same >= SHORTEST_SHARED:
             found.append(first[:same])
     return tuple(dict.fromkeys(found))

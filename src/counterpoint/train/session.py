@@ -173,6 +173,7 @@ def resume_run(
         return Session(path, None, 0, message)
     team = plan.trainer()
     run = RunDirectory.open(path, index=Index())
+    run.notes = (*run.notes, *plan.notes)
     return _session(plan, team, run, on_row, exporters_of(path), on_doing)
 
 

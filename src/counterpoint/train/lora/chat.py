@@ -80,12 +80,12 @@ class TrainedTeam:
         turns: dict[str, list[tuple[Turn, ...]]] = {}
         for ask in met:
             turns.setdefault(ask.agent, []).append(ask.earlier)
-        self._opening = {agent: common_turns(some) for agent, some in turns.items()}
+        self._shared_turns = {agent: common_turns(some) for agent, some in turns.items()}
         """The turns before every question of an agent, for instance an example."""
         self._converses = {
             ask.agent
             for ask in met
-            if "assistant" in dict(ask.earlier[len(self._opening[ask.agent]) :])
+            if "assistant" in dict(ask.earlier[len(self._shared_turns[ask.agent]) :])
         }
         """Agents whose questions come with earlier answers of their own."""
         self._said: dict[str, tuple[Turn, ...]] = {}
@@ -137,7 +137,7 @@ class TrainedTeam:
         return AgentAnswer(agent, (reply.error or reply.text or "") + remarks, words)
 
     def _request(self, ask: Prompt, said: tuple[Turn, ...], text: str) -> Request:
-        messages = (("system", ask.system), *self._opening[ask.agent], *said, ("user", text))
+        messages = (("system", ask.system), *self._shared_turns[ask.agent], *said, ("user", text))
         return Request(
             tuple(Message(role, content) for role, content in messages),
             ask.agent,

@@ -33,12 +33,12 @@ BYTES, FRAME = 4.0, 12.0
 """Bytes of a token of English, and tokens of a template around a prompt."""
 ADAPTED = 1 / 3
 """The share of layers with adapters: 10 of SmolLM2's 30."""
-WRITE, LEARN = 2.0, 3.0
+WRITE, LEARN = 1.5, 3.0
 """What a token costs that is written, and one that is learned from, beside one that is read: the
 weights are loaded for few rows at a time, and a gradient flows back."""
-REREAD = 1.6
-"""What plain adapters add for a token of a prompt, beside reading it: `relay` 1.59, `extract` 1.64
-(SmolLM2, medians of 4 updates)."""
+REREAD = 0.8
+"""What plain adapters add for a token of a prompt, beside reading it: 0.55 and 0.65 in `relay`, 1.1
+and 1.0 in `extract`, with answers of 12 and of 4 tokens (SmolLM2, medians of 3 updates in turn)."""
 AFFORDABLE = 1.5
 """How many times as much as activated adapters plain ones may cost as the default."""
 STEPS = 4
@@ -51,7 +51,8 @@ def affordable_kind(world: TextWorld, settings: LanguageSettings) -> Literal["pl
     """Returns plain adapters where a batch costs at most `AFFORDABLE` times as much with them.
 
     It is a rule of thumb on the text of two batches of a random team; no model is needed. With
-    SmolLM2 plain adapters took 1.49 times as long in `relay`, and 1.68 times in `extract`.
+    SmolLM2 plain adapters took 1.22 times as long in `relay` and 1.44 times in `extract`; with
+    answers of at most 4 tokens 1.36 and 1.59 times.
     """
     rng, batches = np.random.default_rng(0), list[set[Prompt]]()
     for _ in range(2):
@@ -141,7 +142,7 @@ def _reading(learner: LanguageLearner, asks: list[Prompt], tokens: Mapping[Promp
         reader.kept.clear()
         return seconds_of(lambda: reader.prefixes([ask.messages], [1]))
 
-    read(some[0])  # the openings, which are read once
+    read(some[0])  # the prefixes that prompts share are read once
     return statistics.fmean(map(read, some)) * len(asks)
 
 

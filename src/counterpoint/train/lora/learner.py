@@ -66,7 +66,7 @@ from counterpoint.train.lora.words import (
     WritingTeam,
     calibrated,
     choose_words,
-    openings_of,
+    shared_prefixes_of,
     weights_of,
 )
 from counterpoint.train.lora.writers import Writers, new_adapters
@@ -158,9 +158,9 @@ class LanguageLearner:
                 demand_readable(model, some)
                 if settings.kind == "activated":
                     demand_opened(model, settings.kind, some)
-                openings = openings_of(model, some)
+                shared = shared_prefixes_of(model, some)
                 for team in (self.words, self.writing):
-                    team.readers[agents[0]].openings = openings
+                    team.readers[agents[0]].shared_prefixes = shared
         self.calibrating = calibrated(met) if settings.calibrate else []
         """Choices over which priors will be taken before the first update."""
         self.doing: Callable[[str], object] = lambda text: None

@@ -21,8 +21,9 @@ from counterpoint.credit import Credit
 from counterpoint.errors import RunError, SettingError, UnknownNameError, choices
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.arguments import note_unread
+from counterpoint.lm.files import changed_files, demand_same_files, model_files
 from counterpoint.lm.model import TINY
-from counterpoint.lm.models import SOURCES
+from counterpoint.lm.models import SOURCES, find_model
 from counterpoint.lm.template import check_model
 from counterpoint.results.estimate import Estimate
 from counterpoint.results.parts import Settings
@@ -61,6 +62,11 @@ EVALUATED_TOGETHER = 64
 """The most held-out tasks that are played side by side: each has prompts of its own in memory."""
 ADAPTERS, FOLDERS = "adapters", "adapters.json"
 """The folder of the adapters in a run, and the file beside it that maps agents to folders."""
+UNRECORDED = (
+    "the run has no hashes of its model's files, since it began before runs had them: whether the "
+    "model is the same was not checked"
+)
+"""What is said of a run that cannot tell whether its models have changed."""
 WORD_UPDATES = 10
 """Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
 
@@ -76,7 +82,7 @@ class LanguagePlan(TrainConfig):
     axis = "update"
     order = (
         *("world", "scheme", "model", "seed", "budget", "seconds", "world_settings", "language"),
-        *("episodes", "tasks_sha256"),
+        *("episodes", "tasks_sha256", "model_files"),
     )
     batch_steps = 1
 
@@ -88,6 +94,9 @@ class LanguagePlan(TrainConfig):
     episodes: int = field(default=256, kw_only=True)
     tasks_sha256: str | None = field(default=None, kw_only=True)
     """SHA-256 of the tasks, if they are read from a file."""
+    model_files: dict[str, dict[str, str]] | None = field(default=None, kw_only=True)
+    """SHA-256 of the files of each model, by model and file; None where it was not recorded. The
+    tiny model has no files."""
 
     def __post_init__(self) -> None:
         free = find_world(self.world, Kind.TEXT).world.free
@@ -118,7 +127,10 @@ class LanguagePlan(TrainConfig):
     def from_config(cls, config: Settings) -> Self:
         if isinstance(language := config.get("language"), dict):
             config = {**config, "language": {**BEFORE, **language}}
-        return super().from_config(config)
+        plan = super().from_config(config)
+        if plan.model_files is None and set(plan.models(plan.make_world()).values()) != {TINY}:
+            plan = replace(plan, notes=(*plan.notes, UNRECORDED))
+        return plan
 
     @classmethod
     def of(
@@ -169,6 +181,7 @@ class LanguagePlan(TrainConfig):
         return cls(
             world, scheme, budget=budget, world_settings=own, model=name, language=language,
             notes=notes, tasks_sha256=digest,
+            model_files={one: model_files(find_model(one)) for one in every if one != TINY},
         )  # fmt: skip
 
     def make_world(self) -> TextWorld:
@@ -198,9 +211,27 @@ class LanguagePlan(TrainConfig):
         """
         return named_models(self.language.models, roles_of(world), self.model)
 
+    def decisive(self) -> Settings:
+        # Files are compared by `differences`: a run that has no hashes of them is none of another.
+        return {k: x for k, x in super().decisive().items() if not k.startswith("model_files")}
+
+    def differences(self, other: TrainConfig) -> dict[str, tuple[object, object]]:
+        found = super().differences(other)
+        theirs = other.model_files if isinstance(other, LanguagePlan) else None
+        for name, files in (self.model_files or {}).items():
+            if theirs is not None and name in theirs:
+                changed = changed_files(files, theirs[name])
+                found |= {f"{file} of {name}": pair for file, pair in changed.items()}
+        return found
+
     def learner(self) -> LanguageLearner:
-        """Returns the untrained team."""
+        """Returns the untrained team.
+
+        Raises:
+            ModelError: files of a model have changed since the plan was made.
+        """
         world = self.make_world()
+        demand_same_files(self.model_files or {})
         models = open_team_models(self.models(world), self.language)
         return LanguageLearner(models, world, self.scheme, self.language, self.seed, self.budget)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, lowest_layer
+from counterpoint.lm.memory import Prefix
 from counterpoint.lm.model import TINY, LanguageModel
 from counterpoint.lm.models import SOURCES, find_model
-from counterpoint.lm.reader import Kind, Reader
-from counterpoint.settings import split_list, split_pairs
-from counterpoint.train.lora.settings import LanguageSettings, by_agent
+from counterpoint.lm.reader import Kept, Kind, Reader
+from counterpoint.train.lora.settings import LanguageSettings, agent_pairs, by_agent
 from counterpoint.worlds.text.world import Prompt, TextWorld
 
 Models = LanguageModel | Mapping[str, LanguageModel]
@@ -63,7 +63,7 @@ def resolved_models(text: str) -> str:
         ModelError: a model is not there.
         SettingError: a part is no pair, or a path has the sign between pairs in it.
     """
-    pairs = split_pairs(split_list(text), "models", "agent:model", ":")
+    pairs = agent_pairs("models", text, "model")
     found = {who: resolved_model(name) for who, name in pairs.items()}
     for name in found.values():
         if "," in name:
@@ -130,15 +130,15 @@ def readers_of(
         models: the frozen models.
         adapters: of each agent.
         kind: where the adapters act.
-        limit: the most bytes of prompts that all readers together keep, equally much each.
+        limit: the most bytes of prompts that all readers together keep.
         writes: see `Reader`.
         recomputed: see `Reader`.
     """
     groups, readers = agents_by_model(models_by_agent(models, adapters)), dict[str, Reader]()
+    kept = Kept[Prefix](limit)
     for model, agents in groups.items():
         first = lowest_layer(adapters[name] for name in agents)
-        share = limit // len(groups)
-        reader = Reader(model, kind, first, writes=writes, limit=share, recomputed=recomputed)
+        reader = Reader(model, kind, first, writes=writes, kept=kept, recomputed=recomputed)
         readers |= dict.fromkeys(agents, reader)
     return readers
 

@@ -319,7 +319,7 @@ def by_agent(setting: str, text: str, what: str, roles: Mapping[str, str]) -> di
     Raises:
         SettingError: it names neither an agent nor a role, or is written in another way.
     """
-    given = split_pairs(split_list(text), setting, f"agent:{what}", ":")
+    given = agent_pairs(setting, text, what)
     known = dict.fromkeys([*sorted(roles), *sorted(roles.values())])
     for name in given:
         if name not in known:
@@ -329,6 +329,26 @@ def by_agent(setting: str, text: str, what: str, roles: Mapping[str, str]) -> di
         for agent, role in sorted(roles.items())
         if agent in given or role in given
     }
+
+
+def agent_pairs(setting: str, text: str, what: str) -> dict[str, str]:
+    """Returns `speaker:0.003,listener:0.001` as a mapping.
+
+    Args:
+        setting: its name.
+        text: its value.
+        what: stands behind the sign.
+
+    Raises:
+        SettingError: a part is no pair, or a name stands there twice.
+    """
+    parts = split_list(text)
+    pairs = split_pairs(parts, setting, f"agent:{what}", ":")
+    if len(pairs) < len(parts):
+        names = [part.partition(":")[0].strip() for part in parts]
+        twice = next(name for name in pairs if names.count(name) > 1)
+        raise SettingError(f"got {setting}={text} with {twice!r} twice; wanted each name once")
+    return pairs
 
 
 def server_settings(settings: LanguageSettings, model: str) -> ServerSettings:

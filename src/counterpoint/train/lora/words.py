@@ -26,7 +26,7 @@ from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.generate import Text, generate, log_probs
 from counterpoint.lm.memory import Memory
 from counterpoint.lm.model import LanguageModel
-from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader, common_openings
+from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader, common_prefixes
 from counterpoint.train.lora.seats import Models, readers_of, together
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.world import Prompt
@@ -35,8 +35,8 @@ CHOSEN_TOGETHER = 64
 """Prompts of choices that are run side by side."""
 CALIBRATED_PROMPTS = 16
 """The most prompts of an agent and its words over which priors are taken."""
-OPENED = 64
-"""Prompts of an agent by which the opening that all of its prompts share is judged."""
+SHARED_BY = 64
+"""Prompts of an agent by which the prefix that all of its prompts share is judged."""
 
 
 class Pass(NamedTuple):
@@ -196,13 +196,13 @@ def calibrated(asks: Sequence[Prompt]) -> list[Prompt]:
     ]
 
 
-def openings_of(model: LanguageModel, asks: Sequence[Prompt]) -> tuple[tuple[int, ...], ...]:
+def shared_prefixes_of(model: LanguageModel, asks: Sequence[Prompt]) -> tuple[tuple[int, ...], ...]:
     """Returns the tokens with which the prompts of each agent begin, judged by some of them."""
     groups: dict[str, list[Prompt]] = {}
     for ask in asks:
         groups.setdefault(ask.agent, []).append(ask)
-    return common_openings(
-        [model.prompt(ask.messages) for ask in some[:: -(-len(some) // OPENED)]]
+    return common_prefixes(
+        [model.prompt(ask.messages) for ask in some[:: -(-len(some) // SHARED_BY)]]
         for some in groups.values()
     )
 

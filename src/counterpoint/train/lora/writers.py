@@ -146,15 +146,17 @@ class ShareMaker:
     models: Mapping[str, str]
     """The name of the frozen model of each agent."""
     settings: LanguageSettings
-    openings: Mapping[str, tuple[tuple[int, ...], ...]]
-    """Of the reader of each agent: see `Reader.openings`."""
+    shared_prefixes: Mapping[str, tuple[tuple[int, ...], ...]]
+    """Of the reader of each agent: see `Reader.shared_prefixes`."""
 
     @classmethod
     def of(cls, team: WritingTeam) -> ShareMaker:
         """Returns what makes shares of a team."""
         readers = team.readers.items()
         names = {agent: reader.model.name for agent, reader in readers}
-        return cls(names, team.settings, {agent: reader.openings for agent, reader in readers})
+        return cls(
+            names, team.settings, {agent: reader.shared_prefixes for agent, reader in readers}
+        )
 
     def __call__(self) -> WritingShare:
         configure_threads()
@@ -164,7 +166,7 @@ class ShareMaker:
         adapters = {name: own.get(name) or own["shared"] for name in models}
         team = WritingTeam(models, adapters, self.settings)
         for name, reader in team.readers.items():
-            reader.openings = self.openings[name]
+            reader.shared_prefixes = self.shared_prefixes[name]
         return WritingShare(team, weights)
 
 

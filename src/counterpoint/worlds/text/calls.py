@@ -57,7 +57,7 @@ class WorldCalls:
             if not isinstance(task, tuple) or not all(isinstance(part, str) for part in task):
                 self.refuse(method, f"task {shown(task)}", "a tuple of text, such as ('red', '3')")
             self._demand_characters(method, *task)
-        # What NumPy draws is text of another type, which JSON does not take.
+        # What NumPy draws is text of another type, as in `_checked`.
         return [tuple(map(str, task)) for task in tasks]
 
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
@@ -93,7 +93,9 @@ class WorldCalls:
         if not isinstance(made.text, str) or not isinstance(made.to, str):
             self.refuse("statement", shown(made), "text, and the name of an agent or '' as `to`")
         self._demand_characters("statement", made.text, made.to)
-        return made if type(made.text) is str else replace(made, text=str(made.text))
+        if {type(made.agent), type(made.text), type(made.to)} == {str}:
+            return made
+        return replace(made, agent=str(made.agent), text=str(made.text), to=str(made.to))
 
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
         """Returns the success and the rewards of an episode.
@@ -119,7 +121,9 @@ class WorldCalls:
                 f"{wanted[0]} rows of {wanted[1]}, one row for each decision and one number for "
                 "each of components: shared(reward, history) gives all decisions the same",
             )  # fmt: skip
-        if rewards.dtype.kind not in "biuf" or not (abs(rewards) <= LARGEST).all():
+        numbers = rewards.dtype.kind in "biuf"
+        # In 64 bits: numbers of 16 or 32 cannot be compared with the largest one.
+        if not numbers or not (abs(rewards.astype(np.float64)) <= LARGEST).all():
             got = f"rewards {shown(ending.rewards)} of task {shown(task)}"
             self.refuse("ending", got, f"finite numbers of at most {LARGEST:g}")
         return Ending(float(ending.success), tuple(map(tuple, rewards.tolist())))
@@ -169,7 +173,7 @@ class WorldCalls:
         if not isinstance(prompt, Prompt):
             self.refuse("prompts", shown(prompt), "a tuple of Prompt(agent, system, user, ...)")
         agent, words = prompt.agent, prompt.words
-        if agent not in self._agents:
+        if not isinstance(agent, str) or agent not in self._agents:
             known = ", ".join(sorted(self._agents))
             self.refuse("prompts", f"a prompt for {agent!r}", f"one of the agents {known}")
         shows: tuple[object, ...] = (prompt.system, prompt.user)
@@ -188,12 +192,21 @@ class WorldCalls:
             self.refuse("prompts", f"words {shown(words)} for {agent!r}", "each of them once")
         if not words:
             most = prompt.most_tokens
-            if type(most) is not int or most < 1:
+            if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < 1:
                 got = f"no words and most_tokens={most!r} for {agent!r}"
                 self.refuse("prompts", got, FREE)
-        if any(type(word) is not str for word in words):
-            return replace(prompt, words=tuple(map(str, words)))
-        return prompt
+        texts = (agent, prompt.system, prompt.user, *words)
+        if {type(prompt.most_tokens), *map(type, texts)} == {int, str}:
+            return prompt
+        # What NumPy makes is text, and whole numbers, of other types, which JSON does not take.
+        return replace(
+            prompt,
+            agent=str(agent),
+            system=str(prompt.system),
+            user=str(prompt.user),
+            words=tuple(map(str, words)),
+            most_tokens=prompt.most_tokens if words else int(prompt.most_tokens),
+        )
 
 
 def _is_number(value: Any) -> bool:

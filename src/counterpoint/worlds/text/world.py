@@ -77,7 +77,7 @@ def _message(given: Any, agent: str) -> Message:
     if isinstance(given, tuple | list) and len(given) == 2:
         role, content = given
         if role in ROLES and isinstance(content, str):
-            return role, content
+            return ROLES[ROLES.index(role)], str(content)  # NumPy's text is of another type
     raise WorldError(
         f"got earlier message {given!r} in a prompt of {agent!r}; wanted (role, text), the role "
         f"one of {', '.join(ROLES)}"

@@ -14,39 +14,39 @@ from counterpoint.lm.generate import Text
 from counterpoint.lm.layers import PlainLayer, plain_layers
 from counterpoint.lm.memory import Prefix
 from counterpoint.lm.model import LanguageModel
-from counterpoint.lm.reader import Reader, common_openings
+from counterpoint.lm.reader import Reader, common_prefixes
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.lora.words import WritingTeam, openings_of
+from counterpoint.train.lora.words import WritingTeam, shared_prefixes_of
 from counterpoint.worlds.text.world import Prompt
 
 SHARED = tuple(range(1, 11))
 
 
-def test_the_opening_of_a_group_is_what_all_its_prompts_begin_with():
+def test_the_shared_prefix_of_a_group_is_what_all_its_prompts_begin_with():
     long = [(*SHARED, 20, 21), (*SHARED, 22), (*SHARED, 20, 30, 31)]
-    assert common_openings([long]) == (SHARED,)
-    assert common_openings([long, long[:2]]) == (SHARED,)  # each once
-    assert common_openings([[(*SHARED, 20)] * 2]) == ()  # one prompt alone is kept whole
-    assert common_openings([[(1, 2, 3, 20), (1, 2, 3, 21)]]) == ()  # too short
-    assert common_openings([[]]) == ()
+    assert common_prefixes([long]) == (SHARED,)
+    assert common_prefixes([long, long[:2]]) == (SHARED,)  # each once
+    assert common_prefixes([[(*SHARED, 20)] * 2]) == ()  # one prompt alone is kept whole
+    assert common_prefixes([[(1, 2, 3, 20), (1, 2, 3, 21)]]) == ()  # too short
+    assert common_prefixes([[]]) == ()
 
 
-def test_the_openings_of_a_team_are_those_of_its_agents():
+def test_the_shared_prefixes_of_a_team_are_those_of_its_agents():
     learner = small_learner("relay")
     (model,) = set(learner.models.values())
     asks = [Prompt(a, f"You are {a}.", f"{i}?") for a in "ab" for i in "12"]
-    found = openings_of(model, asks)
+    found = shared_prefixes_of(model, asks)
     assert len(found) == 2
-    for opening, agent in zip(found, "ab", strict=True):
-        assert f"you are {agent}." in model.tokenizer.decode(opening)
+    for shared, agent in zip(found, "ab", strict=True):
+        assert f"you are {agent}." in model.tokenizer.decode(shared)
     for agent in learner.agents:
         words, writing = (team.readers[agent] for team in (learner.words, learner.writing))
-        assert words.openings == writing.openings != ()
+        assert words.shared_prefixes == writing.shared_prefixes != ()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma"])
-def test_answers_and_gradients_behind_an_opening_are_those_without(family, kind):
+def test_answers_and_gradients_behind_a_shared_prefix_are_those_without(family, kind):
     model = LanguageModel(*made(family), family)
     adapters = {}
     for seed, agent in enumerate(("a", "b")):
@@ -63,8 +63,8 @@ def test_answers_and_gradients_behind_an_opening_are_those_without(family, kind)
         team = WritingTeam(model, adapters, settings)
         if opened:
             (reader,) = set(team.readers.values())
-            reader.openings = openings_of(model, asks[:4])
-            assert len(reader.openings) == 2
+            reader.shared_prefixes = shared_prefixes_of(model, asks[:4])
+            assert len(reader.shared_prefixes) == 2
         texts = team.write(asks, np.random.default_rng(0))
         values = np.arange(1.0, 6.0)
         loss = team.loss(asks, texts, values, np.ones(5), 5)
@@ -81,27 +81,27 @@ def test_answers_and_gradients_behind_an_opening_are_those_without(family, kind)
 
 
 def test_what_is_read_beside_a_prompt_changes_no_bit_of_it():
-    """With an opening too: it is read by itself, whichever prompt needs it first."""
+    """With a shared prefix too: it is read by itself, whichever prompt needs it first."""
     model = LanguageModel(*made("llama"), "llama")
     prompts = [ask.messages for ask in asked("a")]
-    openings = openings_of(model, asked("a"))
+    prefixes = shared_prefixes_of(model, asked("a"))
     bits = []
     for order in ([0, 1], [1, 0], [0]):
         reader = Reader(model, "activated", 1)
-        reader.openings = openings
+        reader.shared_prefixes = prefixes
         found = reader.prefixes([prompts[i] for i in order], [1] * len(order))[order.index(0)]
-        assert found.opening == openings[0]
+        assert found.shared == prefixes[0]
         bits.append({i: x.numpy().tobytes() for i, x in found.keys.items()})
     assert bits[0] == bits[1] == bits[2]
 
 
-def test_a_prompt_as_long_as_an_opening_is_read_whole():
+def test_a_prompt_as_long_as_a_shared_prefix_is_read_whole():
     model = LanguageModel(*made("llama"), "llama")
     tokens = model.prompt(asked("a")[0].messages)
     reader = Reader(model, "last_token", 1)
-    for opening, wanted in ((tokens, ()), (tokens[:-1], ()), (tokens[:-2], tokens[:-2])):
-        reader.openings = (opening, (999,))
-        assert reader._opening_of(tokens) == wanted
+    for shared, wanted in ((tokens, ()), (tokens[:-1], ()), (tokens[:-2], tokens[:-2])):
+        reader.shared_prefixes = (shared, (999,))
+        assert reader._shared_by(tokens) == wanted
 
 
 def test_an_answer_keeps_of_its_prompt_what_learning_needs():
