@@ -101,18 +101,26 @@ ENVIRONMENTS = {
             ("--no-deps", "--ignore-requires-python", "agentlightning==1.0.2"),
         ),
         "agentlightning.verl.trainer",
+        held={
+            "tensordict": "verl 0.9.1 needs tensordict 0.10.0 at most",
+            "transformers": "verl 0.9.1 needs transformers below 5.11",
+        },
     ),
     # its types need Python 3.12: pydantic refuses their TypedDict in 3.11
     "peers-skyrl": Environment(
         (
             ("torch==2.14.1",),
-            ("transformers==5.16.1", "tensordict==0.10.0", "ray[default]==2.60.0", "peft==0.18.1"),
+            ("transformers==5.16.1", "tensordict==0.15.3", "ray[default]==2.60.0", "peft==0.18.1"),
             ("datasets", "loguru", "omegaconf", "hydra-core", "jaxtyping", "cloudpathlib"),
             ("--no-deps", "torchdata", "pybase64", "skyrl-gym"),
             ("--no-deps", "skyrl==0.4.0"),
         ),
         "skyrl.backends.skyrl_train.utils.ppo_utils",
         python="3.12",
+        held={
+            "transformers": "skyrl 0.4.0 needs transformers 5.16.1 at most",
+            "peft": "skyrl 0.4.0 needs peft 0.18.1",
+        },
     ),
     "peers-ms-swift": Environment(
         (TORCH, ("ms-swift==4.6.0", "trl<1.0", *TORCH)), "swift.rlhf_trainers.grpo_trainer"
