@@ -17,6 +17,7 @@ import torch
 from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
 from datasets import Dataset
 from small_qwen2 import (
+    COMLRL_SETTINGS,
     COMPLETIONS,
     RATE,
     TOKENS,
@@ -81,15 +82,7 @@ def main() -> None:
             agent_learning_rate=RATE,
             num_generations=COMPLETIONS // AGENTS,
             max_new_tokens=TOKENS,
-            temperature=1.0,
-            top_p=1.0,
-            top_k=0,
-            num_turns=1,
-            eval_interval=0,
-            rollout_buffer_size=1,
-            train_batch_size=1,
-            logging_steps=10_000,
-            agent_devices="cpu",
+            **COMLRL_SETTINGS,
         ),
     )
     drawn: list[int] = []

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
 from datasets import Dataset
-from small_qwen2 import small_model, small_tokenizer
+from small_qwen2 import COMLRL_SETTINGS, small_model, small_tokenizer
 from small_team import ROLES, ROLLOUTS, TOKENS, Curve, lora, prompt, sharpened, team_reward
 
 os.environ.setdefault("WANDB_MODE", "disabled")
@@ -80,15 +80,7 @@ def curve_of(seed: int, options: argparse.Namespace) -> dict[str, Any]:
             agent_learning_rate=options.lr,
             num_generations=ROLLOUTS,
             max_new_tokens=TOKENS,
-            temperature=1.0,
-            top_p=1.0,
-            top_k=0,
-            num_turns=1,
-            eval_interval=0,
-            rollout_buffer_size=1,
-            train_batch_size=1,
-            logging_steps=10_000,
-            agent_devices="cpu",
+            **COMLRL_SETTINGS,
         ),
     )
     generate = trainer._generate_completions

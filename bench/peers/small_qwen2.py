@@ -26,6 +26,29 @@ TEMPLATE = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<assistant>' }}{%- endif -%}"
 )
+TRL_SETTINGS: dict[str, Any] = {
+    "lr_scheduler_type": "constant",
+    "beta": 0.0,
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "logging_steps": 10_000,
+    "report_to": "none",
+    "disable_tqdm": True,
+}
+"""Fields of `GRPOConfig` that all trainings share: on a CPU, without a KL penalty, quiet."""
+COMLRL_SETTINGS: dict[str, Any] = {
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "num_turns": 1,
+    "eval_interval": 0,
+    "rollout_buffer_size": 1,
+    "train_batch_size": 1,
+    "logging_steps": 10_000,
+    "agent_devices": "cpu",
+}
+"""Fields of `MAGRPOConfig` that all trainings share: one turn, a step for each prompt, quiet."""
 
 
 def small_model(seed: int = 0) -> Any:

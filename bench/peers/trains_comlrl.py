@@ -20,7 +20,7 @@ import torch
 from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
 from datasets import Dataset
 from own_rewards import OWN, RATE, STATEFUL, Training, own_reward, question, run
-from small_qwen2 import small_model, small_tokenizer
+from small_qwen2 import COMLRL_SETTINGS, small_model, small_tokenizer
 from small_team import ROLES, ROLLOUTS, TOKENS, share
 
 from counterpoint.integrations.comlrl import SplitRewards, attach
@@ -65,15 +65,7 @@ def made(seed: int, updates: int, training: Training, epochs: int = 1) -> Any:
             agent_learning_rate=RATE,
             num_generations=ROLLOUTS,
             max_new_tokens=TOKENS,
-            temperature=1.0,
-            top_p=1.0,
-            top_k=0,
-            num_turns=1,
-            eval_interval=0,
-            rollout_buffer_size=1,
-            train_batch_size=1,
-            logging_steps=10_000,
-            agent_devices="cpu",
+            **COMLRL_SETTINGS,
             advantage_normalization=True,
         ),
     )

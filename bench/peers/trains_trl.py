@@ -17,7 +17,7 @@ from typing import Any
 
 from datasets import Dataset
 from own_rewards import OWN, RATE, STATEFUL, Training, own_reward, question, run
-from small_qwen2 import small_model, small_tokenizer
+from small_qwen2 import TRL_SETTINGS, small_model, small_tokenizer
 from small_team import ADAM_EPSILON, ROLES, ROLLOUTS, TOKENS, share
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
@@ -65,18 +65,11 @@ def made(base: Any, seed: int, updates: int, training: Training, folder: str, **
             max_completion_length=TOKENS,
             max_steps=updates,
             learning_rate=RATE,
-            lr_scheduler_type="constant",
+            **TRL_SETTINGS,
             adam_epsilon=ADAM_EPSILON,
             loss_type="dr_grpo",
-            beta=0.0,
             temperature=1.0,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
             shuffle_dataset=False,
-            logging_steps=10_000,
-            report_to="none",
-            disable_tqdm=True,
             seed=seed,
             **more,
         ),

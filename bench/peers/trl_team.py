@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from small_qwen2 import small_model, small_tokenizer
+from small_qwen2 import TRL_SETTINGS, small_model, small_tokenizer
 from small_team import (
     ADAM_EPSILON,
     ROLES,
@@ -100,19 +100,12 @@ def curve_of(seed: int, options: argparse.Namespace) -> dict[str, Any]:
                 max_completion_length=TOKENS,
                 max_steps=options.steps,
                 learning_rate=options.lr,
-                lr_scheduler_type="constant",
+                **TRL_SETTINGS,
                 adam_epsilon=ADAM_EPSILON,
                 loss_type="dr_grpo",
-                beta=0.0,
                 temperature=1.0,
-                use_cpu=True,
-                bf16=False,
-                gradient_checkpointing=False,
                 shuffle_dataset=False,
-                logging_steps=10_000,
                 save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
                 seed=seed,
             ),
             train_dataset=Dataset.from_list(rows),
