@@ -40,7 +40,7 @@ WRITING: Settings = {"prompts": "4", "rollouts": "8", "lr": "0.002", "adapter": 
 WORLDS: Mapping[str, tuple[int, Settings]] = {
     "extract": (12, WRITING),
     "debate": (50, {"prompts": "32", "rollouts": "8"}),
-    "revise": (15, {"prompts": "4", "rollouts": "4", "lr": "0.003"}),
+    "revise": (15, {"prompts": "4", "rollouts": "4", "lr": "0.003", "adapter": "activated"}),
 }
 """The budget of updates and the settings of the agents in each world."""
 EPISODES = 128

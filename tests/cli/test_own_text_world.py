@@ -137,8 +137,8 @@ class Broken(TextWorld):
         (("    references =", "    settings_type = dict\n    references ="), "settings_type is"),
         (("class Broken", "1 / 0\nclass Broken"), "failed in its import: ZeroDivisionError"),
         (("class Broken", "import no_such_package\nclass Broken"), "pip install no_such_package"),
-        (("class Broken", "class Other"), "my_worlds has no Broken"),
-        (('("red", "blue")', '("zzqa", "zzqb")'), "begin with the same token"),
+        (("class Broken", "class Other"), "my_worlds has no Broken; wanted one of Other"),
+        (('("red", "blue")', '("zzqa", "zzqb")'), "or another model (smollm2), or free text"),
     ],
 )  # fmt: skip
 def test_a_broken_world_is_one_line_and_leaves_nothing(changed, said, here, capsys):
@@ -156,6 +156,27 @@ def test_the_same_world_whole_is_trained(here, capsys):
     (here / "my_worlds.py").write_text(HEAD)
     assert main(["train", "my_worlds:Broken", "--budget", "1", *SMALL, "--out", "out"]) == 0
     capsys.readouterr()
+
+
+def test_names_and_numbers_that_numpy_made_are_trained_exported_and_asked(here, capsys):
+    """In a folder with a space in its name, and without a warning."""
+    changed = {
+        'in ("a", "b"))': 'in np.array(["a", "b"]))',
+        "class Broken": "import numpy as np\nclass Broken",
+        "Ending(1.0, ((1.0,), (1.0,)))": "Ending(np.bool_(1), np.ones((2, 1), np.float32))",
+    }
+    text = HEAD
+    for old, new in changed.items():
+        assert old in text
+        text = text.replace(old, new)
+    (here / "my_worlds.py").write_text(text)
+    words = ["train", "my_worlds:Broken", "--budget", "2", *SMALL, "--out", "my runs/one"]
+    assert main(words) == 0
+    assert "warning" not in capsys.readouterr().err.lower()
+    assert main(["model", "export", "my runs/one", "--agent", "b"]) == 0
+    assert "next: read 'my runs/one/exported/b/adapter/README.md'" in capsys.readouterr().err
+    assert main(["chat", "my runs/one", "--ask", "a: hello", "--episodes", "1"]) == 0
+    assert "success: 1" in capsys.readouterr().out
 
 
 def test_a_setting_that_agents_have_too_is_refused(here, capsys):

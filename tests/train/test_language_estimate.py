@@ -27,7 +27,12 @@ def test_an_estimate_adds_up_and_nothing_is_trained(world):
 
 def test_plain_adapters_are_the_default_where_they_are_affordable():
     settings = LanguageSettings().filled(tiny=False, free=True)
-    measured = {"relay": {12: 1.22, 4: 1.36}, "extract": {12: 1.44, 4: 1.59}}
+    measured = {
+        "relay": {12: 1.22, 4: 1.36},
+        "extract": {12: 1.44, 4: 1.59},
+        "questions": {12: 1.22},
+        "revise": {8: 1.44},
+    }
     for name, times in measured.items():
         for most, factor in times.items():
             world = find_world(name).make({"most_tokens": most})

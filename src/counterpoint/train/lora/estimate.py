@@ -36,7 +36,7 @@ ADAPTED = 1 / 3
 WRITE, LEARN = 1.5, 3.0
 """What a token costs that is written, and one that is learned from, beside one that is read: the
 weights are loaded for few rows at a time, and a gradient flows back."""
-REREAD = 0.8
+REREAD = 0.7
 """What plain adapters add for a token of a prompt, beside reading it: 0.55 and 0.65 in `relay`, 1.1
 and 1.0 in `extract`, with answers of 12 and of 4 tokens (SmolLM2, medians of 3 updates in turn)."""
 AFFORDABLE = 1.5
@@ -52,7 +52,7 @@ def affordable_kind(world: TextWorld, settings: LanguageSettings) -> Literal["pl
 
     It is a rule of thumb on the text of two batches of a random team; no model is needed. With
     SmolLM2 plain adapters took 1.22 times as long in `relay` and 1.44 times in `extract`; with
-    answers of at most 4 tokens 1.36 and 1.59 times.
+    answers of at most 4 tokens 1.36 and 1.59 times; in `questions` 1.22 and in `revise` 1.44 times.
     """
     rng, batches = np.random.default_rng(0), list[set[Prompt]]()
     for _ in range(2):

@@ -312,11 +312,18 @@ def _resolved(module: str, path: str, name: str) -> Any:
         if target is None:
             there = importlib.import_module(module)
             inner = [m.name for m in pkgutil.iter_modules(getattr(there, "__path__", []))]
-            known = [key for key in (*vars(there), *inner) if key[0] != "_"]
+            # What a file imports from elsewhere is no world of its own.
+            own = [key for key, x in vars(there).items() if _is_made_in(x, module)]
+            known = [key for key in (*(own or vars(there)), *inner) if key[0] != "_"]
             raise UnknownNameError(
                 f"got world '{name}', but {module} has no {path}{choices(part, known)}"
             )
     return target
+
+
+def _is_made_in(value: object, module: str) -> bool:
+    """Returns whether a class or a function was made in a module or below it."""
+    return f"{getattr(value, '__module__', '')}.".startswith(f"{module}.")
 
 
 def _no_module(module: str, name: str, error: ModuleNotFoundError) -> CounterpointError:
