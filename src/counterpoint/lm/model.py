@@ -188,8 +188,8 @@ class LanguageModel:
                 wanted = "words whose first tokens differ, or free text"
                 if self.name == TINY:
                     wanted = (
-                        "common English words, which alone are whole tokens of the tiny model, or "
-                        "another model (smollm2), or free text"
+                        "words whose first tokens differ (only common English words are whole "
+                        "tokens of the tiny model), or another model (smollm2), or free text"
                     )
                 raise SettingError(
                     f"got words '{words[tokens.index(token)]}' and '{words[i]}', which begin with "
