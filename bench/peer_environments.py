@@ -131,7 +131,7 @@ ENVIRONMENTS = {
             TORCH,
             ("verifiers @ git+https://github.com/PrimeIntellect-ai/verifiers@a60a606e",),
             ("renderers", "prime-pydantic-config", "loguru", "tomli", "tomli-w", "pandas"),
-            ("transformers==5.10.4", "aiolimiter", "tenacity", "wandb"),
+            ("transformers==5.6.2", "aiolimiter", "tenacity", "wandb"),
             (
                 "--no-deps",
                 "--ignore-requires-python",
@@ -141,6 +141,7 @@ ENVIRONMENTS = {
             ),
         ),
         "prime_rl.orchestrator.algo",
+        held={"transformers": "prime-rl at 559b4477 pins transformers 5.6.2"},
     ),
     "peers-verifiers": Environment((("verifiers==0.4.0",),), "verifiers.v1"),
     "peers-tinker": Environment(
