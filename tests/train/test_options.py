@@ -151,3 +151,11 @@ def test_a_small_budget_has_thirty_updates(world, budget, copies):
     assert plan.policy.minibatches == 4
     assert budget < 750 or budget // plan.batch_steps >= 30
     assert TrainPlan.of(world, "none", budget, {"copies": 100}, None).policy.copies == 100
+
+
+def test_given_minibatches_stay_and_copies_that_fill_them():
+    given = {"memory": "gru", "minibatches": 32}
+    policy = TrainPlan.of("spread", "none", 12_000, given, None).policy
+    assert (policy.copies, policy.minibatches) == (32, 32)
+    policy = TrainPlan.of("spread", "none", 749, {"memory": "gru"}, None).policy
+    assert (policy.copies, policy.minibatches) == (1, 1)

@@ -100,7 +100,12 @@ class Tail:
         return any_taken
 
     def drop(self, count: int) -> None:
-        """Forgets the first lines, which end with a whole update: they need no second look."""
+        """Forgets lines that later looks do not need.
+
+        Args:
+            count: number of the first lines. They end with a whole update, so that the first update
+                that is left has all of its rows.
+        """
         for _ in range(count):
             self.lines.popleft()
         self.cut = self.cut and not count
@@ -139,11 +144,12 @@ def latest_updates(decisions: Decisions, *, cut: bool, ended: bool) -> Decisions
 
 
 def rows_before(decisions: Decisions, latest: Decisions) -> int:
-    """Returns how many rows are older than the latest updates and all stand before them.
+    """Returns how many of the first rows belong to updates before the latest ones; 0 if a row of
+    such an update also stands behind a newer one.
 
     Args:
         decisions: the rows of a log's last lines.
-        latest: its `latest_updates`; later looks do not need what is before them.
+        latest: its `latest_updates`.
     """
     if decisions.step is None or latest.step is None:
         return len(decisions) - len(latest)

@@ -38,9 +38,8 @@ def model_files(folder: Path) -> dict[str, str]:
     Raises:
         ModelError: a file cannot be read.
     """
-    paths = {path for pattern in DECISIVE for path in folder.glob(pattern) if path.is_file()}
     try:
-        return {path.name: _hash(path, *_stamp(path)) for path in sorted(paths)}
+        return {path.name: _hash(path, *_stamp(path)) for path in _decisive(folder)}
     except OSError as error:
         raise ModelError(
             f"could not read {error.filename} ({error.strerror or error}), a file of the model in "
@@ -49,9 +48,9 @@ def model_files(folder: Path) -> dict[str, str]:
 
 
 def model_stamp(folder: Path) -> tuple[object, ...]:
-    """Returns what changes if a file of a model is written again: names, sizes and times."""
-    paths = {path for pattern in DECISIVE for path in folder.glob(pattern) if path.is_file()}
-    return tuple((path.name, *_stamp(path)) for path in sorted(paths))
+    """Returns name, size in bytes and time of change in nanoseconds of each file of a model that
+    decides what it computes: they change if a file is written again."""
+    return tuple((path.name, *_stamp(path)) for path in _decisive(folder))
 
 
 def changed_files(then: Files, now: Files) -> dict[str, tuple[str | None, str | None]]:
@@ -83,6 +82,10 @@ def demand_same_files(then: Mapping[str, Files]) -> None:
                 f"got model {name} with other files than at the start of the run "
                 f"({', '.join(words)}); wanted the same model, or a new run"
             )
+
+
+def _decisive(folder: Path) -> list[Path]:
+    return sorted({path for one in DECISIVE for path in folder.glob(one) if path.is_file()})
 
 
 def _stamp(path: Path) -> tuple[int, int]:

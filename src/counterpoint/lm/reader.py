@@ -6,9 +6,8 @@ activated one acts from the opening of the answer on: everything before it is re
 read one by one on a CPU, where a batch is hardly faster and would change the last bits of a number
 with what else is read.
 
-Prompts of an agent begin alike: instructions, examples. Prefixes that they share and
-that are known beforehand are read once, whatever else is read, so that the bits of a prompt depend
-on nothing but its tokens.
+Prompts of an agent begin alike: instructions, examples. Prefixes that they share are read once, if
+they are known beforehand, whatever else is read: the bits of a prompt depend on its tokens alone.
 
 Source: Greenewald et al. 2025, Activated LoRA (arXiv:2504.12397).
 """

@@ -36,7 +36,6 @@ TURN_SCHEMES = ("at_grpo", "agent_wise,rollout_reward=to_go")
 """Schemes that read turns: statistics of each turn, and the rest of a rollout's rewards."""
 ROLE_SCHEMES = ("agent_wise,center_by=prompt+role",)
 """A scheme with statistics of each role, to which agents of one role belong together."""
-
 WITHOUT_SCALE = "agent_wise,scale=none"
 """A scheme whose advantages are as large as the rewards."""
 RETURN_SCHEMES = ("agent_wise,rollout_reward=sum", "agent_wise,rollout_reward=last")

@@ -212,7 +212,7 @@ class LanguagePlan(TrainConfig):
         return named_models(self.language.models, roles_of(world), self.model)
 
     def decisive(self) -> Settings:
-        # Files are compared by `differences`: a run that has no hashes of them is none of another.
+        # `differences` compares files, since a run without hashes need not have another model.
         return {k: x for k, x in super().decisive().items() if not k.startswith("model_files")}
 
     def differences(self, other: TrainConfig) -> dict[str, tuple[object, object]]:

@@ -313,7 +313,7 @@ def by_agent(setting: str, text: str, what: str, roles: Mapping[str, str]) -> di
     Args:
         setting: its name.
         text: `speaker:0.003,listener:0.001`.
-        what: stands behind the sign.
+        what: the name of what stands behind the colon, for messages.
         roles: maps each agent to its role.
 
     Raises:
@@ -337,10 +337,10 @@ def agent_pairs(setting: str, text: str, what: str) -> dict[str, str]:
     Args:
         setting: its name.
         text: its value.
-        what: stands behind the sign.
+        what: the name of what stands behind the colon, for messages.
 
     Raises:
-        SettingError: a part is no pair, or a name stands there twice.
+        SettingError: a part is no pair, or a name is given twice.
     """
     parts = split_list(text)
     pairs = split_pairs(parts, setting, f"agent:{what}", ":")

@@ -80,8 +80,8 @@ GAME_STREAM = 3
 """The first of the streams of starts of games: see `make_world`."""
 GAME_DISCOUNT = 0.99
 """The discount of one's own moves in a game: it counts who wins, and hardly when."""
-UPDATES = 30
-"""Updates that a budget should have by default, however small: see `affordable_copies`."""
+LEAST_UPDATES = 30
+"""Updates that a small budget should have: see `with_enough_updates`."""
 GREEDY_EPISODES = {False: 32, True: 8}
 """Episodes of a greedy evaluation, one in each copy, by whether the world is stepped in Python."""
 GREEDY_SHARE = 0.03
@@ -102,17 +102,27 @@ def affordable_evaluations(world: StepWorld, policy: PolicySettings) -> int:
     return math.ceil(share * world.horizon / policy.steps / GREEDY_SHARE)
 
 
-def affordable_copies(budget: int, policy: PolicySettings) -> int:
-    """Returns the copies with which a small budget still has `UPDATES` updates: the default halved
-    until it has, or one.
+def with_enough_updates(policy: PolicySettings, budget: int, given: Settings) -> PolicySettings:
+    """Returns the settings with copies halved until the budget has `LEAST_UPDATES` updates.
 
-    Of 12,000 steps, 128 copies make four updates of 3,200: spread then ends at -70 and foraging at
-    0.17, with 16 copies at -66 and 0.25 (3 seeds).
+    With 128 copies, 12,000 steps make four updates of 3,200: spread then ends at -70 and foraging
+    at 0.17, with 16 copies at -66 and 0.25 (3 seeds).
+
+    Args:
+        policy: filled settings.
+        budget: steps of the training, all copies together.
+        given: settings that the user gave. Given `copies` stay, and given `minibatches` too: copies
+            are not halved further than they can be filled.
     """
-    copies = policy.copies
-    while copies > 1 and budget < UPDATES * copies * policy.steps:
-        copies //= 2
-    return copies
+    if "copies" in given:
+        return policy
+    while policy.copies > 1 and budget < LEAST_UPDATES * policy.copies * policy.steps:
+        one = replace(policy, copies=policy.copies // 2, minibatches=1)
+        minibatches = min(policy.minibatches, one.sequences)
+        if "minibatches" in given and minibatches < policy.minibatches:
+            break
+        policy = replace(one, minibatches=minibatches)
+    return policy
 
 
 def discount_of(world: StepWorld, policy: PolicySettings) -> float:
@@ -185,10 +195,7 @@ class TrainPlan(StepwisePlan):
             budget = PYTHON_BUDGET if made.python else BUDGET
         if budget < 1:
             raise SettingError(f"got budget={budget}; wanted at least 1 step")
-        if "copies" not in given:
-            copies = affordable_copies(budget, policy)
-            few = min(policy.minibatches, replace(policy, copies=copies, minibatches=1).sequences)
-            policy = replace(policy, copies=copies, minibatches=few)
+        policy = with_enough_updates(policy, budget, given)
         if "diagnose_every" not in given:
             # A small budget is measured more often: the first verdict comes with the tenth time.
             often = max(1, -(-budget // (policy.copies * policy.steps)) // MEASUREMENTS)

@@ -80,7 +80,7 @@ class PolicySettings:
     """Activation between the layers."""
     copies: int = 0
     """Number of copies of the world side by side; 0 takes 128, or 64 of a world that is stepped in
-    Python. A plan that is made by name halves them until the budget has 30 updates."""
+    Python. `TrainPlan.of` halves this default until the budget has at least 30 updates."""
     steps: int = 0
     """Number of steps that each copy plays between updates; 0 takes 25, or 32 of a world in
     Python."""
