@@ -77,6 +77,17 @@ class Training:
         """Notes the shares of the answers of an update."""
         self.shares.append({role: sum(of) / len(of) for role, of in by_role.items()})
 
+    def rewards(self, texts: Sequence[str], roles: Sequence[str]) -> list[float]:
+        """Notes the shares of right characters by role; returns each answer's reward."""
+        self.scored(
+            {
+                role: [share(role, text) for text, who in zip(texts, roles, strict=True)
+                       if who == role]
+                for role in ROLES
+            }
+        )  # fmt: skip
+        return [own_reward(who, text) for text, who in zip(texts, roles, strict=True)]
+
     def ticked(self) -> None:
         """Notes the end of an update."""
         if not self.clock:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import swift.rlhf_trainers
-from own_rewards import OWN, RATE, STATEFUL, Training, own_reward, question, run
+from own_rewards import OWN, RATE, STATEFUL, Training, question, run
 from small_qwen2 import small_model, small_tokenizer
-from small_team import ADAM_EPSILON, ROLES, ROLLOUTS, TOKENS, share
+from small_team import ADAM_EPSILON, ROLES, ROLLOUTS, TOKENS
 from swift import rlhf_main
 from swift.rewards import ORM, orms
 from transformers import TrainerCallback
@@ -125,14 +125,7 @@ def trained(
         def __call__(
             self, completions: Sequence[str], agent: Sequence[str], **_: Any
         ) -> list[float]:
-            training.scored(
-                {
-                    role: [share(role, text) for text, who in zip(completions, agent, strict=True)
-                           if who == role]
-                    for role in ROLES
-                }
-            )  # fmt: skip
-            return [own_reward(who, text) for text, who in zip(completions, agent, strict=True)]
+            return training.rewards(completions, agent)
 
     rows = [
         {

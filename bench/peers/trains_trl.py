@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from own_rewards import OWN, RATE, STATEFUL, Training, own_reward, question, run
+from own_rewards import OWN, RATE, STATEFUL, Training, question, run
 from small_qwen2 import TRL_SETTINGS, small_model, small_tokenizer
-from small_team import ADAM_EPSILON, ROLES, ROLLOUTS, TOKENS, share
+from small_team import ADAM_EPSILON, ROLES, ROLLOUTS, TOKENS
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -41,14 +41,7 @@ def made(base: Any, seed: int, updates: int, training: Training, folder: str, **
     """Returns a trainer of the team."""
 
     def rewarded(completions: Sequence[str], agent: Sequence[str], **_: Any) -> list[float]:
-        training.scored(
-            {
-                role: [share(role, text) for text, who in zip(completions, agent, strict=True)
-                       if who == role]
-                for role in ROLES
-            }
-        )  # fmt: skip
-        return [own_reward(who, text) for text, who in zip(completions, agent, strict=True)]
+        return training.rewards(completions, agent)
 
     rows = [
         {"prompt": question(step, role), "task": step, "agent": role}

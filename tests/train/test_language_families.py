@@ -65,13 +65,8 @@ def asked(agent, words=()):
     ]  # fmt: skip
 
 
-@pytest.mark.few(10)
-@pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_agrees_with_its_own_full_forward(family, kind, checkpointing):
-    stock = made(family)
-    model = LanguageModel(copy.deepcopy(stock[0]), stock[1], family)
+def hosted(model):
+    """Random adapters of two agents, which the model hosts."""
     adapters = {}
     for seed, agent in enumerate(("a", "b")):
         chance = torch.Generator().manual_seed(seed)
@@ -79,6 +74,17 @@ def test_every_family_agrees_with_its_own_full_forward(family, kind, checkpointi
         for up in adapters[agent].up.values():
             up.data.normal_(0, 0.2, generator=chance)
         model.host(adapters[agent])
+    return adapters
+
+
+@pytest.mark.few(10)
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_agrees_with_its_own_full_forward(family, kind, checkpointing):
+    stock = made(family)
+    model = LanguageModel(copy.deepcopy(stock[0]), stock[1], family)
+    adapters = hosted(model)
     parameters = [x for adapter in adapters.values() for x in adapter.parameters()]
     rng = np.random.default_rng(0)
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 from language_teams import small_learner
 from plain_forward import KINDS
-from test_language_families import FAMILIES, asked, made
+from test_language_families import FAMILIES, asked, hosted, made
 
-from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import Text
 from counterpoint.lm.layers import PlainLayer, plain_layers
 from counterpoint.lm.memory import Prefix
@@ -48,13 +47,7 @@ def test_the_shared_prefixes_of_a_team_are_those_of_its_agents():
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma"])
 def test_answers_and_gradients_behind_a_shared_prefix_are_those_without(family, kind):
     model = LanguageModel(*made(family), family)
-    adapters = {}
-    for seed, agent in enumerate(("a", "b")):
-        chance = torch.Generator().manual_seed(seed)
-        adapters[agent] = Adapter(model.places(TARGETS["all"], 2), 4, 6.0, chance)
-        for up in adapters[agent].up.values():
-            up.data.normal_(0, 0.2, generator=chance)
-        model.host(adapters[agent])
+    adapters = hosted(model)
     other = Prompt("b", "Nothing in common", "What?", most_tokens=5)
     asks = [*asked("a"), *asked("b"), other]
     settings = LanguageSettings(adapter=kind).filled(tiny=True, free=True)

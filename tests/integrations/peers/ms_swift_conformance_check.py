@@ -8,17 +8,14 @@ model, except in `InMsSwift.train`. Prints one JSON line.
 
 from __future__ import annotations
 
-import json
-
 import torch
 from accelerate.utils import gather_object
+from group_conformance import check_and_print
 from ms_swift_check import GRPOSample, GRPOTrainer, made
 from swift.rlhf_trainers.utils import get_even_process_data
 
 from counterpoint.integrations.ms_swift import with_credit
 from counterpoint.integrations.trl import COLUMNS
-from counterpoint.testing import check_adapter
-from counterpoint.testing.adapters import SCHEMES
 
 
 class InMsSwift:
@@ -78,23 +75,5 @@ class InMsSwift:
         )  # fmt: skip
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    calls, adapter = [], InMsSwift()
-
-    def counted(batch, credit):
-        calls.append(len(batch))
-        return adapter(batch, credit)
-
-    check_adapter(
-        counted,
-        cannot={
-            "names": "without a column 'agent' all rows have one agent",
-            "twice": "rows of one draw share a value in the column of prompts",
-        },
-    )
-    print(json.dumps({"calls": len(calls), "rows": sum(calls), "schemes": len(SCHEMES)}))
-
-
 if __name__ == "__main__":
-    main()
+    check_and_print(InMsSwift())

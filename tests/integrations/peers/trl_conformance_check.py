@@ -8,18 +8,16 @@ compared is `advantages` of TRL's own training batch. Prints one JSON line.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import torch
+from group_conformance import check_and_print
 from small_qwen2 import messages
 from trl import GRPOTrainer
 from trl_check import Noting, made, scaled
 
 from counterpoint.integrations.trl import COLUMNS, with_credit
-from counterpoint.testing import check_adapter
-from counterpoint.testing.adapters import SCHEMES
 
 PAID: list[list[float | None]] = [[], []]
 """The rewards of the two reward functions, for the rows of the next batch."""
@@ -82,23 +80,5 @@ class InTrl:
         ).train()  # fmt: skip
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    calls, adapter = [], InTrl(Path(sys.argv[1]))
-
-    def counted(batch, credit):
-        calls.append(len(batch))
-        return adapter(batch, credit)
-
-    check_adapter(
-        counted,
-        cannot={
-            "names": "without a column 'agent' all rows have one agent",
-            "twice": "rows of one draw share a value in the column of prompts",
-        },
-    )
-    print(json.dumps({"calls": len(calls), "rows": sum(calls), "schemes": len(SCHEMES)}))
-
-
 if __name__ == "__main__":
-    main()
+    check_and_print(InTrl(Path(sys.argv[1])))
