@@ -93,6 +93,14 @@ _ENTRIES = (
           "the essay 'The hidden problem with group rewards in multi-agent AI', by analogy with "
           "GDPO, arXiv 2601.05242 (which decouples rewards, not agents)",
           "debiased; statistics advance after they are used"),
+    Entry("adaptive",
+          Scheme(center_by=("prompt", "agent"), scale_by=AGENT, center="shrunk", scale="shrunk",
+                 memory="precision"),
+          "means of batch, agent and prompt and deviations of batch and agent, each as far as it is "
+          "known",
+          "ours; shrinkage after Efron & Morris 1975 and Morris 1983",
+          "chooses between mappo_pooled, mappo_per_agent, grpo and agent_wise by what the rewards "
+          "show, and remembers what still holds"),
     Entry("grpo", _rollouts(center_by=PROMPT),
           "mean and deviation of the rollouts of one prompt",
           "Shao et al. 2024, DeepSeekMath, arXiv 2402.03300, section 4.1",

@@ -187,10 +187,12 @@ class GroupLayout:
     _samples: dict[Level, Samples] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.scheme.keeps_state and (self.arrays.traced or self.table.traced):
+        remembers = self.scheme.keeps_state or self.scheme.center == "shrunk"
+        if remembers and (self.arrays.traced or self.table.traced):
             raise SchemeError(
-                f"got memory={self.scheme.memory!r} inside jax.jit; wanted memory='batch' there: "
-                "call schemes with running statistics outside of jit"
+                f"got memory={self.scheme.memory!r} and center={self.scheme.center!r} inside "
+                "jax.jit; wanted memory='batch' there: call schemes with running or shrunk "
+                "statistics outside of jit"
             )
         for level in ("center", "scale"):  # a label that is missing is an error at once
             self.samples(level, None)

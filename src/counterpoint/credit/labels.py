@@ -61,9 +61,13 @@ class Labels:
                     f"rewards; wanted shape ({self.rows},)"
                 )
 
+    def ids_of(self, by: Iterable[str]) -> Groups:
+        """Returns the groups of rows that agree on every label in `by` and on `batch`, in NumPy."""
+        return self.ids((*self._batch, *by))
+
     def groups(self, by: Iterable[str]) -> Groups:
-        """Returns the groups of rows that agree on every label in `by` and on `batch`."""
-        groups = self.ids((*self._batch, *by))
+        """Returns the same groups, with ids where the rewards are."""
+        groups = self.ids_of(by)
         return Groups(groups.ids if self.traced else self.arrays.beside(groups.ids), groups.n)
 
     def keys(self, by: Iterable[str]) -> list[tuple[Any, ...] | None]:

@@ -43,6 +43,7 @@ class SavedMoments(TypedDict):
     mean: list[float]
     var: list[float]
     known: NotRequired[list[float]]
+    drift: NotRequired[list[float]]
 
 
 class SavedState(TypedDict):
@@ -70,13 +71,36 @@ class Moments:
     index: Mapping[Key, int]
     """Label values of a group to its row below."""
     count: Floats
-    """[M] calls seen (memory `ema`) or samples seen (`welford`)."""
+    """[M] calls seen (memory `ema`), samples seen (`welford`), or the samples that the mean is
+    still worth (`precision`)."""
     mean: Floats
     """[M] running mean."""
     var: Floats
     """[M] running population variance; 0 = not known yet."""
     known: Floats
     """[M] `count` for the variance: the calls before anything differed are one (`ema`)."""
+    drift: Floats
+    """[M] expected square of the mean's move from call to call (memory `precision`); else 0."""
+
+    @classmethod
+    def nothing(cls) -> Moments:
+        """Returns the moments before the first call."""
+        return cls({}, *np.zeros((5, 0)))
+
+    def replaced(
+        self, keys: Sequence[Key | None], count: Floats, mean: Floats, var: Floats, drift: Floats
+    ) -> Moments:
+        """Returns the moments with `count[i]` and so on for group `keys[i]`, if it has a count."""
+        seen = [i for i, key in enumerate(keys) if key is not None and count[i] > 0]
+        index = dict(self.index)
+        for i in seen:
+            if (key := keys[i]) is not None:
+                index.setdefault(key, len(index))
+        at = [index[key] for i in seen if (key := keys[i]) is not None]
+        out = np.zeros((5, len(index)))
+        out[:, : len(self.index)] = self.count, self.mean, self.var, self.known, self.drift
+        out[:, at] = np.stack([count, mean, var, count, drift])[:, seen]
+        return Moments(index, *out)
 
     def after(
         self, keys: Sequence[Key | None], weight: Floats, mean: Floats, var: Floats,
@@ -115,7 +139,7 @@ class Moments:
             + var_share * var[seen]
             + np.where(share < 1, share * (1 - share) * moved**2, 0.0)
         )
-        return Moments(index, count, means, variances, known)
+        return Moments(index, count, means, variances, known, np.zeros(len(index)))
 
     def rows(self, keys: Sequence[Key | None]) -> Ints:
         """Returns [n] the row of each key; -1 for a group never seen."""
@@ -197,7 +221,7 @@ class SchemeState(RunningState):
     @classmethod
     def empty(cls, scheme: Scheme, columns: int) -> SchemeState:
         """Returns the state before the first call, for `columns` normalized reward columns."""
-        nothing = tuple(Moments({}, *(np.zeros(0) for _ in range(4))) for _ in range(columns))
+        nothing = (Moments.nothing(),) * columns
         return cls(scheme.memory, scheme.center_by, scheme.scale_by or (), nothing, nothing)
 
     def check(self, scheme: Scheme, columns: int) -> None:
@@ -272,6 +296,7 @@ def _moments_to_dict(moments: Moments) -> SavedMoments:
         "mean": moments.mean.tolist(),
         "var": moments.var.tolist(),
         "known": moments.known.tolist(),
+        **({"drift": moments.drift.tolist()} if moments.drift.any() else {}),
     }
 
 
@@ -284,6 +309,7 @@ def _moments_from_dict(data: SavedMoments) -> Moments:
         arrays.append(np.asarray(data["known"], dtype=np.float64))
     else:  # written before the variance had a count of its own
         arrays.append(np.where(arrays[2] > 0, arrays[0], np.minimum(arrays[0], 1.0)))
+    arrays.append(np.asarray(data.get("drift", np.zeros(len(index))), dtype=np.float64))
     if any(a.shape != (len(data["keys"]),) or not np.isfinite(a).all() for a in arrays):
         raise StateError("got running state with values that are not one finite number a group")
     moments = Moments(index, *arrays)

@@ -23,6 +23,7 @@ from counterpoint.credit.groups import (
 )
 from counterpoint.credit.memory import Moments, Recalled, recall
 from counterpoint.credit.rewards import RewardColumn
+from counterpoint.credit.shrunken import shrunken
 from counterpoint.errors import RewardError
 
 
@@ -90,6 +91,8 @@ def column_credit(
 ) -> ColumnCredit:
     """Returns the advantages of one reward column [N], and its memory after the call."""
     a, scheme, where = layout.arrays, layout.scheme, layout.arrays.xp.where
+    if scheme.center == "shrunk":
+        return _shrunken(column, layout, center, scale)
     s = layout.samples("center", column.ok)
     x, rest, size = column.values, column.rest, column.size
     own = group_moments(x, size, s, a, layout.epsilon, rest)
@@ -125,6 +128,20 @@ def column_credit(
         values = where(column.ok, values, 0.0)
     size = size if scheme.scale == "none" else None  # after a division, that is |values|
     return ColumnCredit(values, column.weight, column.ok, deviation, size, center, scale, tally)
+
+
+def _shrunken(
+    column: RewardColumn, layout: GroupLayout, center: Moments, scale: Moments
+) -> ColumnCredit:
+    """Returns the advantages of one reward column whose statistics are shrunk."""
+    given = column.values if column.rest is None else column.values + column.rest
+    out = shrunken((given, column.ok, column.size), layout.table, layout.scheme, center, scale,
+                   layout.epsilon)  # fmt: skip
+    tally = Tally(groups=out.groups, constants=out.constants, cold=out.cold)
+    values = layout.arrays.beside(out.values)
+    return ColumnCredit(
+        values, column.weight, column.ok, None, None, out.center, out.scale, tally
+    )
 
 
 def _centered(

@@ -49,13 +49,19 @@ class Scheme:
     only; `sum` is right for a return that is paid in parts."""
     gamma: float = 1.0
     """Discount a row (`rollout_reward` `to_go`): the rest is `r_t + gamma r_(t+1) + ...`."""
-    center: Literal["mean", "leave_one_out", "running_mean", "none"] = "mean"
-    """What is subtracted. `leave_one_out` is the mean of the group's other rollouts."""
+    center: Literal["mean", "leave_one_out", "running_mean", "shrunk", "none"] = "mean"
+    """What is subtracted. `leave_one_out` is the mean of the group's other rollouts; `shrunk` takes
+    the means of the batch, of each label in `center_by` and of all of them together, each as far as
+    it is known (see `credit.shrunken`)."""
     baseline_floor: float | None = None
     """Smallest number that is subtracted (CoRPO); None sets no limit."""
-    scale: Literal["std", "running_std", "mean", "none"] = "std"
-    """What divides: the standard deviation of this call, the running one, the mean of this call
-    (MaxRL; a group with a mean that is not positive counts as constant), or nothing."""
+    scale: Literal["std", "running_std", "shrunk", "mean", "none"] = "std"
+    """What divides: the standard deviation of this call, the running one, one between the group's
+    and the batch's (`shrunk`), the mean of this call (MaxRL; a group with a mean that is not
+    positive counts as constant), or nothing."""
+    own_scale: float = 0.5
+    """How far `shrunk` goes from the batch's deviation to a group's own, in logarithms: 0 divides
+    all by one number, 1 gives groups of large and of small rewards steps of one size."""
     ddof: Literal[0, 1] = 0
     """Deviation with `n - ddof` in the denominator: 0 is the population deviation, 1 is the sample
     deviation of torch, TRL and verl. Only 0 keeps the bound `A^2 <= n - 1`, and the identity of
@@ -76,8 +82,9 @@ class Scheme:
     conditions: tuple[tuple[int, int, float], ...] = ()
     """Triples (k, j, t): component k counts 0 unless component j is at least t (GDPO, equation 8).
     Components are numbered from 0."""
-    memory: Literal["batch", "ema", "welford"] = "batch"
-    """Where statistics live: this call only, a debiased moving average, or all calls so far."""
+    memory: Literal["batch", "ema", "welford", "precision"] = "batch"
+    """Where statistics live: this call only, a debiased moving average, all calls so far, or (of
+    what is `shrunk`) all calls in proportion to what they still say."""
     decay: float = 0.98
     """How much of the moving average stays per call and group (memory `ema`)."""
     update: Literal["after", "before"] = "after"
@@ -191,8 +198,13 @@ def _canonical(field: str, by: By | str) -> By:
 
 
 NUMBERS = ("floor", "shrink", "min_count", "decay", "gamma", "epsilon", "clip",
-           "group_strength", "agreement")  # fmt: skip
+           "group_strength", "agreement", "own_scale")  # fmt: skip
 """Fields that hold a number; all but `decay` and `gamma` are at least 0."""
+
+
+UNREAD = ("transform", "baseline_floor", "epsilon", "floor", "shrink", "min_count", "update",
+          "group_weight", "singleton", "constant")  # fmt: skip
+"""Fields that `center="shrunk"` does not read."""
 
 
 def _check_values(scheme: Scheme) -> None:
@@ -215,8 +227,11 @@ def _check_values(scheme: Scheme) -> None:
         raise SchemeError(f"got decay={scheme.decay!r}; wanted a number between 0 and 1")
     if not 0.0 <= scheme.gamma <= 1.0:
         raise SchemeError(f"got gamma={scheme.gamma!r}; wanted a number from 0 to 1")
-    if scheme.agreement > 1:
-        raise SchemeError(f"got agreement={scheme.agreement!r}; wanted a number from 0 to 1")
+    for name in ("agreement", "own_scale"):
+        if getattr(scheme, name) > 1:
+            raise SchemeError(
+                f"got {name}={getattr(scheme, name)!r}; wanted a number from 0 to 1"
+            )
     if isinstance(scheme.ddof, bool) or scheme.ddof not in (0, 1):
         raise SchemeError(f"got ddof={scheme.ddof!r}; wanted 0 or 1")
     floor, weights = scheme.baseline_floor, scheme.weights
@@ -239,11 +254,24 @@ def _check_nothing_is_cancelled(scheme: Scheme) -> None:
     """Raises SchemeError where one field would undo what another promises."""
     s = scheme
     running = [f for f in ("center", "scale") if getattr(s, f).startswith("running_")]
+    shrunk = s.center == "shrunk"
     inert: list[tuple[bool, str]] = [
         (bool(running) and not s.keeps_state,
          "a running statistic needs memory='ema' or memory='welford'"),
-        (s.keeps_state and not running,
+        (s.keeps_state and not running and not shrunk,
          f"memory={s.memory!r} is read by nothing: center or scale must be running"),
+        (shrunk != (s.scale == "shrunk"),
+         "center='shrunk' and scale='shrunk' go together: effects are shrunk in units of the scale"),
+        (shrunk and s.memory not in ("batch", "precision"),
+         f"what is shrunk has memory='precision' (or 'batch'), got memory={s.memory!r}"),
+        (s.memory == "precision" and not shrunk,
+         "memory='precision' is read only by center='shrunk'"),
+        (shrunk and s.scale_by != tuple(name for name in s.center_by if name != "prompt"),
+         "scale='shrunk' has the groups of center_by without prompt, so scale_by must be these"),
+        (shrunk and any(getattr(s, name) != getattr(Scheme, name) for name in UNREAD),
+         f"center='shrunk' reads none of {', '.join(UNREAD)}"),
+        (s.scale != "shrunk" and s.own_scale != 0.5,
+         f"own_scale is read only with scale='shrunk', got scale={s.scale!r}"),
         (s.memory != "ema" and s.decay != 0.98,
          f"decay is read only with memory='ema', got memory={s.memory!r}"),
         (not s.keeps_state and s.update != "after",
