@@ -35,6 +35,11 @@ HELD = {
 """Package to the reason why every environment has an older release than the index."""
 
 
+OWN_FILES_ONLY = ("submodule.active", "none of them")
+"""A setting of git, under which pip's clones have no submodules: prime-rl names some by addresses
+that need an SSH key, and nothing that is installed here is in them."""
+
+
 @dataclass(frozen=True)
 class Environment:
     """One environment: what is installed, step by step, and what shows that it works."""
@@ -201,12 +206,21 @@ def make(name: str, folder: Path) -> str:
     commands += [[*pip, *step] for step in (*environment.steps, CORE)]
     commands.append([python, "-W", "ignore", "-c", f"import {environment.check}"])
     for command in commands:
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            command, env=with_git(*OWN_FILES_ONLY), capture_output=True, text=True, check=False
+        )
         if run.returncode:
             shutil.rmtree(place, ignore_errors=True)
             last = (run.stderr or run.stdout).strip().splitlines()[-3:]
             return f"{' '.join(command[1:])}\n    " + "\n    ".join(last)
     return ""
+
+
+def with_git(name: str, value: str) -> dict[str, str]:
+    """Returns the variables of this process, and a setting of git beside those that they have."""
+    count = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    setting = {f"GIT_CONFIG_KEY_{count}": name, f"GIT_CONFIG_VALUE_{count}": value}
+    return {**os.environ, **setting, "GIT_CONFIG_COUNT": str(count + 1)}
 
 
 def pins(environment: Environment) -> Iterator[tuple[str, str]]:

@@ -166,8 +166,9 @@ def ruler(made: Any, server: Judge, times: int) -> list[list[float] | None]:
 
 def ours(made: Any, server: Judge, times: int, canaries: str = "none") -> list[list[float] | None]:
     """Returns [groups][runs] rewards from `times` orders; None if the group is void."""
-    server_speaker = Server(ServerSettings("local", server.url))
-    who = SpeakerJudge(server_speaker, server_speaker.facts)
+    # one call after the other, so that the judge's noise falls on the same groups in every run
+    server_speaker = Server(ServerSettings("local", server.url, concurrency=1))
+    who = SpeakerJudge(server_speaker, server_speaker.facts, at_once=1)
     settings = RankSettings(orders=times, canaries=canaries, calls=times)  # type: ignore[arg-type]
     given = [
         Group(str(k), "Do it.", tuple(

@@ -93,6 +93,27 @@ def test_an_environment_without_its_python_is_skipped_with_the_reason(
     assert not (tmp_path / "wants").exists()
 
 
+def test_a_clone_takes_no_submodules_and_keeps_what_git_was_told_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A submodule whose address cannot be reached, as pip's clones update it."""
+    for name, value in {"COUNT": "1", "KEY_0": "user.name", "VALUE_0": "me"}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+
+    def git(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
+        command = ["git", "-C", str(tmp_path), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+
+    git("init")
+    address = (tmp_path / "gone").as_uri()
+    (tmp_path / ".gitmodules").write_text(f'[submodule "far"]\n\tpath = far\n\turl = {address}\n')
+    git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},far")
+    update, told = ("submodule", "update", "--init"), peers.with_git(*peers.OWN_FILES_ONLY)
+    assert git(*update, env=told).returncode == 0
+    assert git("config", "user.name", env=told).stdout == "me\n"
+    assert git(*update).returncode != 0
+
+
 def test_an_unknown_name_is_refused() -> None:
     script = Path(peers.__file__)
     done = subprocess.run(

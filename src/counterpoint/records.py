@@ -20,6 +20,12 @@ Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | bool | No
 """A value of JSON: the part of a foreign log beyond the fields that all logs share."""
 LABELS = ("prompt", "rollout", "agent", "role", "turn", "context")
 """The label columns that a credit scheme may group by."""
+TRAINERS = (
+    "TRL", "TRL's asynchronous trainer", "verl", "ms-swift", "AReaL", "ART", "ART's pipeline",
+    "rLLM", "verifiers", "Agent Lightning", "BenchMARL", "CoMLRL", "NeMo Gym", "NeMo-RL",
+    "OpenRLHF", "prime-rl", "SkyRL", "slime", "miles", "tinker-cookbook", "TorchRL",
+)  # fmt: skip
+"""The trainers whose logs are known: the log of an adapter names one in the column `trainer`."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Decisions:
     """How a log was interpreted, if that is not obvious: the meaning of columns with other names,
     what is absent, and which columns were not read."""
     writer: str = ""
-    """The trainer whose format the log has, such as `TRL`; empty if that is not known."""
+    """One of `TRAINERS`, which the log names or whose columns it has; empty if it is not known."""
 
     def __post_init__(self) -> None:
         if self.rewards.ndim != 2 or self.rewards.shape[1] != len(self.components):

@@ -42,6 +42,18 @@ def test_the_shipped_example_is_the_collapsed_log(capsys):
     )
 
 
+@pytest.mark.parametrize("trainer", ["", "SkyRL"])
+def test_the_next_step_is_in_the_trainer_that_the_log_names(trainer, tmp_path, capsys):
+    rows = LEWIS.joinpath("collapsed_pooled.jsonl").read_text("utf-8").splitlines()
+    named = {"trainer": trainer} if trainer else {}  # logs of older versions name none
+    log = tmp_path / "credit.jsonl"
+    log.write_text("".join(json.dumps({**json.loads(row), **named}) + "\n" for row in rows))
+    assert main(["diagnose", str(log)]) == 0
+    line = "trainer = with_credit(RayPPOTrainer, 'agent_wise')(...)"
+    own = "credit = advantages(rewards, labels, scheme_named('agent_wise'))"
+    assert capsys.readouterr().err == f"next: {line if trainer else own}\n"
+
+
 def test_a_report_is_written_where_asked(tmp_path, capsys):
     told(capsys, LEWIS / "same_reward.jsonl", "--out", tmp_path / "here")
     assert {p.name for p in (tmp_path / "here").iterdir()} == {

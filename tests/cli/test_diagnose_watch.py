@@ -108,11 +108,11 @@ def test_a_look_forgets_the_lines_before_the_latest_updates(tmp_path, monkeypatc
     for steps in (range(3), range(3, 5), range(5, 6)):
         record(path, rows_of(whole, np.isin(whole.step, steps)))
         tail.poll()
-        latest = watched._latest(tail, set(), ended=False)
+        latest = watched._latest(tail, {}, ended=False)
         last = steps[-1]  # it may go on, and the two before it have room
         assert set(latest.step) == {last - 2, last - 1}
         assert len(tail.lines) == 3 * 64
-    ended = watched._latest(tail, set(), ended=True)
+    ended = watched._latest(tail, {}, ended=True)
     assert set(ended.step) == {4, 5}
     wanted = latest_updates(whole, cut=False, ended=True)
     np.testing.assert_array_equal(ended.rewards, wanted.rewards)
@@ -202,7 +202,23 @@ def test_a_faulty_row_ends_nothing_once_something_was_diagnosed(tmp_path, capsys
     log.write_text('{"step": 3, "agent": "a", "rollout": 0, "reward": Infinity}\n')
     command, tail = Diagnose(str(log), watch=True), Tail(log)
     assert tail.poll()
-    assert command._look(tail, 2, set(), {}) == 2
+    assert command._look(tail, 2, {}, {}) == 2
     assert "what was added is not diagnosed" in capsys.readouterr().err
     with pytest.raises(LogError, match="infinite"):
-        command._look(tail, -1, set(), {})
+        command._look(tail, -1, {}, {})
+
+
+def test_a_note_whose_counts_grow_is_said_once_and_again_at_the_end(tmp_path, capsys):
+    log, seen = tmp_path / "log.jsonl", {}
+    tail, watched = Tail(log), Diagnose(str(log), watch=True)
+    whole = team(range(3), 1.0)
+    whole.rewards[::16] = np.nan  # 4 of the 64 rows of each update
+    for step in range(3):
+        record(log, rows_of(whole, whole.step == step))
+        tail.poll()
+        watched._latest(tail, seen, ended=False)
+    said = "counterpoint: missing rewards of {} rows: reward in {}\n"
+    assert capsys.readouterr().err == said.format(64, 4)
+    for _ in range(2):
+        watched._latest(tail, seen, ended=True)
+    assert capsys.readouterr().err == said.format(192, 12)

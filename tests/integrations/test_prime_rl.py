@@ -107,6 +107,7 @@ def test_states_that_do_not_fit(tmp_path):
 def test_in_prime_rl_itself(tmp_path):
     printed = run_peer("peers-prime-rl", "prime_rl_check.py", tmp_path)
     assert printed["uneven"] == pytest.approx(list(kernel()), abs=KERNEL)
+    assert read_decisions(tmp_path / "credit-team.jsonl").writer == "prime-rl"
     assert printed["tokens"] == [2] * 6
     assert printed["sample"] == [[0, -1, -1]]  # what the trainer is sent, context first
     # with an error, not trainable, without a sampled token: not assigned; without a reward: 0

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from counterpoint.errors import LabelError, RewardError, SettingError, UnknownNameError
-from counterpoint.integrations import slime
+from counterpoint.integrations import TeamCredit, slime
 from counterpoint.integrations.slime import reward_post_process
 from counterpoint.readers import read_decisions
 
@@ -78,6 +78,12 @@ def test_what_lacks_is_said():
         reward_post_process(SimpleNamespace(), [sample(1.0, group=None)])
     with pytest.raises(UnknownNameError):
         paid([1.0], args=SimpleNamespace(counterpoint_scheme="nothing"))
+
+
+def test_a_credit_of_your_own_writes_a_log_that_names_slime(tmp_path):
+    credit = TeamCredit(record=tmp_path / "c.jsonl")
+    slime.sample_advantages([sample(0.0), sample(1.0)], credit)
+    assert read_decisions(tmp_path / "c.jsonl").writer == "slime"
 
 
 def test_the_scheme_from_arguments_or_the_environment(monkeypatch):

@@ -16,7 +16,9 @@ from counterpoint.credit import Mix, PerRole, advantages, catalogue
 from counterpoint.errors import LabelError, OutputError, RewardError, SettingError, StateError
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.recorder import plain_values
+from counterpoint.integrations.team_credit import credit_of
 from counterpoint.readers import read_decisions
+from counterpoint.records import TRAINERS
 
 
 def batch(seed=0, prompts=3, rollouts=4, agents=("a", "b"), offset=10.0):
@@ -117,6 +119,18 @@ def test_what_is_recorded_is_read_back(tmp_path):
     assert set(log.labels) >= {"prompt", "rollout", "agent"}
     assert log.step is not None
     assert log.step.tolist() == sorted([0, 1, 2] * len(rewards))
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_log_names_the_trainer_of_its_adapter(trainer, tmp_path):
+    file = tmp_path / "c.jsonl"
+    credit_of("agent_wise", trainer, record=file)(*batch())
+    log = read_decisions(file)
+    assert log.writer == trainer
+    assert log.notices == ()
+    given = credit_of(TeamCredit("grpo", record=tmp_path / "d.jsonl"), trainer)
+    given(*batch())
+    assert read_decisions(tmp_path / "d.jsonl").writer == trainer
 
 
 def test_components_have_names_and_rollouts_are_numbered(tmp_path):
@@ -383,11 +397,13 @@ def test_a_log_that_an_older_version_began_can_be_added_to(tmp_path):
     path = tmp_path / "credit.jsonl"
     old = '{"step":0,"prompt":0,"agent":"a","rollout":%d,"reward":%d.0}'
     path.write_text("".join(f"{old % (k, k)}\n" for k in range(2)))
-    credit = TeamCredit("grpo", record=path, warn=lambda _: None)
+    assert read_decisions(path).writer == ""
+    credit = credit_of("grpo", "verl", record=path, warn=lambda _: None)
     credit([1.0, 0.0], {"prompt": [0, 0], "agent": ["a", "a"], "rollout": [0, 1]})
     decisions = read_decisions(path)
     assert len(decisions) == 4
     assert "turn" not in decisions.labels
+    assert decisions.writer == "verl"
 
 
 def test_agents_that_never_meet_are_told_of():

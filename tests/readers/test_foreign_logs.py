@@ -130,6 +130,15 @@ def test_the_trainer_that_wrote_a_log_is_known_by_its_columns(writer, row):
     assert read(row)[0].writer == writer
 
 
+def test_a_column_of_trainers_that_names_none_of_ours_is_not_read():
+    row = {"prompt": 0, "rollout": 0, "agent": "a", "reward": 1.0}
+    named = read({**row, "trainer": "slime"})[0]
+    assert (named.writer, named.notices) == ("slime", read(row)[0].notices)
+    foreign = read({**row, "trainer": "Ms Smith"})[0]
+    assert foreign.writer == ""
+    assert "columns that are not read: trainer" in foreign.notices
+
+
 def test_the_trainer_that_wrote_a_table_is_known_too():
     assert read_text("step,prompt,completion,correct,advantage\n1,p,c,1,0\n")[0].writer == "TRL"
 

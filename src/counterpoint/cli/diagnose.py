@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import time
 import warnings
@@ -29,6 +30,8 @@ from counterpoint.settings import split_list, split_pairs
 COLUMNS = "NAME=MEANING with commas between, such as uid=prompt,score=reward"
 LOOKS_EVERY = 1.0
 """Seconds between two looks at a log that is followed."""
+COUNTS = re.compile(r"(?<!\w)[0-9][0-9,]*(?!\w)")
+"""The counts in a note on how a log was read; they grow with the log."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Diagnose:
         """Diagnoses the latest updates each time that some were added."""
         if self.file == "-":
             raise SettingError("got - with --watch; wanted a file, to which a training adds lines")
-        tail, reported, seen = Tail(Path(self.file)), dict[str, str](), set[str]()
+        tail, reported, seen = Tail(Path(self.file)), dict[str, str](), dict[str, str]()
         last, waits = -1, ""
         with Stopper() as stopper:
             while stopper.asked is None:
@@ -108,7 +111,7 @@ class Diagnose:
             finish(result, diagnosis_parts, self.out, json=False)
         return 0
 
-    def _look(self, tail: Tail, last: int, seen: set[str], reported: dict[str, str]) -> int:
+    def _look(self, tail: Tail, last: int, seen: dict[str, str], reported: dict[str, str]) -> int:
         """Reports the latest whole updates if they are new since `last`; returns the last one."""
         try:
             latest = self._latest(tail, seen, ended=False)
@@ -125,12 +128,21 @@ class Diagnose:
             self._report(latest, end, reported)
         return end
 
-    def _latest(self, tail: Tail, seen: set[str], *, ended: bool) -> Decisions:
-        """Returns the latest whole updates of a log, and says once what is guessed about it."""
+    def _latest(self, tail: Tail, seen: dict[str, str], *, ended: bool) -> Decisions:
+        """Returns the latest whole updates of a log, and says how it is read.
+
+        A note that differs from an earlier one only in its counts is said again when all has ended.
+
+        Args:
+            tail: the lines.
+            seen: note without its counts to the note as it was last said; it is brought up to date.
+            ended: whether the last update is whole.
+        """
         decisions, notes = interpreted(io.BytesIO(tail.content), self.columns)
         for note in notes:
-            if note not in seen:
-                seen.add(note)
+            kind = COUNTS.sub("", note)
+            if kind not in seen or (ended and seen[kind] != note):
+                seen[kind] = note
                 say(f"counterpoint: {note}")
         latest = latest_updates(decisions, cut=tail.cut, ended=ended)
         if len(decisions) == len(tail.lines):  # else a line has several rows

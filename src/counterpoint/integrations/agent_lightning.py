@@ -67,6 +67,7 @@ def register(
     """
     module = import_optional("agentlightning.verl.trainer", INSTALL)
     credit = verl.register(name, scheme, record)
+    credit.trainer = "Agent Lightning"
     adapter: Any = module.RolloutAdapter
     compute = module.compute_advantage
 

@@ -21,7 +21,7 @@ from counterpoint.credit import AnyScheme
 from counterpoint.errors import HookError, LabelError, SettingError, StateError
 from counterpoint.integrations.draws import names_by_number, with_turns
 from counterpoint.integrations.recorder import on_host
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, credit_of, named_like
 
 STATE = "counterpoint.json"
 """The file of our state in the folder of a checkpoint."""
@@ -146,7 +146,7 @@ class CreditMixin:
             if self._rank():
                 options.pop("record", None)
                 options |= {"check_every": 0, "warn": lambda text: None}  # the first process warns
-            self.team_credit = TeamCredit(self.credit_scheme, **options)
+            self.team_credit = credit_of(self.credit_scheme, "AReaL", **options)
         return self.team_credit
 
     def _advantages(self, scores: Any, labels: Mapping[str, Sequence[Any]]) -> Array:

@@ -53,7 +53,7 @@ class after_each:  # it has the name of the argument that it is for
         record: str | Path | None = None,
         balance: bool = False,
     ) -> None:
-        self.credit, self.balance = credit_of(scheme, record), balance
+        self.credit, self.balance = credit_of(scheme, "ART", record=record), balance
 
     async def __call__(self, group: Any) -> list[Any]:
         """Returns the groups of one prompt's agents; raises the errors of `credited`."""
@@ -92,6 +92,7 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
         "agent": agents,
         **common_labels([one.metadata for one in runs], ("rollout", "role", "turn", "context")),
     }
+    credit.trainer = credit.trainer or "ART"
     split = []
     for group, raw, values in zip(
         groups, rewards, credit.by_group(rewards, with_turns(labels)), strict=True

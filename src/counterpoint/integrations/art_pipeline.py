@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Unpack
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError
 from counterpoint.integrations.art import credited, load_state, save_state
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
+from counterpoint.integrations.team_credit import CreditOptions, credit_of, named_like
 
 
 def with_credit(
@@ -68,7 +68,7 @@ class CreditMixin:
                 "got normalize_advantages=True, by which ART normalizes our advantages again; "
                 "wanted normalize_advantages=False"
             )
-        self.team_credit = TeamCredit(self.credit_scheme, **self.credit_options)
+        self.team_credit = credit_of(self.credit_scheme, "ART's pipeline", **self.credit_options)
 
     async def train(self, **kwargs: Any) -> None:
         """Trains; if the trainer resumes, from our state too."""

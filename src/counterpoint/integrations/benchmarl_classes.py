@@ -80,6 +80,7 @@ class CreditCallback(Callback):  # type: ignore[misc]
                 check_every=self.check_every,
                 warn=self.warn,
             )
+            self.modules[group].credit.trainer = "BenchMARL"
             transform = NormalizeOnExtend(self.modules[group])
             self.experiment.replay_buffers[group].append_transform(transform)
             self.modules[group].watch(*self.experiment.optimizers[group].values())

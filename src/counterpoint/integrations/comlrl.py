@@ -21,7 +21,7 @@ from counterpoint.credit import AnyScheme
 from counterpoint.errors import RewardError, SettingError
 from counterpoint.integrations.guards import reward_value
 from counterpoint.integrations.hook_check import HookCheck
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, credit_of
 
 HOOKS = ("_drain_ready_buffers", "_compute_loss_with_gradients", "_compute_advantages")
 """The methods of a trainer that `attach` replaces, and that make its advantages."""
@@ -104,7 +104,7 @@ def attach(
     if trainer.args.advantage_normalization:
         trainer.args.advantage_normalization = False
         logging.getLogger("counterpoint").info("advantage_normalization is off: ours are final")
-    attached = _Attached(trainer, TeamCredit(scheme, **options), names, split)
+    attached = _Attached(trainer, credit_of(scheme, "CoMLRL", **options), names, split)
     attached.replace_methods()
     return attached.credit
 

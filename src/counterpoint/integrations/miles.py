@@ -43,4 +43,4 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
             "got --normalize-advantages, which normalizes the tokens of all agents together; "
             "wanted it off"
         )
-    return slime.reward_post_process(args, samples)
+    return slime.reward_post_process(args, samples, "miles")

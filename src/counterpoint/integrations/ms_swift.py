@@ -82,6 +82,8 @@ class CreditMixin(trl.CreditMixin):
     Every process computes the advantages of all processes, as ms-swift does itself.
     """
 
+    credit_trainer: ClassVar[str] = "ms-swift"
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         trainer: Any = self

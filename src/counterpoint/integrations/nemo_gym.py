@@ -91,6 +91,7 @@ def result_advantages(results: Sequence[Any], credit: TeamCredit) -> list[dict[s
         labels["rollout"] += [i] * len(row)
         labels["agent"] += list(row)
     paid = [reward for row in rows for reward in row.values()]
+    credit.trainer = credit.trainer or "NeMo Gym"
     values = iter(credit(paid, labels) if paid else ())
     return [{agent: float(next(values)) for agent in row} for row in rows]
 

@@ -45,7 +45,7 @@ class AdvantageEstimator:
         agents: Sequence[str] = (),
         record: str | Path | None = None,
     ) -> None:
-        self.credit, self.agents = credit_of(scheme, record), tuple(agents)
+        self.credit, self.agents = credit_of(scheme, "NeMo-RL", record=record), tuple(agents)
 
     def compute_advantage(
         self,

@@ -61,7 +61,7 @@ def install(
         UnknownNameError, OutputError: as `TeamCredit`.
     """
     module = import_optional("openrlhf.trainer.ppo_utils.experience_maker", INSTALL)
-    credit, maker = credit_of(scheme, record), module.RemoteExperienceMaker
+    credit, maker = credit_of(scheme, "OpenRLHF", record=record), module.RemoteExperienceMaker
     begin, compute = maker.__init__, maker.compute_advantages_and_returns
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:

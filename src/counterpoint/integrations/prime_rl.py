@@ -17,7 +17,7 @@ from typing import Any
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError, StateError
 from counterpoint.integrations.draws import with_turns
-from counterpoint.integrations.team_credit import SavedCredit, TeamCredit
+from counterpoint.integrations.team_credit import SavedCredit, TeamCredit, credit_of
 from counterpoint.integrations.verifiers import prompt_of, trace_reward
 from counterpoint.optional import import_optional
 from counterpoint.runs.files import write_atomically
@@ -137,7 +137,7 @@ class EnvCredits:
             if file is not None:
                 part = "".join(c if c.isalnum() or c in "-_" else "_" for c in env)
                 file = file.with_name(f"{file.stem}-{part}{file.suffix}")
-            self.credits[env] = TeamCredit(self.scheme, record=file)
+            self.credits[env] = credit_of(self.scheme, "prime-rl", record=file)
         return self.credits[env]
 
     def state_dict(self) -> dict[str, SavedCredit]:

@@ -40,7 +40,7 @@ class Recorder:
         except OSError as error:
             raise self._failed(error) from error
 
-    def add(self, step: int, rewards: Floats, labels: Columns) -> None:
+    def add(self, step: int, rewards: Floats, labels: Columns, trainer: str = "") -> None:
         """Writes the rows of one update.
 
         Args:
@@ -48,6 +48,8 @@ class Recorder:
             rewards: [N, K]; NaN is missing.
             labels: name to [N] values, `rollout` among them; without `prompt` or `agent` all rows
                 have the same one. `action` is the action that was taken, if the trainer knows it.
+            trainer: the trainer, one of `counterpoint.records.TRAINERS`, which each row names: the
+                first rows of a log may be removed. An empty text is left out.
         """
         n, k = rewards.shape
         columns: dict[str, Sequence[Any]] = {"prompt": [0] * n, "agent": ["policy"] * n}
@@ -63,6 +65,8 @@ class Recorder:
         else:
             names = self.components or tuple(f"reward_{i}" for i in range(k))
             columns["rewards"] = [dict(zip(names, row, strict=True)) for row in paid]
+        if trainer:
+            columns["trainer"] = [trainer] * n
         rows = [
             {"step": step, **dict(zip(columns, row, strict=True))}
             for row in zip(*columns.values(), strict=True)

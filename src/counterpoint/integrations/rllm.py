@@ -83,7 +83,7 @@ class RoleEstimator:
     def __init__(
         self, scheme: str | AnyScheme = "agent_wise", record: str | Path | None = None
     ) -> None:
-        self.scheme, self.record = credit_of(scheme, record).scheme, record
+        self.scheme, self.record = credit_of(scheme, "rLLM", record=record).scheme, record
         if compares_agents(self.scheme):
             raise SchemeError(
                 "got a scheme with statistics over several agents, and rLLM shows an estimator one "
@@ -123,7 +123,7 @@ class RoleEstimator:
         if file is not None:  # roles have updates of their own, and so a log each
             part = "".join(c if c.isalnum() or c in "-_" else "_" for c in role)
             file = file.with_name(f"{file.stem}-{part}{file.suffix}")
-        return TeamCredit(self.scheme, record=file)
+        return credit_of(self.scheme, "rLLM", record=file)
 
     def state_dict(self) -> dict[str, SavedCredit]:
         """Returns the state of each role as plain values."""
@@ -167,7 +167,7 @@ def advantages_of(
         )
     rewards = [[one.reward for one in group.trajectories] for group in groups]
     _, labels = _labels(groups, rewards)
-    assigned = _group_advantages(credit_of(scheme), rewards, labels)
+    assigned = _group_advantages(credit_of(scheme, "rLLM"), rewards, labels)
     if write:
         for group, values in zip(groups, assigned, strict=True):
             for trajectory, value in zip(group.trajectories, values, strict=True):

@@ -21,7 +21,7 @@ from counterpoint.credit import AnyScheme
 from counterpoint.errors import LabelError, SettingError, StateError
 from counterpoint.integrations.draws import distinct_rollouts, with_turns
 from counterpoint.integrations.recorder import on_host
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
+from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, credit_of, named_like
 from counterpoint.optional import import_optional
 
 INSTALL = "pip install skyrl"
@@ -84,7 +84,7 @@ class CreditMixin:
                 "got trainer.algorithm.advantage_batch_normalize=true, which normalizes the "
                 "advantages of all agents together again; wanted false"
             )
-        self.team_credit = TeamCredit(self.credit_scheme, **self.credit_options)
+        self.team_credit = credit_of(self.credit_scheme, "SkyRL", **self.credit_options)
 
     def convert_to_training_input(self, generator_output: Any, uids: list[str]) -> Any:
         """Returns SkyRL's batch, whose metadata also name the agent of each row."""

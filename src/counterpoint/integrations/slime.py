@@ -24,7 +24,7 @@ from counterpoint.arrays import Columns
 from counterpoint.errors import LabelError, SettingError
 from counterpoint.integrations.draws import common_labels, with_turns
 from counterpoint.integrations.guards import require_agents, reward_value
-from counterpoint.integrations.team_credit import TeamCredit
+from counterpoint.integrations.team_credit import TeamCredit, credit_of
 
 IDENTITIES = ("grpo", "gspo", "cispo", "reinforce_plus_plus_baseline")
 """Estimators that train what `reward_post_process` returns, but for a KL penalty."""
@@ -32,7 +32,9 @@ STATE = "counterpoint.json"
 """The file of our state in the folder `args.save`."""
 
 
-def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float], list[float]]:
+def reward_post_process(
+    args: Any, samples: Sequence[Any], trainer: str = "slime"
+) -> tuple[list[float], list[float]]:
     """Returns rewards [N] and advantages [N] of a rollout batch.
 
     A reward of None is NaN. Its advantage is 0, as is that of a sample that slime removed; no
@@ -42,6 +44,7 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
         args: slime's arguments. `reward_key`, `save`, `counterpoint_scheme` and
             `counterpoint_record` are used, and those that `refuse_changes` reads.
         samples: [N] slime's samples of all prompts.
+        trainer: the trainer that the log names.
 
     Raises:
         LabelError: a sample has no group_index, or no agent although the scheme needs it.
@@ -57,9 +60,8 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
         or os.environ.get(f"COUNTERPOINT_{name.upper()}")
         for name in ("scheme", "record")
     )
-    credit = credit_for(
-        str(scheme or "agent_wise"), *(str(one) if one else None for one in (record, folder))
-    )
+    files = (str(one) if one else None for one in (record, folder))
+    credit = credit_for(str(scheme or "agent_wise"), *files, trainer)
     raw, values = sample_advantages(samples, credit, getattr(args, "reward_key", None))
     if folder and samples:
         credit.save(Path(folder) / STATE)
@@ -93,6 +95,7 @@ def sample_advantages(
     removed = [bool(getattr(sample, "remove_sample", False)) for sample in samples]
     labels = sample_labels(samples)
     require_agents(labels, credit.scheme, "metadata['agent'] in every sample")
+    credit.trainer = credit.trainer or "slime"
     values = credit(raw, labels, absent=np.array(removed) if any(removed) else None)
     return raw, [float(value) for value in values]
 
@@ -124,19 +127,22 @@ def refuse_changes(args: Any) -> None:
 
 
 @cache
-def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredit:
+def credit_for(
+    scheme: str, record: str | None, folder: str | None, trainer: str = "slime"
+) -> TeamCredit:
     """Returns the `TeamCredit` of this process; it starts from the state in the folder.
 
     Args:
         scheme: the name of the scheme.
         record: a file for the log.
         folder: slime's `args.save`.
+        trainer: the trainer that the log names.
 
     Raises:
         UnknownNameError, OutputError: as `TeamCredit`.
         StateError: as `TeamCredit.load`.
     """
-    credit = TeamCredit(scheme, record=record)
+    credit = credit_of(scheme, trainer, record=record)
     if folder:
         credit.load(Path(folder) / STATE)
     return credit

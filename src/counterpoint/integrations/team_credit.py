@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from counterpoint.errors import SettingError, StateError
 from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.recorder import Recorder, as_table, plain_values
 from counterpoint.integrations.warnings import Checked, EdgeCaseMonitor, Update, check_updates
+from counterpoint.records import TRAINERS
 from counterpoint.runs.files import write_atomically
 
 SCHEMA = "counterpoint.team_credit/1"
@@ -101,6 +102,8 @@ class TeamCredit:
         self.updates = 0
         """The number of calls so far, without those of evaluations."""
         self.recorder = None if record is None else Recorder(Path(record), tuple(components))
+        self.trainer = ""
+        """The trainer, one of `counterpoint.records.TRAINERS`: the adapter names it to the log."""
         self.check_every = check_every
         self.warn = warn or logging.getLogger("counterpoint").warning
         self.calls = 0
@@ -170,7 +173,7 @@ class TeamCredit:
             )
         table, tally = as_table(rewards), credit.tally
         if self.recorder is not None:
-            self.recorder.add(self.updates, table, labels)
+            self.recorder.add(self.updates, table, labels, self.trainer)
         self.state, self.tally, self.total = credit.state, tally, self.total + tally
         self.latest, self.calls = as_table(credit.values)[:, 0], self.calls + 1
         self._measure(self.latest, labels)
@@ -310,9 +313,21 @@ def named_like(made: Any, base: Any) -> Any:
     return made
 
 
-def credit_of(scheme: SchemeSource, record: str | Path | None = None) -> TeamCredit:
-    """Returns a `TeamCredit` of the scheme; a `TeamCredit` is returned as it is."""
-    return scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme, record=record)
+def credit_of(scheme: SchemeSource, trainer: str, **options: Unpack[CreditOptions]) -> TeamCredit:
+    """Returns a `TeamCredit` whose log names the trainer; a `TeamCredit` is changed only in that.
+
+    Args:
+        scheme: a scheme, the name of one, or a `TeamCredit`.
+        trainer: one of `counterpoint.records.TRAINERS`.
+        options: arguments of a new `TeamCredit`.
+
+    Raises:
+        UnknownNameError, SettingError, OutputError: as `TeamCredit`.
+    """
+    assert trainer in TRAINERS
+    credit = scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme, **options)
+    credit.trainer = trainer
+    return credit
 
 
 def _taken(column: Array, there: Ints) -> Array:

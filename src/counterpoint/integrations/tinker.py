@@ -154,7 +154,7 @@ def patch(
     client: Any = import_optional("tinker", INSTALL).TrainingClient
     training = import_optional(TRAINING, INSTALL)
     torch = import_optional("torch", "pip install torch")
-    credit = credit_of(scheme, record)
+    credit = credit_of(scheme, "tinker-cookbook", record=record)
     theirs, printed = training.compute_advantages, training.print_group
 
     def compute_advantages(trajectory_groups_P: list[Any]) -> list[Any]:

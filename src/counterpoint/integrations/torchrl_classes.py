@@ -29,6 +29,7 @@ from counterpoint.integrations.team_credit import (
     SavedCredit,
     SchemeSource,
     TeamCredit,
+    credit_of,
 )
 from counterpoint.integrations.torchrl import AgentAdvantages
 from counterpoint.worlds.sequential.actions import most_numbers
@@ -69,7 +70,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
         super().__init__()
         if isinstance(scheme, TeamCredit) and options:
             raise SettingError(f"got {', '.join(options)} beside a TeamCredit; give them to that")
-        credit = scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme, **options)
+        credit = credit_of(scheme, "TorchRL", **options)
         self.in_keys = self.out_keys = [key]
         self.key = key
         self.mask = mask or ("mask" if isinstance(key, str) else (*key[:-1], "mask"))

@@ -22,7 +22,7 @@ from counterpoint.errors import HookError, LabelError, SettingError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
 from counterpoint.integrations.guards import nameless_rows
 from counterpoint.integrations.hook_check import HookCheck
-from counterpoint.integrations.team_credit import CreditOptions, TeamCredit, named_like
+from counterpoint.integrations.team_credit import CreditOptions, credit_of, named_like
 from counterpoint.optional import import_optional
 
 STATE = "counterpoint_credit.json"
@@ -90,6 +90,7 @@ class CreditMixin:
     credit_scheme: str | AnyScheme = "agent_wise"
     credit_columns: ClassVar[Mapping[str, str]] = COLUMNS
     credit_options: ClassVar[CreditOptions] = {}
+    credit_trainer: ClassVar[str] = "TRL"
     _gathered: tuple[Any, list[Mapping[str, Any]]] | None = None
     """Rewards [N, K] and rows [N] of all processes, until their advantages are computed."""
 
@@ -105,7 +106,8 @@ class CreditMixin:
         if not trainer.accelerator.is_main_process:
             options.pop("record", None)
             options |= {"check_every": 0, "warn": lambda text: None}  # the main process warns
-        credit = self.team_credit = TeamCredit(self.credit_scheme, **options)
+        credit = credit_of(self.credit_scheme, self.credit_trainer, **options)
+        self.team_credit = credit
         self._check = HookCheck(
             credit,
             "_generate_and_score_completions of with_credit(...)",

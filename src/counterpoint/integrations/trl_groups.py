@@ -15,7 +15,7 @@ from counterpoint.credit import AnyScheme
 from counterpoint.errors import LabelError, SchemeError, StateError
 from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.rllm import compares_agents
-from counterpoint.integrations.team_credit import SavedCredit, TeamCredit
+from counterpoint.integrations.team_credit import SavedCredit, TeamCredit, credit_of
 from counterpoint.integrations.trl import STATE
 from counterpoint.runs.files import write_atomically
 
@@ -33,7 +33,8 @@ class GroupCredit:
     """
 
     def __init__(self, credit: Mapping[str, Any]) -> None:
-        self.credit = TeamCredit(credit["scheme"], **credit["options"])
+        name = "TRL's asynchronous trainer"
+        self.credit = credit_of(credit["scheme"], name, **credit["options"])
         self.columns: Mapping[str, str] = credit["columns"]
         self.live = credit.get("live")
         saved: SavedCredit | None = credit.get("state")

@@ -47,6 +47,7 @@ def assign(
         "agent": [str(trace.agent.name) for _, trace in rows],
     }
     rewards = [[trace_reward(trace) for trace in traces] for traces in trained]
+    credit.trainer = credit.trainer or "verifiers"
     values = credit.by_group(rewards, with_turns(labels), learning=learning)
     assigned: list[list[float | None]] = []
     for episode, traces, advantages in zip(episodes, trained, values, strict=True):

@@ -51,7 +51,7 @@ def register(
         ValueError: the name is taken (raised by verl).
     """
     core = import_optional("verl.trainer.ppo.core_algos", INSTALL)
-    credit = credit_of(scheme, record)
+    credit = credit_of(scheme, "verl", record=record)
     core.register_adv_est(name)(estimator(credit))
     return credit
 

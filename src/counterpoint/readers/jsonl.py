@@ -43,6 +43,7 @@ from counterpoint.readers.names import (
     kinds_of,
     parse_reward,
     plan_columns,
+    trainer_of,
 )
 from counterpoint.readers.rows import (
     LONGEST_LENIENT_BYTES,
@@ -93,7 +94,7 @@ def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Col
         is_tabular = bool(peeked) and is_table(peeked[0])
         rows = transposed("line 1", peeked[0]) if is_tabular else peeked
         kinds = kinds_of({name: kind_of(value) for name, value in row.items()} for row in rows)
-        by_row = RowReader(plan_columns(kinds, chosen), kinds)
+        by_row = RowReader(plan_columns(kinds, chosen, trainer_of(rows)), kinds)
         reader = TableReader(by_row) if is_tabular else by_row
     columns = Columns()
     for block in itertools.chain([first], stream):

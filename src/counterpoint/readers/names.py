@@ -22,6 +22,7 @@ import msgspec
 
 from counterpoint.errors import LogError, choices
 from counterpoint.readers.columns import ONE_AGENT, list_names, printable
+from counterpoint.records import TRAINERS
 
 NUMBER, TRUTH, MISSING, FIGURE, TEXT, LIST, TABLE = (
     "number", "truth", "missing", "figure", "text", "list", "table",
@@ -86,6 +87,9 @@ NO_REWARD = re.compile(
 )
 """Columns of numbers that are no rewards."""
 
+TRAINER = "trainer"
+"""The column in which the log of an adapter names its trainer."""
+
 WRITERS: Mapping[str, frozenset[str]] = {
     "TRL": frozenset(("completion", "advantage")),
     "ms-swift": frozenset(("completion", "advantages")),
@@ -116,17 +120,18 @@ class ColumnPlan:
     facts: tuple[str, ...] = ()
     """What is absent or not read, in sentences."""
     writer: str = ""
-    """The trainer that writes such columns, out of `WRITERS`; empty if that is not known."""
+    """The trainer that the log names, or one of `WRITERS`; empty if that is not known."""
 
 
 def plan_columns(
-    kinds: Mapping[str, set[str]], chosen: Mapping[str, str] | None = None
+    kinds: Mapping[str, set[str]], chosen: Mapping[str, str] | None = None, trainer: str = ""
 ) -> ColumnPlan:
     """Returns what the columns of a log mean.
 
     Args:
         kinds: the log's columns, each with the kinds of its first values.
         chosen: the user's meanings: the log's name to ours, `rewards.NAME` or `ignore`.
+        trainer: the trainer that the log names, as `trainer_of` returns it.
 
     Raises:
         LogError: `chosen` names a column that is not there, or a meaning that we do not have.
@@ -159,7 +164,9 @@ def plan_columns(
             if "agent" in sources
             else "no column 'rollout': the rows of each prompt are numbered in the order of the log"
         )
-    unread = [name for name in kinds if name not in taken and name]
+    unread = [name for name in kinds if name and name not in taken]
+    if trainer and TRAINER in unread:
+        unread.remove(TRAINER)
     facts = []
     if "prompt" not in sources:
         prompts = "each record is a prompt of its own" if is_grouped else "all rows are one prompt"
@@ -168,10 +175,22 @@ def plan_columns(
         facts.append(NO_STEP)
     if unread:
         facts.append(f"columns that are not read: {list_names(unread)}")
-    writer = next((name for name, marks in WRITERS.items() if marks <= kinds.keys()), "")
+    known = (name for name, marks in WRITERS.items() if marks <= kinds.keys())
+    writer = trainer or next(known, "")
     return ColumnPlan(
         sources, components, is_foreign, tuple(unread), tuple(guesses), tuple(facts), writer
     )
+
+
+def trainer_of(rows: Iterable[Mapping[str, object]]) -> str:
+    """Returns the trainer that a row of a log names; empty if none names one of `TRAINERS`."""
+    for row in rows:
+        value = row.get(TRAINER)
+        if isinstance(value, msgspec.Raw):  # JSON text
+            value = bytes(value).decode(errors="replace")[1:-1]
+        if value in TRAINERS:
+            return str(value)
+    return ""
 
 
 def _chosen(

@@ -42,8 +42,22 @@ IN_TRAINERS = {
     "ART": "groups = gather_trajectory_groups(..., after_each=after_each({!r}))",
     "rLLM": "register('counterpoint', {!r})",
     "verifiers": "assign(episodes, TeamCredit({!r}))",
+    "TRL's asynchronous trainer": "trainer = with_credit(AsyncGRPOTrainer, {!r})(...)",
+    "ART's pipeline": "trainer = with_credit(PipelineTrainer, {!r})(...)",
+    "Agent Lightning": "register('counterpoint', {!r})",
+    "BenchMARL": "experiment = Experiment(..., callbacks=[credit_callback({!r})])",
+    "CoMLRL": "credit = attach(trainer, {!r})",
+    "NeMo Gym": "result_advantages(results, TeamCredit({!r}))",
+    "NeMo-RL": "estimator = AdvantageEstimator({!r})",
+    "OpenRLHF": "install({!r})",
+    "prime-rl": "install({!r}, replaces='rae')",
+    "SkyRL": "trainer = with_credit(RayPPOTrainer, {!r})(...)",
+    "slime": "os.environ['COUNTERPOINT_SCHEME'] = {!r}",
+    "miles": "os.environ['COUNTERPOINT_SCHEME'] = {!r}",
+    "tinker-cookbook": "with patch({!r}): asyncio.run(train.main(config))",
+    "TorchRL": "normalize = NormalizeAdvantage({!r})",
 }
-"""A trainer whose log is known by its columns, to the line that uses a scheme there."""
+"""Each of `TRAINERS` to the line that uses a scheme there."""
 
 
 @dataclass(frozen=True)
