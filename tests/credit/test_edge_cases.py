@@ -27,7 +27,8 @@ FAMILIES = {
               "hierarchical_grpo", "corpo"],
     "trainer": ["trl", "trl_batch", "verl", "slime", "openrlhf", "art", "rllm", "magrpo"],
     "component": ["gdpo", "agent_x_component", "dvao", "gd2po"],
-    "running": ["group_reward_decoupled", "spiral_rae", "marshal_style", "mappo_per_agent"],
+    "running": ["group_reward_decoupled", "spiral_rae", "marshal_style", "mappo_per_agent",
+                "adaptive"],
 }  # fmt: skip
 
 

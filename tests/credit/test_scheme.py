@@ -150,7 +150,7 @@ def test_twins_by_hand(scheme, coupled, decoupled):
         ),
         (
             {"scale": "sd"},
-            "got scale='sd'; did you mean std? wanted one of std, running_std, mean, none",
+            "got scale='sd'; did you mean std? wanted one of std, running_std, shrunk, mean, none",
         ),
         ({"weights": 3}, "got weights=3; wanted a tuple of numbers"),
         ({"weights": (float("nan"),)}, "got weights=(nan,); wanted finite numbers"),

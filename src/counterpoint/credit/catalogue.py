@@ -96,8 +96,7 @@ _ENTRIES = (
     Entry("adaptive",
           Scheme(center_by=("prompt", "agent"), scale_by=AGENT, center="shrunk", scale="shrunk",
                  memory="precision"),
-          "means of batch, agent and prompt and deviations of batch and agent, each as far as it is "
-          "known",
+          "means of batch, agent and prompt, each as far as it is known",
           "ours; shrinkage after Efron & Morris 1975 and Morris 1983",
           "chooses between mappo_pooled, mappo_per_agent, grpo and agent_wise by what the rewards "
           "show, and remembers what still holds"),

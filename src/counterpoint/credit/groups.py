@@ -187,12 +187,16 @@ class GroupLayout:
     _samples: dict[Level, Samples] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        remembers = self.scheme.keeps_state or self.scheme.center == "shrunk"
-        if remembers and (self.arrays.traced or self.table.traced):
+        traced = self.arrays.traced or self.table.traced
+        if self.scheme.keeps_state and traced:
             raise SchemeError(
-                f"got memory={self.scheme.memory!r} and center={self.scheme.center!r} inside "
-                "jax.jit; wanted memory='batch' there: call schemes with running or shrunk "
-                "statistics outside of jit"
+                f"got memory={self.scheme.memory!r} inside jax.jit; wanted memory='batch' there: "
+                "call schemes with running statistics outside of jit"
+            )
+        if self.scheme.center == "shrunk" and traced:
+            raise SchemeError(
+                "got center='shrunk' inside jax.jit; wanted another center there: call schemes "
+                "whose statistics are shrunk outside of jit"
             )
         for level in ("center", "scale"):  # a label that is missing is an error at once
             self.samples(level, None)

@@ -88,8 +88,9 @@ class Moments:
         return cls({}, *np.zeros((5, 0)))
 
     def replaced(
-        self, keys: Sequence[Key | None], count: Floats, mean: Floats, var: Floats, drift: Floats
-    ) -> Moments:
+        self, keys: Sequence[Key | None], count: Floats, mean: Floats, var: Floats, known: Floats,
+        drift: Floats,
+    ) -> Moments:  # fmt: skip
         """Returns the moments with `count[i]` and so on for group `keys[i]`, if it has a count."""
         seen = [i for i, key in enumerate(keys) if key is not None and count[i] > 0]
         index = dict(self.index)
@@ -99,7 +100,7 @@ class Moments:
         at = [index[key] for i in seen if (key := keys[i]) is not None]
         out = np.zeros((5, len(index)))
         out[:, : len(self.index)] = self.count, self.mean, self.var, self.known, self.drift
-        out[:, at] = np.stack([count, mean, var, count, drift])[:, seen]
+        out[:, at] = np.stack([count, mean, var, known, drift])[:, seen]
         return Moments(index, *out)
 
     def after(
@@ -290,14 +291,16 @@ class JointState(RunningState):
 
 def _moments_to_dict(moments: Moments) -> SavedMoments:
     """Returns moments as plain values."""
-    return {
+    saved: SavedMoments = {
         "keys": [list(key) for key in moments.index],
         "count": moments.count.tolist(),
         "mean": moments.mean.tolist(),
         "var": moments.var.tolist(),
         "known": moments.known.tolist(),
-        **({"drift": moments.drift.tolist()} if moments.drift.any() else {}),
     }
+    if moments.drift.any():
+        saved["drift"] = moments.drift.tolist()
+    return saved
 
 
 def _moments_from_dict(data: SavedMoments) -> Moments:

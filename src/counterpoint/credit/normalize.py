@@ -137,11 +137,9 @@ def _shrunken(
     given = column.values if column.rest is None else column.values + column.rest
     out = shrunken((given, column.ok, column.size), layout.table, layout.scheme, center, scale,
                    layout.epsilon)  # fmt: skip
-    tally = Tally(groups=out.groups, constants=out.constants, cold=out.cold)
+    tally = Tally(groups=out.groups, singletons=out.alone, constants=out.constants, cold=out.cold)
     values = layout.arrays.beside(out.values)
-    return ColumnCredit(
-        values, column.weight, column.ok, None, None, out.center, out.scale, tally
-    )
+    return ColumnCredit(values, column.weight, column.ok, None, None, out.center, out.scale, tally)
 
 
 def _centered(

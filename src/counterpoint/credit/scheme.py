@@ -229,9 +229,7 @@ def _check_values(scheme: Scheme) -> None:
         raise SchemeError(f"got gamma={scheme.gamma!r}; wanted a number from 0 to 1")
     for name in ("agreement", "own_scale"):
         if getattr(scheme, name) > 1:
-            raise SchemeError(
-                f"got {name}={getattr(scheme, name)!r}; wanted a number from 0 to 1"
-            )
+            raise SchemeError(f"got {name}={getattr(scheme, name)!r}; wanted a number from 0 to 1")
     if isinstance(scheme.ddof, bool) or scheme.ddof not in (0, 1):
         raise SchemeError(f"got ddof={scheme.ddof!r}; wanted 0 or 1")
     floor, weights = scheme.baseline_floor, scheme.weights
@@ -261,7 +259,7 @@ def _check_nothing_is_cancelled(scheme: Scheme) -> None:
         (s.keeps_state and not running and not shrunk,
          f"memory={s.memory!r} is read by nothing: center or scale must be running"),
         (shrunk != (s.scale == "shrunk"),
-         "center='shrunk' and scale='shrunk' go together: effects are shrunk in units of the scale"),
+         "center='shrunk' and scale='shrunk' go together: one needs the other's units"),
         (shrunk and s.memory not in ("batch", "precision"),
          f"what is shrunk has memory='precision' (or 'batch'), got memory={s.memory!r}"),
         (s.memory == "precision" and not shrunk,

@@ -91,7 +91,7 @@ def segment_mean(values: NDArray[Any], ids: NDArray[Any], n: int) -> Floats:
     return segment_sum(values, ids, n) / np.maximum(np.bincount(ids, minlength=n), 1)
 
 
-def ratio(over: Floats, under: Floats | Ints, otherwise: float = np.nan) -> Floats:
+def ratio(over: Floats | float, under: Floats | Ints, otherwise: float = np.nan) -> Floats:
     """Returns over / under, and `otherwise` where `under` is not positive."""
     out = np.full(np.broadcast(over, under).shape, otherwise)
     np.divide(over, under, out=out, where=np.asarray(under) > 0)

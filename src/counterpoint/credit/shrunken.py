@@ -31,8 +31,8 @@ chapter 2 (the local level model, whose filter the memory is).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ from counterpoint.credit.labels import Labels
 from counterpoint.credit.memory import Key, Moments
 from counterpoint.credit.scheme import Scheme
 from counterpoint.credit.segments import NUMPY, ratio, segment_max, segment_min, segment_sum
+
+Keys = list[Key | None]
 
 SMOOTHING = 0.9
 """How much of a group's measured drift stays when the next call measures it again."""
@@ -60,10 +62,12 @@ class Shrunken(NamedTuple):
     """Memory of means."""
     scale: Moments
     """Memory of logarithms of variances."""
+    alone: int
+    """Batches of one rollout and without a past: their advantages are 0."""
     groups: int
-    """Groups that share a mean, over all levels."""
+    """Groups by `center_by` and, where it differs, by `scale_by`."""
     constants: int
-    """Groups of a prompt whose rewards are all the same: nothing is learned from them."""
+    """Groups whose rewards are all the same."""
     cold: int
     """Lasting groups that no earlier call had, where earlier calls count."""
 
@@ -85,67 +89,142 @@ def shrunken(
     """
     given, ok, size = (None if part is None else _plain(part) for part in column)
     assert given is not None
-    by = scheme.center_by
-    lasting = tuple(name for name in by if name != "prompt")
-
-    def level(names: tuple[str, ...]) -> Samples:
-        apart = tuple(name for name in names if name != "prompt")
-        groups, rollouts = table.ids_of(names), table.ids_of((*apart, "prompt", "rollout"))
-        return Samples.of(groups, rollouts, ok, scheme.weighting == "trajectory", NUMPY)
-
-    levels = [level(()), level(lasting)]
-    team, own = levels
-    teams = _teams(own, team)
-    # Distances from the least reward keep the digits that rewards of 1e8 + {0, 1} differ in.
-    low = np.where(team.total > 0, segment_min(given, team.ids, team.n), 0.0)
     size = abs(given) if size is None else size
+    lasting = tuple(name for name in scheme.center_by if name != "prompt")
+    team, own = (_Level.of(table, by, ok, scheme) for by in ((), lasting))
+    # Distances from the least reward keep the digits that rewards of 1e8 + {0, 1} differ in.
+    low = np.where(team.filled, segment_min(given, team.ids, team.n), 0.0)
     tolerance = tolerance_of(segment_max(size, team.ids, team.n), epsilon)[team.ids]
     x = given - low[team.ids]
     x = np.where(segment_max(x, team.ids, team.n)[team.ids] <= tolerance, 0.0, x)
 
-    keys, lows = [table.keys(()), table.keys(lasting)], [low, low[teams]]
-    past = [_Past.of(center, *part) for part in zip(keys, levels, lows, strict=True)]
-    means = [_mean_known(x, s, p) for s, p in zip(levels, past, strict=True)]
-    rest, effect = x - means[0].value, means[1].value - means[0].value
-    truly = _mean_of(_mean(own, rest * effect), own.total > 0, teams, team.n)
+    teams = own.within(team)
+    both = [(team, table.keys(()), low), (own, table.keys(lasting), low[teams])]
+    past = [_Past.of(center, *one) for one in both]
+    means = [_mean_known(x, team, past[0], np.arange(team.n), team.n),
+             _mean_known(x, own, past[1], teams, team.n)]  # fmt: skip
+    known = np.isfinite(means[0].error)  # a single rollout has nothing to be compared with
+    rest = np.where(known, x - means[0].value, 0.0)
+    effect = np.where(np.isfinite(means[1].error), means[1].value - means[0].value, 0.0)
+    truly = _mean_of(own.mean(rest * effect), own.filled, teams, team.n)
     rest = rest - _reliability(truly[team.ids], means[1].error) * effect
-    unit = np.sqrt(_mean(own, rest * rest))
-    unit = np.where(unit > 0, unit, 1.0)[own.ids]
-    constants = 0
-    if "prompt" in by:
-        prompt, rest = level(("prompt",)), rest / unit
-        effect = _others(prompt, rest)
-        rest = rest - _known(rest, effect, prompt, team) * effect
-        levels.append(prompt)
-        if lasting:  # a part that all agents share is the prompt's effect already
-            both = level(by)
-            part = np.where(_degrees(both)[both.ids] > 0, _others(both, rest), 0.0)
-            part = np.where(part != 0, part - _others(prompt, rest), 0.0)
-            rest = rest - _known(rest, part, both, team) * part
-            levels.append(both)
-        span = segment_max(given, prompt.ids, prompt.n) - segment_min(given, prompt.ids, prompt.n)
-        same = span[prompt.ids] <= tolerance
-        rest, constants = np.where(same, 0.0, rest * unit), _groups(prompt, same)
+    finest = own
+    if "prompt" in scheme.center_by:
+        prompt = _Level.of(table, ("prompt",), ok, scheme)
+        parts = _Level.of(table, scheme.center_by, ok, scheme) if lasting else None
+        rest = _without_prompts(rest, team, own, prompt, parts)
+        rest = np.where(prompt.constant(x, tolerance)[prompt.ids], 0.0, rest)
+        finest = prompt if parts is None else parts
     rest = np.where(abs(rest) <= tolerance, 0.0, rest)
 
-    logs = [_log_variance(rest, s, _Past.of(scale, k, s, np.zeros(s.n)))
-            for s, k in zip(levels, keys, strict=False)]  # fmt: skip
-    divisor = _divisor(logs[0], logs[1], teams, scheme.own_scale)
-    cold = 0
+    logs = [_log_variance(rest, s, _Past.of(scale, s, keys, 0.0)) for s, keys, _ in both]
+    divisor, cold = _divisor(logs[0], logs[1], teams, scheme.own_scale), 0
     if scheme.keeps_state:
-        cold = sum(int(((p.count == 0) & (s.total > 0)).sum()) for p, s in zip(past, levels))
-        for k, s, p, m, b, log in zip(keys, levels, past, means, lows, logs):
-            after = _after(p, _mean(s, x), m.variance, s.rollout_count(NUMPY))
-            center, scale = after.into(center, k, b), log.into(scale, k, np.zeros(s.n))
+        for (s, keys, base), p, m, log in zip(both, past, means, logs, strict=True):
+            center = _after(p, s.mean(x), m.variance, s.rollouts).into(center, keys, base)
+            scale = log.into(scale, keys, 0.0)
+            cold += int((s.filled & (p.count == 0)).sum())
     values = rest / divisor[own.ids]
+    counted = [finest] if scheme.center_by == scheme.scale_by else [finest, own]
     return Shrunken(
         values if ok is None else np.where(ok, values, 0.0),
         center,
         scale,
-        groups=sum(int((s.total > 0).sum()) for s in levels),
-        constants=constants,
+        alone=len(np.unique(team.ids[~known & (team.weight > 0)])),
+        groups=sum(int(s.filled.sum()) for s in counted),
+        constants=sum(int(s.constant(x, tolerance).sum()) for s in counted),
         cold=cold,
     )
+
+
+def _without_prompts(
+    rest: Floats, team: _Level, own: _Level, prompt: _Level, parts: _Level | None
+) -> Floats:
+    """Returns what is left [N] without the prompts' effects, and without each agent's part of them.
+
+    Effects are those of this call alone, in units of each agent's deviation.
+    """
+    unit = np.sqrt(own.mean(rest * rest))
+    unit = np.where(unit > 0, unit, 1.0)[own.ids]
+    rest = rest / unit
+    effect = prompt.others(rest)
+    rest = rest - _known(rest, effect, prompt, team) * effect
+    if parts is not None:  # what all agents share is the prompt's effect already
+        several = (parts.degrees > 0)[parts.ids]
+        effect = np.where(several, parts.others(rest) - prompt.others(rest), 0.0)
+        rest = rest - _known(rest, effect, parts, team) * effect
+    return rest * unit
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Rows in groups that share a statistic; each rollout of a group is one sample of its mean."""
+
+    ids: Ints
+    """[N] group of each row; rows that do not count are in a last group."""
+    n: int
+    rollout: Ints
+    """[N] rollout within its group of each row."""
+    n_rollouts: int
+    weight: Floats
+    """[N] 1, or under trajectory weighting 1 / rows of the rollout; 0 = does not count."""
+    total: Floats
+    """[n] weight of each group."""
+    own: Floats
+    """[N] weight of the row's rollout in its group."""
+    rollouts: Floats
+    """[n] number of rollouts."""
+
+    @classmethod
+    def of(cls, table: Labels, by: tuple[str, ...], ok: Bools | None, scheme: Scheme) -> _Level:
+        """Returns the groups of rows that agree on the labels `by`."""
+        apart = tuple(name for name in by if name != "prompt")
+        groups, rollouts = table.ids_of(by), table.ids_of((*apart, "prompt", "rollout"))
+        s = Samples.of(groups, rollouts, ok, scheme.weighting == "trajectory", NUMPY)
+        assert s.rollout is not None
+        return cls(
+            s.ids, s.n, s.rollout, s.n_rollouts, s.weight, s.total,
+            s.rollout_sum(s.weight, NUMPY), s.rollout_count(NUMPY),
+        )  # fmt: skip
+
+    @property
+    def filled(self) -> Bools:
+        """Returns [n] which groups have a row that counts."""
+        return self.total > 0
+
+    @property
+    def degrees(self) -> Floats:
+        """Returns [n] the rollouts of each group beside one."""
+        return np.maximum(self.rollouts - 1.0, 0.0)
+
+    def mean(self, x: Floats) -> Floats:
+        """Returns [n] the mean of each group."""
+        return ratio(segment_sum(self.weight * x, self.ids, self.n), self.total, 0.0)
+
+    def others(self, x: Floats) -> Floats:
+        """Returns [N] the mean of the other rollouts of each row's group; 0 if there is none."""
+        weighted = self.weight * x
+        total = segment_sum(weighted, self.ids, self.n)
+        mine = segment_sum(weighted, self.rollout, self.n_rollouts)
+        count = self.total[self.ids] - self.own
+        return ratio(total[self.ids] - mine[self.rollout], np.where(count > 0.5, count, 0.0), 0.0)
+
+    def spread(self, x: Floats) -> Floats:
+        """Returns [n] the variance between the rollouts of each group; 0 if there is one."""
+        mine = segment_sum(self.weight * x, self.rollout, self.n_rollouts)[self.rollout]
+        apart = ratio(mine, self.own, 0.0) - self.mean(x)[self.ids]
+        return ratio(self.mean(apart * apart) * self.rollouts, self.degrees, 0.0)
+
+    def constant(self, x: Floats, tolerance: Floats) -> Bools:
+        """Returns [n] which groups have one value alone, up to a tolerance [N]."""
+        span = segment_max(x, self.ids, self.n) - segment_min(x, self.ids, self.n)
+        return self.filled & (span <= segment_max(tolerance, self.ids, self.n))
+
+    def within(self, team: _Level) -> Ints:
+        """Returns [n] the team of each group's rows; that of an empty group is any."""
+        teams = np.zeros(self.n, dtype=np.int64)
+        teams[self.ids] = team.ids
+        return teams
 
 
 class _Mean(NamedTuple):
@@ -164,76 +243,97 @@ class _Past:
     """What earlier calls have shown of each group of this call; zeros where they had none."""
 
     count: Floats
-    """[n] rollouts that the mean is worth."""
+    """[n] samples that the mean is worth."""
     mean: Floats
+    """[n]."""
     var: Floats
+    """[n] variance between samples."""
+    known: Floats
+    """[n] samples beside one that the variance is worth."""
     drift: Floats
     """[n] expected square of the mean's next move; below 0 where none was seen."""
 
     @classmethod
-    def of(cls, memory: Moments, keys: list[Key | None], s: Samples, low: Floats) -> _Past:
-        """Returns the past of groups with these keys, `low` [n] below what memory holds."""
+    def of(cls, memory: Moments, s: _Level, keys: Keys, low: Floats | float) -> _Past:
+        """Returns the past of groups with these keys, whose rewards are `low` [n] less here."""
         rows = memory.rows(keys)
         places, known = np.flatnonzero(rows >= 0), rows[rows >= 0]
-        count, mean, var, drift = np.zeros((4, s.n))
-        count[places], mean[places] = memory.count[known], memory.mean[known] - low[places]
-        var[places], drift[places] = memory.var[known], memory.drift[known]
-        return cls(count, mean, var, drift)
+        lows = np.broadcast_to(low, s.n)[places]
+        columns = memory.count, memory.mean, memory.var, memory.known, memory.drift
+        out = np.zeros((len(columns), s.n))
+        out[:, places] = np.stack(columns)[:, known]
+        out[1, places] -= lows
+        return cls(*out)
 
-    def into(self, memory: Moments, keys: list[Key | None], low: Floats) -> Moments:
-        """Returns the memory with these groups in place of what it had of them."""
-        return memory.replaced(keys, self.count, self.mean + low, self.var, self.drift)
+    def at(self, ids: Ints) -> _Past:
+        """Returns the past of the groups `ids` [N] of rows, [N]."""
+        return _Past(*(getattr(self, f.name)[ids] for f in fields(self)))
 
     def worth(self, drift: Floats, variance: Floats) -> Floats:
-        """Returns how many rollouts of this call the mean is worth, 1 / (1 / count + drift / var)."""
-        sure = self.count * np.maximum(drift, 0.0) <= 0
-        return np.where(
-            sure, self.count,
-            ratio(self.count * variance, variance + self.count * np.maximum(drift, 0.0), 0.0),
-        )  # fmt: skip
+        """Returns how many samples of this call the mean is worth,
+        1 / (1 / count + drift / variance).
+        """
+        moves = self.count * np.maximum(drift, 0.0)
+        return np.where(moves > 0, ratio(self.count * variance, variance + moves, 0.0), self.count)
+
+    def into(self, memory: Moments, keys: Keys, low: Floats | float) -> Moments:
+        """Returns the memory with these groups in place of what it had of them."""
+        return memory.replaced(keys, self.count, self.mean + low, self.var, self.known, self.drift)
 
 
-def _mean_known(x: Floats, s: Samples, past: _Past) -> _Mean:
-    """Returns the mean of each row's group: of its other rollouts, and of the past."""
-    degrees = np.maximum(s.rollout_count(NUMPY) - 1.0, 0.0)
-    variance = ratio(past.count * past.var + degrees * _between(s, x), past.count + degrees, 0.0)
-    now, others = _others(s, x), degrees[s.ids]
-    count, mean = past.count[s.ids], past.mean[s.ids]
-    error = variance[s.ids] * (ratio(1.0, others, 0.0) + ratio(1.0, count, 0.0))
+def _mean_known(x: Floats, s: _Level, past: _Past, teams: Ints, n: int) -> _Mean:
+    """Returns the mean of each row's group: of its other rollouts, and of the past.
+
+    `teams` [n] is the team of each group, out of `n`.
+    """
+    samples = past.known + s.degrees
+    variance = ratio(past.known * past.var + s.degrees * s.spread(x), samples, 0.0)
+    every = ratio(segment_sum(samples * variance, teams, n), segment_sum(samples, teams, n), 0.0)
+    variance = np.where(samples > 0, variance, every[teams])  # that of the team's other groups
+    now, others = s.others(x), s.degrees[s.ids]
+    then = past.at(s.ids)
     # What the other rollouts show of a move counts at once, before the drift is known.
-    seen = np.where((others > 0) & (count > 0), (now - mean) ** 2 - error, 0.0)
-    at_row = _Past(count, mean, past.var[s.ids], past.drift[s.ids])
-    worth = at_row.worth(np.maximum(at_row.drift, seen), variance[s.ids])
-    total = worth + others
-    value = ratio(worth * mean + others * now, total, 0.0)
-    return _Mean(value, ratio(variance[s.ids], total, np.inf), variance)
+    error = variance[s.ids] * (ratio(1.0, others, 0.0) + ratio(1.0, then.count, 0.0))
+    seen = np.where((others > 0) & (then.count > 0), (now - then.mean) ** 2 - error, 0.0)
+    worth = then.worth(np.maximum(then.drift, seen), variance[s.ids])
+    value = ratio(worth * then.mean + others * now, worth + others, 0.0)
+    return _Mean(value, ratio(variance[s.ids], worth + others, np.inf), variance)
 
 
 def _after(past: _Past, mean: Floats, variance: Floats, count: Floats) -> _Past:
-    """Returns what is known after a call in which groups had `mean` [n] of `count` [n] samples."""
-    known = (past.count > 0) & (count > 0)
-    error = variance * (ratio(1.0, count, 0.0) + ratio(1.0, past.count, 0.0))
-    seen = (mean - past.mean) ** 2 - error
-    drift = np.where(known, SMOOTHING * past.drift + (1 - SMOOTHING) * seen, past.drift)
-    worth = past.worth(np.where(known, np.maximum(drift, seen), 0.0), variance)
-    total = worth + count
-    moved = ratio(worth * past.mean + count * mean, total, 0.0)
+    """Returns what is known after a call in which groups had `mean` [n] of `count` [n] samples.
+
+    One sample cannot tell a move from its own variance: its distance counts as variance.
+    """
     there = count > 0
+    known = there & (past.count > 0)
+    one = known & (count == 1)
+    error = variance * (ratio(1.0, count, 0.0) + ratio(1.0, past.count, 0.0))
+    seen = np.where(known & ~one, (mean - past.mean) ** 2 - error, 0.0)
+    drift = np.where(known & ~one, SMOOTHING * past.drift + (1 - SMOOTHING) * seen, past.drift)
+    worth = past.worth(np.maximum(drift, seen), variance)
+    kept = past.known * ratio(worth, past.count, 0.0)
+    alone = (mean - past.mean) ** 2 * ratio(past.count, past.count + 1.0, 0.0)
     return _Past(
-        np.where(there, total, past.count),
-        np.where(there, moved, past.mean),
-        np.where(there, variance, past.var),
+        np.where(there, worth + count, past.count),
+        np.where(there, ratio(worth * past.mean + count * mean, worth + count, 0.0), past.mean),
+        np.where(
+            one, ratio(kept * past.var + alone, kept + 1.0), np.where(there, variance, past.var)
+        ),
+        np.where(there, kept + np.where(one, 1.0, np.maximum(count - 1.0, 0.0)), past.known),
         drift,
     )
 
 
-def _log_variance(rest: Floats, s: Samples, past: _Past) -> _Past:
-    """Returns the logarithm of the variance of what is left in each group, after this call."""
-    variance = _mean(s, rest * rest)
-    known = variance > 0
-    degrees = np.where(known, np.maximum(s.rollout_count(NUMPY) - 1.0, 0.0), 0.0)
-    logarithm = np.log(np.where(known, variance, 1.0))
-    return _after(past, logarithm, np.full(s.n, LOG_VARIANCE), degrees)
+def _log_variance(rest: Floats, s: _Level, past: _Past) -> _Past:
+    """Returns the logarithm of the variance of what is left in each group, after this call.
+
+    A mean of R squares of normal values has a logarithm that is about 1 / R too small.
+    """
+    variance = s.mean(rest * rest)
+    count = np.where(variance > 0, s.rollouts, 0.0)
+    logarithm = np.log(np.where(variance > 0, variance, 1.0)) + ratio(1.0, count, 0.0)
+    return _after(past, logarithm, np.full(s.n, LOG_VARIANCE), count)
 
 
 def _divisor(team: _Past, own: _Past, teams: Ints, own_scale: float) -> Floats:
@@ -241,26 +341,26 @@ def _divisor(team: _Past, own: _Past, teams: Ints, own_scale: float) -> Floats:
 
     `teams` [n] is the team of each group.
     """
-    known, error = own.count > 0, ratio(LOG_VARIANCE, own.count, np.inf)
+    known = own.count > 0
     apart = np.where(known, own.mean - team.mean[teams], 0.0)
-    differ = apart**2 - np.where(known, error, 0.0)
+    differ = apart**2 - ratio(LOG_VARIANCE, own.count, 0.0)
     truly = _mean_of(differ, known, teams, len(team.mean))[teams]
-    logarithm = team.mean[teams] + own_scale * _reliability(truly, error) * apart
-    deviation: Floats = np.exp(0.5 * logarithm)
+    f = _reliability(truly, ratio(LOG_VARIANCE, own.count, np.inf))
+    deviation: Floats = np.exp(0.5 * (team.mean[teams] + own_scale * f * apart))
     return deviation
 
 
-def _known(rest: Floats, effect: Floats, s: Samples, team: Samples) -> Floats:
+def _known(rest: Floats, effect: Floats, s: _Level, team: _Level) -> Floats:
     """Returns [N] the reliability of the effects of groups of this call alone.
 
     What varies within a group is taken for equal in all groups of a team: rows are in units of
     their agents' deviations here, and a group of two that agree by chance knows no more.
     """
-    degrees, teams = _degrees(s), _teams(s, team)
-    within = segment_sum(degrees * _between(s, rest), teams, team.n)
-    within = ratio(within, segment_sum(degrees, teams, team.n), 0.0)
-    truly = _mean(team, rest * effect)[team.ids]
-    return _reliability(truly, ratio(within[team.ids], degrees[s.ids], np.inf))
+    teams = s.within(team)
+    within = segment_sum(s.degrees * s.spread(rest), teams, team.n)
+    within = ratio(within, segment_sum(s.degrees, teams, team.n), 0.0)
+    truly = team.mean(rest * effect)[team.ids]
+    return _reliability(truly, ratio(within[team.ids], s.degrees[s.ids], np.inf))
 
 
 def _reliability(truly: Floats, error: Floats) -> Floats:
@@ -269,49 +369,11 @@ def _reliability(truly: Floats, error: Floats) -> Floats:
     return ratio(truly, truly + error, 0.0)
 
 
-def _mean(s: Samples, x: Floats) -> Floats:
-    """Returns [n] the mean of each group."""
-    return ratio(segment_sum(s.weight * x, s.ids, s.n), s.total, 0.0)
-
-
-def _others(s: Samples, x: Floats) -> Floats:
-    """Returns [N] the mean of the other rollouts of each row's group; 0 if there is none."""
-    weighted = s.weight * x
-    rest = segment_sum(weighted, s.ids, s.n)[s.ids] - s.rollout_sum(weighted, NUMPY)
-    count = s.total[s.ids] - s.rollout_sum(s.weight, NUMPY)
-    return np.where(count > 0.5, ratio(rest, count, 0.0), 0.0)
-
-
-def _between(s: Samples, x: Floats) -> Floats:
-    """Returns [n] the variance of the means of a group's rollouts; 0 if there is one."""
-    own = ratio(s.rollout_sum(s.weight * x, NUMPY), s.rollout_sum(s.weight, NUMPY), 0.0)
-    count = s.rollout_count(NUMPY)
-    apart = own - _mean(s, x)[s.ids]
-    return ratio(_mean(s, apart * apart) * count, _degrees(s), 0.0)
-
-
-def _degrees(s: Samples) -> Floats:
-    """Returns [n] the rollouts of each group beside one."""
-    return np.maximum(s.rollout_count(NUMPY) - 1.0, 0.0)
-
-
-def _teams(s: Samples, team: Samples) -> Ints:
-    """Returns [n] the team that the rows of each group are of; that of an empty group is any."""
-    teams = np.zeros(s.n, dtype=np.int64)
-    teams[s.ids] = team.ids
-    return teams
-
-
 def _mean_of(values: Floats, there: Bools, ids: Ints, n: int) -> Floats:
-    """Returns the mean over the groups [m] that are there of each team `ids` [m], [n]."""
+    """Returns [n] the mean over the groups [m] that are there of each team `ids` [m]."""
     return ratio(segment_sum(values * there, ids, n), segment_sum(there, ids, n), 0.0)
 
 
-def _groups(s: Samples, rows: Bools) -> int:
-    """Returns how many groups have a row that counts among `rows` [N]."""
-    return len(np.unique(s.ids[rows & (s.weight > 0)]))
-
-
-def _plain(values: Array) -> NDArray[np.generic]:
-    """Returns values as a NumPy array: memory outlives the call, and its arithmetic is exact."""
+def _plain(values: Array) -> NDArray[Any]:
+    """Returns values as a NumPy array, since memory outlives the call."""
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
