@@ -165,7 +165,10 @@ class Loops:
                     if others[i] else rest[i] for i in range(n)
                 ]  # fmt: skip
             rest = [rest[i] * unit[own[i]] for i in range(n)]
-            same = {k: np.ptp([x[i] for i in rows(prompt, k)]) == 0 for k in prompt}
+            same = {
+                k: np.ptp([x[i] for i in rows(prompt, k)]) == 0 and spread(x, prompt, k)[1] > 1
+                for k in prompt
+            }
             rest = [0.0 if same[prompt[i]] else rest[i] for i in range(n)]
         logs = {}
         for ids in (team, own):
@@ -378,6 +381,11 @@ class TestWhatItIsFor:
         np.testing.assert_array_equal(got.values[:3], 0.0)
         assert (got.values[3:] != 0).all()
         assert got.tally.constants == 1
+
+    def test_prompts_of_one_rollout_are_compared_with_each_other(self) -> None:
+        labels = {"prompt": [0, 1, 2], "rollout": [0, 0, 0], "agent": [0, 0, 0]}
+        values = advantages([0.0, 1.0, 5.0], labels, ADAPTIVE).values
+        np.testing.assert_allclose(values / values[2], [-2 / 3, -1 / 3, 1], rtol=1e-12)
 
 
 class TestRefusals:

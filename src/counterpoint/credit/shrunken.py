@@ -182,9 +182,9 @@ class _Level:
         groups, rollouts = table.ids_of(by), table.ids_of((*apart, "prompt", "rollout"))
         s = Samples.of(groups, rollouts, ok, scheme.weighting == "trajectory", NUMPY)
         assert s.rollout is not None
+        own, counts = s.rollout_sum(s.weight, NUMPY), s.rollout_count(NUMPY)
         return cls(
-            s.ids, s.n, s.rollout, s.n_rollouts, s.weight, s.total,
-            s.rollout_sum(s.weight, NUMPY), s.rollout_count(NUMPY),
+            s.ids, s.n, s.rollout, s.n_rollouts, s.weight, s.total, own, counts
         )  # fmt: skip
 
     @property
@@ -203,22 +203,23 @@ class _Level:
 
     def others(self, x: Floats) -> Floats:
         """Returns [N] the mean of the other rollouts of each row's group; 0 if there is none."""
-        weighted = self.weight * x
-        total = segment_sum(weighted, self.ids, self.n)
-        mine = segment_sum(weighted, self.rollout, self.n_rollouts)
+        total = segment_sum(self.weight * x, self.ids, self.n)
         count = self.total[self.ids] - self.own
-        return ratio(total[self.ids] - mine[self.rollout], np.where(count > 0.5, count, 0.0), 0.0)
+        return ratio(total[self.ids] - self.mine(x), np.where(count > 0.5, count, 0.0), 0.0)
+
+    def mine(self, x: Floats) -> Floats:
+        """Returns [N] the sum over the row's own rollout in its group."""
+        return segment_sum(self.weight * x, self.rollout, self.n_rollouts)[self.rollout]
 
     def spread(self, x: Floats) -> Floats:
         """Returns [n] the variance between the rollouts of each group; 0 if there is one."""
-        mine = segment_sum(self.weight * x, self.rollout, self.n_rollouts)[self.rollout]
-        apart = ratio(mine, self.own, 0.0) - self.mean(x)[self.ids]
+        apart = ratio(self.mine(x), self.own, 0.0) - self.mean(x)[self.ids]
         return ratio(self.mean(apart * apart) * self.rollouts, self.degrees, 0.0)
 
     def constant(self, x: Floats, tolerance: Floats) -> Bools:
-        """Returns [n] which groups have one value alone, up to a tolerance [N]."""
+        """Returns [n] which groups of several rollouts have one value, up to a tolerance [N]."""
         span = segment_max(x, self.ids, self.n) - segment_min(x, self.ids, self.n)
-        return self.filled & (span <= segment_max(tolerance, self.ids, self.n))
+        return (self.rollouts > 1) & (span <= segment_max(tolerance, self.ids, self.n))
 
     def within(self, team: _Level) -> Ints:
         """Returns [n] the team of each group's rows; that of an empty group is any."""
