@@ -31,8 +31,8 @@ from counterpoint.worlds.exact.world import CHANCE, TASK, World, in_natural_orde
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
-DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo")
-"""Pooled, decoupled, decoupled with memory, grouped; the counterfactual baseline is added if the
+DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo", "adaptive")
+"""Pooled, decoupled, decoupled with memory, grouped, adaptive; the counterfactual baseline is added if the
 world has one."""
 BATCHES = 40
 """Number of batches of the untrained team in a probe, spread over the run."""

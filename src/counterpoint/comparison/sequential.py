@@ -53,8 +53,8 @@ from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.sides import NONE, POINTS
 
-DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "none")
-"""Pooled, decoupled, decoupled with memory on rewards, and no normalization at all."""
+DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "none", "adaptive")
+"""Pooled, decoupled, decoupled with memory on rewards, no normalization at all, and adaptive."""
 BATCHES = 3
 """Batches of the untrained team that are examined."""
 FOR_VALUES = "value."

@@ -31,8 +31,10 @@ from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.text.world import PLAIN, TextWorld
 
-DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean")
-"""Pooled, per agent, per agent with memory, and a per-agent mean alone."""
+DEFAULT_SCHEMES = (
+    "mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean", "adaptive",
+)  # fmt: skip
+"""Pooled, per agent, per agent with memory, a per-agent mean alone, and adaptive."""
 BATCHES = 3
 """Batches of the untrained team that are examined."""
 

@@ -6,7 +6,7 @@ A reward is predicted from its labels, without its own rollout, and the predicti
 
 `team` and `own` are means of all rows and of the rows with the same lasting labels (agent, role,
 turn, context); with memory `precision` they are blended with what earlier calls have shown. The
-prompt's effect is a mean of what is left, in units of each agent's own deviation. Each effect is
+prompt's effect is a mean of what is left, in units of each agent's deviation. Each effect is
 multiplied by its reliability,
 
     f = tau^2 / (tau^2 + error),

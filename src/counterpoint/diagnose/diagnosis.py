@@ -131,8 +131,9 @@ def diagnose(
         kept, change = _kept(log.agents, advice), changed(now.scheme, advice.scheme)
         recommendation = Recommendation(**structs.asdict(kept), change=change)
     findings = Findings(
-        log, faults, numbers, resolved, bearing, difference, named, now, advice, own_terms
-    )
+        log, faults, numbers, resolved, bearing, difference, named, now, advice, own_terms,
+        tuple(grouped.values()),
+    )  # fmt: skip
     return DiagnosisResult(
         version=__version__,
         scheme=name,

@@ -58,6 +58,8 @@ class Findings:
     """The scheme to use instead; None where none is better."""
     own_terms: bool
     """Whether agents have rewards of their own (C3)."""
+    fixed: tuple[SchemeScore, ...]
+    """The numbers of the schemes with one choice of statistics, pooled first."""
 
 
 def reason_sentences(f: Findings) -> str:
@@ -180,6 +182,8 @@ def _advice(f: Findings) -> str:
             f"where {now.name} keeps {now.kept[k]:.2f}{shown} (bounds from rewards alone)."
             f"{_loss(agents, now, new)}"
         )
+    if f.scheme.center == "shrunk" and not f.causes:
+        return _simpler(now, f.fixed)
     lost = [agent for agent, cause in f.causes.items() if cause == "DEAD"]
     others = " without a loss to others" if len(f.causes) < len(agents) else ""
     if lost:
@@ -196,6 +200,18 @@ def _advice(f: Findings) -> str:
             "statistics are safe, but are not expected to change much."
         )
     return ""
+
+
+def _simpler(now: SchemeScore, fixed: tuple[SchemeScore, ...]) -> str:
+    """Returns which scheme with one choice of statistics is as good as one that chooses."""
+    for one in fixed:
+        if (np.nan_to_num(one.kept) >= np.exp(-NEAR) * np.nan_to_num(now.kept)).all():
+            least, own = np.nanmin(one.kept), np.nanmin(now.kept)
+            return (
+                f"{one.name} is simpler and as good here: it keeps at least {least:.2f} of every "
+                f"agent's signal, {now.name} {own:.2f} (bounds from rewards alone)."
+            )
+    return f"No scheme with one choice of statistics keeps as much of every agent as {now.name}."
 
 
 def _loss(agents: tuple[str, ...], now: SchemeScore, new: SchemeScore) -> str:

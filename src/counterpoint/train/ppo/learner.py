@@ -120,7 +120,8 @@ def _natural(scheme: Scheme) -> Level:
     of_rewards = (
         scheme.scale == "mean" or scheme.group_weight != "none" or scheme.baseline_floor is not None
     )
-    if scheme.keeps_state or of_rewards:
+    running = scheme.keeps_state and scheme.center != "shrunk"  # whose means of advantages are 0
+    if running or of_rewards:
         return "reward"
     return "component" if scheme.components == "normalize_first" else "advantage"
 
