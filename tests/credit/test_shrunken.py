@@ -306,6 +306,17 @@ class TestLaws:
         assert got.tally.missing == got.tally.left_out == (~there).sum()
 
 
+@LAW
+@given(st.lists(st.floats(0.01, 100), min_size=2, max_size=20), st.floats(0, 1))
+def test_the_price_that_loud_agents_pay_is_bounded(deviations: list[float], power: float) -> None:
+    """First-order gain of the weighted return, per length of the step, beside the steepest's."""
+    s = np.array(deviations)
+    steps = s ** (1 - power)  # of a signal in proportion to the deviation, divided by s^own_scale
+    share = (s * steps).sum() / np.sqrt((s**2).sum() * (steps**2).sum())
+    q = (s.max() / s.min()) ** power
+    assert share >= 2 * np.sqrt(q) / (1 + q) - 1e-12
+
+
 def rms(values: np.ndarray) -> float:
     return float(np.sqrt((values**2).mean()))
 
