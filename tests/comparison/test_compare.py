@@ -29,7 +29,7 @@ def test_its_document_is_plain_json_and_gives_the_result_again(result):
 
 def test_the_document_has_what_others_rely_on(result):
     document = document_of(result)
-    schemes = ["mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo"]
+    schemes = ["mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo", "adaptive"]
     assert list(document["schemes"]) == [*schemes, "counterfactual"]
     assert document["agents"] == ["stable_0", "stable_1", "volatile_0", "volatile_1"]
     for scheme in document["schemes"].values():

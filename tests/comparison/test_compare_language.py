@@ -171,11 +171,11 @@ def test_the_other_worlds_can_be_compared_too(world):
     assert (found.schemes["mappo_pooled"].normalized is not None) is known
 
 
-def test_without_schemes_four_are_compared_on_five_seeds():
+def test_without_schemes_five_are_compared_on_five_seeds():
     backend = backend_of(Plan("lewis"))
     assert backend.default_seeds == 5
     assert list(backend.schemes) == [
-        "mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean",
+        "mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean", "adaptive",
     ]  # fmt: skip
 
 

@@ -140,6 +140,15 @@ def test_an_agent_that_is_dead_in_its_own_reward_is_not_pooled_with_its_partner(
     assert grpo.agents["a"].dead_rate == apart.agents["a"].dead_rate
 
 
+def test_the_scheme_that_chooses_says_where_a_fixed_one_is_as_good():
+    rare = judged(own_and_rare(), "adaptive")
+    assert rare.recommended is None
+    assert "No scheme with one choice of statistics keeps as much of every agent" in rare.why
+    alike = judged(from_regions("by_region", scale=1.0), "adaptive")
+    assert alike.recommended is None
+    assert "mappo_per_agent is simpler and at least as good here" in alike.why
+
+
 def learns(scheme, seed):
     """Accuracy of two bandits of 16 actions after 150 updates, each with a reward of its own."""
     rng, contexts, actions = np.random.default_rng(seed), 8, 16

@@ -155,10 +155,7 @@ class Evaluator:
 
 
 def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
-    """Returns names of candidates; those with the groups of the evaluated scheme come first.
-
-    The one that chooses by itself is the last: it is named where no fixed choice is as good.
-    """
+    """Returns names of candidates; those with the groups of the evaluated scheme come first."""
     wanted = {*scheme.center_by, *(scheme.scale_by or ())} & {"prompt", "agent"}
     names = ["grpo", "grpo_rows", "mappo_pooled", "mappo_per_agent", "agent_wise"]
     if decouple:
@@ -169,7 +166,7 @@ def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
         names.insert(0, "group_reward_decoupled")
     if components > 1:
         names += ["gdpo", "agent_x_component"]
-    return (*names, "adaptive")
+    return tuple(names)
 
 
 def sick_agents(evaluator: Evaluator, now: SchemeScore, fixable: Bools) -> Bools:
