@@ -32,7 +32,8 @@ from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
 DEFAULT_SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo", "adaptive")
-"""Pooled, decoupled, decoupled with memory, grouped, adaptive; the counterfactual baseline is added if the
+"""Pooled, decoupled, decoupled with memory, grouped, adaptive; the
+counterfactual baseline is added if the
 world has one."""
 BATCHES = 40
 """Number of batches of the untrained team in a probe, spread over the run."""
