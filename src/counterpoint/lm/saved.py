@@ -20,13 +20,13 @@ class SavedBytes:
         self.nbytes = 0
         self._seen = set(known)
 
-    def add(self, tensor: Tensor) -> Tensor:
-        """Counts a tensor, and returns it."""
+    def add(self, tensor: Tensor, *, counts: bool = True) -> Tensor:
+        """Counts a tensor, unless it does not count now or later, and returns it."""
         storage = tensor.untyped_storage()
         place = storage.data_ptr()
         if place not in self._seen:
             self._seen.add(place)
-            self.nbytes += storage.nbytes()
+            self.nbytes += storage.nbytes() if counts else 0
         return tensor
 
     def counting(self) -> AbstractContextManager[None]:
@@ -36,9 +36,14 @@ class SavedBytes:
         inputs alone; what they take from elsewhere has to be added.
         """
         hooks: AbstractContextManager[None] = torch.autograd.graph.saved_tensors_hooks(
-            self.add, _unchanged
+            self._packed, _unchanged
         )
         return hooks
+
+    def _packed(self, tensor: Tensor) -> Tensor:
+        # With its own graph, an output would hold the graph that holds it: a graph whose gradient
+        # is never taken would stay for ever.
+        return self.add(tensor.detach())
 
 
 def storages_of(tensors: Iterable[Tensor]) -> frozenset[int]:

@@ -154,11 +154,9 @@ class WordTeam:
         """Returns the log-probabilities [n, W] of new prompts without their graph, which is kept if
         there is room for it."""
         if torch.is_grad_enabled() and not self.dropped:
-            saved = self._saved_by(self.readers[asks[0].agent].model)
-            with saved.counting():
-                log_probs = self._log_probs(asks, saved)
-            if self.graph_bytes + saved.nbytes <= self.limit:
-                self.graph_bytes += saved.nbytes
+            log_probs, nbytes = self._counted(asks)
+            if self.graph_bytes + nbytes <= self.limit:
+                self.graph_bytes += nbytes
                 self.parts.append(log_probs)
                 return log_probs.detach()
         else:
@@ -166,6 +164,19 @@ class WordTeam:
                 log_probs = self._log_probs(asks)
         self.dropped.append(asks)  # and those of all later prompts: rows stay in their order
         return log_probs.detach()
+
+    def _counted(self, asks: list[Prompt]) -> tuple[Tensor, int]:
+        """Returns the log-probabilities of new prompts, and the bytes that their graph keeps."""
+        memory = self._memories.get(tuple(asks))
+        if memory is not None and memory.graph_bytes is not None:  # counting takes time
+            return self._log_probs(asks), memory.graph_bytes
+        saved = self._saved_by(self.readers[asks[0].agent].model)
+        with saved.counting():
+            log_probs = self._log_probs(asks, saved)
+        memory = self._memories.get(tuple(asks))
+        if memory is not None:
+            memory.graph_bytes = saved.nbytes
+        return log_probs, saved.nbytes
 
     def _saved_by(self, model: LanguageModel) -> SavedBytes:
         """Returns a count of what a graph keeps beside the weights, which are there in any case."""
@@ -202,9 +213,9 @@ class WordTeam:
             memory = Memory(prefixes, first=reader.first)
             if not changing:
                 self._memories.keep(key, memory, memory.nbytes)
-        if saved is not None and key not in self._memories:
+        if saved is not None:
             for x in (*memory.keys.values(), *memory.values.values()):
-                saved.add(x)
+                saved.add(x, counts=key not in self._memories)
         hidden = torch.stack([prefix.hidden for prefix in prefixes])
         del prefixes  # the memory has copies
         with model.adapted(adapters, recomputed=self.recomputed):
