@@ -17,6 +17,7 @@ from plain_forward import flat, tiny, word_team
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from counterpoint.lm.saved import SavedBytes, storages_of
+from counterpoint.train.lora import estimate
 from counterpoint.train.lora.words import CHOSEN_TOGETHER
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import Ending, Prompt, TextWorld, shared
@@ -260,3 +261,20 @@ def test_texts_are_learned_from_with_the_same_bits_within_the_bound(kind, proces
     assert sum(x.handle.prefix.keys == {} for x in same.answers) > 32
     assert [x.text for x in same.answers] == [x.text for x in played.answers]
     assert weights(bound) == weights(free)
+
+
+def test_the_estimate_reads_prompts_once_and_counts_what_waits_up_to_the_bound(monkeypatch):
+    """What is timed as learning reads nothing, also where prompts never come back."""
+    found = {}
+    monkeypatch.setattr(estimate, "peak_gb", lambda _: 0.0)
+    for cache_mb in (1, 256):
+        learner = small_learner(Sums(), prompts=128, rollouts=2, cache_mb=cache_mb)
+        kept = learner.words.readers["adder"].kept
+        found[cache_mb] = estimate.estimate(learner)
+        assert kept.limit == 0
+        assert not kept
+    update = small_learner(Sums(), prompts=128, rollouts=2)
+    update.words.rows_of(update.play(np.random.default_rng(0)).asks)
+    assert found[1].memory_gb <= 0.001
+    assert found[256].memory_gb == pytest.approx(update.words.graph_bytes / 1e9, abs=0.01)
+    assert found[256].learning_seconds < found[256].reading_seconds

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from counterpoint.lm.generate import Text
+from counterpoint.lm.reader import KEPT_BYTES
 from counterpoint.results.estimate import Estimate
 from counterpoint.train.lora.answers import MICRO_BATCHES
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
@@ -128,6 +129,10 @@ def _choices(
     whole, here = len(words) / len(some), team.graph_bytes
     team.forget()
 
+    # Reading is counted by itself, also where prompts are not kept.
+    kept = team.readers[some[0].agent].kept
+    limit, kept.limit = kept.limit, KEPT_BYTES
+
     def choose() -> None:
         team.logits(some).square().mean().backward()
 
@@ -135,11 +140,14 @@ def _choices(
         with torch.no_grad():
             team.logits(some)
 
+    choose()
     learning, again = (
         statistics.median(seconds_of(call) for _ in range(3)) for call in (choose, look)
     )
     for adam in learner.adams.values():
         adam.zero()
+    kept.clear()
+    kept.limit = limit
     # What does not fit is run twice, and read twice if it is not kept.
     dropped = max(0.0, 1 - team.limit / (whole * here)) if here else 1.0
     twice = 0.0 if learner.recurring else dropped
