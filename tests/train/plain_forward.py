@@ -52,15 +52,16 @@ def learned(model, seed, *, layers=DEPTH, targets="all", double=False):
 
 
 def word_team(
-    model, agents, *, shared=False, layers=DEPTH, targets="all", double=False, kind="activated"
-):
+    model, agents, *, shared=False, layers=DEPTH, targets="all", double=False, kind="activated",
+    **options,
+):  # fmt: skip
     """A team whose agents have learned something, an adapter each or one for all."""
     told = {"layers": layers, "targets": targets, "double": double}
     one = learned(model, 99, **told)
     adapters = {
         name: one if shared else learned(model, seed, **told) for seed, name in enumerate(agents)
     }
-    return WordTeam(model, adapters, kind)
+    return WordTeam(model, adapters, kind, **options)
 
 
 @contextmanager

@@ -65,7 +65,8 @@ def test_the_gradient_is_that_of_the_whole_model_and_of_finite_differences(
     rng = np.random.default_rng(agents)
     weight = torch.from_numpy(rng.normal(size=(len(asks), 4)))
     rows = team.rows_of(asks)
-    found_of = {ask: team.log_probs[row] for ask, row in zip(asks, rows, strict=True)}
+    ((_, log_probs),) = team.graphs()
+    found_of = {ask: log_probs[row] for ask, row in zip(asks, rows, strict=True)}
 
     def objective(log_probs_of):
         return sum(
@@ -99,7 +100,9 @@ def test_the_gradient_is_that_of_the_whole_model_and_of_finite_differences(
 
 def test_probabilities_are_over_the_legal_words_alone():
     team, plain, asks = word_team(tiny(), ("a", "b")), stock(), crowded(("a", "b"))
-    for ask, row in zip(asks, team.rows_of(asks), strict=True):
+    rows = team.rows_of(asks)
+    ((_, log_probs),) = team.graphs()
+    for ask, row in zip(asks, rows, strict=True):
         probs = team.probs[row]
         with torch.no_grad():
             wanted = plain_log_probs(plain, ask, team.adapters[ask.agent])
@@ -107,7 +110,7 @@ def test_probabilities_are_over_the_legal_words_alone():
         assert probs.shape == (len(ask.words),)
         assert probs.sum() == pytest.approx(1, abs=1e-15)
         np.testing.assert_allclose(np.log(probs), wanted, atol=1e-5)
-        assert not team.log_probs[row, len(ask.words) :].any()
+        assert not log_probs[row, len(ask.words) :].any()
         entropy = -(probs * np.log(probs)).sum()
         assert team.entropies[row] == pytest.approx(entropy)
 
@@ -124,7 +127,7 @@ def test_a_prompt_met_twice_is_run_once(monkeypatch):
     assert team.rows_of(asks[:2]) == rows[:2]
     team.rows_of(asks)
     assert passes[1:] == [[asks[2], asks[3], asks[5]]]
-    assert team.log_probs.shape == (6, 4)
+    assert [log_probs.shape for _, log_probs in team.graphs()] == [(6, 4)]
     assert team.rows_of([]) == []
     team.forget()
     assert team.rows == {}

@@ -76,6 +76,8 @@ class Memory:
         """Of each future position, [B, room, D]."""
         self.behind: Reading | None = None
         """Collects the keys and values of new tokens, if they are to be kept."""
+        self.graph_bytes: int | None = None
+        """Bytes that the graph of a pass behind it keeps beside it, once they were counted."""
         kept = [i for i in prefixes[0].keys if i >= first]
         self.keys = {i: self._joined([p.keys[i] for p in prefixes]) for i in kept}
         self.values = {i: self._joined([p.values[i] for p in prefixes]) for i in kept}

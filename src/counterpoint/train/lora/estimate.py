@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from counterpoint.lm.generate import Text
+from counterpoint.lm.reader import KEPT_BYTES
 from counterpoint.results.estimate import Estimate
 from counterpoint.train.lora.answers import MICRO_BATCHES
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
@@ -82,13 +83,14 @@ def estimate(learner: LanguageLearner) -> Estimate:
     played = play_episodes(learner.world, random_replies, rng, settings.prompts, settings.rollouts)
     asks, groups = list(dict.fromkeys(played.asks)), agents_by_model(learner.models)
     tokens = {ask: len(learner.models[ask.agent].prompt(ask.messages)) for ask in asks}
-    reading = choosing = 0.0
+    reading = choosing = kept = 0.0
     for agents in groups.values():
         words = [ask for ask in asks if ask.words and ask.agent in agents]
-        reading += _reading(learner, words, tokens)
-        choosing += _choosing(learner, words)
+        read, chosen, nbytes = _choices(learner, words, tokens)
+        reading, choosing, kept = reading + read, choosing + chosen, kept + nbytes
     texts = _texts(learner, played)
-    writing, learning, kept = texts.writing, texts.learning, texts.kept
+    writing, learning = texts.writing, texts.learning
+    kept = min(kept, settings.cache_bytes) + texts.kept
     reads = 1 if learner.recurring else learner.budget
     reading, rest = reading + texts.reading, writing + choosing + learning
     return Estimate(
@@ -112,28 +114,49 @@ def estimate(learner: LanguageLearner) -> Estimate:
     )
 
 
-def _choosing(learner: LanguageLearner, words: list[Prompt]) -> float:
-    """Returns the seconds an update of choices by agents of one model, once their prompts are
-    read."""
+def _choices(
+    learner: LanguageLearner, words: list[Prompt], tokens: Mapping[Prompt, int]
+) -> tuple[float, float, float]:
+    """Returns the seconds an update of choices by agents of one model takes to read their prompts
+    and for all else, and the bytes that wait for the gradient beyond those of the prompts that were
+    run for this."""
     if not words:
-        return 0.0
-    some = sorted(words[:CHOSEN_TOGETHER], key=lambda ask: ask.agent)
-    learner.words.logits(some)
+        return 0.0, 0.0, 0.0
+    team, some = learner.words, sorted(words[:CHOSEN_TOGETHER], key=lambda ask: ask.agent)
+    reading = _reading(learner, words, tokens)
+    team.forget()
+    team.rows_of(some)
+    whole, here = len(words) / len(some), team.graph_bytes
+    team.forget()
+
+    # Reading is counted by itself, also where prompts are not kept.
+    kept = team.readers[some[0].agent].kept
+    limit, kept.limit = kept.limit, KEPT_BYTES
 
     def choose() -> None:
-        learner.words.logits(some).square().mean().backward()
+        team.logits(some).square().mean().backward()
 
-    seconds = statistics.median(seconds_of(choose) for _ in range(3))
+    def look() -> None:
+        with torch.no_grad():
+            team.logits(some)
+
+    choose()
+    learning, again = (
+        statistics.median(seconds_of(call) for _ in range(3)) for call in (choose, look)
+    )
     for adam in learner.adams.values():
         adam.zero()
-    return seconds * len(words) / len(some)
+    kept.clear()
+    kept.limit = limit
+    # What does not fit is run twice, and read twice if it is not kept.
+    dropped = max(0.0, 1 - team.limit / (whole * here)) if here else 1.0
+    twice = 0.0 if learner.recurring else dropped
+    return reading * (1 + twice), whole * (learning + dropped * again), (whole - 1) * here
 
 
 def _reading(learner: LanguageLearner, asks: list[Prompt], tokens: Mapping[Prompt, int]) -> float:
     """Returns the seconds that reading different prompts of choices takes, by some of them, for
     agents of one model."""
-    if not asks:
-        return 0.0
     ordered = sorted(asks, key=lambda ask: tokens[ask])
     some = ordered[:: -(-len(ordered) // TIMED)]
     reader = learner.words.readers[some[0].agent]
@@ -168,7 +191,7 @@ def _texts(learner: LanguageLearner, played: PlayedBatch) -> TextCosts:
             waves.setdefault((int(k), int(turn)), []).append(ask)
     if not waves:
         return TextCosts()
-    reading = writing = learning = kept = 0.0
+    reading = writing = learning = kept = waiting = 0.0
     for asks in waves.values():
         some = asks[: settings.together]
         read, wrote = _writing(learner, asks, some)
@@ -179,9 +202,9 @@ def _texts(learner: LanguageLearner, played: PlayedBatch) -> TextCosts:
         reading += read * different / here
         writing += wrote
         bytes_of = {id(text.prefix): text.prefix.nbytes for text in texts}
-        kept += (different - here) * statistics.fmean(bytes_of.values())
+        waiting += (different - here) * statistics.fmean(bytes_of.values())
         kept += (len(asks) - len(some)) * (0 if texts[0].hidden is None else texts[0].hidden.nbytes)
-    return TextCosts(reading, writing, learning, kept)
+    return TextCosts(reading, writing, learning, kept + min(waiting, settings.cache_bytes))
 
 
 def _writing(

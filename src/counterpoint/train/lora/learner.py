@@ -133,7 +133,8 @@ class LanguageLearner:
             self.models,
             self.adapters,
             settings.kind,
-            settings.cache_bytes if self.recurring else 0,
+            settings.cache_bytes,
+            recurring=self.recurring,
             recomputed=settings.checkpointing,
         )
         self.served = ServedTeam(self.models, self.adapters, settings) if settings.server else None
@@ -311,18 +312,20 @@ class LanguageLearner:
         decided = [i for i, handle in enumerate(handles) if isinstance(handle, tuple)]
         if not decided:
             return 0.0
-        log_probs = self.words.log_probs
-        shape, total = tuple(log_probs.shape), len(handles)
+        shape, total = (len(self.words.probs), max(map(len, self.words.probs))), len(handles)
         rows, words = np.array([handles[i] for i in decided]).T
         weight = weights_of(rows, words, values[decided] / total, shape)
         visits = np.bincount(rows, minlength=shape[0]) / total
-        entropies = -(log_probs.exp() * log_probs * (log_probs < 0)).sum(dim=1)
-        device = log_probs.device
-        bonus = (torch.from_numpy(visits).float().to(device) * entropies).sum()
-        chosen = (torch.from_numpy(weight).float().to(device) * log_probs).sum()
-        gain = chosen + self.entropy * bonus
-        (-gain).backward()
-        return float(bonus.detach() / visits.sum())
+        entropy = 0.0
+        for some, log_probs in self.words.graphs():
+            entropies = -(log_probs.exp() * log_probs * (log_probs < 0)).sum(dim=1)
+            device, width = log_probs.device, log_probs.shape[1]
+            bonus = (torch.from_numpy(visits[some]).float().to(device) * entropies).sum()
+            weights = torch.from_numpy(weight[some, :width]).float().to(device)
+            gain = (weights * log_probs).sum() + self.entropy * bonus
+            (-gain).backward()
+            entropy += float(bonus.detach())
+        return float(entropy / visits.sum())
 
     def _moved(self, learned: Sequence[Prompt]) -> set[str]:
         """Returns the adapters that a pass over the decisions at these prompts moves. Without a

@@ -120,7 +120,8 @@ class LanguageSettings:
     """Whether they are processes of this machine, or of a Ray cluster."""
     cache_mb: int = 256
     """The most memory, in MB, of prompts that are kept as the frozen model reads them; the oldest
-    go first, and are read again when they come back."""
+    go first, and are read again when they come back. What waits for the gradient within an update
+    takes at most as much again; prompts beyond it are read again for the gradient."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"
     """Where the model is; `auto` takes a GPU if there is one."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -8,6 +8,9 @@ A choice costs one row a prompt: see `WordTeam.rows_of`. Three things make it fa
 them changes a number. Only the legal words' rows of the unembedding are computed. Every different
 prompt is run once however many episodes have it, and the batch is sampled from inside the graph, so
 that an update is exactly on-policy. What adapters cannot change is kept: see `lm.reader.Reader`.
+
+What waits for the gradient pass takes a limited number of bytes too, however many prompts an update
+has. Beyond the limit, prompts are read again in the gradient pass, with the same numbers.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from torch import Tensor
 from counterpoint.arrays import Floats
 from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.generate import Text, generate, log_probs
-from counterpoint.lm.memory import Memory
+from counterpoint.lm.memory import Memory, Prefix
 from counterpoint.lm.model import LanguageModel
 from counterpoint.lm.reader import KEPT_BYTES, Kept, Kind, Reader, common_prefixes
+from counterpoint.lm.saved import SavedBytes, storages_of
 from counterpoint.train.lora.seats import Models, readers_of, together
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.world import Prompt
@@ -65,7 +69,8 @@ class WordTeam:
         models: the frozen models.
         adapters: of each agent.
         kind: where the adapters act.
-        limit: the most bytes of prompts that are kept.
+        limit: the most bytes of prompts that are kept, and of what waits for the gradient pass.
+        recurring: whether prompts come back, so that it pays to keep what was read of them.
         recomputed: see `LanguageModel.adapted`.
     """
 
@@ -76,39 +81,58 @@ class WordTeam:
         kind: Kind = "activated",
         limit: int = KEPT_BYTES,
         *,
+        recurring: bool = True,
         recomputed: bool = False,
     ) -> None:
-        self.adapters, self.recomputed = adapters, recomputed
-        kept = limit * 3 // 4
+        self.adapters, self.recomputed, self.limit = adapters, recomputed, limit
+        most = limit if recurring else 0
+        kept = most * 3 // 4
         self.readers = readers_of(models, adapters, kind, kept, writes=False, recomputed=recomputed)
         """The reader of each agent's model."""
         self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
         """What is subtracted from the words' logits, by agent and words: of all that it has chosen
         among, 0 where nothing was taken out."""
-        self._memories = Kept[Memory](limit - kept)
+        self._memories = Kept[Memory](most - kept)
         self._first_tokens: dict[tuple[Reader, tuple[str, ...]], tuple[int, ...]] = {}
+        self._weights: dict[LanguageModel, frozenset[int]] = {}
+        """The storages of the weights of a model and of its adapters."""
         self.forget()
 
     def forget(self) -> None:
         """Begins a new update: results of the old weights are dropped."""
         self.rows: dict[Prompt, int] = {}
-        """Prompt to its row of `log_probs`."""
-        self.parts: list[Tensor] = []
+        """Prompt to its row of `probs`."""
         self.probs: list[Floats] = []
         """`[U][W]` probabilities of each row's words."""
+        self.parts: list[Tensor] = []
+        """Log-probabilities of the first rows, with their graphs."""
+        self.dropped: list[list[Prompt]] = []
+        """The prompts of the other rows, whose graphs were not kept, by the passes that they were
+        computed in."""
+        self.graph_bytes = 0
+        """Bytes that the graphs of `parts` keep for the gradient."""
 
     @property
     def entropies(self) -> Floats:
         """[U] entropy of each row, in nats."""
         return np.array([-(p[p > 0] * np.log(p[p > 0])).sum() for p in self.probs])
 
-    @property
-    def log_probs(self) -> Tensor:
-        """[U, W] log-probabilities of every prompt since `forget`, with their graph; 0 behind its
-        words."""
-        widest = max(part.shape[1] for part in self.parts)
-        pad = torch.nn.functional.pad
-        return torch.cat([pad(part, (0, widest - part.shape[1])) for part in self.parts])
+    def graphs(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yields rows since `forget` and the log-probabilities [n, W] of their words, with their
+        graph; 0 behind a prompt's words. Graphs that were dropped are computed again, one at a
+        time: take the gradient of each before the next."""
+        first = 0
+        if self.parts:
+            widest = max(part.shape[1] for part in self.parts)
+            pad = torch.nn.functional.pad
+            joined = torch.cat([pad(part, (0, widest - part.shape[1])) for part in self.parts])
+            first = len(joined)
+            yield slice(0, first), joined
+            del joined
+            self.parts, self.graph_bytes = [], 0
+        for asks in self.dropped:
+            yield slice(first, first + len(asks)), self._log_probs(asks)
+            first += len(asks)
 
     def rows_of(self, asks: Sequence[Prompt]) -> list[int]:
         """Returns the row of each prompt; new prompts are computed, those of a model together."""
@@ -117,25 +141,67 @@ class WordTeam:
         every.sort(key=lambda ask: ask.place)
         for part in together(every, self.readers, CHOSEN_TOGETHER):
             new = every[part]
-            logits = self.logits(new)
-            words = torch.tensor([[len(ask.words)] for ask in new], device=logits.device)
-            legal = torch.arange(logits.shape[1], device=logits.device) < words
-            log_probs = torch.log_softmax(logits.masked_fill(~legal, -torch.inf), dim=1)
-            self.parts.append(log_probs.masked_fill(~legal, 0.0))
-            exact = log_probs.detach().double().exp().cpu().numpy()
-            for ask, row in zip(new, exact, strict=True):
-                none = torch.zeros(len(ask.words), device=logits.device)
+            log_probs = self._kept_or_dropped(new)
+            for ask, row in zip(new, log_probs.double().exp().cpu().numpy(), strict=True):
+                row[len(ask.words) :] = 0.0
+                none = torch.zeros(len(ask.words), device=log_probs.device)
                 self.priors.setdefault((ask.agent, ask.words), none)
                 self.rows[ask] = len(self.probs)
                 self.probs.append(row[: len(ask.words)] / row.sum())
         return [self.rows[ask] for ask in asks]
 
-    def logits(self, asks: Sequence[Prompt], *, adapted: bool = True) -> Tensor:
+    def _kept_or_dropped(self, asks: list[Prompt]) -> Tensor:
+        """Returns the log-probabilities [n, W] of new prompts without their graph, which is kept if
+        there is room for it."""
+        if torch.is_grad_enabled() and not self.dropped:
+            log_probs, nbytes = self._counted(asks)
+            if self.graph_bytes + nbytes <= self.limit:
+                self.graph_bytes += nbytes
+                self.parts.append(log_probs)
+                return log_probs.detach()
+        else:
+            with torch.no_grad():
+                log_probs = self._log_probs(asks)
+        self.dropped.append(asks)  # and those of all later prompts: rows stay in their order
+        return log_probs.detach()
+
+    def _counted(self, asks: list[Prompt]) -> tuple[Tensor, int]:
+        """Returns the log-probabilities of new prompts, and the bytes that their graph keeps."""
+        memory = self._memories.get(tuple(asks))
+        if memory is not None and memory.graph_bytes is not None:  # counting takes time
+            return self._log_probs(asks), memory.graph_bytes
+        saved = self._saved_by(self.readers[asks[0].agent].model)
+        with saved.counting():
+            log_probs = self._log_probs(asks, saved)
+        memory = self._memories.get(tuple(asks))
+        if memory is not None:
+            memory.graph_bytes = saved.nbytes
+        return log_probs, saved.nbytes
+
+    def _saved_by(self, model: LanguageModel) -> SavedBytes:
+        """Returns a count of what a graph keeps beside the weights, which are there in any case."""
+        if model not in self._weights:
+            adapters = [x for adapter in self.adapters.values() for x in adapter.parameters()]
+            self._weights[model] = storages_of([*model.model.parameters(), *adapters])
+        return SavedBytes(self._weights[model])
+
+    def _log_probs(self, asks: Sequence[Prompt], saved: SavedBytes | None = None) -> Tensor:
+        """Returns the log-probabilities [n, W] of the words of prompts, 0 behind them."""
+        logits = self.logits(asks, saved=saved)
+        words = torch.tensor([[len(ask.words)] for ask in asks], device=logits.device)
+        legal = torch.arange(logits.shape[1], device=logits.device) < words
+        log_probs = torch.log_softmax(logits.masked_fill(~legal, -torch.inf), dim=1)
+        return log_probs.masked_fill(~legal, 0.0)
+
+    def logits(
+        self, asks: Sequence[Prompt], *, adapted: bool = True, saved: SavedBytes | None = None
+    ) -> Tensor:
         """Returns [U, W], the logits of the words minus their prior; 0 behind a prompt's words.
 
         Args:
             asks: different ones, those of an agent one after the other, all of one model.
             adapted: whether adapters act; else what the bare model says, priors left in.
+            saved: counts what was read of the prompts, unless it is kept for the next update.
         """
         reader = self.readers[asks[0].agent]
         model, device, rooms = reader.model, reader.model.device, [1] * len(asks)
@@ -147,7 +213,11 @@ class WordTeam:
             memory = Memory(prefixes, first=reader.first)
             if not changing:
                 self._memories.keep(key, memory, memory.nbytes)
+        if saved is not None:
+            for x in (*memory.keys.values(), *memory.values.values()):
+                saved.add(x, counts=key not in self._memories)
         hidden = torch.stack([prefix.hidden for prefix in prefixes])
+        del prefixes  # the memory has copies
         with model.adapted(adapters, recomputed=self.recomputed):
             out = model.extend(hidden, memory, reader.first)[:, -1]
         first_tokens = [self.first_tokens(reader, ask.words) for ask in asks]
@@ -240,6 +310,12 @@ class WritingTeam:
             models, adapters, settings.kind, settings.cache_bytes, recomputed=again
         )
         """The reader of each agent's model."""
+        self._waiting = Kept[Prefix](settings.cache_bytes)
+        """What was read of prompts since `forget` and waits for the gradient pass."""
+
+    def forget(self) -> None:
+        """Begins a new batch: texts of the last one are not learned from any more."""
+        self._waiting.clear()
 
     def write(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Text]:
         """Returns an answer to each prompt; those of an agent stand one after the other."""
@@ -263,9 +339,23 @@ class WritingTeam:
         reader, temperature = self.readers[asks[0].agent], self.settings.temperature
         with torch.no_grad():
             prefixes = reader.prefixes([ask.messages for ask in asks], room, adapters)
-        first, above = reader.first, self.kept_from(reader)
-        texts = generate(reader.model, prefixes, adapters, room, draws, temperature, first)
-        return [replace(text, prefix=text.prefix.above(above)) for text in texts]
+        texts = generate(reader.model, prefixes, adapters, room, draws, temperature, reader.first)
+        return [
+            replace(text, prefix=self._to_learn_from(ask, text.prefix))
+            for ask, text in zip(asks, texts, strict=True)
+        ]
+
+    def _to_learn_from(self, ask: Prompt, prefix: Prefix) -> Prefix:
+        """Returns what an answer keeps of its prompt, to learn from: no keys and values if they
+        are read again."""
+        reader = self.readers[ask.agent]
+        key, waiting = (reader, ask.messages), self._waiting
+        if key not in waiting:
+            prefix = prefix.above(self.kept_from(reader))
+            if waiting.nbytes + prefix.nbytes > waiting.limit:
+                return prefix.above(reader.model.depth)
+            waiting.keep(key, prefix, prefix.nbytes)
+        return waiting[key]
 
     def kept_from(self, reader: Reader) -> int:
         """Returns the first layer of which an answer keeps what was read of its prompt, to learn
@@ -382,9 +472,14 @@ class WritingTeam:
         model, below = reader.model, [text.hidden for text in texts if text.hidden is not None]
         adapters = [self.adapters[ask.agent] for ask in asks] if adapted else []
         prefixes = [text.prefix for text in texts]
-        if self.settings.kind == "plain":
-            rooms = [len(text.tokens) for text in texts]
-            prefixes = reader.prefixes([ask.messages for ask in asks], rooms, adapters)
+        plain = self.settings.kind == "plain"
+        again = [i for i, prefix in enumerate(prefixes) if plain or not prefix.keys]
+        if again:
+            prompts = [asks[i].messages for i in again]
+            rooms = [len(texts[i].tokens) for i in again]
+            acting = [adapters[i] for i in again] if adapted else []
+            for i, prefix in zip(again, reader.prefixes(prompts, rooms, acting), strict=True):
+                prefixes[i] = prefix
         first = reader.first if len(below) == len(texts) else 0
         tails = torch.tensor([prefix.tail for prefix in prefixes], device=model.device)
         x = _padded(below) if first else model.embed(torch.cat([tails, written[:, :-1]], dim=1))

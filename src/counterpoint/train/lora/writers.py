@@ -120,6 +120,7 @@ class WritingShare:
         for name, vector in weights.items():
             self.weights[name].copy_(torch.from_numpy(vector))
         if first:
+            self.team.forget()
             self.courier.forget()
         if method == "write":
             written = self.write(parts)
@@ -191,6 +192,7 @@ class Writers:
     def forget(self) -> None:
         """Begins a new batch: texts of the last one are not learned from any more."""
         self._new = set(range(self.processes))
+        self.team.forget()
         for courier in self._couriers:
             courier.forget()
 
