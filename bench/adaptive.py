@@ -268,6 +268,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--workers", type=int, default=None)
     given = parser.parse_args()
+    if not set(given.schemes) & set(FIXED):
+        parser.error(f"got schemes {', '.join(given.schemes)}; wanted some of {', '.join(FIXED)}")
     sets = {"recipes": list(RECIPES)}
     sets |= {name: [f"random {number}" for number in some] for name, some in RANDOM.items()}
     parts = {part: sets[part] for part in given.worlds if part in sets}

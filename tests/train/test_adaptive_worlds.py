@@ -75,4 +75,11 @@ def test_a_finished_cell_is_read_and_not_trained_again(tmp_path, monkeypatch, ca
     assert "1/1 regions x1 shared, rloo" in capsys.readouterr().out
 
 
+def test_a_regret_needs_a_fixed_scheme(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["adaptive.py", "--schemes", "grpo_rows"])
+    with pytest.raises(SystemExit):
+        adaptive.main()
+    assert "got schemes grpo_rows; wanted some of none, center" in capsys.readouterr().err
+
+
 SHORT = {"updates": 3}
