@@ -209,7 +209,8 @@ def _simpler(now: SchemeScore, fixed: tuple[SchemeScore, ...]) -> str:
             least, own = np.nanmin(one.kept), np.nanmin(now.kept)
             return (
                 f"{one.name} is simpler and at least as good here: it keeps at least "
-                f"{least:.2f} of every agent's signal, {now.name} {own:.2f} (bounds from rewards alone)."
+                f"{least:.2f} of every agent's signal, {now.name} {own:.2f} (bounds from rewards "
+                "alone)."
             )
     return f"No scheme with one choice of statistics keeps as much of every agent as {now.name}."
 
