@@ -28,6 +28,7 @@ CORE = ("numpy==2.4.6", "msgspec==0.23.0")
 """What Counterpoint's adapters need there."""
 TORCH = ("torch==2.13.0",)
 HELD = {
+    "transformers": "transformers 5.25.0 needs kernels 0.19.1, and the index has 0.17.2 at most",
     "torch": "2.13.0 where a build for CPUs is at hand; 2.14.1 for torchvision or Python 3.12",
     "torchvision": "goes with torch 2.14.1",
     "numpy": "numpy 2.5 needs Python 3.12, and most of them have 3.11",
@@ -81,7 +82,7 @@ ENVIRONMENTS = {
             TORCH,
             ("verl==0.9.1", "tensordict==0.10.0", "ray[default]==2.60.0", "transformers==5.10.4"),
             # imported by verl's trainers, and not among what verl says that it needs
-            ("TransferQueue==0.1.11", "cachetools==8.0.2", "fastapi==0.165.0", "uvicorn==0.54.0"),
+            ("TransferQueue==0.1.11", "cachetools==8.0.2", "fastapi==0.165.0", "uvicorn==0.55.0"),
         ),
         "verl.trainer.ppo.v1",
         held={
@@ -101,7 +102,7 @@ ENVIRONMENTS = {
         (
             TORCH,
             ("verl==0.9.1", "tensordict==0.10.0", "ray[default]==2.60.0", "transformers==5.10.4"),
-            ("TransferQueue==0.1.11", "cachetools==8.0.2", "fastapi==0.165.0", "uvicorn==0.54.0"),
+            ("TransferQueue==0.1.11", "cachetools==8.0.2", "fastapi==0.165.0", "uvicorn==0.55.0"),
             ("httpx-retries", "structlog"),
             ("--no-deps", "--ignore-requires-python", "agentlightning==1.0.2"),
         ),
