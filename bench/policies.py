@@ -26,6 +26,7 @@ SEPARATE = {"parameters": "separate"}
 PLANS = {
     "stakes, separate networks": Plan("spread", FIVE, 8, {**STAKES, **SEPARATE}, budget=150_000),
     "equal stakes, separate networks (control)": Plan("spread", FIVE, 8, SEPARATE, budget=150_000),
+    "equal stakes, more seeds": Plan("spread", FOUR[:2], 64, SEPARATE, budget=150_000),
     "stakes, one network": Plan("spread", FIVE, 8, STAKES, budget=150_000),
     "speaker and listener": Plan("mpe2:simple_speaker_listener_v4", FOUR, 5, budget=60_000),
     "foraging, common reward": Plan(
