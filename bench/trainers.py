@@ -1,4 +1,4 @@
-"""One team of two inside other trainers' real packages: pooled, per agent, and the trainer's own.
+"""One team of two inside other trainers' real packages: our schemes, and the trainer's own.
 
     python bench/trainers.py [--trainers NAME ...] [--seeds 5] [--updates N] [--out FOLDER]
     python bench/trainers.py --publish      # bench/data/trainers.json, of which docs have the table
@@ -28,7 +28,7 @@ from common import ONE_THREAD, PROJECT, mean_estimate, warn_loudly, with_interva
 from counterpoint.stats import paired_t_test
 from counterpoint.stats.estimate import Estimate
 
-SCHEMES = ("pooled", "per agent", "own")
+SCHEMES = ("pooled", "per agent", "adaptive", "own")
 QUIET, LOUD = "teller", "writer"
 DATA = PROJECT / "bench" / "data" / "trainers.json"
 
@@ -209,8 +209,8 @@ def stated(values: Sequence[float]) -> dict[str, float]:
 def table(document: Mapping[str, Any]) -> str:
     """Returns the table of the ends of both agents, in Markdown."""
     lines = [
-        "| trainer | pooled | per agent | own | per agent − pooled | step, ms | ours | restored |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| trainer | {' | '.join(SCHEMES)} | per agent − pooled | step, ms | ours | restored |",
+        f"|{'---|' * (len(SCHEMES) + 5)}",
     ]
     for one in document["trainers"].values():
         for role in (QUIET, LOUD):

@@ -129,14 +129,17 @@ def integrations() -> str:
     return "\n".join(lines)
 
 
-SHARES = ("pooled", "per agent", "own")
+SHARES = ("pooled", "per agent", "adaptive", "own")
 """The schemes of bench/trainers.py."""
 
 
 def trainers() -> str:
     """Returns the table of one team's shares in other trainers, by scheme."""
     trained = json.loads((DATA / "trainers.json").read_text("utf-8"))["trainers"]
-    lines = ["| trainer | agent | pooled | per agent | its own way |", "|---|---|---|---|---|"]
+    lines = [
+        "| trainer | agent | pooled | per agent | adaptive | its own way |",
+        "|---|---|---|---|---|---|",
+    ]
     for one in trained.values():
         for role, about in (("teller", "quiet"), ("writer", "loud")):
             shares = " | ".join(_interval(one["ends"][scheme][role]) for scheme in SHARES)

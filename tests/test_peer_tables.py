@@ -24,7 +24,8 @@ def training(scheme: str, seed: int, teller: float, hook: float = 0.0) -> dict:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for seed in (0, 1):
-        for scheme, teller in (("pooled", 0.2), ("per agent", 0.8 + 0.1 * seed), ("own", 0.5)):
+        tellers = {"pooled": 0.2, "per agent": 0.8 + 0.1 * seed, "adaptive": 0.7, "own": 0.5}
+        for scheme, teller in tellers.items():
             hook = 0.0 if scheme == "own" else 0.007
             file = trainers.cell(tmp_path / "trl", scheme, seed)
             file.parent.mkdir(exist_ok=True)
@@ -36,6 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_summary_of_a_trainer(folder: Path) -> None:
     one = trainers.summary(["trl", "comlrl"], folder)["trainers"]["trl"]
     assert one["ends"]["per agent"]["teller"]["value"] == pytest.approx(0.85)  # of .8 and .9
+    assert one["ends"]["adaptive"]["teller"]["value"] == pytest.approx(0.7)
     assert one["ends"]["own"]["writer"]["value"] == pytest.approx(1.0)
     assert one["gained"]["value"] == pytest.approx(0.65)  # of .6 and .7
     assert one["gained"]["low"] <= 0.65 <= one["gained"]["high"]

@@ -1,4 +1,4 @@
-"""BenchMARL's IPPO on VMAS with one agent paid 100 times more: off, pooled, per agent; a control.
+"""BenchMARL's IPPO on VMAS with one agent paid 100 times more: off, three schemes, a control.
 
     python bench/training.py --help     # .venv/peers is made by its comparison with BenchMARL
     PYTHONPATH=src .venv/peers/bin/python bench/peers/benchmarl_credit.py --out FILE.json
@@ -6,7 +6,7 @@
 The first agent's reward is multiplied by the stakes in training; returns are counted as the task
 pays them. Agents share a policy, and each has a critic of its own, so that only the advantages of
 the shared policy are at stake. The control has equal stakes: nothing should differ there. Runs that
-are in the file already are not done again. About 14 minutes of one core.
+are in the file already are not done again. About 20 minutes of one core.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ from counterpoint.integrations.benchmarl import credit_callback  # noqa: E402
 from counterpoint.stats import bootstrap_interval, means, paired_t_test  # noqa: E402
 
 TASKS = ("navigation", "give_way", "wind_flocking")
-SCHEMES = {"off": None, "pooled": "mappo_pooled", "per agent": "mappo_per_agent"}
+SCHEMES = {
+    "off": None,
+    "pooled": "mappo_pooled",
+    "per agent": "mappo_per_agent",
+    "adaptive": "adaptive",
+}
 STAKES = 100.0
 ENVS, HORIZON, FRAMES = 64, 50, 61_000
 

@@ -1,4 +1,4 @@
-"""The team of bench/trainers.py: its task, its three schemes, and what one training leaves behind.
+"""The team of bench/trainers.py: its task, its schemes, and what one training leaves behind.
 
 A writer is to write small letters and a teller digits. Each is paid its own share, the writer ten
 times as much and 5 on top. Both share parameters where the trainer has one model. Trainers that act
@@ -30,7 +30,7 @@ RATE = 5e-3
 """Learning rate of the language models, all of whose parameters are trained."""
 OWN = "own"
 """The scheme that is the trainer's own way, without our hook."""
-SCHEMES = ("pooled", "per agent", OWN)
+SCHEMES = ("pooled", "per agent", "adaptive", OWN)
 STATEFUL = "group_reward_decoupled"
 """The scheme with running statistics, of which a resume must restore every bit."""
 

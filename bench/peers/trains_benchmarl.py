@@ -24,7 +24,7 @@ from small_team import ROLES
 
 from counterpoint.integrations.benchmarl import credit_callback
 
-HOOKS = {"pooled": "mappo_pooled", "per agent": "mappo_per_agent"}
+HOOKS = {"pooled": "mappo_pooled", "per agent": "mappo_per_agent", "adaptive": "adaptive"}
 
 
 class Team(TaskClass):

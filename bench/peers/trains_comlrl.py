@@ -25,7 +25,7 @@ from small_team import ROLES, ROLLOUTS, TOKENS, share
 
 from counterpoint.integrations.comlrl import SplitRewards, attach
 
-HOOKS = {"pooled": "mappo_pooled", "per agent": "agent_wise"}
+HOOKS = {"pooled": "mappo_pooled", "per agent": "agent_wise", "adaptive": "adaptive"}
 
 
 def made(seed: int, updates: int, training: Training, epochs: int = 1) -> Any:

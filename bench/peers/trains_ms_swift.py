@@ -26,7 +26,7 @@ from transformers import TrainerCallback
 from counterpoint.integrations.ms_swift import with_credit
 from counterpoint.integrations.trl import STATE
 
-HOOKS = {"pooled": "mappo_pooled", "per agent": "agent_wise"}
+HOOKS = {"pooled": "mappo_pooled", "per agent": "agent_wise", "adaptive": "adaptive"}
 STOCK = swift.rlhf_trainers.GRPOTrainer
 
 

@@ -30,7 +30,7 @@ from tinker_service import LocalService
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.tinker import patch
 
-HOOKS = {"pooled": "mappo_pooled", "per agent": "agent_wise"}
+HOOKS = {"pooled": "mappo_pooled", "per agent": "agent_wise", "adaptive": "adaptive"}
 MODEL = "counterpoint/small_qwen2"
 WORDS = small_tokenizer()
 NOTED: list[Training] = [Training()]

@@ -22,7 +22,7 @@ from torchrl.objectives.multiagent import IPPOLoss
 
 from counterpoint.integrations.torchrl import NormalizeAdvantage
 
-HOOKS = {"pooled": "mappo_pooled", "per agent": "mappo_per_agent"}
+HOOKS = {"pooled": "mappo_pooled", "per agent": "mappo_per_agent", "adaptive": "adaptive"}
 EPOCHS, PARTS = 4, 4
 
 

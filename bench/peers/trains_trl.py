@@ -24,7 +24,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from counterpoint.integrations.trl import STATE, with_credit
 
-HOOKS = {"pooled": "mappo_pooled", "per agent": "agent_wise"}
+HOOKS = {"pooled": "mappo_pooled", "per agent": "agent_wise", "adaptive": "adaptive"}
 
 
 class Ticks(TrainerCallback):
