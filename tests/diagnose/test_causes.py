@@ -50,6 +50,15 @@ def test_only_collapsed_agents_get_a_cause_where_that_is_known():
     assert names(inflation=[50.0, 50.0], collapsed=[True, False]) == ["OFFSET", ""]
 
 
+def test_a_small_mismatch_explains_a_collapse_that_nothing_else_does():
+    # Own variances 1 and 11: their mean is 6 times the quiet one's.
+    quiet = {"signal_share": [1 / 6, 11 / 6], "collapsed": [True, False]}
+    assert names(**quiet) == ["DROWNED", ""]
+    assert names(**quiet, influence=[0.01, 0.5]) == ["DILUTED", ""]
+    assert names(signal_share=[1 / 6, 11 / 6]) == ["", ""]  # of rewards alone it is too small
+    assert names(signal_share=[0.4, 1.6], collapsed=[True, False]) == ["", ""]
+
+
 def test_unknown_evidence_supports_nothing():
     nothing = [np.nan, np.nan]
     assert names(dead_rate=nothing, inflation=nothing, signal_share=nothing) == ["", ""]

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import judged, made
 
+from counterpoint.credit import scheme_named
 from counterpoint.diagnose import three_numbers
+from counterpoint.diagnose.updates import UpdateNumbers
 from counterpoint.errors import RewardError
 
 
@@ -103,3 +106,25 @@ def test_bad_rewards_are_refused():
         together([np.inf, 1], [0, 1])
     with pytest.raises(RewardError, match="lengths"):
         three_numbers(np.zeros(3), np.zeros(2, int), np.zeros(3, int), 1, 1)
+
+
+@pytest.mark.parametrize(("own_scale", "loud", "quiet"), [(0, 1.9802, 0.0198), (1, 1.0, 1.0)])
+def test_a_scale_that_is_shrunk_lies_between_the_batch_and_the_agent(own_scale, loud, quiet):
+    """Own variances 100 and 1: 50.5 in the batch; half of the way divides by its root."""
+    rewards = np.array([10.0, -10, 10, -10, 1, -1, 1, -1])
+    columns = {
+        "batch": np.zeros(8, int), "agent": np.repeat([0, 1], 4), "prompt": np.zeros(8, int),
+        "rollout": np.tile(np.arange(4), 2),
+    }  # fmt: skip
+
+    def shares(spec):
+        return UpdateNumbers(scheme_named(spec), 1, 2).of(columns, rewards, rewards)
+
+    ends = shares(f"adaptive,own_scale={own_scale}")
+    np.testing.assert_allclose(ends["signal_share"], [[loud, quiet]], atol=1e-4)
+    half = shares("adaptive")
+    np.testing.assert_allclose(half["signal_share"], np.sqrt([[100 / 50.5, 1 / 50.5]]))
+    np.testing.assert_allclose(half["norm_inflation"], half["signal_share"])  # without offsets
+    labels = {name: columns[name] for name in ("rollout", "agent")}
+    logged = judged(made(rewards, labels), "adaptive").agents.values()
+    np.testing.assert_allclose([a.signal_share for a in logged], half["signal_share"][0])

@@ -69,7 +69,7 @@ class Arrays:
 
 def segment_sum(values: NDArray[Any], ids: NDArray[Any], n: int) -> Floats:
     """Returns the sum of each segment [n] of `values` [N]; empty segments give 0."""
-    return np.bincount(ids, weights=values, minlength=n).astype(np.float64)
+    return np.bincount(ids, weights=values, minlength=n).astype(np.float64, copy=False)
 
 
 def segment_min(values: NDArray[Any], ids: NDArray[Any], n: int) -> Floats:

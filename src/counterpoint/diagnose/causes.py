@@ -75,6 +75,10 @@ EXPLAINS = Thresholds(dead_rate=0.75, inflation=4.0, drowning=10.0)
 """For agents whose gradient is known to have collapsed: what is large enough to explain it. All
 three are factors that ten times the rollouts would pay back."""
 
+LEAST_DROWNING = 4.0
+"""A variance mismatch of this factor alone makes an agent lose so much signal that it counts as
+collapsed; it is the cause where nothing else explains the loss."""
+
 SUFFICES = Thresholds(dead_rate=0.75, inflation=8.0, drowning=50.0)
 """For rewards alone: what is large enough to cause a collapse. In the regions world with shared
 parameters, an inflation of 8 and a drowning of 50 are where loud rewards x3 lead, at a loss of .06
@@ -86,8 +90,9 @@ def name_causes(evidence: Mapping[str, ArrayLike]) -> NDArray[np.int8]:
     """Returns the cause of each agent's collapse, as an index into `CAUSES`.
 
     In order: DEAD (no signal arrives), LAZY (no choice to reinforce), the larger of OFFSET and
-    DROWNED, SPIKY, and last DILUTED, where nothing that normalization does explains it. Evidence
-    that is absent or NaN supports no cause.
+    DROWNED, SPIKY, DILUTED, where nothing that normalization does explains it, and last, in agents
+    that are known to have collapsed, a smaller DROWNED (`LEAST_DROWNING`). Evidence that is absent
+    or NaN supports no cause.
 
     Args:
         evidence: arrays [..., A] that broadcast against each other, any of: `dead_rate`,
@@ -118,9 +123,9 @@ def name_causes(evidence: Mapping[str, ArrayLike]) -> NDArray[np.int8]:
     if "norm_inflation" in e:  # a ratio of averages: single groups can be extreme by chance
         inflation = e["norm_inflation"] / np.where(share > 0, share, np.nan)
     offset = inflation - 1.0
-    drown = drowning(share, e.get("participation"))
+    mismatch = drowning(share, e.get("participation"))
     offset = np.where(offset >= limit.inflation - 1.0, offset, 0.0)
-    drown = np.where((drown >= limit.drowning) & np.isfinite(drown), drown, 0.0)
+    drown = np.where((mismatch >= limit.drowning) & np.isfinite(mismatch), mismatch, 0.0)
     rules = (
         ("DEAD", e.get("dead_rate", unknown) >= limit.dead_rate),
         ("LAZY", e.get("entropy", unknown) <= limit.entropy_nats),
@@ -128,6 +133,7 @@ def name_causes(evidence: Mapping[str, ArrayLike]) -> NDArray[np.int8]:
         ("OFFSET", offset > 0),
         ("SPIKY", e.get("spike_rate", unknown) >= limit.spike_rate),
         ("DILUTED", e.get("influence", unknown) < limit.influence),
+        ("DROWNED", ("collapsed" in e) & (mismatch >= LEAST_DROWNING) & np.isfinite(mismatch)),
     )
     concerned = e.get("collapsed", np.ones(shape)) == 1
     causes = np.zeros(shape, dtype=np.int8)

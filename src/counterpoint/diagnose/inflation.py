@@ -9,7 +9,7 @@ labels, offsets are measured in the groups of the center, and signal shares in t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +120,9 @@ class Sharing:
     """`1 + (mu_k - mu)^2 / sigma_k^2`, as a ratio of averages over groups; NaN = undefined."""
     signal_share: Floats
     """`sigma_k^2 / sigma^2`, averaged over groups; NaN = undefined."""
+
+
+_Numbers = TypeVar("_Numbers", ThreeNumbers, Sharing)
 
 
 def sharing(
@@ -258,18 +261,40 @@ def pooled_numbers(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers
 
     center, n = log.labels.groups(scheme.center_by)
     offsets = measured(columns, center, n)
-    if scheme.center_by == scheme.scale_by:
+    scale_by = scale_groups(scheme)
+    if scheme.center_by == scale_by:
         return offsets
     if scheme.scale_of == "centered":
         given = [~np.isnan(values) for values in columns]
         means = [segment_mean(x[ok], center[ok], n) for x, ok in zip(columns, given, strict=True)]
         columns = [x - mean[center] for x, mean in zip(columns, means, strict=True)]
-    whole, steps, shared = measured(columns, *log.labels.groups(scheme.scale_by or ()))
+    whole, steps, shared = measured(columns, *log.labels.groups(scale_by))
     return (
-        replace(whole, inflation=offsets[0].inflation),
-        replace(steps, inflation=offsets[1].inflation),
-        replace(shared, inflation=offsets[2].inflation),
+        replace(divided(whole, scheme), inflation=offsets[0].inflation),
+        replace(divided(steps, scheme), inflation=offsets[1].inflation),
+        replace(divided(shared, scheme), inflation=offsets[2].inflation),
     )
+
+
+def scale_groups(scheme: Scheme) -> tuple[str, ...]:
+    """Returns the labels of the groups that share a scale; what is shrunk begins at the batch's."""
+    return () if scheme.scale == "shrunk" else scheme.scale_by or ()
+
+
+def divided(numbers: _Numbers, scheme: Scheme) -> _Numbers:
+    """Returns numbers from the groups of `scale_groups` as the scheme's divisor makes them.
+
+    A scale that is shrunk goes the share `own_scale` of the way to the agent's own deviation: a
+    signal share s becomes `s ** (1 - own_scale)`. That takes the deviations for known.
+    """
+    if scheme.scale != "shrunk":
+        return numbers
+    share = numbers.signal_share
+    own = share ** (1.0 - scheme.own_scale)
+    if isinstance(numbers, Sharing):
+        return replace(numbers, signal_share=own)
+    raised = np.where(share > 0, _divide(own, share), 1.0)
+    return replace(numbers, signal_share=own, norm_inflation=numbers.norm_inflation * raised)
 
 
 def entering(log: Log, scheme: Scheme) -> list[Floats]:

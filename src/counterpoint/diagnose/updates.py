@@ -16,7 +16,12 @@ from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import Scheme
 from counterpoint.credit.segments import ratio, segment_mean, segment_sum
 from counterpoint.diagnose.agents import spike_limit
-from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
+from counterpoint.diagnose.inflation import (
+    ThreeNumbers,
+    divided,
+    scale_groups,
+    three_numbers,
+)
 from counterpoint.errors import StatisticsError
 
 IdColumns = Mapping[str, Ints]
@@ -42,14 +47,14 @@ class UpdateNumbers:
             rewards: [N] input of the scheme, components summed.
             values: [N] output of the scheme.
         """
-        center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
+        center_by, scale_by = self.scheme.center_by, scale_groups(self.scheme)
         # Offsets are measured in the groups that share a center, the rest where a scale is shared.
         centered = scaled = self._over(center_by, columns, rewards)
         if scale_by != center_by:
             if self.scheme.scale_of == "centered":
                 group, n = self._groups(center_by, columns)
                 rewards = rewards - segment_mean(rewards, group, n)[group]
-            scaled = self._over(scale_by, columns, rewards)
+            scaled = divided(self._over(scale_by, columns, rewards), self.scheme)
         return {
             "norm_inflation": scaled.norm_inflation,
             "inflation": centered.inflation,
