@@ -53,6 +53,7 @@ wheel: .venv/.dev  ## the built wheel with each extra in an empty environment (n
 
 bench: .venv/.dev  ## the experiments behind every number in the docs, with intervals
 	$(BIN)/python bench/run.py --out counterpoint-out/bench
+	$(BIN)/python bench/adaptive.py --out counterpoint-out/bench/adaptive --worlds recipes final
 	$(BIN)/python bench/calibrate.py --out counterpoint-out/bench
 	$(BIN)/python bench/battery.py --out counterpoint-out/bench --others
 	$(BIN)/python bench/speed.py --out counterpoint-out/bench/speed.json
@@ -76,6 +77,7 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/populations.py --neural --out counterpoint-out/bench/populations.json
 	$(BIN)/python bench/peer_environments.py
 	$(BIN)/python bench/peers/edge_cases.py
+	$(BIN)/python bench/trainers.py
 	$(BIN)/python bench/cooperation.py --out counterpoint-out/bench/cooperation.csv
 	$(BIN)/python bench/times.py
 	$(BIN)/python bench/front_door.py

@@ -47,9 +47,9 @@ class Compare:
     schemes: str | None = None
     """Names of schemes and algorithms, separated by commas (`counterpoint schemes` lists them). A
     name may have fields that differ: `grpo,grpo_rows,floor=0.05` names two schemes. The defaults
-    are pooled, per agent, running per agent, and, in an exact world, grouped by prompt and the
-    counterfactual baseline (if it has one); in a sequential environment no normalization; in a text
-    environment the per-agent mean."""
+    are pooled, per agent, running per agent, adaptive, and, in an exact world, grouped by prompt
+    and the counterfactual baseline (if it has one); in a sequential environment no normalization;
+    in a text environment the per-agent mean."""
     seeds: int | None = None
     """Number of seeds; default 10, or 5 in a sequential or a text environment."""
     budget: int | None = None

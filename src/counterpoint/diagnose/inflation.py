@@ -284,8 +284,8 @@ def scale_groups(scheme: Scheme) -> tuple[str, ...]:
 def divided(numbers: _Numbers, scheme: Scheme) -> _Numbers:
     """Returns numbers from the groups of `scale_groups` as the scheme's divisor makes them.
 
-    A scale that is shrunk goes the share `own_scale` of the way to the agent's own deviation: a
-    signal share s becomes `s ** (1 - own_scale)`. That takes the deviations for known.
+    A scale that is shrunk goes the share `own_scale` of the way to what per-agent deviations give:
+    a signal share s becomes `s ** (1 - own_scale)`. That takes the deviations for known.
     """
     if scheme.scale != "shrunk":
         return numbers
