@@ -7,7 +7,7 @@ import numpy as np
 from counterpoint.arrays import Floats
 from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured, outcome
 from counterpoint.games.catalogue import make_game
-from counterpoint.games.game import Game
+from counterpoint.games.game import Game, bimatrix
 from counterpoint.games.learners import LearnedTeams, Learning, learn_teams
 
 LEAST = 0.05
@@ -33,8 +33,9 @@ def _gap(game: Game, learned: LearnedTeams) -> float:
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
-    def levers(count: float) -> Floats:
-        return _lost(make_game("lever", {"levers": max(1, round(count))}), plan)
+    def with_best(payoff: float) -> Floats:
+        table = np.diag([*np.ones(9), payoff])
+        return _lost(bimatrix(table, table), plan)
 
     lever = make_game("lever")
     effect = _lost(lever, plan)
@@ -45,7 +46,8 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     robust = np.array([_teams(lever, seed, remedy="other_play").payoffs.mean()
                        for seed in plan.seeds])  # fmt: skip
     progress(0.8)
-    border = bisected("levers that are alike", levers, 1, 10, border=LEAST, steps=4)
+    border = bisected("a payoff of the one lever that is unlike the others, which pay 1,", with_best,
+                      1.0, 20.0, border=LEAST, logarithmic=True)  # fmt: skip
     ways = [
         outcome(name, np.array([_teams(lever, seed, scheme=scheme).payoffs.mean() for seed in plan.seeds]))
         for scheme, name in (("mappo_pooled", "pooled"), ("mappo_per_agent", "per agent"))
