@@ -30,6 +30,7 @@ from typing import Any, Literal, get_args
 from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.optional import pip_line, require_packages
 from counterpoint.runs.ray_executor import on_ray
+from counterpoint.runs.stop import undisturbed
 from counterpoint.runs.task import Advance, Result, Task, TaskMonitor, TaskReport, ending, portable
 
 ExecutorName = Literal["processes", "serial", "ray"]
@@ -176,7 +177,8 @@ def _listen(worker: _Worker, results: dict[int, Any], monitor: TaskMonitor) -> b
     try:
         if not worker.pipe.poll():
             return False
-        data = worker.pipe.recv_bytes()
+        with undisturbed():
+            data = worker.pipe.recv_bytes()
     except (EOFError, OSError):  # the end, perhaps in the middle of a message
         return False
     kind, units, messages, value = ForkingPickler.loads(data)

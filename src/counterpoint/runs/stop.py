@@ -14,6 +14,8 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -69,3 +71,32 @@ class Stopper:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         sys.exit(128 + number)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that arrive meanwhile are handled at its end: half a message that was read would
+    leave a pipe out of step. A second one is handled at once.
+
+    Outside the main thread, where Python delivers no signals, it does nothing.
+    """
+    late: list[tuple[int, FrameType | None]] = []
+    before: dict[int, Any] = {}
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        late.append((number, frame))
+        if len(late) > 1:
+            before[number](number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            if callable(handler := signal.getsignal(number)):
+                before[number] = handler
+                signal.signal(number, receive)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if len(late) == 1:
+            before[late[0][0]](*late[0])
