@@ -3,7 +3,7 @@ cost.
 
     python bench/judge.py --out counterpoint-out/bench/judge.json
 
-A bandit learns from a judge's opinions (judge_bandit.py): final value over the best arm's,
+A bandit learns from a judge's opinions (counterpoint.claims.bandit): final value over the best arm's,
 interquartile mean over seeds with its 95% bootstrap interval. Tables are printed as Markdown.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from common import with_interval, write_json
+from counterpoint.claims.bandit import Bandit, Opinions, judged, learn, ranked, scored
 from counterpoint.judge import (
     Candidate,
     Group,
@@ -32,7 +33,6 @@ from counterpoint.stats import bootstrap_interval
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.lora.plan import LanguagePlan
 from counterpoint.train.lora.settings import LanguageSettings
-from judge_bandit import Bandit, Opinions, judged, learn, ranked, scored
 
 NOISES = (0.0, 0.15, 0.3, 0.6)
 SEEDS = 40
@@ -43,7 +43,7 @@ ACCURACIES = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 def cell(opinions: Opinions, bandit: Bandit | None = None) -> dict[str, Any]:
     """Learns with all seeds, and returns the final value with its interval."""
-    done = learn(opinions, SEEDS, bandit)
+    done = learn(opinions, range(SEEDS), bandit)
     interval = bootstrap_interval(done.value, rng=np.random.default_rng(0))
     numbers = {"iqm": interval.value, "low": interval.low, "high": interval.high, "void": done.void}
     return {**numbers, "text": with_interval(interval)}

@@ -45,19 +45,20 @@ class Learned:
     """Share of the groups without rewards."""
 
 
-def learn(opinions: Opinions, seeds: int, bandit: Bandit | None = None) -> Learned:
+def learn(opinions: Opinions, seeds: Sequence[int], bandit: Bandit | None = None) -> Learned:
     """Returns how good a policy becomes that learns from `opinions` on its draws.
 
     Args:
         opinions: where rewards come from.
-        seeds: S; seed s draws its arms and actions the same whatever the opinions are.
+        seeds: [S] seeds; each draws its arms and actions the same whatever the opinions are.
         bandit: the task and the learner.
     """
     bandit = bandit or Bandit()
-    values = np.stack([np.random.default_rng([s, 1]).random(bandit.arms) for s in range(seeds)])
-    draws = [np.random.default_rng([s, 2]) for s in range(seeds)]
-    rng = np.random.default_rng(3)
-    logits, rows, void = np.zeros((seeds, bandit.arms)), np.arange(seeds)[:, None], 0
+    values = np.stack([np.random.default_rng([s, 1]).random(bandit.arms) for s in seeds])
+    draws = [np.random.default_rng([s, 2]) for s in seeds]
+    rng = np.random.default_rng([3, seeds[0]] if seeds[0] else 3)
+    count = len(seeds)
+    logits, rows, void = np.zeros((count, bandit.arms)), np.arange(count)[:, None], 0
     for _ in range(bandit.updates):
         policy = _softmax(logits)
         uniform = np.stack([each.random(bandit.group) for each in draws])
@@ -71,7 +72,7 @@ def learn(opinions: Opinions, seeds: int, bandit: Bandit | None = None) -> Learn
         gradient -= rewards.sum(axis=1, keepdims=True) * policy
         logits += bandit.lr * gradient / bandit.group
     final = (_softmax(logits) * values).sum(axis=1) / values.max(axis=1)
-    return Learned(final, void / (seeds * bandit.updates))
+    return Learned(final, void / (count * bandit.updates))
 
 
 def normalized(rewards: Floats) -> Floats:

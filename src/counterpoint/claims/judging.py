@@ -1,0 +1,74 @@
+"""Relative ranks suffice as rewards, even from weak judges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from counterpoint.arrays import Floats
+from counterpoint.claims.bandit import Opinions, learn, ranked, scored
+from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured, outcome
+from counterpoint.judge.programmatic import noise_for
+
+WEAK = 0.7
+"""The share of pairs that a weak judge orders right."""
+LEAST = 0.5
+"""What suffices: half of what a perfect judge teaches."""
+VALUES = tuple((i + 0.5) / 8 for i in range(8))
+"""Values of arms as they are drawn on the average."""
+
+
+def _ranks(accuracy: float) -> Opinions:
+    return ranked(noise_for(VALUES, accuracy))
+
+
+def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
+    untaught = np.stack([np.random.default_rng([s, 1]).random(8) for s in plan.seeds])
+    start = untaught.mean(axis=1) / untaught.max(axis=1)
+
+    def learned(opinions: Opinions) -> Floats:
+        return learn(opinions, plan.seeds).value
+
+    perfect = learned(_ranks(1.0))
+
+    def taught(accuracy: float) -> Floats:
+        """Returns [S] the share of what a perfect judge teaches."""
+        gained: Floats = (learned(_ranks(accuracy)) - start) / (perfect - start)
+        return gained
+
+    effect, coin = taught(WEAK), taught(0.5)
+    progress(0.3)
+    border = bisected("a share of pairs that the judge orders right", taught, 0.5, 1.0, border=LEAST)
+    progress(0.9)
+    noise = noise_for(VALUES, WEAK)
+    apart = learned(scored(noise, 0.5))
+    together = learned(ranked(noise))
+    return Evidence(
+        effect=measured("share of what a perfect judge teaches, by ranks of a judge with 70% of "
+                        "pairs right", effect),
+        control=measured("the same with a judge that tosses a coin", coin),
+        remedy=measured("value reached, ranks of one call minus scores of separate calls",
+                        together - apart),
+        remedy_is="Ask for one ranking of the whole group, in several orders.",
+        price=measured("value lost beside true rewards", learned(scored(0.0)) - together),
+        boundary=border,
+        outcome_is="value reached; 1 is the best arm",
+        outcomes=(outcome("true rewards", learned(scored(0.0))),
+                  outcome("ranks, perfect judge", perfect),
+                  outcome("ranks, 70% of pairs right", together),
+                  outcome("scores of separate calls, same noise", apart),
+                  outcome("ranks, a coin", learned(_ranks(0.5)))),
+        holds_when="the judge orders clearly more pairs right than by chance.",
+        fails_when="it orders fewer right, or reads the group in an order that says something.",
+        least=LEAST,
+    )  # fmt: skip
+
+
+JUDGING = Claim(
+    "judging",
+    "Relative ranks are enough of a reward, even if they come from a weak judge.",
+    "RULER of OpenPipe's ART (2025); LLM judges as rewards",
+    "Judges prefer positions, lengths and their own texts (Zheng et al. 2023, arXiv 2306.05685), "
+    "and a learner finds what they prefer.",
+    "A policy draws eight of eight arms; a judge ranks the group, and ranks are the rewards.",
+    _measure,
+)
