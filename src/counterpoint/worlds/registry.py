@@ -15,6 +15,7 @@ from counterpoint.errors import UnknownNameError, choices
 from counterpoint.plugins import Registry
 from counterpoint.worlds.exact.additive import Homogeneous, UnequalStakes
 from counterpoint.worlds.exact.all_hands import AllHands
+from counterpoint.worlds.exact.consensus import Consensus
 from counterpoint.worlds.exact.grown import BoatRace, Gathering
 from counterpoint.worlds.exact.idle_then_needed import IdleThenNeeded
 from counterpoint.worlds.exact.on_call import OnCall
@@ -60,6 +61,7 @@ BUILTIN: tuple[WorldEntry[Any], ...] = (
     ExactEntry(PlannerWorker),
     ExactEntry(Homogeneous),
     ExactEntry(Gathering),
+    ExactEntry(Consensus),
     ExactEntry(BoatRace),
     TwinEntry(Spread),
     TwinEntry(SpeakerListener),
