@@ -3,8 +3,8 @@ cost.
 
     python bench/judge.py --out counterpoint-out/bench/judge.json
 
-A bandit learns from a judge's opinions (counterpoint.claims.bandit): final value over the best arm's,
-interquartile mean over seeds with its 95% bootstrap interval. Tables are printed as Markdown.
+A bandit learns from a judge's opinions (counterpoint.claims.bandit): final value over the best
+arm's, interquartile mean over seeds with its 95% bootstrap interval. Tables are Markdown.
 """
 
 from __future__ import annotations

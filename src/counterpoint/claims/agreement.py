@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured, outcome
+from counterpoint.claims.base import (
+    Claim,
+    ClaimPlan,
+    Evidence,
+    Progress,
+    bisected,
+    measured,
+    outcome,
+)
 from counterpoint.claims.trained import WAYS, Trainings
 from counterpoint.train.tabular.learner import train
 from counterpoint.worlds.exact.consensus import (
@@ -85,14 +93,20 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     right = teams.ends("consensus", "mappo_pooled", agree=0.0)
     alone = teams.ends("consensus", "mappo_pooled", agree=0.0, isolated=True)
     ways = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "adaptive")
-    outcomes = [outcome(f"paid half for agreement, {WAYS[way]}",
-                        teams.ends("consensus", way, agree=0.5)) for way in ways]
+    outcomes = [
+        outcome(f"paid half for agreement, {WAYS[way]}", teams.ends("consensus", way, agree=0.5))
+        for way in ways
+    ]
     outcomes += [
         outcome("paid for agreement", teams.ends("consensus", "mappo_pooled", **PAID)),
         outcome("paid for the team's success", right),
-        outcome("paid for own success", teams.ends("consensus", "mappo_pooled", agree=0.0, paid="own")),
-        outcome("paid by a proper score", teams.ends("consensus", "mappo_pooled", agree=0.0,
-                                                     paid="scored")),
+        outcome(
+            "paid for own success", teams.ends("consensus", "mappo_pooled", agree=0.0, paid="own")
+        ),
+        outcome(
+            "paid by a proper score",
+            teams.ends("consensus", "mappo_pooled", agree=0.0, paid="scored"),
+        ),
         outcome("isolated answers", alone),
     ]
     return Evidence(

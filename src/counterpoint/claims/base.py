@@ -40,8 +40,6 @@ class ClaimPlan:
     """Number of seeds."""
     first: int = 0
     """The first seed; the others follow it."""
-    large: bool = False
-    """More seeds, networks or language models, where a claim has them."""
 
     def __post_init__(self) -> None:
         if self.count < 5 or self.first < 0:
@@ -131,9 +129,12 @@ def verdict_of(e: Evidence) -> tuple[ClaimVerdict, str]:
             return "not reproduced", f"{shown}: the claim says that it is above {e.least:g}."
         return "cannot tell", f"{shown}: it may be {e.least:g} or less."
     if border.holds == "everywhere":
-        return "reproduced", f"{shown}, at every {border.setting} from {border.least:g} to {border.most:g}."
+        return (
+            "reproduced",
+            f"{shown}, with {border.setting} from {border.least:g} to {border.most:g}.",
+        )
     if border.value is None:
-        return "cannot tell", f"{shown}, but at no {border.setting} that was tried."
+        return "cannot tell", f"{shown}, but not with {border.setting} as it was varied."
     return (
         "conditional",
         f"{shown}; it needs {border.setting} {border.holds} {border.value:.3g} "

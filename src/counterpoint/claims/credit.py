@@ -31,7 +31,9 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     progress(0.2)
     control = gained(participation="everyone")
     progress(0.3)
-    pooled, own = (teams.of("regions", name, **LOUD) for name in ("mappo_pooled", "mappo_per_agent"))
+    pooled, own = (
+        teams.of("regions", name, **LOUD) for name in ("mappo_pooled", "mappo_per_agent")
+    )
     border = bisected(
         "a loudness of the loud agents' rewards", lambda scale: gained(scale=scale), 1.0, 100.0,
         border=LOST, logarithmic=True,

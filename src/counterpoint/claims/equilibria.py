@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured, outcome
+from counterpoint.claims.base import (
+    Claim,
+    ClaimPlan,
+    Evidence,
+    Progress,
+    bisected,
+    measured,
+    outcome,
+)
 from counterpoint.games.catalogue import make_game
 from counterpoint.games.game import Game, bimatrix
 from counterpoint.games.learners import LearnedTeams, Learning, learn_teams
@@ -49,7 +57,10 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     border = bisected("a payoff of the one lever that is unlike the others, which pay 1,", with_best,
                       1.0, 20.0, border=LEAST, logarithmic=True)  # fmt: skip
     ways = [
-        outcome(name, np.array([_teams(lever, seed, scheme=scheme).payoffs.mean() for seed in plan.seeds]))
+        outcome(
+            name,
+            np.array([_teams(lever, seed, scheme=scheme).payoffs.mean() for seed in plan.seeds]),
+        )
         for scheme, name in (("mappo_pooled", "pooled"), ("mappo_per_agent", "per agent"))
     ]
     return Evidence(

@@ -6,7 +6,15 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.claims.bandit import Opinions, learn, ranked, scored
-from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured, outcome
+from counterpoint.claims.base import (
+    Claim,
+    ClaimPlan,
+    Evidence,
+    Progress,
+    bisected,
+    measured,
+    outcome,
+)
 from counterpoint.judge.programmatic import noise_for
 
 WEAK = 0.7
@@ -37,7 +45,9 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
 
     effect, coin = taught(WEAK), taught(0.5)
     progress(0.3)
-    border = bisected("a share of pairs that the judge orders right", taught, 0.5, 1.0, border=LEAST)
+    border = bisected(
+        "a share of pairs that the judge orders right", taught, 0.5, 1.0, border=LEAST
+    )
     progress(0.9)
     noise = noise_for(VALUES, WEAK)
     apart = learned(scored(noise, 0.5))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from counterpoint.arrays import Floats
-from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured, outcome
+from counterpoint.claims.base import (
+    Claim,
+    ClaimPlan,
+    Evidence,
+    Progress,
+    bisected,
+    measured,
+    outcome,
+)
 from counterpoint.population.arms import SMOOTH, best_of, game_of, population_based
 from counterpoint.population.members import PopulationSettings
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured, outcome
+from counterpoint.claims.base import (
+    Claim,
+    ClaimPlan,
+    Evidence,
+    Progress,
+    bisected,
+    measured,
+    outcome,
+)
 from counterpoint.claims.talked import Talks, talks
 
 LEAST = 0.02

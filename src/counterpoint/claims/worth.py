@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from counterpoint.arrays import Floats
-from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured, outcome
+from counterpoint.claims.base import (
+    Claim,
+    ClaimPlan,
+    Evidence,
+    Progress,
+    bisected,
+    measured,
+    outcome,
+)
 from counterpoint.claims.talked import talks
 
 LEAST = 0.02

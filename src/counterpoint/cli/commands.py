@@ -44,6 +44,7 @@ class CommandEntry(NamedTuple):
 GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
     "Start": {
         "demo": CommandEntry("demo", "Demo", "show a collapse and its remedy in one comparison"),
+        "claims": CommandEntry("claims", "Claims", "claims about teams, each settled in a minute"),
         "doctor": CommandEntry(
             "doctor", "Doctor", "what this machine can run, and what is missing"
         ),

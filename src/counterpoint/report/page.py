@@ -27,6 +27,7 @@ from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.report.glossary import word_of, words_in
 from counterpoint.report.next_steps import NextStep, next_steps
 from counterpoint.report.pages.audit import audit_page
+from counterpoint.report.pages.claims import claim_page, claims_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.contribution import contribution_page
 from counterpoint.report.pages.diagnosis import diagnosis_page
@@ -48,6 +49,8 @@ from counterpoint.report.toolkit.safe_text import safe, visible_lines
 from counterpoint.report.toolkit.tables import Table
 from counterpoint.results import (
     AuditResult,
+    ClaimResult,
+    ClaimsResult,
     ComparisonResult,
     ContributionResult,
     DiagnosisResult,
@@ -75,6 +78,8 @@ if TYPE_CHECKING:
 
 PAGES: Mapping[type[Result], Callable[[Any], Page]] = {
     AuditResult: audit_page,
+    ClaimResult: claim_page,
+    ClaimsResult: claims_page,
     ComparisonResult: comparison_page,
     ContributionResult: contribution_page,
     DiagnosisResult: diagnosis_page,

@@ -6,6 +6,7 @@ field that is wrong.
 """
 
 from counterpoint.results.audit import AuditResult
+from counterpoint.results.claims import ClaimResult, ClaimsResult
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.results.contribution import ContributionResult
 from counterpoint.results.diagnosis import DiagnosisResult
@@ -24,6 +25,8 @@ from counterpoint.results.training import TrainingResult
 
 __all__ = [
     "AuditResult",
+    "ClaimResult",
+    "ClaimsResult",
     "ComparisonResult",
     "ContributionResult",
     "DiagnosisResult",

@@ -10,6 +10,7 @@ import numpy as np
 
 from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.results.audit import AuditResult, earlier_audit
+from counterpoint.results.claims import ClaimResult, ClaimsResult
 from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.contribution import ContributionResult
 from counterpoint.results.diagnosis import DiagnosisResult
@@ -29,6 +30,8 @@ KINDS: Mapping[str, type[Result]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
         AuditResult,
+        ClaimResult,
+        ClaimsResult,
         ComparisonResult,
         ContributionResult,
         DiagnosisResult,

@@ -74,7 +74,7 @@ class Consensus(World):
         right = np.where(STRONG == 1, given.strong, given.weak)
         chance = np.where(STRONG == 1, given.often, 1 - given.often)
         self.seen = np.stack([
-            np.where(DIRECTION == truth, right, 1 - right) * chance for truth in (0, 1)
+            np.where(truth == DIRECTION, right, 1 - right) * chance for truth in (0, 1)
         ])  # fmt: skip
         """[2, 4] the probability of a signal, given the truth."""
         self.joint = np.einsum("ta,tb->tab", self.seen, self.seen) / 2

@@ -1,0 +1,240 @@
+"""The page of one claim, and the overview of several: what was measured, and whether it holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from markupsafe import Markup
+
+from counterpoint.report.toolkit.charts import Dot, interval_panel
+from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page
+from counterpoint.report.toolkit.numerals import counted, fixed, interval, significant
+from counterpoint.report.toolkit.tables import (
+    Cell,
+    Column,
+    Figure,
+    Table,
+    TableRow,
+    ends_cell,
+    text_columns,
+)
+from counterpoint.results.claims import Boundary, ClaimResult, ClaimsResult, Measure
+
+WORDS = {
+    "reproduced": "holds here, at every setting that was tried.",
+    "conditional": "holds here under a condition.",
+    "not reproduced": "does not hold here.",
+    "cannot tell": "is undecided.",
+}
+"""What a verdict says of a claim."""
+
+
+def claim_page(claim: ClaimResult) -> Page:
+    """Returns the page of one claim."""
+    return Page(
+        template="claim.html",
+        title=f"{claim.name}: a claim about teams",
+        kind="Claim",
+        subject=claim.name,
+        details=[counted(len(claim.seeds), "seed"), f"{claim.seconds:.0f} CPU-seconds"],
+        verdict=Headline(claim_headline(claim), claim.why, _facts(claim)),
+        definitions=DEFINITIONS,
+        settings=[("seeds", f"{claim.seeds[0]} to {claim.seeds[-1]}")],
+        picture="figure",
+        contents={
+            "figure": Figure(
+                key="measures",
+                caption="Interquartile means over seeds with 95% intervals.",
+                header=("measure", "value", "low", "high"),
+                rows=[(one.what, one.value, one.low, one.high) for one in _measures(claim)],
+                panels=[picture_of(claim)],
+            ),
+            "claim": _story(claim),
+            "measures": measure_table(claim),
+            "outcomes": outcome_table(claim) if claim.outcomes else None,
+        },
+    )
+
+
+def claims_page(claims: ClaimsResult) -> Page:
+    """Returns the overview of claims."""
+    seeds = {tuple(one.seeds) for one in claims.claims}
+    return Page(
+        template="claims.html",
+        title="Claims about teams of agents",
+        kind="Claims",
+        subject="teams of agents",
+        details=[counted(len(claims.claims), "claim"), f"{claims.seconds:.0f} CPU-seconds"],
+        verdict=Headline(
+            claims_headline(claims),
+            "Each claim is measured in the smallest world in which its failure grows from learning, "
+            "beside a control in which nothing should happen.",
+            tuple(Fact(verdict, str(count), WORDS[verdict])
+                  for verdict, count in _counts(claims).items()),
+        ),
+        definitions=DEFINITIONS,
+        settings=[("seeds", ", ".join(f"{one[0]} to {one[-1]}" for one in sorted(seeds)))],
+        picture="",
+        contents={
+            "overview": overview_table(claims),
+            "pictures": Figure(
+                key="pictures",
+                caption="Effect and control of each claim: interquartile means over seeds with 95% "
+                "intervals.",
+                header=("claim", "measure", "value", "low", "high"),
+                rows=[(one.name, m.what, m.value, m.low, m.high)
+                      for one in claims.claims for m in _measures(one)],
+                panels=[picture_of(one) for one in claims.claims],
+            ),
+        },
+    )  # fmt: skip
+
+
+def claim_headline(claim: ClaimResult) -> str:
+    """Returns `The claim of credit holds here under a condition.`"""
+    return f"The claim “{claim.name}” {WORDS[claim.verdict]}"
+
+
+def claims_headline(claims: ClaimsResult) -> str:
+    """Returns how many of the claims hold, in a sentence."""
+    counts = _counts(claims)
+    parts = [f"{counts[name]} {text}" for name, text in (
+        ("reproduced", "hold everywhere"), ("conditional", "under a condition"),
+        ("not reproduced", "do not hold"), ("cannot tell", "are undecided"),
+    ) if counts.get(name)]  # fmt: skip
+    return f"Of {counted(len(claims.claims), 'claim')}, {', '.join(parts)}."
+
+
+def _counts(claims: ClaimsResult) -> Counter[str]:
+    return Counter(one.verdict for one in claims.claims)
+
+
+def _facts(claim: ClaimResult) -> tuple[Fact, ...]:
+    return (
+        _fact("Effect", claim.effect),
+        _fact("Control", claim.control),
+        _fact("Remedy", claim.remedy, claim.remedy_is),
+        _fact("Price", claim.price),
+        Fact("Border", *border_words(claim.boundary)),
+    )
+
+
+def _fact(title: str, one: Measure, note: str = "") -> Fact:
+    below = f"95% interval {interval(one.low, one.high, 3)}"
+    return Fact(title, fixed(one.value, 3), below, f"{one.what}. {note}".strip())
+
+
+def border_words(border: Boundary) -> tuple[str, str]:
+    """Returns where a claim turns false, and what that is."""
+    tried = f"tried from {significant(border.least)} to {significant(border.most)}"
+    if border.value is None:
+        return "none", f"{border.setting} {tried}: it holds {border.holds}"
+    value = significant(border.value)
+    ends = f"[{significant(border.low)}, {significant(border.high)}]"
+    return value, f"{ends}: it holds with {border.setting} {border.holds} that ({tried})"
+
+
+def _measures(claim: ClaimResult) -> tuple[Measure, ...]:
+    return claim.effect, claim.control
+
+
+def picture_of(claim: ClaimResult) -> Markup:
+    """Returns a panel of effect and control."""
+    dots = [
+        Dot(name, one.value, one.low, one.high, style, fixed(one.value, 2), strong, 0.0)
+        for name, one, style, strong in (("effect", claim.effect, "s0", True),
+                                         ("control", claim.control, "s1", False))
+    ]  # fmt: skip
+    return interval_panel(f"claim-{claim.name}", claim.name, "effect", dots)
+
+
+def _story(claim: ClaimResult) -> tuple[tuple[str, str], ...]:
+    """Returns heads and texts."""
+    return (
+        ("The claim", claim.claim),
+        ("Its source", claim.source),
+        ("Against it", claim.against),
+        ("How it is measured", claim.story),
+        ("It holds when", claim.holds_when),
+        ("It fails when", claim.fails_when),
+        ("What helps", claim.remedy_is),
+    )
+
+
+def measure_table(claim: ClaimResult) -> Table:
+    """Returns one row for each measure."""
+    columns = (*text_columns("Part", "What it is"), Column("Value", ("value", "low", "high")),
+               Column("Seeds", ("n",)))  # fmt: skip
+    rows = [
+        TableRow((Cell(part), Cell(one.what), ends_cell(one.value, one.low, one.high),
+                  Cell(str(one.n), (one.n,))))
+        for part, one in (("effect", claim.effect), ("control", claim.control),
+                          ("remedy", claim.remedy), ("price", claim.price))
+    ]  # fmt: skip
+    return Table("measured", "Interquartile means with 95% intervals.", columns, rows)
+
+
+def outcome_table(claim: ClaimResult) -> Table:
+    """Returns one row for each way of learning."""
+    columns = (*text_columns("Way"), Column("Outcome", ("value", "low", "high")),
+               Column("Seeds", ("n",)))  # fmt: skip
+    rows = [
+        TableRow((Cell(one.way), ends_cell(one.value, one.low, one.high),
+                  Cell(str(one.n), (one.n,))))
+        for one in claim.outcomes
+    ]  # fmt: skip
+    return Table("ways", f"{claim.outcome_is[:1].upper()}{claim.outcome_is[1:]}.", columns, rows)
+
+
+def overview_table(claims: ClaimsResult) -> Table:
+    """Returns one row for each claim."""
+    columns = (
+        *text_columns("Claim", "Verdict"),
+        Column("Effect", ("effect", "low", "high")),
+        Column("Control", ("control", "control_low", "control_high")),
+        *text_columns("What helps"),
+        Column("Price", ("price", "price_low", "price_high")),
+        *text_columns("Holds when, fails when"),
+        Column("Seconds"),
+        *text_columns("Command"),
+    )
+    rows = []
+    for one in claims.claims:
+        value, where = border_words(one.boundary)
+        rows.append(TableRow((
+            Cell(one.name, below=one.claim),
+            Cell(one.verdict, below=f"border {value} {where}" if value != "none" else where),
+            _measure_cell(one.effect),
+            _measure_cell(one.control),
+            Cell(one.remedy_is,
+                 below=f"{fixed(one.remedy.value, 3)} {interval(one.remedy.low, one.remedy.high, 3)} "
+                 f"{one.remedy.what}"),
+            _measure_cell(one.price),
+            Cell("", (f"{one.holds_when} {one.fails_when}",),
+                 lines=(f"Holds when {one.holds_when}", f"Fails when {one.fails_when}")),
+            Cell(f"{one.seconds:.0f}", (one.seconds,)),
+            Cell(one.command),
+        )))  # fmt: skip
+    return Table("claims", "Effects are interquartile means over seeds with 95% intervals.", columns,
+                 rows)  # fmt: skip
+
+
+def _measure_cell(one: Measure) -> Cell:
+    return Cell(fixed(one.value, 3), (one.value, one.low, one.high),
+                below=f"{interval(one.low, one.high, 3)} {one.what}")  # fmt: skip
+
+
+DEFINITIONS = (
+    Definition("effect", "Effect",
+        "What the claim says that happens, as a number; it is above 0 if it does."),
+    Definition("control", "Control",
+        "The same number where the claim gives no reason for it."),
+    Definition("price", "Price",
+        "What the remedy costs."),
+    Definition("border", "Border",
+        "The setting at which the claim turns false, found by bisection."),
+    Definition("verdict", "Verdict",
+        "Reproduced: the effect is there, the control is clean, and no setting that was tried turns "
+        "it false. Conditional: one does. Not reproduced: no effect. Cannot tell: the interval "
+        "holds both, or the control shows an effect too."),
+)  # fmt: skip
