@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats, NamedArrays
 from counterpoint.claims.base import (
     Claim,
     ClaimPlan,
@@ -34,7 +34,7 @@ class WatchedConsensus(Consensus):
 
     probs: Floats
 
-    def play(self, tasks: dict, chance: dict, probs: Floats) -> Play:  # type: ignore[override]
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         self.probs = probs
         return super().play(tasks, chance, probs)
 
@@ -62,7 +62,7 @@ def habits(plan: ClaimPlan, **settings: object) -> dict[str, Floats]:
     sure = says[..., STRONG == 1].sum(axis=-1)
     weak = (STRONG[:, None] == 0) & (STRONG == 0)
 
-    def mean(values: Floats, where: np.ndarray) -> Floats:
+    def mean(values: Floats, where: Bools) -> Floats:
         weights = np.where(where, weight, 0.0)
         got: Floats = (values * weights).sum(axis=(2, 3)).mean(axis=1) / weights.sum()
         return got
@@ -113,10 +113,10 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         effect=measured("share of right answers lost by pay for agreement, to the best use of both "
                         "signals", effect),
         control=measured("the same with pay for success and a network each", control),
-        remedy=measured("share of right answers, half paid for agreement, separate networks minus a "
-                        "shared one", shared - apart),
+        remedy=measured("share of right answers, half paid for agreement, separate networks "
+                        "minus a shared one", shared - apart),
         remedy_is="Pay for being right; where agreement must count, give each agent a network.",
-        price=measured("share of right answers lost if answers are isolated instead", right - alone),
+        price=measured("share of right answers lost if answers are isolated", right - alone),
         boundary=border,
         outcome_is="share of right answers; the best use of both signals has 0.825",
         outcomes=tuple(outcomes),
@@ -133,7 +133,7 @@ AGREEMENT = Claim(
     "work on sycophancy and collapse of disagreement in debates of language models",
     "Debate between models helps weaker judges find the truth in some tasks (Khan et al. 2024, "
     "arXiv 2402.06782).",
-    "Two agents have weak or strong signals, write drafts, read the other's, and answer. Some teams "
-    "are paid for agreement.",
+    "Two agents have weak or strong signals, write drafts, read the other's, and answer. Some "
+    "teams are paid for agreement.",
     _measure,
 )

@@ -19,7 +19,7 @@ from counterpoint.games.game import Game, bimatrix
 from counterpoint.games.learners import LearnedTeams, Learning, learn_teams
 
 LEAST = 0.05
-TEAMS = 10
+TEAMS = 6
 """Teams of a seed, who meet each other."""
 
 
@@ -29,7 +29,7 @@ def _lost(game: Game, plan: ClaimPlan, **how: object) -> Floats:
 
 
 def _teams(game: Game, seed: int, **how: object) -> LearnedTeams:
-    return learn_teams(game, Learning(paid="team", **how), TEAMS, 1000 * seed)  # type: ignore[arg-type]
+    return learn_teams(game, Learning(paid="team", updates=200, **how), TEAMS, 1000 * seed)  # type: ignore[arg-type]
 
 
 def _gap(game: Game, learned: LearnedTeams) -> float:
@@ -54,7 +54,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     robust = np.array([_teams(lever, seed, remedy="other_play").payoffs.mean()
                        for seed in plan.seeds])  # fmt: skip
     progress(0.8)
-    border = bisected("a payoff of the one lever that is unlike the others, which pay 1,", with_best,
+    border = bisected("a payoff of the lever that is unlike the others, which pay 1,", with_best,
                       1.0, 20.0, border=LEAST, logarithmic=True)  # fmt: skip
     ways = [
         outcome(
@@ -66,7 +66,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     return Evidence(
         effect=measured("payoff lost when players of different teams meet", effect),
         control=measured("the same with a convention that all know", control),
-        remedy=measured("loss avoided by learning as if alike actions had other names", effect - fixed),
+        remedy=measured("loss avoided if alike actions are learned under other names", effect - fixed),
         remedy_is="Other-Play, or a convention.",
         price=measured("payoff of a team with itself, plain minus Other-Play", alone - robust),
         boundary=border,

@@ -34,7 +34,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         control=measured("the same where laps are paid", control),
         remedy=measured("share of turns raced in the end, shaped reward minus proxy",
                         shaped - proxy),
-        remedy_is="Pay for stretches of track too; or stop when `audit --only hacking` sees the gap.",
+        remedy_is="Pay for stretches of track too; or stop when the audit sees the gap.",
         price=measured("updates until nine in ten turns are raced, shaped minus paid laps",
                        (shaped_at - reached).astype(float)),
         boundary=border,

@@ -25,8 +25,8 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
 
     effect, control = lost(), lost(cost=0.0)
     progress(0.3)
-    border = bisected("a cost of work, in yields of a turn,", lambda cost: lost(cost=cost), 0.0, 0.95,
-                      border=LEAST)  # fmt: skip
+    border = bisected("a cost of work, in yields of a turn,", lambda cost: lost(cost=cost), 0.0,
+                      0.95, border=LEAST)  # fmt: skip
     progress(0.8)
     shared, team = (teams.of("gathering", "mappo_pooled", paid=paid) for paid in ("shared", "team"))
     own = teams.of("gathering", "mappo_pooled", paid="own")

@@ -54,7 +54,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     progress(0.9)
     best = max(STRUCTURES, key=lambda name: float(played.scores[name].mean()))
     return Evidence(
-        effect=measured("share of items right that the structure moves, minus what the prompt moves",
+        effect=measured("share of items right that the structure moves, minus the prompt",
                         lever(played)),
         control=measured("the same where messages are empty", control),
         remedy=measured(f"share of items right, {best} minus members who do not talk",

@@ -79,8 +79,8 @@ class Claims:
         else:
             out = self.out or HOME
             kept = {name: kept_claim(name, None, out) for name in CLAIMS}
-            rows = [{"name": one.name, "claim": one.claim,
-                     "verdict": kept[name].verdict if kept[name] else None}
+            verdicts = {name: one.verdict for name, one in kept.items() if one is not None}
+            rows = [{"name": name, "claim": one.claim, "verdict": verdicts.get(name)}
                     for name, one in CLAIMS.items()]  # fmt: skip
             finish(rows, claim_list, None, self.json, "counterpoint claims --all")
         return 0

@@ -67,8 +67,8 @@ def claims_page(claims: ClaimsResult) -> Page:
         details=[counted(len(claims.claims), "claim"), f"{claims.seconds:.0f} CPU-seconds"],
         verdict=Headline(
             claims_headline(claims),
-            "Each claim is measured in the smallest world in which its failure grows from learning, "
-            "beside a control in which nothing should happen.",
+            "Each claim is measured in the smallest world in which its failure grows from "
+            "learning, beside a control in which nothing should happen.",
             tuple(Fact(verdict, str(count), WORDS[verdict])
                   for verdict, count in _counts(claims).items()),
         ),
@@ -207,16 +207,16 @@ def overview_table(claims: ClaimsResult) -> Table:
             _measure_cell(one.effect),
             _measure_cell(one.control),
             Cell(one.remedy_is,
-                 below=f"{fixed(one.remedy.value, 3)} {interval(one.remedy.low, one.remedy.high, 3)} "
-                 f"{one.remedy.what}"),
+                 below=f"{fixed(one.remedy.value, 3)} "
+                 f"{interval(one.remedy.low, one.remedy.high, 3)} {one.remedy.what}"),
             _measure_cell(one.price),
             Cell("", (f"{one.holds_when} {one.fails_when}",),
                  lines=(f"Holds when {one.holds_when}", f"Fails when {one.fails_when}")),
             Cell(f"{one.seconds:.0f}", (one.seconds,)),
             Cell(one.command),
         )))  # fmt: skip
-    return Table("claims", "Effects are interquartile means over seeds with 95% intervals.", columns,
-                 rows)  # fmt: skip
+    caption = "Effects are interquartile means over seeds with 95% intervals."
+    return Table("claims", caption, columns, rows)
 
 
 def _measure_cell(one: Measure) -> Cell:
@@ -234,7 +234,7 @@ DEFINITIONS = (
     Definition("border", "Border",
         "The setting at which the claim turns false, found by bisection."),
     Definition("verdict", "Verdict",
-        "Reproduced: the effect is there, the control is clean, and no setting that was tried turns "
-        "it false. Conditional: one does. Not reproduced: no effect. Cannot tell: the interval "
+        "Reproduced: the effect is there, the control is clean, and no setting that was tried "
+        "turns it false. Conditional: one does. Not reproduced: no effect. Cannot tell: the interval "
         "holds both, or the control shows an effect too."),
 )  # fmt: skip

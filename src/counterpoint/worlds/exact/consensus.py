@@ -140,7 +140,8 @@ class Consensus(World):
         replies = probs[:, :, SIGNALS:].reshape(len(probs), 2, SIGNALS, SIGNALS, SIGNALS)
         if self.settings.isolated:
             return np.repeat(replies[:, :, :, :1], SIGNALS, axis=3)
-        return np.einsum("sahd,saodx->saohx", drafts[:, ::-1], replies)
+        heard: Floats = np.einsum("sahd,saodx->saohx", drafts[:, ::-1], replies)
+        return heard
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         says = self.answers(probs).reshape(len(probs), 2, SIGNALS, SIGNALS, 2, 2).sum(axis=-1)
