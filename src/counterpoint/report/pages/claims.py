@@ -235,6 +235,6 @@ DEFINITIONS = (
         "The setting at which the claim turns false, found by bisection."),
     Definition("verdict", "Verdict",
         "Reproduced: the effect is there, the control is clean, and no setting that was tried "
-        "turns it false. Conditional: one does. Not reproduced: no effect. Cannot tell: the interval "
-        "holds both, or the control shows an effect too."),
+        "turns it false. Conditional: one does. Not reproduced: no effect. Cannot tell: the "
+        "interval holds both, or the control shows an effect too."),
 )  # fmt: skip
