@@ -66,7 +66,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     return Evidence(
         effect=measured("payoff lost when players of different teams meet", effect),
         control=measured("the same with a convention that all know", control),
-        remedy=measured("loss avoided if actions that are alike are learned as one", effect - fixed),
+        remedy=measured("loss avoided if alike actions are learned as one", effect - fixed),
         remedy_is="Other-Play, or a convention.",
         price=measured("payoff of a team with itself, plain minus Other-Play", alone - robust),
         boundary=border,
