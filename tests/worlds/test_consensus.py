@@ -1,4 +1,4 @@
-"""The world in which agreement grows: exact values by hand, and what is sampled agrees with them."""
+"""The world in which agreement grows: exact values by hand, and samples that agree with them."""
 
 import numpy as np
 import pytest
