@@ -111,10 +111,12 @@ def check(paths, count, tmp_path, seed):
     return tried
 
 
+@pytest.mark.fault("R37", cases=120)
 def test_mutated_logs_of_our_own_are_read_or_refused(tmp_path):
     assert check(samples([HERE / "who_and_when"])[:6], 20, tmp_path, 0) == 120
 
 
+@pytest.mark.fault("R37", cases=20_000)
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED, reason="the folder of real logs is not here")
 def test_twenty_thousand_mutants_of_real_logs_are_read_or_refused(tmp_path):

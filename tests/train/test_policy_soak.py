@@ -25,6 +25,7 @@ def resident_mb():
         return int(told.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@pytest.mark.fault("R23")
 @pytest.mark.slow
 def test_memory_grows_by_less_than_a_megabyte_in_ten_thousand_steps(tmp_path):
     if not os.path.exists("/proc/self/statm"):
