@@ -135,6 +135,45 @@ def test_no_source_file_runs_code_out_of_data() -> None:
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
+def half_caught(source: str) -> list[int]:
+    """Lines that catch msgspec's error for bytes, and not the one for text that is not UTF-8."""
+    caught = [
+        (node.lineno, ast.unparse(node.type))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ExceptHandler) and node.type
+    ] + [
+        (node.lineno, " ".join(map(ast.unparse, node.args)))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress")
+    ]
+    whole = re.compile(r"\b(ValueError|Unicode\w+Error|Exception)\b")
+    return [
+        line
+        for line, names in caught
+        if re.search(r"\b(MsgspecError|DecodeError)\b", names) and not whole.search(names)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("try: f()\nexcept msgspec.MsgspecError: pass", [2]),
+        ("try: f()\nexcept (OSError, msgspec.DecodeError): pass", [2]),
+        ("with suppress(OSError, msgspec.MsgspecError): f()", [1]),
+        ("try: f()\nexcept (OSError, *NOT_JSON): pass", []),
+        ("try: f()\nexcept (msgspec.MsgspecError, ValueError): pass", []),
+        ("try: f()\nexcept (msgspec.DecodeError, UnicodeDecodeError): pass", []),
+    ],
+)
+def test_the_gate_finds_half_a_handler(source: str, found: list[int]) -> None:
+    assert half_caught(source) == found
+
+
+def test_text_that_is_not_utf_8_is_caught_with_other_damage() -> None:
+    found = {path.name: half_caught(path.read_text("utf-8")) for path in SOURCES}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
 class LeavesAMark:
     """Makes a directory when it is unpickled: harmless, and plain to see."""
 
