@@ -194,10 +194,11 @@ def faults() -> str:
         cells = [_cases(one.get("fast")), _cases(one.get("all"))]
         cells.append(str(sum(kind.get("failed", 0) for kind in kinds)) if kinds else "–")
         if name in untested or "script" in row:
-            told = f"by {row['script']}" if "script" in row else "**not tested**"
-            cells = [told, told, "–"]
+            by = f"by {row['script']}" if "script" in row else "**not tested**"
+            cells = [by, by, "–"]
         lacks = f" Not shown: {row['lacks']}." if "lacks" in row else ""
-        how = f"{row['how']}.{lacks}"
+        told = [text for kind in kinds for text in kind.get("measured", ())]
+        how = " ".join([f"{row['how']}.{lacks}", *(f"Measured: {text}." for text in told)])
         lines.append(f"| {name} | {row['fault']} | {how} | {row['line']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -2,7 +2,7 @@
 
 A test that is not told otherwise is one case. `fault("R1", cases=10)` says how many it tries
 inside, `record_property("cases", n)` says it where only the run knows, and of a test of hypothesis
-the examples are counted.
+the examples are counted. What `record_property("measured", text)` says stands in the table too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-ROWS, CASES = "faults", "cases"
+ROWS, CASES, MEASURED = "faults", "cases", "measured"
 
 
 def note_rows(item: pytest.Item) -> None:
@@ -61,16 +61,21 @@ class FaultCounts:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: dict[str, Counter[str]] = defaultdict(Counter)
+        self.measured: dict[str, list[str]] = defaultdict(list)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         named = {row for key, rows in report.user_properties if key == ROWS for row in rows}
         # a test that failed has failed as one, whatever it had tried before
         cases = dict(report.user_properties).get(CASES, 1) if report.outcome == "passed" else 1
         if report.when == "call" or report.outcome != "passed":
+            measured = [text for key, text in report.user_properties if key == MEASURED]
             for row in named:
+                self.measured[row] += measured
                 self.rows[row]["tests"] += report.when != "teardown"
                 self.rows[row][report.outcome] += cases
 
     def pytest_sessionfinish(self) -> None:
-        counts = {row: dict(self.rows[row]) for row in sorted(self.rows)}
+        counts: dict[str, Any] = {row: dict(self.rows[row]) for row in sorted(self.rows)}
+        for row, texts in self.measured.items():
+            counts[row] |= {MEASURED: texts} if texts else {}
         self.path.write_text(json.dumps(counts), encoding="utf-8")

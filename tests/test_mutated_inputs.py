@@ -17,7 +17,7 @@ from mutants import OTHERS, mutant, mutants
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "mutants.py"
 LIGHT = [name for name in LOADERS if name not in HEAVY]
-MANY = {"gguf": 600, "weights": 1000, "tokenizers": 1000}
+MANY = {"weights": 1000, "tokenizers": 1000}
 """Mutants of the loaders that are slow; 1,300 of the others."""
 
 
