@@ -8,7 +8,6 @@ that was killed resumes where it stopped, and nothing is asked twice.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -16,7 +15,6 @@ from dataclasses import asdict, replace
 from itertools import islice
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 
 from counterpoint import __version__
@@ -75,11 +73,9 @@ def rank_groups(
     while True:
         new = list(islice(source, judge.at_once - len(line)))
         keys = [_verdict_key(judge, settings, group) for group in new]
-        stored = store.read(set(keys)) if store else {}
+        stored = store.read_values(set(keys), Verdict) if store else {}
         for key, group in zip(keys, new, strict=True):
-            kept = stored.get(key)
-            verdict = msgspec.convert(json.loads(kept.text), Verdict) if kept else None
-            line.append(_PendingGroup(key, _judging(group, settings), verdict))
+            line.append(_PendingGroup(key, _judging(group, settings), stored.get(key)))
         if not line:
             return
         finished = _answer_round(judge, [each for each in line if each.verdict is None], store)
