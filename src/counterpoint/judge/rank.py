@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from itertools import islice
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from counterpoint import __version__
