@@ -2,7 +2,7 @@
 
 The numbers are in bench/data: sizes of environments by bench/wheel.py, command lines and packages
 of peers by bench/front_door.py, what ran of adapters by bench/integrations.py and
-bench/trainers.py. This script measures nothing.
+bench/trainers.py, cases of faults by bench/trust.py. This script measures nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,37 @@ def overhead() -> str:
     return "\n".join(lines)
 
 
+def faults() -> str:
+    """Returns the table of faults: how each is made, and how many cases passed and failed."""
+    document = tomllib.loads((ROOT / "bench" / "faults.toml").read_text("utf-8"))
+    counts = json.loads((DATA / "trust.json").read_text("utf-8"))
+    untested = document.pop("untested")
+    lines = [
+        "| | fault | how it is made | survived if | cases, fast | cases, all | failed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in document.items():
+        one = counts.get(name, {})
+        kinds = [one[kind] for kind in ("fast", "all") if kind in one]
+        cells = [_cases(one.get("fast")), _cases(one.get("all"))]
+        cells.append(str(sum(kind.get("failed", 0) for kind in kinds)) if kinds else "–")
+        if name in untested or "script" in row:
+            by = f"by {row['script']}" if "script" in row else "**not tested**"
+            cells = [by, by, "–"]
+        lacks = f" Not shown: {row['lacks']}." if "lacks" in row else ""
+        told = [text for kind in kinds for text in kind.get("measured", ())]
+        how = " ".join([f"{row['how']}.{lacks}", *(f"Measured: {text}." for text in told)])
+        lines.append(f"| {name} | {row['fault']} | {how} | {row['line']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cases(counts: Mapping[str, Any] | None) -> str:
+    if counts is None:
+        return "–"
+    skipped = f", {counts['skipped']} skipped" if counts.get("skipped") else ""
+    return f"{counts.get('passed', 0):,}{skipped} ({counts['date']})"
+
+
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
@@ -193,6 +225,7 @@ TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "integrations": (ROOT / "docs" / "integrations" / "index.md", integrations),
     "trainers": (ROOT / "docs" / "discussion" / "trainers.md", trainers),
     "overhead": (ROOT / "docs" / "discussion" / "trainers.md", overhead),
+    "faults": (ROOT / "docs" / "discussion" / "trust.md", faults),
 }
 """Name of the marks to the page that has them and the function that makes the table."""
 

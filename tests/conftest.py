@@ -7,9 +7,12 @@ example of hypothesis has no deadline, because a busy machine is no fault of the
 import os
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from fault_cases import ExampleCounter, FaultCounts, note_rows, rows_of
 
 # without it every process that a test starts compiles the package anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -22,11 +25,28 @@ settings.register_profile("counterpoint", deadline=None, max_examples=min(EXAMPL
 settings.load_profile("counterpoint")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--faults", metavar="FILE", help="count the cases of bench/faults.toml here")
+    parser.addoption("--rows", metavar="R6,R9", help="run only tests that name one of these rows")
+
+
+def pytest_configure(config):
+    if path := config.getoption("--faults"):
+        config.pluginmanager.register(ExampleCounter())
+        if not hasattr(config, "workerinput"):  # the reports of all workers come together here
+            config.pluginmanager.register(FaultCounts(Path(path)))
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Of a test that is marked `few(n)`, all but `n` cases become slow: its first, its last and
     those at equal distances between them stay. A case that is slow anyway does not count.
     """
+    if rows := set(filter(None, (config.getoption("--rows") or "").split(","))):
+        config.hook.pytest_deselected(items=[item for item in items if not rows & rows_of(item)])
+        items[:] = [item for item in items if rows & rows_of(item)]
+    for item in items:
+        note_rows(item)
     cases = defaultdict(list)
     for item in items:
         if item.get_closest_marker("few") and not item.get_closest_marker("slow"):

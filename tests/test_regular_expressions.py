@@ -214,6 +214,7 @@ def test_what_repeats_is_seen(written, more):
     assert repeats(parser.parse(written)) is more
 
 
+@pytest.mark.fault("R38")
 @pytest.mark.parametrize(("pattern", "method"), [row[1:] for row in ALL], ids=[r[0] for r in ALL])
 def test_every_pattern_is_linear(pattern, method):
     assert too_slow(pattern, method) is None

@@ -16,6 +16,10 @@ import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError, choices
 
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of a type; for text that is not UTF-8 the second,
+which is no error of its own."""
+
 GivenSettings = Mapping[str, object]
 """Settings by name, as the user gave them: text, or values of the fields' types."""
 S = TypeVar("S")

@@ -73,6 +73,7 @@ def test_under_the_same_reward_it_says_that_nothing_can_matter(result):
     assert pooled == own  # bit for bit
 
 
+@pytest.mark.fault("R25")
 @pytest.mark.slow  # its twin in another world of words: `test_language_executors.py`
 def test_any_number_of_workers_gives_the_same_result(result):
     assert compare(small(), workers=2) == result

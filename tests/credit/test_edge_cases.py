@@ -17,6 +17,8 @@ from random_teams import Team, rewards, scheme, uneven, with_gaps
 from counterpoint.credit import Scheme, Tally, advantages, catalogue
 from counterpoint.errors import LabelError, RewardError
 
+pytestmark = pytest.mark.fault("R7")
+
 SEEDS = st.integers(0, 2**32 - 1)
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 EVERY = list(ANY)
@@ -93,6 +95,7 @@ class TestConstantGroups:
 
 
 class TestFarFromZero:
+    @pytest.mark.fault("R39")
     @pytest.mark.parametrize("name", [n for n in BATCH if ONE[n].baseline_floor is None])
     def test_rewards_of_1e8_keep_their_digits(self, name: str) -> None:
         team = uneven(11)
@@ -103,6 +106,7 @@ class TestFarFromZero:
         far = far - 1e8 if name == "none" else far
         np.testing.assert_allclose(far, near, rtol=0, atol=1e-14 * np.abs(near).max())
 
+    @pytest.mark.fault("R39")
     @pytest.mark.parametrize("name", ["group_reward_decoupled", "marshal_style", "spiral_rae"])
     def test_running_means_keep_what_a_float_at_1e8_can(self, name: str) -> None:
         team, states = uneven(11), [None, None]
@@ -114,6 +118,7 @@ class TestFarFromZero:
             np.testing.assert_allclose(far.values, near.values, rtol=0, atol=1e-6)
             states = [near.state, far.state]
 
+    @pytest.mark.fault("R39")
     @pytest.mark.parametrize("name", EVERY)
     @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-30, 1e30, 1e200, 1.7e308])
     def test_huge_and_tiny_rewards_are_finite_or_refused(self, name: str, size: float) -> None:
@@ -184,6 +189,7 @@ class TestRowsAreCountedAsGiven:
 
 
 class TestMissing:
+    @pytest.mark.fault("R40")
     def test_left_out_and_counted(self) -> None:
         labels = {"prompt": [0] * 4, "rollout": range(4)}
         got = advantages([1.0, None, 3.0, np.nan], labels, grpo())
@@ -204,6 +210,7 @@ class TestMissing:
         np.testing.assert_array_equal(got.values, [1.0, -1.0, 0.0])
         assert (got.tally.missing, got.tally.left_out) == (1, 0)
 
+    @pytest.mark.fault("R40")
     def test_functions_that_answer_off_their_task_with_none(self) -> None:
         """Two tasks, a reward function for each: z-scores of 1 0 0 1 and of .2 .9 .2 .5."""
         math, code = [1.0, 0.0, 0.0, 1.0], [0.2, 0.9, 0.2, 0.5]
@@ -223,6 +230,7 @@ class TestMissing:
             np.testing.assert_array_equal(got.values, [1, -1, -1, 1])
             assert (got.tally.missing, got.tally.left_out) == (0, 0)
 
+    @pytest.mark.fault("R40")
     @pytest.mark.parametrize("name", [n for n in EVERY if ONE[n].components == "sum_first"])
     def test_a_missing_component_is_a_sum_without_it(self, name: str) -> None:
         """Whatever the scheme: the batch of sums gives the same numbers, and so does the past."""
@@ -236,6 +244,7 @@ class TestMissing:
         again = advantages(parts, team.labels, catalogue()[name])
         np.testing.assert_array_equal(one.values, again.values)
 
+    @pytest.mark.fault("R40")
     def test_one_missing_component_leaves_only_itself_out_of_gdpo(self) -> None:
         plain = dataclasses.replace(catalogue()["gdpo"], whiten="none")
         labels = {"prompt": [0] * 3, "rollout": range(3)}
@@ -245,6 +254,7 @@ class TestMissing:
         np.testing.assert_allclose(got.values, first + np.array([1.0, -1.0, 0.0]), rtol=1e-15)
         assert (got.tally.missing, got.tally.left_out) == (1, 0)
 
+    @pytest.mark.fault("R40")
     @pytest.mark.parametrize("name", EVERY)
     def test_everything_missing(self, name: str) -> None:
         team = uneven(4)
@@ -252,6 +262,7 @@ class TestMissing:
         np.testing.assert_array_equal(got.values, 0.0)
         assert got.tally == Tally(rows=len(team), missing=len(team), left_out=len(team))
 
+    @pytest.mark.fault("R40")
     @pytest.mark.parametrize("name", [n for n in EVERY if ONE[n].rollout_reward == "mean"])
     def test_a_missing_row_changes_no_other(self, name: str) -> None:
         team = uneven(5)

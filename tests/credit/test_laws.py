@@ -27,6 +27,8 @@ from random_teams import (
 
 from counterpoint.credit import Scheme, catalogue
 
+pytestmark = pytest.mark.fault("R8")
+
 SEEDS = st.integers(0, 2**32 - 1)
 LAW = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 POLICIES = {"singleton": "zero", "constant": "zero"}
@@ -75,6 +77,7 @@ class TestP0Identity:
         own = credit_of(kind, shared, team.labels, by_agent(pooled))
         assert_same(one.values, own.values, pooled, shared)
 
+    @pytest.mark.fault("R40")
     @pytest.mark.parametrize("kind", KINDS)
     @LAW
     @given(SEEDS, SEEDS, SEEDS, st.integers(2, 8))

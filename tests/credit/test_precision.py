@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.errors import RewardError
 
+pytestmark = pytest.mark.fault("R39")
+
 GRPO, LABELS = catalogue()["grpo"], {"prompt": [0] * 4, "rollout": range(4)}
 LAW = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 

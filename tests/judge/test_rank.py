@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import msgspec
@@ -23,7 +25,7 @@ from counterpoint.judge.judges import written
 from counterpoint.judge.programmatic import noise_for
 from counterpoint.judge.rank import rank_all, ranked_group
 from counterpoint.judge.verdict import rank_rewards, score_rewards
-from counterpoint.speakers.cache import Replies
+from counterpoint.speakers.cache import Replies, _seal
 
 MODES = ("listwise", "pairwise", "swiss", "adaptive", "pointwise")
 
@@ -138,6 +140,7 @@ def test_one_run_is_void_and_said_so():
     assert found.calls == 0
 
 
+@pytest.mark.fault("R13")
 def test_unreadable_replies_are_asked_for_again_and_then_void():
     found = one(Says(), group("ab"), canaries="none", repairs=1)
     assert found.void.startswith("unreadable")
@@ -242,6 +245,22 @@ def test_a_verdict_that_lost_replies_is_not_kept(tmp_path):
     assert again.ranking == (("r1",), ("r0",))
 
 
+@pytest.mark.fault("R46")
+@pytest.mark.parametrize("content", ["[]", '["first"]', '{"group": 7}', "3", '["x", "many", null]'])
+def test_a_forged_opinion_or_verdict_is_asked_for_again(tmp_path, content):
+    path = tmp_path / "v.sqlite"
+    wanted = list(rank_groups(drawn(1, 3), Sound(), store=Replies(path, pytest.fail)))
+    forged = json.dumps({"text": content, "prompt_tokens": None, "completion_tokens": None})
+    with closing(sqlite3.connect(path)) as database, database:
+        keys = [key for (key,) in database.execute("SELECT key FROM replies")]
+        rows = [(forged, _seal(key, forged), key) for key in keys]
+        database.executemany("UPDATE replies SET said = ?, seal = ? WHERE key = ?", rows)
+    told = []
+    assert list(rank_groups(drawn(1, 3), Sound(), store=Replies(path, told.append))) == wanted
+    assert len(told) == 2  # of the verdict, and of the opinions
+    assert all("damaged answers" in line for line in told)
+
+
 def test_groups_side_by_side_do_not_change_each_other():
     judge = Programmatic(ProgrammaticSettings(accuracy=0.7))
     wanted = list(rank_groups(drawn(30, 4), judge))
@@ -257,6 +276,7 @@ def test_clean_groups_are_hardly_ever_void_for_a_good_judge():
         assert sum(map(bool, void)) < 0.02 * 250, n
 
 
+@pytest.mark.fault("R12", cases=6)
 @pytest.mark.parametrize("family", ATTACKS)
 def test_attacks_move_nobody_or_make_the_group_void(family):
     assert len(ATTACKS[family]) == 6

@@ -35,6 +35,7 @@ def test_ids_may_be_any_text(odd):
     assert parse_ranking(text, ["b", odd]) == [[odd], ["b"]]
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.parametrize(
     "text",
     [
@@ -78,6 +79,7 @@ def test_anything_else_is_refused(text):
         parse_ranking(text, IDS)
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"ranking": ' + "[" * 50_000, '"' * 99_999,
                                   '{"ranking": [["' + "a" * 3_000_000 + '"]]}'])  # fmt: skip
 def test_bombs_are_refused_at_once(text):
@@ -116,6 +118,7 @@ TEXTS = (
 )
 
 
+@pytest.mark.fault("R13")
 @settings(max_examples=int(os.environ.get("COUNTERPOINT_EXAMPLES", "200")) * 2, deadline=None)
 @given(TEXTS, st.integers(0, 60), st.booleans())
 def test_malformed_replies_are_a_ranking_of_all_or_an_error(text, cut, whole):

@@ -5,12 +5,15 @@ import json
 import os
 import warnings
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import CounterpointError
 from counterpoint.readers import LogWarning, read_decisions
 from counterpoint.records import Decisions
+
+pytestmark = pytest.mark.fault("R9")
 
 EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "50"))
 

@@ -1,6 +1,5 @@
 """Damaged logs of every format are read and audited, or refused in one line: never a traceback."""
 
-import copy
 import json
 import random
 import time
@@ -12,6 +11,7 @@ import pytest
 from counterpoint.audits import audit
 from counterpoint.errors import LogError
 from counterpoint.readers import read_logs
+from mutants import mutants
 
 HERE = Path(__file__).parents[1] / "data"
 SHARED = [
@@ -20,9 +20,6 @@ SHARED = [
     for folder in (parent / "shared/data/real_logs", parent / "shared/cases")
     if folder.is_dir()
 ]
-OTHERS = (None, True, 0, -1, 1e308, 10**30, "", "x", "\ud800", "a" * 3000, [], {}, [[]], {"a": 1},
-          [None], "2024-99-99", float("nan"), "\x00")  # fmt: skip
-WORDS = ("role", "type", "content", "name", "events", "messages")
 SLOWEST = 5.0
 LARGEST = 200_000
 
@@ -36,65 +33,10 @@ def samples(folders):
     ]
 
 
-def mutated(value, rng):
-    """A copy with up to five values that are replaced, removed, repeated, renamed or wrapped."""
-    value = copy.deepcopy(value)
-    for _ in range(rng.choice([1, 1, 2, 5])):
-        node, path = value, []
-        while isinstance(node, dict | list) and node and rng.random() < 0.85:
-            key = rng.choice(list(node)) if isinstance(node, dict) else rng.randrange(len(node))
-            path.append((node, key))
-            node = node[key]
-        if not path:
-            return copy.deepcopy(rng.choice(OTHERS))
-        parent, key = path[-1]
-        kind = rng.choice("rrrrdwmc")
-        if kind == "d":
-            del parent[key]
-        elif kind == "m" and isinstance(parent, dict):
-            parent[rng.choice(WORDS)] = copy.deepcopy(parent[key])
-        elif kind == "c" and isinstance(parent, list):
-            parent.insert(key, copy.deepcopy(parent[key]))
-        else:
-            parent[key] = [parent[key]] if kind == "w" else copy.deepcopy(rng.choice(OTHERS))
-    return value
-
-
-def damaged_bytes(data, rng):
-    data = bytearray(data)
-    for _ in range(rng.choice([1, 3, 20])):
-        if data:
-            at = rng.randrange(len(data))
-            if rng.random() < 0.5:
-                data[at] = rng.randrange(256)
-            else:
-                del data[at : at + rng.randrange(1, 50)]
-    return bytes(data)
-
-
-def mutants(path, count, rng):
-    data = path.read_bytes()
-    try:
-        values, end = [json.loads(data)], ""
-    except ValueError:
-        try:
-            values, end = [json.loads(line) for line in data.splitlines() if line.strip()], "\n"
-        except ValueError:
-            values, end = [], ""
-    for _ in range(count):
-        if values and rng.random() < 0.85:
-            others = list(values)
-            at = rng.randrange(len(others))
-            others[at] = mutated(others[at], rng)
-            yield "".join(json.dumps(each) + end for each in others).encode()
-        else:
-            yield damaged_bytes(data, rng)
-
-
 def check(paths, count, tmp_path, seed):
     rng, tried, refusals = random.Random(seed), 0, []
     for path in paths:
-        for data in mutants(path, count, rng):
+        for data in mutants(path.read_bytes(), count, rng):
             target = tmp_path / f"log{path.suffix}"
             target.write_bytes(data)
             begun = time.perf_counter()
@@ -111,10 +53,12 @@ def check(paths, count, tmp_path, seed):
     return tried
 
 
+@pytest.mark.fault("R37", cases=120)
 def test_mutated_logs_of_our_own_are_read_or_refused(tmp_path):
     assert check(samples([HERE / "who_and_when"])[:6], 20, tmp_path, 0) == 120
 
 
+@pytest.mark.fault("R37", cases=20_000)
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED, reason="the folder of real logs is not here")
 def test_twenty_thousand_mutants_of_real_logs_are_read_or_refused(tmp_path):

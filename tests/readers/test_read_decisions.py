@@ -143,9 +143,11 @@ def test_bytes_that_are_not_text_are_named_by_line_and_column():
         read_decisions(io.BytesIO(data))
 
 
-def test_a_torn_last_line_leaves_the_complete_records():
+@pytest.mark.fault("R10")
+def test_a_torn_last_line_leaves_the_complete_records(record_property):
     whole = jsonl(ROW, row(rollout=1), row(rollout=2, agent="é")).read()
     second = len(jsonl(ROW, row(rollout=1)).read())
+    record_property("cases", len(whole) - second - 2)
     for cut in range(second + 1, len(whole) - 1):
         with pytest.warns(TornLogWarning, match="line 3"):
             assert len(read_decisions(io.BytesIO(whole[:cut]))) == 2
@@ -153,6 +155,7 @@ def test_a_torn_last_line_leaves_the_complete_records():
     assert len(read_decisions(io.BytesIO(whole[:second]))) == 2
 
 
+@pytest.mark.fault("R10")
 def test_a_log_that_is_one_torn_line_is_an_error():
     with pytest.raises(LogError, match="line 1"):
         read_decisions(io.BytesIO(b'{"prompt": 1, "roll'))

@@ -349,13 +349,15 @@ def test_a_user_says_who_is_a_member(tmp_path):
     assert Names() == Names()
 
 
-def test_a_torn_last_line_is_left_out_wherever_it_is_cut(tmp_path):
+@pytest.mark.fault("R10")
+def test_a_torn_last_line_is_left_out_wherever_it_is_cut(tmp_path, record_property):
     lines = [
         json.dumps({"messages": [{"role": "user", "content": "é"}], "id": str(i)}) for i in range(3)
     ]
     whole = ("\n".join(lines) + "\n").encode()
     path = tmp_path / "torn.jsonl"
     first = len(lines[0].encode()) + 1
+    record_property("cases", len(whole) - first)
     for cut in range(first, len(whole)):
         path.write_bytes(whole[:cut])
         with warnings.catch_warnings(record=True) as met:
@@ -368,6 +370,7 @@ def test_a_torn_last_line_is_left_out_wherever_it_is_cut(tmp_path):
                              whole[cut : cut + 1] != b"\n")  # fmt: skip
 
 
+@pytest.mark.fault("R9")
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -405,6 +408,7 @@ def test_lines_with_nan_are_read_and_foreign_ones_in_a_folder_skipped(tmp_path):
     assert "metrics.jsonl" in notes[0]
 
 
+@pytest.mark.fault("R9")
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "bomb.eval"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -416,6 +420,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     tracemalloc.stop()
 
 
+@pytest.mark.fault("R9")
 def test_an_archive_that_lies_about_its_size_is_refused(tmp_path):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -435,6 +440,7 @@ CLIMBING = ("evil.json", "etc/passwd", "x/../../evil.json", "..\\evil", "evil\x0
 TRAVERSAL = [f"samples/{'../' * depth}{name}" for depth in range(1, 11) for name in CLIMBING]
 
 
+@pytest.mark.fault("R14", cases=50)
 def test_fifty_names_that_climb_out_write_nothing(tmp_path):
     assert len(TRAVERSAL) == 50
     inner = tmp_path / "inner" / "deep"
@@ -450,6 +456,7 @@ def test_fifty_names_that_climb_out_write_nothing(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.fault("R14")
 def test_links_out_of_a_folder_are_not_followed(tmp_path):
     secret = write(tmp_path, [{"role": "user", "content": "secret"}], "secret.json")
     folder = tmp_path / "logs"
@@ -473,6 +480,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.fault("R9")
 @settings(max_examples=200, deadline=None)
 @given(st.lists(JSON, min_size=1, max_size=3), st.booleans())
 def test_whatever_it_is_it_is_read_or_refused(tmp_path_factory, values, lines):
@@ -486,6 +494,7 @@ def test_whatever_it_is_it_is_read_or_refused(tmp_path_factory, values, lines):
     assert all(isinstance(each, Episode) for each in found)
 
 
+@pytest.mark.fault("R9")
 @pytest.mark.slow
 @settings(max_examples=20_000, deadline=None)
 @given(JSON)

@@ -66,6 +66,7 @@ def test_there_are_forty_payloads() -> None:
     assert len(set(PAYLOADS)) == 40
 
 
+@pytest.mark.fault("R16")
 @pytest.mark.few(24)
 @pytest.mark.parametrize(
     ("kind", "number"),
@@ -106,6 +107,7 @@ def test_the_watch_sees_a_page_that_does_not_escape(
     assert event in found
 
 
+@pytest.mark.fault("R16")
 def test_the_policy_stops_what_escaping_would_have_let_through(watched: Watched) -> None:
     html = render(SMALL["comparison"])
     pasted = "<script>alert(1)</script><img src=http://127.0.0.1:9/x.png onerror=alert(2)>"

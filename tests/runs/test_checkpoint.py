@@ -104,6 +104,7 @@ def test_leftovers_are_invisible_and_swept(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["03", "3", "notes"]
 
 
+@pytest.mark.fault("R4")
 def test_a_failed_save_leaves_the_earlier_ones_and_no_rubbish(tmp_path, monkeypatch):
     save(tmp_path, 1, snapshot(1))
 
@@ -125,6 +126,7 @@ def whole(tmp_path):
     return save(tmp_path / "c", 8, snapshot(8))
 
 
+@pytest.mark.fault("R6", cases=5000)
 def test_every_one_of_5000_bit_flips_is_detected(whole):
     rng = random.Random(6)
     contents = {name: (whole / name).read_bytes() for name in (TENSORS, FACTS, MANIFEST)}
@@ -146,9 +148,11 @@ def test_every_one_of_5000_bit_flips_is_detected(whole):
     assert is_of(load(whole), 8)
 
 
+@pytest.mark.fault("R6")
 @pytest.mark.parametrize("name", [TENSORS, FACTS, MANIFEST])
-def test_every_truncation_and_every_longer_file_is_detected(whole, name):
+def test_every_truncation_and_every_longer_file_is_detected(whole, name, record_property):
     content = (whole / name).read_bytes()
+    record_property("cases", len(content) + 4)
     for length in range(len(content)):
         (whole / name).write_bytes(content[:length])
         with pytest.raises(CheckpointError, match="damaged"):
@@ -159,6 +163,7 @@ def test_every_truncation_and_every_longer_file_is_detected(whole, name):
             load(whole)
 
 
+@pytest.mark.fault("R6", cases=3)
 @pytest.mark.parametrize("name", [TENSORS, FACTS, MANIFEST])
 def test_missing_and_swapped_files_are_detected(whole, name):
     other = save(whole.parent, 9, snapshot(9))
@@ -177,6 +182,7 @@ def test_missing_and_swapped_files_are_detected(whole, name):
     assert is_of(load(whole), 8)
 
 
+@pytest.mark.fault("R6", cases=2)
 def test_swapped_folders_are_detected(whole):
     other = save(whole.parent, 9, snapshot(9))
     whole.rename(whole.parent / "x")
@@ -194,6 +200,7 @@ def test_a_later_format_is_named(whole):
         load(whole)
 
 
+@pytest.mark.fault("R6")
 def test_the_newest_intact_one_is_found_and_the_others_are_named(tmp_path):
     for step in (1, 2, 3):
         save(tmp_path, step, snapshot(step))

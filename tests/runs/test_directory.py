@@ -88,6 +88,7 @@ def test_a_run_without_a_checkpoint_starts_again(tmp_path):
     assert len(rows(tmp_path / "run")) == 1
 
 
+@pytest.mark.fault("R6")
 def test_damaged_checkpoints_are_passed_over_set_aside_and_named(tmp_path):
     trained(tmp_path / "run", 9, saves=(3, 6, 9))
     folder = tmp_path / "run" / "checkpoints"
@@ -101,11 +102,13 @@ def test_damaged_checkpoints_are_passed_over_set_aside_and_named(tmp_path):
     assert sorted(os.listdir(folder)) == ["7", "9.damaged"]
 
 
-def test_a_series_cut_at_any_byte_keeps_its_complete_rows(in_memory):
+@pytest.mark.fault("R10")
+def test_a_series_cut_at_any_byte_keeps_its_complete_rows(in_memory, record_property):
     trained(in_memory / "run", 9, saves=(8,))
     series = in_memory / "run" / "metrics.jsonl"
     content = series.read_bytes()
     starts = [i + 1 for i, byte in enumerate(content) if byte == 10]
+    record_property("cases", len(content) + 1)
     for length in range(len(content) + 1):
         series.write_bytes(content[:length])
         whole = sum(start - 1 <= length for start in starts)  # all but the line feed is there
@@ -138,6 +141,7 @@ def test_create_and_open_refuse_the_wrong_folder(tmp_path):
     RunDirectory.create(tmp_path / "odd", CONFIG).close()
 
 
+@pytest.mark.fault("R21")
 def test_a_second_one_is_told_who_is_there(tmp_path):
     run = RunDirectory.create(tmp_path / "run", CONFIG)
     with pytest.raises(BusyError, match=f"process {os.getpid()} on .* since 20") as told:

@@ -93,9 +93,10 @@ def check(how, path, notes):
         faulty_commits.steps_of(run, 1, lambda line: None)
 
 
+@pytest.mark.fault("R2")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("how", ["resume", "begin"])
-def test_killed_at_every_call_of_a_commit(how, in_memory):
+def test_killed_at_every_call_of_a_commit(how, in_memory, record_property):
     counts = calls_of(how, in_memory / "calm")
     assert counts["write"] >= 5
     assert counts["fsync"] >= 8
@@ -107,6 +108,7 @@ def test_killed_at_every_call_of_a_commit(how, in_memory):
             check(how, path, notes)
             places += number <= count
     assert places == sum(counts.values())
+    record_property("cases", places)
 
 
 FAST = [("write", "ENOSPC"), ("fsync", "EIO")]
@@ -114,12 +116,13 @@ SLOW = [("write", "EIO"), ("fsync", "ENOSPC"), ("write", "EDQUOT"), ("mkdir", "E
 SLOW += [("rename", "EIO"), ("unlinkat", "EIO"), ("ftruncate", "EIO")]
 
 
+@pytest.mark.fault("R4")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("how", ["resume", "begin"])
 @pytest.mark.parametrize(
     ("call", "error"), [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 )
-def test_refused_at_every_call_of_a_commit(how, call, error, in_memory):
+def test_refused_at_every_call_of_a_commit(how, call, error, in_memory, record_property):
     count = calls_of(how, in_memory / "calm")[call]
     if not count:
         return  # a new run deletes nothing
@@ -132,6 +135,7 @@ def test_refused_at_every_call_of_a_commit(how, call, error, in_memory):
         assert len([note for note in notes if not note.startswith("saved")]) == 1  # one line
         check(how, path, notes)
     assert refused or call == "ftruncate"
+    record_property("cases", refused)
 
 
 def test_the_trace_itself_is_not_silent(in_memory):

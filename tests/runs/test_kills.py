@@ -69,11 +69,13 @@ def compare_with_straight(folder, until, kills, seed):
     return resumed
 
 
+@pytest.mark.fault("R1", "R3", cases=10)
 def test_ten_kills_lose_nothing_and_change_nothing(tmp_path):
     (tmp_path / "killed").mkdir()
     assert compare_with_straight(tmp_path, 200, 10, seed=1) >= 4
 
 
+@pytest.mark.fault("R1", "R3", cases=200)
 @pytest.mark.slow
 def test_200_kills_lose_nothing_and_change_nothing(tmp_path):
     for seed in range(10):
@@ -81,6 +83,7 @@ def test_200_kills_lose_nothing_and_change_nothing(tmp_path):
         assert compare_with_straight(tmp_path / str(seed), 400, 20, seed) >= 10
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("count", [2, 8])
 def test_of_many_processes_one_wins_and_the_others_say_why(count, tmp_path):

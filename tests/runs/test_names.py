@@ -45,6 +45,7 @@ def test_there_are_50_of_them():
     assert len(set(NASTY)) >= 50
 
 
+@pytest.mark.fault("R14")
 @pytest.mark.parametrize("name", NASTY, ids=ascii)
 def test_nothing_is_written_outside_the_root(name, tmp_path):
     root = tmp_path / "root"
@@ -68,6 +69,7 @@ def test_names_stay_apart_and_safe_ones_stay_as_they_are():
     assert run_folder(Path("runs"), "regions", "grpo", "seed3") == Path("runs/regions-grpo-seed3")
 
 
+@pytest.mark.fault("R14")
 @settings(max_examples=300, deadline=None)
 @given(st.text())
 def test_any_text_makes_a_plain_name(text):
@@ -78,6 +80,7 @@ def test_any_text_makes_a_plain_name(text):
     assert safe_name(name) == name
 
 
+@pytest.mark.fault("R18", cases=5)
 def test_secrets_of_the_environment_are_in_no_file_of_a_run(tmp_path, monkeypatch):
     secrets = {
         "OPENAI_API_KEY": "sk-proj-Zq81TestTestTestTest0001",

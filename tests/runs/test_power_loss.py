@@ -75,6 +75,7 @@ def states(life, count, seed, scratch, calls=None):
     return done
 
 
+@pytest.mark.fault("R5", cases=500)
 @needs_strace
 def test_no_state_after_a_power_loss_is_wrong(life, in_memory):
     root, calls = life
@@ -119,6 +120,7 @@ def test_without_an_fsync_the_model_does_find_wrong_states(life, in_memory, left
         states(life, 500, 5, in_memory / "disk", weaker)
 
 
+@pytest.mark.fault("R5", cases=3_000)
 @needs_strace
 @pytest.mark.slow
 def test_no_state_of_many_is_wrong(life, in_memory):

@@ -52,6 +52,7 @@ def cluster(ray):
     cluster.shutdown()
 
 
+@pytest.mark.fault("R19", "R25")
 @pytest.mark.slow
 def test_a_cluster_gives_the_results_of_one_process(cluster, tmp_path):
     straight = run_tasks(WALKS, executor="serial")
@@ -70,6 +71,7 @@ def test_a_cluster_gives_the_results_of_one_process(cluster, tmp_path):
     assert all(steps[-4:] == [10, 20, 30, 40] for steps in told.values())
 
 
+@pytest.mark.fault("R19")
 @pytest.mark.slow
 def test_errors_and_deaths_on_a_cluster_are_those_of_processes(cluster, tmp_path):
     with pytest.raises(SettingError, match="mine"):
@@ -79,6 +81,7 @@ def test_errors_and_deaths_on_a_cluster_are_those_of_processes(cluster, tmp_path
     assert len(list(tmp_path.iterdir())) == 4
 
 
+@pytest.mark.fault("R43")
 @pytest.mark.slow
 def test_a_node_that_is_lost_takes_no_result_with_it(cluster):
     straight = run_tasks(WALKS, executor="serial")
@@ -95,6 +98,7 @@ def test_a_node_that_is_lost_takes_no_result_with_it(cluster):
     assert lost.is_set()
 
 
+@pytest.mark.fault("R25")
 @pytest.mark.slow
 def test_a_cluster_of_this_machine_is_started_and_ended(ray):
     assert run_tasks(WALKS, workers=2, executor="ray") == run_tasks(WALKS, executor="serial")

@@ -54,6 +54,7 @@ def start(path, how):
     return child
 
 
+@pytest.mark.fault("R20")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_one_signal_a_checkpoint_and_how_to_go_on(number, status, tmp_path):
     path = tmp_path / "run"
@@ -73,6 +74,7 @@ def test_one_signal_a_checkpoint_and_how_to_go_on(number, status, tmp_path):
         assert run.resumed.snapshot.arrays["x"][0] == run.resumed.step
 
 
+@pytest.mark.fault("R20")
 def test_a_second_interrupt_ends_at_once_and_the_checkpoint_is_whole(tmp_path):
     path = tmp_path / "run"
     with start(path, "stubborn") as child:

@@ -14,6 +14,8 @@ from counterpoint.records import Episode, Event
 from counterpoint.runs import stream as module
 from counterpoint.runs.stream import AHEAD, BATCH, stream
 
+pytestmark = pytest.mark.fault("R25")
+
 
 @pytest.fixture(autouse=True)
 def _early(monkeypatch: pytest.MonkeyPatch) -> None:

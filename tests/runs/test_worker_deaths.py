@@ -21,6 +21,7 @@ from counterpoint.runs.task import ending
 WALKS = [Walks(seed) for seed in range(6)]
 
 
+@pytest.mark.fault("R19", cases=2)
 def test_a_killed_worker_is_replaced_and_its_task_run_again(tmp_path):
     straight = run_tasks(WALKS, executor="serial")
     tasks = [DiesFirst(walk, tmp_path) if walk.seed in (1, 4) else walk for walk in WALKS]
@@ -40,6 +41,7 @@ def test_a_killed_worker_is_replaced_and_its_task_run_again(tmp_path):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.fault("R19")
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("how", "told"), [(signal.SIGKILL, "signal SIGKILL"), (0, "exit status 3")]
@@ -95,6 +97,7 @@ def kills(tasks, workers, count, seed):
         killer.join()
 
 
+@pytest.mark.fault("R19", cases=3)
 def test_under_a_kill_loop_the_results_are_the_same():
     tasks = [Walks(seed, pause=0.005) for seed in range(8)]
     results, killed = kills(tasks, 2, 3, seed=1)  # 3 kills can hit one task, and it still ends
@@ -102,6 +105,7 @@ def test_under_a_kill_loop_the_results_are_the_same():
     assert results == run_tasks([*WALKS, Walks(6), Walks(7)], executor="serial")
 
 
+@pytest.mark.fault("R19", cases=50)
 @pytest.mark.slow
 def test_under_many_kill_loops_the_results_are_the_same():
     tasks = [Walks(seed, pause=0.005) for seed in range(8)]
@@ -129,6 +133,7 @@ if __name__ == "__main__":
     return subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": paths})
 
 
+@pytest.mark.fault("R19")
 def test_workers_end_when_the_main_process_is_killed(tmp_path):
     with start(tmp_path, "run_tasks([Marks(folder)] * 2, workers=2)") as main:
         workers = wait_for(lambda: [p.name for p in tmp_path.glob("[0-9]*")], 2)
@@ -136,6 +141,7 @@ def test_workers_end_when_the_main_process_is_killed(tmp_path):
     assert wait_for(lambda: [w for w in workers if not Path(f"/proc/{w}").exists()], 2) == workers
 
 
+@pytest.mark.fault("R20")
 def test_tasks_that_are_told_to_stop_have_time_for_a_checkpoint(tmp_path):
     body = "run_tasks([TrainsUntilAsked(folder / name) for name in 'ab'], workers=2)"
     with start(tmp_path, body) as main:

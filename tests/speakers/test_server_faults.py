@@ -88,6 +88,7 @@ FAILS = {
 }
 
 
+@pytest.mark.fault("R11")
 @pytest.mark.parametrize("name", RECOVERS)
 def test_a_fault_that_passes_costs_a_try(name):
     faults, tries, tokens = RECOVERS[name]
@@ -104,6 +105,7 @@ def test_a_fault_that_passes_costs_a_try(name):
     assert replies[0].cost_dollars == pytest.approx((10 * 1.0 + 2 * 100.0) / 1e6)
 
 
+@pytest.mark.fault("R11")
 @pytest.mark.parametrize("name", FAILS)
 def test_a_fault_that_stays_is_a_reply_and_hurts_nobody_else(name):
     faults, tries, error, tokens = FAILS[name]
@@ -117,6 +119,7 @@ def test_a_fault_that_stays_is_a_reply_and_hurts_nobody_else(name):
     assert replies[1].seconds < 5
 
 
+@pytest.mark.fault("R11")
 def test_the_deadline_holds_however_a_server_dawdles():
     dawdling = {
         "hangs": [hangs],
@@ -140,6 +143,7 @@ def test_the_deadline_holds_however_a_server_dawdles():
     assert seconds < DEADLINE + 0.6
 
 
+@pytest.mark.fault("R11")
 def test_a_large_answer_fills_neither_memory_nor_the_line():
     with serving(large=[floods(10_000_000)] * 2, endless=[floods(None)] * 2) as playing:
         server = server_at(playing.url, most_bytes=200_000, deadline_seconds=5)
@@ -155,6 +159,7 @@ def test_a_large_answer_fills_neither_memory_nor_the_line():
     assert max(reply.seconds for reply in replies) < 3
 
 
+@pytest.mark.fault("R11", cases=100)
 def test_a_hundred_requests_among_faults_all_have_their_own_reply():
     faults = [resets, status(429), half, body(b""), status(500), says("x", kind="text/html")]
     scripts = {f"r{i}": [faults[i % 6]] * (i % 3) for i in range(100)}
@@ -186,6 +191,7 @@ def test_it_waits_as_long_as_the_server_wants_before_it_tries_again():
     assert 0.2 <= third - second < 0.5
 
 
+@pytest.mark.fault("R11")
 def test_a_wait_beyond_the_deadline_ends_the_request_at_once():
     with serving(later=[status(429, Retry_After=30)]) as playing:
         (reply,) = server_at(playing.url, deadline_seconds=5).answer([ask("later")])
@@ -193,6 +199,7 @@ def test_a_wait_beyond_the_deadline_ends_the_request_at_once():
     assert "no answer within 5 seconds, 1 tries; the last: the server refused" in reply.error
 
 
+@pytest.mark.fault("R11")
 def test_a_server_that_is_not_there_is_an_error_that_cost_nothing():
     with serving() as playing:
         url = playing.url

@@ -119,12 +119,14 @@ def ends_as_if_never_killed(folder, budget, kills, seed):
     return seen
 
 
+@pytest.mark.fault("R1", "R3", cases=3)
 def test_three_kills_change_nothing(tmp_path, capsys):
     seen = ends_as_if_never_killed(tmp_path, 24, 3, seed=2)
     assert any(0 < rows < 24 for rows in seen)
     capsys.readouterr()
 
 
+@pytest.mark.fault("R1", "R3", cases=15)
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3, 6))
 def test_fifteen_kills_change_nothing(seed, tmp_path, capsys):
@@ -135,6 +137,7 @@ def test_fifteen_kills_change_nothing(seed, tmp_path, capsys):
 # signals
 
 
+@pytest.mark.fault("R20")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path, errors, capsys):
     run, budget = tmp_path / "run", 400
@@ -158,6 +161,7 @@ def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path
     capsys.readouterr()
 
 
+@pytest.mark.fault("R20")
 @pytest.mark.slow
 def test_a_second_interrupt_ends_it_at_once_and_loses_no_checkpoint(tmp_path, errors, capsys):
     run = tmp_path / "run"
@@ -181,6 +185,7 @@ def test_a_second_interrupt_ends_it_at_once_and_loses_no_checkpoint(tmp_path, er
     capsys.readouterr()
 
 
+@pytest.mark.fault("R20")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_two_signals_within_one_update(number, tmp_path, monkeypatch, capsys):
@@ -222,6 +227,7 @@ def test_stopped_while_it_is_evaluated_it_is_evaluated_again(tmp_path, monkeypat
 # two processes
 
 
+@pytest.mark.fault("R21")
 def test_of_two_processes_on_one_run_one_works_and_the_other_says_why(tmp_path, capsys):
     run = tmp_path / "run"
     logs = {start_command(*lewis(run, 3000), log=tmp_path / name): tmp_path / name for name in "ab"}
@@ -256,6 +262,7 @@ SECRETS = {
 }
 
 
+@pytest.mark.fault("R18")
 def test_nothing_of_the_environment_is_in_a_file_of_a_run(tmp_path, monkeypatch, capsys):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)

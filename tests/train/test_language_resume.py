@@ -69,6 +69,7 @@ def updated(learner, rows):
     return one_update(team, CollapseMonitor(learner.agents), rows)
 
 
+@pytest.mark.fault("R3", cases=10)
 @pytest.mark.few(2)
 @pytest.mark.parametrize("kind", CASES)
 def test_after_each_of_ten_updates_it_can_be_taken_up_by_another(kind):
@@ -89,6 +90,7 @@ def test_after_each_of_ten_updates_it_can_be_taken_up_by_another(kind):
     assert (straight.state is not None) is straight.scheme.keeps_state
 
 
+@pytest.mark.fault("R3")
 @pytest.mark.parametrize("kind", ["calls with memory", "text"])
 def test_another_process_with_nothing_read_yet_goes_on_the_same(kind):
     straight = made(kind)
@@ -176,6 +178,7 @@ RUNS = {
 }
 
 
+@pytest.mark.fault("R3")
 @pytest.mark.few(1)
 @pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("kind", RUNS)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-
-import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -14,36 +10,26 @@ from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.plan import TrainPlan
 from counterpoint.train.ppo.settings import PolicySettings
+from soak import HAS_PROC, Growth
 
-SECONDS = float(os.environ.get("COUNTERPOINT_SOAK_SECONDS", "1800"))
 SLOPE_MB = 1.0
 """Most that memory may grow in 10,000 steps."""
 
 
-def resident_mb():
-    with open("/proc/self/statm", encoding="ascii") as told:
-        return int(told.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 @pytest.mark.slow
-def test_memory_grows_by_less_than_a_megabyte_in_ten_thousand_steps(tmp_path):
-    if not os.path.exists("/proc/self/statm"):
-        pytest.skip("no /proc here to read the memory from")
+@pytest.mark.fault("R23")
+@pytest.mark.skipif(not HAS_PROC, reason="no /proc here to read the memory from")
+def test_memory_grows_by_less_than_a_megabyte_in_ten_thousand_steps(tmp_path, record_property):
     plan = TrainPlan("spread", "group_reward_decoupled", budget=10**9, policy=PolicySettings())
-    seen: list[tuple[int, float]] = []
-    begun = time.monotonic()
+    growth = Growth()
 
     def on_row(row):
         if row.update % 10 == 0:
-            seen.append((row.step, resident_mb()))
+            growth.note(row.step)
 
     with RunDirectory.create(tmp_path / "run", plan.config()) as run:
-        train_to_end(
-            plan,
-            run=run,
-            on_row=on_row,
-            should_stop=lambda: time.monotonic() - begun > SECONDS,
-        )
-    steps, memory = np.array(seen[len(seen) // 5 :]).T  # what is kept from the start on is no leak
-    slope = np.polyfit(steps, memory, 1)[0] * 10_000
-    assert slope < SLOPE_MB, f"{slope:+.4f} MB in 10,000 steps, {memory[-1]:.0f} MB at {steps[-1]}"
+        train_to_end(plan, run=run, on_row=on_row, should_stop=growth.is_over)
+    record_property("measured", f"training, {growth.told()}")
+    memory, files = growth.ahead(10_000)
+    assert memory < SLOPE_MB, growth.told()
+    assert abs(files) < 0.5, growth.told()

@@ -84,6 +84,7 @@ def left(path):
     return rows, folder.name, files
 
 
+@pytest.mark.fault("R3", cases=10)
 @pytest.mark.few(1)
 @pytest.mark.parametrize("kind", PLANS)
 def test_stopped_ten_times_it_is_bit_for_bit_what_it_would_have_been(kind, tmp_path):
@@ -105,6 +106,7 @@ def test_stopped_ten_times_it_is_bit_for_bit_what_it_would_have_been(kind, tmp_p
     assert read_facts(tmp_path / "resumed").status == "finished"
 
 
+@pytest.mark.fault("R3")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", PLANS)
 @pytest.mark.parametrize("until", range(1, 11))
@@ -247,17 +249,20 @@ def ends_as_if_never_killed(folder, budget, kills, seed):
     assert read_facts(folder / "killed").status == "finished"
 
 
+@pytest.mark.fault("R1", "R3", cases=3)
 @pytest.mark.slow
 def test_three_kills_change_nothing(tmp_path):
     ends_as_if_never_killed(tmp_path, 20_000, 3, seed=0)
 
 
+@pytest.mark.fault("R1", "R3", cases=15)
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_fifteen_kills_change_nothing(seed, tmp_path):
     ends_as_if_never_killed(tmp_path, 80_000, 15, seed)
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.slow
 def test_killed_before_its_first_checkpoint_it_starts_again(tmp_path):
     killed(tmp_path / "killed", 9_000, rows=2)

@@ -339,6 +339,7 @@ def left(path):
 REMEMBERS = {"memory": "gru", "observations": "normalized"}
 
 
+@pytest.mark.fault("R3")
 @pytest.mark.few(4)
 @pytest.mark.parametrize("algorithm", VALUE_BASED)
 @pytest.mark.parametrize("given", [{}, REMEMBERS], ids=["none", "gru"])

@@ -41,6 +41,7 @@ def start(tmp_path, command, n=1, **more):
     return state
 
 
+@pytest.mark.fault("R18")
 def test_a_key_reaches_the_command_alone_and_is_written_nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_API_KEY", KEY)
     command = (
@@ -64,6 +65,7 @@ def test_a_key_reaches_the_command_alone_and_is_written_nowhere(tmp_path, monkey
         run_team(state.folder)
 
 
+@pytest.mark.fault("R18")
 def test_tests_do_not_see_the_key(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_API_KEY", KEY)
     state = start(tmp_path, "echo good > f1.txt", pass_env=("MY_API_KEY",),

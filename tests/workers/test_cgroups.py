@@ -66,6 +66,7 @@ def test_a_folder_that_is_no_control_group_is_not_taken(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("R27")
 @needs_groups
 def test_a_group_limits_what_enters_it_and_goes_with_what_is_in_it():
     with ControlGroup(1 << 26, 16) as group:
@@ -80,6 +81,7 @@ def test_a_group_limits_what_enters_it_and_goes_with_what_is_in_it():
     assert not [p for p in left() if f".{os.getpid()}." in p.name]
 
 
+@pytest.mark.fault("R27")
 @needs_groups
 def test_memory_that_was_refused_is_said():
     with ControlGroup(1 << 26, 16) as group:
@@ -129,6 +131,7 @@ def test_an_id_that_is_used_again_is_another_process(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [f"{stem}.{cgroups._started('self')}.0"]
 
 
+@pytest.mark.fault("R27")
 def test_the_doctor_says_which_totals_nothing_limits(monkeypatch, capsys):
     monkeypatch.setattr(cgroups, "usable_folders", tuple)
     assert not_enforced() == ("memory", "processes")

@@ -161,10 +161,12 @@ def writing(files):
     return f"python3 -c {shlex.quote(code)}"
 
 
+@pytest.mark.fault("R28")
 def test_the_honest_twin_passes(begun, tmp_path):
     assert outcome(begun(), tmp_path, HONEST)[0] == "merged"
 
 
+@pytest.mark.fault("R28")
 @pytest.mark.few(2)
 @pytest.mark.parametrize("trick", IN_CODE)
 def test_code_under_test_cannot_name_its_result(begun, tmp_path, trick):
@@ -173,6 +175,7 @@ def test_code_under_test_cannot_name_its_result(begun, tmp_path, trick):
     assert note
 
 
+@pytest.mark.fault("R28")
 @pytest.mark.few(2)
 @pytest.mark.parametrize("trick", WRITTEN)
 def test_what_decides_how_tests_are_run_cannot_be_written(begun, tmp_path, trick):
@@ -192,6 +195,7 @@ def test_the_same_tricks_win_where_there_is_no_gate(begun, tmp_path, trick):
     assert outcome(state, tmp_path, writing(files))[0] == "merged"
 
 
+@pytest.mark.fault("R28")
 @pytest.mark.parametrize("trick", DONE)
 def test_tests_stay_where_and_what_they_are(begun, tmp_path, trick):
     status, _, refused = outcome(begun(), tmp_path, DONE[trick])
@@ -199,6 +203,7 @@ def test_tests_stay_where_and_what_they_are(begun, tmp_path, trick):
     assert refused
 
 
+@pytest.mark.fault("R28")
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("tests", "trick"),
@@ -264,6 +269,7 @@ class Writes:
         return [Reply(text=self.text) for _ in requests]
 
 
+@pytest.mark.fault("R28")
 @pytest.mark.parametrize(
     "path", ["tests/test_sums.py", "./tests/test_sums.py", "tests//test_sums.py",
              "shop/../tests/test_sums.py", "/tests/test_sums.py", "TESTS/test_sums.py"],

@@ -387,6 +387,7 @@ QUICK = {links, configuration, names, as_git, bomb}
 """What every run of the tests tries; the others are slow."""
 
 
+@pytest.mark.fault("R26")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("attack", quick_or_slow(MENDED, QUICK))
 def test_a_hostile_repository_is_worked_on_and_stays_inside(place, attack):
@@ -394,6 +395,7 @@ def test_a_hostile_repository_is_worked_on_and_stays_inside(place, attack):
     assert said.status == 0, said.all + place.notes()
 
 
+@pytest.mark.fault("R26")
 @pytest.mark.parametrize("attack", quick_or_slow(REFUSED, QUICK))
 def test_a_hostile_repository_is_refused_with_a_reason(place, attack):
     assert check(place, attack).status in (1, 2), place.notes()
@@ -474,6 +476,7 @@ REPLIES = {
 }
 
 
+@pytest.mark.fault("R26")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n == "absolute" else pytest.mark.slow) for n in REPLIES]
@@ -493,6 +496,7 @@ def test_a_hostile_reply_of_a_model_stays_inside(place, name):
     assert "+" in place.at_head("show", "main:adder.sh")
 
 
+@pytest.mark.fault("R26")
 @pytest.mark.parametrize("attack", [pytest.param(one, marks=pytest.mark.slow, id=one.__name__)
                                     for one in (swaps, replaced, loud)])  # fmt: skip
 def test_a_hostile_worker_stays_inside(place, attack):

@@ -44,6 +44,7 @@ def worked(state, claim):
     return made_of(state, claim, {f"f{claim.task.id[1:]}.txt": b"good\n"})
 
 
+@pytest.mark.fault("R30")
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])
 def test_work_is_not_blamed_for_what_another_worker_landed_during_its_tests(
     tmp_path, monkeypatch, topology
@@ -109,6 +110,7 @@ def test_what_passes_is_known_for_the_head_alone(tmp_path):
     assert head_and_passing(state)[1] == {claim.task.test}
 
 
+@pytest.mark.fault("R30")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])
 def test_disjoint_tasks_are_all_done_and_nobody_is_blamed(tmp_path, topology):
@@ -117,6 +119,7 @@ def test_disjoint_tasks_are_all_done_and_nobody_is_blamed(tmp_path, topology):
     assert (result.done, result.verdict, blamed(state)) == (4, "done", [])
 
 
+@pytest.mark.fault("R30")
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])

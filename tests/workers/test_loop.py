@@ -120,6 +120,7 @@ def test_what_breaks_a_test_that_passed_is_not_merged(tmp_path):
     assert "breaks tests/test_ok.py::test_ok" in state.queue.attempts()[0].note
 
 
+@pytest.mark.fault("R28")
 @pytest.mark.slow
 def test_protected_tests_cannot_be_rewritten(tmp_path):
     plan = package(tmp_path)
@@ -388,6 +389,7 @@ def check_nothing_lost(state):
     assert len(head_and_passing(state)[1]) == len(log)
 
 
+@pytest.mark.fault("R29", cases=5)
 @pytest.mark.slow
 def test_kills_lose_no_task_and_do_none_twice(tmp_path):
     state, killed = kill_at_random(tmp_path, "planner_workers", random.Random(1), 5)
@@ -395,6 +397,7 @@ def test_kills_lose_no_task_and_do_none_twice(tmp_path):
     assert killed.total() >= 2
 
 
+@pytest.mark.fault("R29", cases=20)
 @pytest.mark.slow
 @pytest.mark.parametrize("topology", ["planner_workers", "flat_optimistic", "flat_locks"])
 def test_many_kills_of_planner_worker_judge_and_loop(tmp_path, topology):
@@ -408,6 +411,7 @@ def test_many_kills_of_planner_worker_judge_and_loop(tmp_path, topology):
     assert {"loop", "plan", "work"} <= set(total)
 
 
+@pytest.mark.fault("R29")
 @pytest.mark.slow
 def test_a_commit_that_landed_before_the_book_knew_is_not_done_again(tmp_path):
     state = start(tmp_path, package(tmp_path))

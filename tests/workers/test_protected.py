@@ -23,6 +23,7 @@ PLAN = WorkPlan(repository=".", tests="sh run.sh && python3 -m tools.check --con
 PYPROJECT = b'[project]\nname = "x"\nversion = "1"\n[tool.pytest.ini_options]\naddopts = "-q"\n'
 
 
+@pytest.mark.fault("R28")
 @pytest.mark.parametrize(
     "path",
     [
@@ -61,6 +62,7 @@ def test_a_plan_of_its_own_and_one_without_the_runner():
 NAME = st.text("abT.t_*", min_size=1, max_size=4).filter(lambda name: name.strip("."))
 
 
+@pytest.mark.fault("R28")
 @given(st.lists(NAME, min_size=1, max_size=4), st.lists(NAME, max_size=3), NAME)
 def test_more_folders_above_or_below_never_unprotect(parts, above, below):
     path = "/".join(parts)

@@ -88,6 +88,7 @@ def test_a_lease_that_ended_is_taken_back_and_one_that_runs_is_not(queue):
     }  # fmt: skip
 
 
+@pytest.mark.fault("R29")
 @pytest.mark.parametrize(
     ("there", "task", "attempt"), [(True, "done", "merged"), (False, "open", "lost")]
 )

@@ -163,6 +163,7 @@ def test_of_a_folder_in_no_repository_what_is_ignored_stays_out(tmp_path, git):
     assert content["a.txt"] == b"x\r\n"
 
 
+@pytest.mark.fault("R26")
 def test_the_folder_of_a_stranger_decides_nothing(tmp_path, git):
     (git.source / "a.txt").write_text("x")
     (git.source / ".gitattributes").write_text("* filter=e diff=e merge=e\n")
@@ -216,6 +217,7 @@ GOOD_PATHS = ["z", "a/b.txt", ".github/workflows/x.yml", ".gitignore", "git", "a
               "a b", "caf\udce9", "-rf", "$(x)", "a'b\"", ".gitx"]  # fmt: skip
 
 
+@pytest.mark.fault("R14")
 @pytest.mark.parametrize("path", BAD_PATHS)
 def test_paths_that_may_not_be_written(made, path):
     repository, _ = made
@@ -292,6 +294,7 @@ def test_links_stay_inside(path, target, fits):
     assert bool(refused_link(path, target)) == (not fits)
 
 
+@pytest.mark.fault("R14")
 def test_nothing_is_written_below_a_link_or_a_file(made):
     repository, _ = made
     head = repository.head()

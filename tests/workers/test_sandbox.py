@@ -276,6 +276,7 @@ def check_escapes(secret: str, port: int) -> dict[str, str]:
     return found
 
 
+@pytest.mark.fault("R17", "R27", cases=20)
 @needs_sandbox
 def test_twenty_of_twenty_escapes_are_stopped(tmp_path, server, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "sk-123")
@@ -288,6 +289,7 @@ def test_twenty_of_twenty_escapes_are_stopped(tmp_path, server, monkeypatch):
     assert came == []
 
 
+@pytest.mark.fault("R17", "R27", cases=20)
 @pytest.mark.slow
 @needs_sandbox
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -356,6 +358,7 @@ def test_a_commit_goes_in_as_a_repository_and_what_git_ignores_stays(tmp_path):
     assert (ended.ignored, ended.removed) == (("build/o",), ())
 
 
+@pytest.mark.fault("R27")
 @needs_sandbox
 def test_more_files_than_the_limit_are_refused_with_its_name(tmp_path):
     (tmp_path / "s").mkdir()
@@ -367,6 +370,7 @@ def test_more_files_than_the_limit_are_refused_with_its_name(tmp_path):
     assert run(["/usr/bin/wc", "-c", "big"], content, Limits(disk_mb=4)).output == "3145728 big\n"
 
 
+@pytest.mark.fault("R27")
 @needs_sandbox
 def test_a_limit_that_was_hit_is_named_with_its_value():
     fill = "f = open('/task/x', 'wb')\nfor _ in range(99): f.write(b'x' * (1 << 20)); f.flush()"
@@ -409,6 +413,7 @@ def test_a_readable_folder_can_be_read_and_not_written():
     assert ended.status != 0
 
 
+@pytest.mark.fault("R17")
 def test_without_bubblewrap_nothing_runs(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     assert "apt-get install bubblewrap" in str(why_no_sandbox())
@@ -486,6 +491,7 @@ def parent(marker: Path, code: str, seconds: float):
     return process
 
 
+@pytest.mark.fault("R29")
 @pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize("kills", [20, pytest.param(60, marks=pytest.mark.slow)])

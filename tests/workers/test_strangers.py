@@ -244,6 +244,7 @@ REFUSED = [
 QUICK = {programs_in_the_repository, option_as_commit, trigger, journal, reads_everything}
 
 
+@pytest.mark.fault("R26")
 @pytest.mark.parametrize("attack", quick_or_slow(WORKED_ON, QUICK))
 def test_a_strangers_folder_decides_nothing(place, attack):
     attack(place)
@@ -254,6 +255,7 @@ def test_a_strangers_folder_decides_nothing(place, attack):
     assert (place.run / "repo.git" / "config").read_bytes() == CONFIG[40]
 
 
+@pytest.mark.fault("R26")
 @pytest.mark.few(1)
 @pytest.mark.parametrize("attack", quick_or_slow(REFUSED, QUICK))
 def test_a_strangers_folder_is_refused_with_a_reason(place, attack):

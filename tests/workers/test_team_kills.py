@@ -65,11 +65,13 @@ def check_history(state: TeamState) -> None:
     assert log == Counter(f"t{i}" for i in range(1, 13))
 
 
+@pytest.mark.fault("R29")
 @pytest.mark.slow
 def test_a_killed_loop_leaves_nobody_behind(tmp_path):
     assert killed_until_done(tmp_path, "planner_workers", random.Random(3), 3) >= 1
 
 
+@pytest.mark.fault("R29", cases=200)
 @pytest.mark.slow
 def test_two_hundred_kills_leave_nobody_behind_and_lose_no_task(tmp_path):
     kills, seed, begun = 0, 0, time.monotonic()

@@ -21,6 +21,8 @@ from counterpoint.worlds.foreign.world import ForeignWorld
 from counterpoint.worlds.sequential.world import SeenPart, uniform_actions
 from counterpoint.worlds.sequential.wrapped import PermutedStepWorld
 
+pytestmark = pytest.mark.fault("R41")
+
 
 def course(settings, name="lamp_envs:Lamps"):
     """Who is active at each view, and terminated after each step, as texts of 0 and 1."""

@@ -13,6 +13,8 @@ from counterpoint.errors import WorldError
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.plan import TrainPlan
 
+pytestmark = pytest.mark.fault("R41")
+
 FOLDER = next(
     (
         folder

@@ -63,6 +63,7 @@ def test_rivals_are_noticed(name, why):
     assert re.search(why, doubt)
 
 
+@pytest.mark.fault("R41")
 @pytest.mark.parametrize(
     ("settings", "doubt"),
     [
@@ -146,6 +147,7 @@ class LeavesOneOut(Lamps):
         self.possible_agents = ["ann", "bob", "cat"]
 
 
+@pytest.mark.fault("R41")
 @pytest.mark.parametrize(
     ("broken", "doubt"),
     [
@@ -210,6 +212,7 @@ class NeverBuriesItsDead(LampsInTurns):
             super().step(action)
 
 
+@pytest.mark.fault("R41")
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [

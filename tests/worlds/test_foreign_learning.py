@@ -13,6 +13,8 @@ from lamp_envs import ROUNDS
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.plan import TrainPlan
 
+pytestmark = pytest.mark.fault("R41")
+
 
 def returned(settings, name="lamp_envs:Lamps", budget=12_000):
     """The mean return of fresh episodes after a training."""

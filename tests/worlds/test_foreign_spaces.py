@@ -14,6 +14,8 @@ from counterpoint.errors import WorldError
 from counterpoint.worlds.foreign.spaces import Observations, choices_or_numbers, scaling
 from counterpoint.worlds.sequential.world import SeenPart
 
+pytestmark = pytest.mark.fault("R41")
+
 
 def numbers(space, seen, actions=3):
     """An observation as numbers, and the mask that came with it."""

@@ -215,6 +215,9 @@ def audit_logs(
                    on_transcript=on_transcript, judging=judging, workers=workers)  # fmt: skip
     if result.episodes == 0:
         raise SettingError(f"got no episode in {path}; wanted a log of a team")
+    if notes.reasoning:
+        texts = "reasoning text" if notes.reasoning == 1 else "reasoning texts"
+        notes.add(f"not read: {notes.reasoning:,} {texts}; audits read what members say and do")
     for line in result.skipped:
         notes.add(line)
     return structs.replace(result, warning=notes.warning, skipped=notes.lines)

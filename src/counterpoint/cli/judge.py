@@ -25,7 +25,7 @@ from counterpoint.judge.rank import rank_all
 from counterpoint.judge.verdict import RankSettings
 from counterpoint.readers.groups import GroupLine, read_groups
 from counterpoint.readers.lines import TornLogWarning
-from counterpoint.report.terminal.parts import judge_check_parts, ranking_parts
+from counterpoint.report.terminal.judging import judge_check_parts, ranking_parts
 from counterpoint.results.ranking import RankedGroup
 from counterpoint.runs.files import write_atomically
 from counterpoint.settings import split_pairs
@@ -99,8 +99,7 @@ class JudgeCommand:
                 judge,
                 wanted=self.reliability,
                 own=self.own,
-                criteria=settings.criteria,
-                seed=settings.seed,
+                settings=settings,
             )
         for warning in met:
             say(f"counterpoint: {warning.message}")

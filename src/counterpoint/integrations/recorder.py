@@ -14,6 +14,7 @@ from counterpoint.errors import LabelError, OutputError
 from counterpoint.integrations.draws import with_turns
 from counterpoint.records import LABELS
 from counterpoint.runs.files import write_atomically
+from counterpoint.settings import NOT_JSON
 
 LONGEST = 1_000_000
 """The number of bytes at the end of a file that are searched for its last line."""
@@ -103,7 +104,7 @@ def _has_turns(path: Path) -> bool:
     with path.open("rb") as file:
         try:
             return "turn" in msgspec.json.decode(file.readline(LONGEST), type=dict[str, object])
-        except msgspec.MsgspecError:
+        except NOT_JSON:
             return True
 
 

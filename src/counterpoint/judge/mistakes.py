@@ -96,6 +96,8 @@ class Judgement:
     """Number of events of the episode."""
     cut_characters: int = 0
     left_out_events: int = 0
+    unseen_parts: int = 0
+    unseen_reasoning: int = 0
 
     @property
     def mistake(self) -> Mistake:
@@ -281,5 +283,7 @@ def _judgement(about: MistakeQuestions, questions: list[_Open]) -> Judgement:
         events=about.events,
         cut_characters=about.cut_characters,
         left_out_events=about.left_out_events,
+        unseen_parts=about.unseen_parts,
+        unseen_reasoning=about.unseen_reasoning,
         **sums,
     )

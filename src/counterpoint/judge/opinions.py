@@ -7,12 +7,22 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from counterpoint.judge.judges import Opinion, Question
 from counterpoint.speakers.cache import Replies, StoredReply
 
 FORMAT = "counterpoint.verdict/1"
 Q = TypeVar("Q", bound=Question)
 Asked = TypeVar("Asked", bound=Question, contravariant=True)
+
+
+class _Kept(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What a store has of an opinion, as a list."""
+
+    text: str
+    tokens: int | None
+    cost_dollars: float | None
 
 
 class Answerer(Protocol[Asked]):
@@ -46,10 +56,10 @@ def answered(
     """
     facts = dict(judge.facts)
     keys = [digest([FORMAT, facts, q.kind, q.prompt, q.seed]) for q in questions]
-    kept = store.read(set(keys)) if store else {}
+    kept = store.read_values(set(keys), _Kept) if store else {}
     if kept:
         places = [i for i, key in enumerate(keys) if key in kept]
-        yield {i: Opinion(*json.loads(kept[keys[i]].text)) for i in places}, False
+        yield {i: Opinion(*msgspec.structs.astuple(kept[keys[i]])) for i in places}, False
     new = [i for i, key in enumerate(keys) if key not in kept]
     for first in range(0, len(new), judge.at_once):
         part = new[first : first + judge.at_once]

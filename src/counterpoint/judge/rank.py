@@ -8,7 +8,6 @@ that was killed resumes where it stopped, and nothing is asked twice.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -35,6 +34,7 @@ from counterpoint.judge.present import (
     Sheet,
     rng_for,
 )
+from counterpoint.judge.reading import combined, thinking_of, unseen_total
 from counterpoint.judge.verdict import (
     RankSettings,
     Verdict,
@@ -43,7 +43,7 @@ from counterpoint.judge.verdict import (
     score_rewards,
     without_canaries,
 )
-from counterpoint.results.ranking import RankedGroup, RankingResult, Strength
+from counterpoint.results.ranking import RankedGroup, RankingResult, Strength, Unseen
 from counterpoint.speakers.cache import Replies
 from counterpoint.speakers.speaker import sum_known
 
@@ -75,19 +75,22 @@ def rank_groups(
     while True:
         new = list(islice(source, judge.at_once - len(line)))
         keys = [_verdict_key(judge, settings, group) for group in new]
-        stored = store.read(set(keys)) if store else {}
+        stored = store.read_values(set(keys), Verdict) if store else {}
         for key, group in zip(keys, new, strict=True):
-            kept = stored.get(key)
-            verdict = msgspec.convert(json.loads(kept.text), Verdict) if kept else None
-            line.append(_PendingGroup(key, _judging(group, settings), verdict))
+            line.append(_PendingGroup(key, _judging(group, settings), stored.get(key)))
         if not line:
             return
         finished = _answer_round(judge, [each for each in line if each.verdict is None], store)
         if store:
             # A question without any reply may fail for a passing reason: such a verdict is not
             # kept, so that the next job asks again.
-            store.write({each.key: as_stored(asdict(each.verdict)) for each in finished
-                         if each.verdict and not each.verdict.lost})  # fmt: skip
+            store.write(
+                {
+                    each.key: as_stored(msgspec.to_builtins(each.verdict))
+                    for each in finished
+                    if each.verdict and not each.verdict.lost
+                }
+            )
         while line and (verdict := line[0].verdict) is not None:
             line.popleft()
             yield verdict
@@ -135,7 +138,7 @@ def _judging(group: Group, settings: RankSettings) -> Judging:
     if settings.credit != "agents":
         verdict = yield from _rank_candidates(group, settings, rng)
     if settings.credit != "team" and not verdict.void:
-        agents = {}
+        agents, unseen = {}, dict(verdict.unseen)
         for run in group.candidates:
             inner = yield from _rank_candidates(_agents_of(group, run), settings, rng)
             verdict = replace(
@@ -150,7 +153,9 @@ def _judging(group: Group, settings: RankSettings) -> Judging:
                 return replace(verdict, ranking=(), rewards={}, strengths={},
                                void=f"the agents of run '{run.id}': {inner.void}")  # fmt: skip
             agents[run.id] = inner.rewards
-        verdict = replace(verdict, agents=agents)
+            if settings.credit == "agents" and inner.unseen:
+                unseen[run.id] = combined(list(inner.unseen.values()))
+        verdict = replace(verdict, agents=agents, unseen=unseen)
     return verdict
 
 
@@ -161,7 +166,8 @@ def _agents_of(group: Group, run: Candidate) -> Group:
     for agent in episode.agents:
         events = tuple(event for event in episode.events if event.agent == agent)
         truth = episode.scores.get(agent)
-        agents.append(Candidate(agent, replace(episode, events=events), truth))
+        own = replace(episode, events=events)
+        agents.append(Candidate(agent, own, truth, definitions=run.definitions))
     if not agents:
         raise JudgeError(f"got run '{run.id}' without agents; wanted some to be ranked")
     return Group(f"{group.id}/{run.id}", f"{group.task}\nWhat each member did for it.",
@@ -173,7 +179,12 @@ def _rank_candidates(group: Group, settings: RankSettings, rng: np.random.Genera
     n = len(group.candidates)
     if n < 2:
         return Verdict(group.id, void="one run alone cannot be ranked")
-    questions = _Questions(Presenter(group, rng, settings.criteria, settings.longest), settings)
+    presenter = Presenter(group, rng, settings.criteria, settings.longest, settings.reasoning)
+    unseen = {run: each for run, each in zip(group.ids, presenter.reading.unseen, strict=True)
+              if each != Unseen(characters=each.characters)}  # fmt: skip
+    if presenter.reading.void:
+        return Verdict(group.id, void=presenter.reading.void, unseen=unseen)
+    questions = _Questions(presenter, settings)
     if settings.mode == "pointwise":
         rankings = yield from questions.scores(n)
     else:
@@ -189,7 +200,7 @@ def _rank_candidates(group: Group, settings: RankSettings, rng: np.random.Genera
                 break
         if settings.mode != "listwise" and settings.canaries != "none":
             yield from questions.canary_pairs(n)
-    return questions.verdict(rankings)
+    return replace(questions.verdict(rankings), unseen=unseen)
 
 
 class _Questions:
@@ -324,9 +335,11 @@ def _read_ranking(sheet: Sheet, text: str) -> list[list[str]]:
 def _verdict_key(judge: Judge, settings: RankSettings, group: Group) -> str:
     """Returns a digest of everything that decides a verdict."""
     runs = [
-        [c.id, c.truth, [[e.agent, e.kind, e.text, list(e.to)] for e in c.episode.events]]
+        [c.id, c.truth, list(c.definitions),
+         [[e.agent, e.kind, e.text, list(e.to), e.tool, thinking_of(e.meta)]
+          for e in c.episode.events]]
         for c in group.candidates
-    ]
+    ]  # fmt: skip
     return digest([FORMAT, dict(judge.facts), asdict(settings), group.id, group.task, runs])
 
 
@@ -349,7 +362,15 @@ def rank_all(
     """
     counted = CountedJudge(judge)
     ranked: list[RankedGroup] = []
-    for verdict in rank_groups(groups, counted, settings, store=store):
+    sizes = 0
+
+    def counting() -> Iterator[Group]:
+        nonlocal sizes
+        for group in groups:
+            sizes += len(group.candidates)
+            yield group
+
+    for verdict in rank_groups(counting(), counted, settings, store=store):
         ranked.append(ranked_group(verdict))
         on_group(len(ranked))
     return RankingResult(
@@ -362,6 +383,7 @@ def rank_all(
         asked_now=counted.calls,
         tokens=sum_known(0, *(group.tokens for group in ranked)),
         cost_dollars=sum_known(0.0, *(group.cost_dollars for group in ranked)),
+        unseen=unseen_total(sizes, [each for group in ranked for each in group.unseen.values()]),
     )
 
 
@@ -384,4 +406,5 @@ def ranked_group(verdict: Verdict) -> RankedGroup:
         lost=verdict.lost,
         tokens=verdict.tokens,
         cost_dollars=verdict.cost_dollars,
+        unseen=dict(verdict.unseen),
     )

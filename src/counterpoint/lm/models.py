@@ -127,6 +127,7 @@ def load_model(
         model = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, dtype=dtype, **_LOCAL
         )
+        _require_numbers(tokenizer, model.generation_config)
     return model.eval(), tokenizer
 
 
@@ -148,8 +149,21 @@ def load_small_files(name: str | Path) -> tuple[PreTrainedTokenizerBase, Any, An
         config = AutoConfig.from_pretrained(folder, **_LOCAL)
         tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
         if (folder / "generation_config.json").is_file():
-            return tokenizer, config, GenerationConfig.from_pretrained(folder, **_LOCAL)
-        return tokenizer, config, GenerationConfig.from_model_config(config)
+            generation = GenerationConfig.from_pretrained(folder, **_LOCAL)
+        else:
+            generation = GenerationConfig.from_model_config(config)
+        _require_numbers(tokenizer, generation)
+        return tokenizer, config, generation
+
+
+def _require_numbers(tokenizer: Any, generation: Any) -> None:
+    """Raises a ValueError for a value that transformers takes as it stands in the file, and uses as
+    a number later."""
+    limit, ends = tokenizer.model_max_length, getattr(generation, "eos_token_id", None)
+    if not isinstance(limit, int | float):
+        raise ValueError(f"model_max_length is {limit!r:.80}; wanted a number")
+    if not all(isinstance(end, int) for end in (ends if isinstance(ends, list) else [ends or 0])):
+        raise ValueError(f"eos_token_id is {ends!r:.80}; wanted a number or a list of numbers")
 
 
 @contextmanager

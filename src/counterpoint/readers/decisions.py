@@ -18,7 +18,7 @@ from counterpoint.errors import LogError
 from counterpoint.readers.jsonl import read_jsonl
 from counterpoint.readers.lines import LogNotice, blocks
 from counterpoint.readers.npz import read_npz
-from counterpoint.readers.packed import unpacked
+from counterpoint.readers.packed import read_at_most, unpacked
 from counterpoint.readers.table import read_table
 from counterpoint.records import Decisions
 
@@ -90,7 +90,7 @@ def _read(stream: BinaryIO, chosen: Mapping[str, str] | None) -> tuple[Decisions
         if stream.seekable():
             stream.seek(0)
             return read_npz(stream, chosen)
-        data = head + stream.read(LARGEST_PIPED_NPZ_BYTES)
+        data = head + read_at_most(stream, LARGEST_PIPED_NPZ_BYTES)
         if len(data) > LARGEST_PIPED_NPZ_BYTES:
             raise LogError(
                 f"got an npz archive of more than {LARGEST_PIPED_NPZ_BYTES // 2**20} MB on "

@@ -53,6 +53,7 @@ from counterpoint.readers.rows import (
     label_of,
     lenient,
 )
+from counterpoint.settings import NOT_JSON
 
 PEEKED_LINES = 64
 """The number of lines at the start of a log that decide what its columns mean."""
@@ -215,7 +216,7 @@ def _list(at: str, raw: Any) -> list[object]:
         raise LogError(f"{at}: got {len(data)} bytes; wanted at most {LONGEST_COLUMN_BYTES}")
     try:
         items: list[object] = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except NOT_JSON as error:
         raise LogError(f"{at}: {error}; wanted a list") from error
     return items
 
@@ -317,7 +318,7 @@ class NestReader:
             return self._decoder.decode(line)
         except msgspec.ValidationError as error:
             raise LogError(f"{where}: {error}; wanted records like the first") from error
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             if len(line) > LONGEST_LENIENT_BYTES:
                 raise Torn(f"{where}: {error}; wanted one JSON object a line") from error
         try:  # NaN is no JSON: the standard library reads it, and it is written anew as null
@@ -427,7 +428,7 @@ def _parse(at: str, raw: _Raw) -> Any:
         raise LogError(f"{at}: got {len(data)} bytes; wanted at most {LONGEST_LENIENT_BYTES}")
     try:
         return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except NOT_JSON as error:
         raise LogError(f"{at}: {error}; wanted JSON") from error
 
 

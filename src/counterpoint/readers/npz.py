@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ BOMB_RATIO = 200
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, SyntaxError,
     NotImplementedError, RuntimeError, OverflowError, struct.error, MemoryError, TypeError,
+    tokenize.TokenError, RecursionError,
 )  # fmt: skip
 """The errors of zipfile and NumPy for damaged archives."""
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from counterpoint.errors import LogError
 from counterpoint.readers.lines import json_value
-from counterpoint.readers.packed import unpacked
+from counterpoint.readers.packed import read_at_most, unpacked
 from counterpoint.records import Outcome
 from counterpoint.settings import split_list
 
@@ -34,7 +34,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
     """
     try:
         with path.open("rb") as file:
-            data = unpacked(file).read(LARGEST + 1)
+            data = read_at_most(unpacked(file), LARGEST + 1)
         if len(data) > LARGEST:
             raise LogError(f"got more than {LARGEST // 2**20} MB")
         text = data.decode("utf-8-sig")
@@ -59,7 +59,7 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     separator = max(SEPARATORS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        columns = [name.strip() for name in next(reader, [])]
+        columns = [" ".join(name.split()) for name in next(reader, [])]
         if not ({"task", "score"} <= set(columns) and {"setting", "members"} & set(columns)):
             raise LogError(
                 f"{path}: got columns {', '.join(columns)[:80] or 'without names'}; wanted task, "

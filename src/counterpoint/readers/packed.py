@@ -17,6 +17,14 @@ LARGEST_LIST = 256 * 2**20
 """The most bytes of a JSON list, which is held in memory."""
 
 
+def read_at_most(stream: BinaryIO, most: int) -> bytes:
+    """Returns what a stream has, up to so many bytes. `read(most)` would reserve all of them."""
+    whole = bytearray()
+    while len(whole) < most and (block := stream.read(min(1 << 20, most - len(whole)))):
+        whole += block
+    return bytes(whole)
+
+
 class _Unzipped(gzip.GzipFile):
     """What a gzip file holds; a broken file is a LogError."""
 
@@ -43,7 +51,7 @@ def unpacked(stream: BinaryIO) -> BinaryIO:
         buffered = _buffered(_Unzipped(fileobj=buffered))
     if buffered.peek(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] != b"[":
         return buffered
-    data = buffered.read(LARGEST_LIST + 1)
+    data = read_at_most(buffered, LARGEST_LIST + 1)
     if len(data) > LARGEST_LIST:
         raise LogError(
             f"got a JSON list of more than {LARGEST_LIST // 2**20} MB; wanted JSON lines"

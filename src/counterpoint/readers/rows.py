@@ -28,6 +28,7 @@ from counterpoint.readers.columns import (
 )
 from counterpoint.readers.names import LIST, TABLE, ColumnPlan, excerpt, parse_reward
 from counterpoint.records import LABELS
+from counterpoint.settings import NOT_JSON
 
 LONGEST_LENIENT_BYTES = 2**20
 """The longest line that is parsed again if the strict parser refuses it."""
@@ -111,7 +112,7 @@ def rewards_in(where: str, raw: object) -> Mapping[str, Reward] | Sequence[Rewar
         )
     try:
         return _components.decode(data) if data.lstrip()[:1] == b"{" else _rollouts.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         if len(data) > LONGEST_LENIENT_BYTES:
             raise LogError(f"{at}: {error}; wanted numbers or null") from error
         return rewards_in(where, _checked_rewards(at, lenient(where, data)))
@@ -223,7 +224,7 @@ class RowReader:
         if self._is_readable:
             try:
                 record = self._decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            except NOT_JSON as error:
                 if len(line) > LONGEST_LENIENT_BYTES:
                     kind = LogError if isinstance(error, msgspec.ValidationError) else Torn
                     raise kind(f"{where}: {error}; wanted one JSON object a line") from error
@@ -239,7 +240,7 @@ class RowReader:
                 )
             try:
                 record.prompt = label_of(at, msgspec.json.decode(data))
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except NOT_JSON as error:
                 raise LogError(f"{at}: {error}; wanted text or messages") from error
         if isinstance(record.step, str):
             record.step = _step(f"{where}, column '{self._source('step')}'", record.step)

@@ -22,6 +22,7 @@ from counterpoint.readers.formats.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.lines import json_lines, json_value
 from counterpoint.readers.skeleton import refusal
 from counterpoint.records import Episode, Location
+from counterpoint.settings import NOT_JSON
 
 LARGEST_DOCUMENT = 64 * 2**20
 """The most bytes of a file that is one JSON value; a larger log must be JSON lines."""
@@ -247,7 +248,7 @@ def _is_lines(path: Path, head: bytes) -> bool:
         return False
     try:
         msgspec.json.decode(first)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return False
     return True
 

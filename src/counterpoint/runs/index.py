@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from counterpoint.errors import OutputError, RunError
@@ -86,15 +87,15 @@ class Index:
         try:
             with closing(self._open()) as database:
                 rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM runs").fetchall()
-        except sqlite3.Error as error:
+            known_runs = [_checked(row) for row in rows]
+        except (sqlite3.Error, msgspec.ValidationError) as error:
             raise self._failed("read", error) from error
         runs = []
-        for row in rows:
+        for known in known_runs:
             # The directory is asked again: a killed run could not write its last status here.
-            known = RunFacts(*row)
             try:
                 runs.append(read_facts(Path(known.path)))
-            except RunError:
+            except (RunError, ValueError):  # the second for a path that no system has
                 runs.append(replace(known, status="missing"))
         return newest_first(runs)
 
@@ -175,6 +176,11 @@ class Index:
             f"the index of runs {self.path} could not be {done} ({error}); it is only a copy: "
             "delete it, then `counterpoint runs --here FOLDER` makes it again"
         )
+
+
+def _checked(row: Sequence[object]) -> RunFacts:
+    """Returns a row as facts. SQLite keeps any type in any column, and so does a damaged file."""
+    return msgspec.convert(msgspec.to_builtins(RunFacts(*row)), RunFacts)  # type: ignore[arg-type]
 
 
 def _storable(value: object) -> object:

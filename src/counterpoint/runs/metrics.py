@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from counterpoint.errors import OutputError, RunError
 from counterpoint.runs.files import write_atomically
+from counterpoint.settings import NOT_JSON
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 Loggable = Json | np.generic | NDArray[Any] | Sequence["Loggable"] | Mapping[str, "Loggable"]
@@ -119,7 +120,7 @@ def _lines(path: Path) -> tuple[list[tuple[bytes, int, Line]], int]:
         if not line:
             continue
         row: Line = {}
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        with contextlib.suppress(*NOT_JSON):
             row = msgspec.json.decode(line, type=dict)
         step = row.get("step")
         if isinstance(step, int) and not isinstance(step, bool):

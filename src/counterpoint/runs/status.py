@@ -17,6 +17,7 @@ from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs.checkpoint import steps
 from counterpoint.runs.lock import is_locked
 from counterpoint.runs.provenance import RunFile
+from counterpoint.settings import NOT_JSON
 
 RUN, STATUS, METRICS = "run.json", "status.json", "metrics.jsonl"
 EPISODES, GAMES = "episodes.jsonl", "games.json"
@@ -90,7 +91,7 @@ def read_run(path: Path) -> RunFile:
             f"{path} is no run: {RUN} cannot be read ({error.strerror or error}); wanted the "
             "folder of a run: `counterpoint runs` lists them"
         ) from error
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except NOT_JSON as error:
         raise RunError(f"{file} is damaged ({error}); the run cannot be resumed") from error
     if run.kind != "train":
         raise RunError(f"{path} holds no training run; wanted one that `counterpoint train` wrote")
@@ -140,7 +141,7 @@ def read_facts(path: Path) -> RunFacts:
 
 def read_status(path: Path) -> RunStatus:
     """Returns the content of status.json; an empty status if it is missing or damaged."""
-    with contextlib.suppress(OSError, msgspec.MsgspecError, RecursionError):
+    with contextlib.suppress(OSError, *NOT_JSON):
         return msgspec.json.decode((path / STATUS).read_bytes(), type=RunStatus)
     return RunStatus()
 

@@ -3,7 +3,8 @@
 Only a repeatable request is kept: one at temperature 0, or one with a seed. Any other request goes
 to the speaker each time, so that many samples never collapse to one. Errors are not kept.
 
-The file maps keys to replies, each with a checksum. Every method of `Replies` opens the file anew,
+The file maps keys to replies, each with a checksum, which tells damage but no forger: a file that
+another user can write to is not used. Every method of `Replies` opens the file anew,
 so no process holds it. A process that uses the file holds a shared lock on a second file beside it;
 a process that makes the file, or sets it aside because it is damaged, holds that lock alone.
 """
@@ -17,13 +18,16 @@ import itertools
 import json
 import os
 import sqlite3
+import stat
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from counterpoint.speakers.speaker import Reply, Request, Speaker
 
@@ -36,6 +40,7 @@ _CREATE = """CREATE TABLE IF NOT EXISTS replies (
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _WAIT_SECONDS = 10.0
 Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 
 class IdentifiedSpeaker(Speaker, Protocol):
@@ -152,17 +157,29 @@ class Replies:
         self._broken = False
 
     def read(self, keys: Collection[str]) -> dict[str, StoredReply]:
-        """Returns the stored replies of these keys; a reply with a wrong checksum is deleted."""
+        """Returns the stored replies of these keys; one that is damaged is deleted."""
+        return self._read(keys, lambda reply: reply)
 
-        def work(database: sqlite3.Connection) -> dict[str, StoredReply]:
+    def read_values(self, keys: Collection[str], kind: type[Value]) -> dict[str, Value]:
+        """Returns what the texts of these keys hold as JSON of a kind, as `read` does."""
+        return self._read(keys, lambda reply: _parsed(reply.text, kind))
+
+    def _read(
+        self, keys: Collection[str], convert: Callable[[StoredReply], Value]
+    ) -> dict[str, Value]:
+        def work(database: sqlite3.Connection) -> dict[str, Value]:
             stored, spoiled = {}, []
             for key in keys:
                 row = database.execute(
                     "SELECT said, seal FROM replies WHERE key = ?", (key,)
                 ).fetchone()
-                if row and row[1] == _seal(key, row[0]):
-                    stored[key] = StoredReply(**json.loads(row[0]))
-                elif row:
+                if row is None:
+                    continue
+                try:
+                    if row[1] != _seal(key, row[0]):
+                        raise ValueError
+                    stored[key] = convert(_parsed(row[0], StoredReply))
+                except (ValueError, TypeError, RecursionError, msgspec.MsgspecError):
                     spoiled.append((key,))
             if spoiled:
                 with database:
@@ -192,6 +209,8 @@ class Replies:
         if self._broken:
             return without
         try:
+            if why := _others_may_write(self.path):
+                raise OSError(why)
             for _ in range(3):
                 try:
                     # Readers and writers share the lock; only who makes the file holds it alone.
@@ -268,6 +287,32 @@ class Replies:
 def _version(database: sqlite3.Connection) -> int:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     return int(version)
+
+
+def _parsed(text: Any, kind: type[Value]) -> Value:
+    """Returns JSON as a value of a kind; raises the errors that `_read` counts as damage."""
+    return msgspec.convert(json.loads(text), kind)
+
+
+def _others_may_write(path: Path) -> str:
+    """Returns how another user could have put answers into a file, or "" if none could.
+
+    Root may, and so may a group: whoever shares a file with it wants that. A folder that is open to
+    all is safe where it is sticky, as /tmp is, because nobody can replace the file of another user.
+    """
+    if not hasattr(os, "geteuid"):
+        return ""  # Windows has other rights, which these bits do not show
+    for place in (path, path.parent):
+        try:
+            facts = place.stat()
+        except OSError:
+            continue  # what is not there is made by us, and what cannot be read fails on its own
+        is_open = bool(facts.st_mode & stat.S_IWOTH)
+        if is_open and not (place is not path and facts.st_mode & stat.S_ISVTX):
+            return f"every user may write to {place}; run: chmod o-w {place}"
+        if place is path and facts.st_uid not in (os.geteuid(), 0):
+            return f"it belongs to user {facts.st_uid}, who may have written any answer into it"
+    return ""
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -43,6 +43,7 @@ from counterpoint.runs.status import (
     read_run,
     read_status,
 )
+from counterpoint.settings import NOT_JSON
 from counterpoint.train.series import EqualEpisodes, Row, number, only, row_from_line
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
@@ -198,7 +199,7 @@ def read_competition(path: Path, config: Settings) -> Competition | None:
         path: the run directory.
         config: the configuration of the run.
     """
-    with contextlib.suppress(OSError, msgspec.MsgspecError, RecursionError):
+    with contextlib.suppress(OSError, *NOT_JSON):
         return msgspec.json.decode((path / GAMES).read_bytes(), type=Competition)
     policy = only(dict, config.get("policy")) or {}
     sides, scoring = only(str, policy.get("sides")) or NONE, policy.get("scoring")

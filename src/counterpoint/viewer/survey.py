@@ -41,6 +41,7 @@ from counterpoint.runs.status import (
     read_run,
     read_status,
 )
+from counterpoint.settings import NOT_JSON
 from counterpoint.train.result import training_result
 from counterpoint.workers.loop import RESULT
 from counterpoint.workers.memory import LOGS, NOTES
@@ -203,7 +204,7 @@ def _saved(path: Path) -> str:
     """Returns when a result was saved, as the run.json beside it says; "" if it does not."""
     try:
         return _utc(msgspec.json.decode((path / RUN).read_bytes(), type=RunFile).created or "")
-    except (OSError, msgspec.MsgspecError, RecursionError):
+    except (OSError, *NOT_JSON):
         return ""
 
 
@@ -256,7 +257,7 @@ def load(path: Path) -> Document:
     file = path / RESULTS if path.is_dir() else path
     try:
         document: Document = msgspec.json.decode(file.read_bytes(), type=dict)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, *NOT_JSON) as error:
         reason = getattr(error, "strerror", None) or error
         raise LogError(
             f"could not read {file} ({reason}); wanted a folder that `--out` wrote, with "
@@ -280,7 +281,7 @@ def _team_result(path: Path) -> TeamResult:
         raise RunError(
             f"the team has no {RESULT}: it was killed; `counterpoint team status` shows it"
         ) from error
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+    except (OSError, *NOT_JSON) as error:
         raise LogError(
             f"could not read {path / RESULT} ({error}); wanted that of a team"
         ) from error

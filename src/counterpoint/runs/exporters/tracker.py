@@ -21,6 +21,7 @@ from counterpoint.runs.exporters.exporter import scalars
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.metrics import Json, Loggable, read_rows
 from counterpoint.runs.status import METRICS, read_facts, read_run
+from counterpoint.settings import NOT_JSON
 
 PROJECT = "counterpoint"
 """Name of the project, or experiment, of all runs, unless the tracker's own setting names one."""
@@ -117,7 +118,7 @@ class Tracker(ABC):
             return Record(uuid4().hex)
         try:
             return msgspec.json.decode(self.file.read_bytes(), type=Record)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *NOT_JSON) as error:
             raise OutputError(
                 f"could not read {self.file} ({error}); without it another run begins"
             ) from error
