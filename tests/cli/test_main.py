@@ -101,6 +101,7 @@ def test_help_and_version_import_no_command_and_no_other_room():
     assert {name[1] for name in names if name[0] == "counterpoint" and name[1:]} == {
         "cli",
         "errors",
+        "machine",
         "plugins",
     }
     assert not {"numpy", "rich", "tyro"} & {name[0] for name in names}
