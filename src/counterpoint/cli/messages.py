@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from counterpoint.machine.memory import available_memory
+from counterpoint.machine.processes import available_workers
 from counterpoint.machine.terminal import printable
 
 
@@ -11,6 +13,17 @@ def say(message: str) -> None:
     """Prints one line on standard error."""
     sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
+
+
+def say_crowd(workers: int | None) -> None:
+    """Prints what more processes than processors cost, and how much memory is left for them."""
+    processors, room = available_workers(), available_memory()
+    if workers is not None and workers > processors:
+        left = "" if room is None else f"; {room / 1e9:.1f} GB are left"
+        say(
+            f"counterpoint: got {workers} workers and {processors} processors: more of them are no "
+            f"faster, and each takes 50 MB or more, with torch 250 MB{left}"
+        )
 
 
 def say_batch(budget: int, batch: int, axis: str = "step") -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -91,7 +92,7 @@ class Index:
         runs = []
         for row in rows:
             # The directory is asked again: a killed run could not write its last status here.
-            known = RunFacts(*row)
+            known = RunFacts(*map(_restored, row))
             try:
                 runs.append(read_facts(Path(known.path)))
             except RunError:
@@ -105,7 +106,9 @@ class Index:
         query = "SELECT 1 FROM runs WHERE path = ?"
         try:
             with closing(self._open()) as database:
-                return database.execute(query, (str(run.resolve()),)).fetchone() is not None
+                return (
+                    database.execute(query, (_storable(str(run.resolve())),)).fetchone() is not None
+                )
         except sqlite3.Error:
             return False
 
@@ -115,7 +118,7 @@ class Index:
         Raises:
             OutputError: the index is damaged or cannot be written.
         """
-        gone = [(run.path,) for run in self.rows() if run.status == "missing"]
+        gone = [(_storable(run.path),) for run in self.rows() if run.status == "missing"]
         try:
             if gone:
                 with closing(self._open()) as database, database:
@@ -178,5 +181,18 @@ class Index:
 
 
 def _storable(value: object) -> object:
-    """Returns the value, or None for a whole number of more than the 64 bits of a column."""
+    """Returns the value as a column can hold it.
+
+    A path that is no UTF-8 becomes its bytes, and a whole number of more than 64 bits None.
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return os.fsencode(value)
     return None if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
+
+
+def _restored(value: Any) -> Any:
+    """Returns the value that was made storable."""
+    return os.fsdecode(value) if isinstance(value, bytes) else value
