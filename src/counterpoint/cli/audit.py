@@ -25,6 +25,7 @@ from counterpoint.judge.mistakes import (
     plan_mistakes,
 )
 from counterpoint.judge.model import SpeakerJudge
+from counterpoint.machine.processes import available_workers
 from counterpoint.readers.logs import Names, Notes, noted_episodes, read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND, Finding
@@ -35,7 +36,7 @@ from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.transcripts import TranscriptWriter
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.transcript import Transcript
-from counterpoint.runs.executor import available_workers, require_executor
+from counterpoint.runs.executor import require_executor
 from counterpoint.settings import split_pairs
 from counterpoint.speakers.cache import Replies
 from counterpoint.viewer import AuditPages, serve

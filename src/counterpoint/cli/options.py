@@ -19,7 +19,9 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from counterpoint.cli.commands import Command
+from counterpoint.cli.messages import say_crowd
 from counterpoint.errors import SettingError, choices, nearest
+from counterpoint.machine.files import special_file
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _WORDS: dict[type, tuple[str, str]] = {
@@ -44,6 +46,10 @@ _METAVARS = {
 
 _POSITIONALS = {"path": "LOG", "results": "DIR", "run_directory": "DIR", "where": "PLAN|DIR"}
 """Name of an argument to its placeholder, if that is not the name in capitals."""
+
+
+_WRITTEN = ("out", "output")
+"""Options that name what is written: a device is refused, or allowed, where it is written."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,21 @@ def parsed(command: Callable[..., Command], name: str, words: Sequence[str]) -> 
         error = _clear(box, options)
         between = " See" if error.endswith("?") else "; see"
         raise SettingError(f"{error}{between} counterpoint {name} --help") from None
-    return command(**{one.name: getattr(given, one.name) for one in options})
+    values = {one.name: getattr(given, one.name) for one in options}
+    for one in options:
+        value = values[one.name]
+        is_path = isinstance(value, Path) or (one.is_positional and isinstance(value, str))
+        if is_path and one.name not in _WRITTEN:
+            _require_plain(one, value)
+    if values.get("executor") == "processes":
+        say_crowd(values.get("workers"))
+    return command(**values)
+
+
+def _require_plain(option: Option, path: Path | str) -> None:
+    """Refuses a pipe or a device, since reading one might never end."""
+    if kind := special_file(path):
+        raise SettingError(f"got {option.shown} {path}, which is {kind}; wanted a file or a folder")
 
 
 def complaint(box: str) -> str:

@@ -11,28 +11,34 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
+from rich.console import RenderableType
 from rich.text import Text
 
-from counterpoint.cli.messages import escaped, printable, say
+from counterpoint.cli.console import SafeConsole
+from counterpoint.cli.messages import say
 from counterpoint.errors import OutputError, RunError
+from counterpoint.machine.terminal import escaped
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
 from counterpoint.report.terminal.layout import Paragraph
+from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results import ComparisonResult, Result, document_of, encode
 from counterpoint.results.saved import RESULTS
-from counterpoint.runs.files import write_atomically
+from counterpoint.runs.files import sweep_partial, write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.status import RUN, read_run
 
 D = TypeVar("D")
+CELLS = "cells"
+"""The folder with the parts of a long comparison that are done, beside its result."""
 PIPED = 100
 """Number of columns where there is no terminal and COLUMNS is not set."""
 
 
 def prepare(folder: Path) -> None:
     """Makes the folder for results, before any work is done for them.
+
+    What killed processes have left in it half-written is deleted, and how much it was is printed.
 
     Raises:
         OutputError: it cannot be made or written to, or holds a training run.
@@ -47,6 +53,16 @@ def prepare(folder: Path) -> None:
             f"cannot write to {folder} ({error.strerror or error}); wanted a folder: choose "
             "another one with --out"
         ) from error
+    say_swept(folder, folder / CELLS)
+
+
+def say_swept(*folders: Path) -> None:
+    """Deletes what killed processes have left half-written in folders, and prints how much."""
+    if swept := sum(map(sweep_partial, folders)):
+        say(
+            f"counterpoint: {counted(swept, 'half-written file')} of killed processes removed "
+            f"from {folders[0]}"
+        )
 
 
 def save(result: Result, folder: Path) -> Path:
@@ -138,7 +154,7 @@ def print_result(*parts: RenderableType) -> None:
         else part
         for part in parts
     ]
-    _Console(width=_width()).print(*shown, sep="\n", crop=False)
+    SafeConsole(width=_width()).print(*shown, sep="\n", crop=False)
 
 
 def _width() -> int | None:
@@ -147,17 +163,6 @@ def _width() -> int | None:
     if columns.isdecimal() and int(columns):
         return int(columns)
     return None if sys.stdout.isatty() else PIPED
-
-
-class _Console(Console):
-    """A console on which no text but its own moves the cursor or turns the direction of text."""
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        """Yields the segments of a renderable."""
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else printable(text), style, control)
 
 
 def _spare_a_run(folder: Path) -> None:

@@ -13,7 +13,7 @@ import tyro
 from rich.console import RenderableType
 from rich.text import Text
 
-from counterpoint.cli.messages import printable, say
+from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Display
 from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError, WorkerError, choices
@@ -181,7 +181,7 @@ class TeamDisplay(Display):
 
     def drawn(self) -> RenderableType:
         """Returns one line."""
-        return Text("begins" if self.progress is None else printable(sentence(self.progress)))
+        return Text("begins" if self.progress is None else sentence(self.progress))
 
 
 class WorkersDisplay(Display):

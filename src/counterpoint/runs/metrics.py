@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import OutputError, RunError
+from counterpoint.machine.files import open_to_write
 from counterpoint.runs.files import write_atomically
 from counterpoint.settings import NOT_JSON
 
@@ -38,7 +39,7 @@ class Metrics:
         self.path = path
         self._encode = msgspec.json.Encoder(enc_hook=_plain).encode
         try:
-            self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            self._handle = open_to_write(path, os.O_CREAT | os.O_APPEND)
         except OSError as error:
             raise self._failed(error) from error
 
