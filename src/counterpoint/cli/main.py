@@ -32,6 +32,7 @@ SWITCHES = (
         "--learn",
         "--prune",
         "--again",
+        "--accept-edits",
         "--merge",
         "--gguf",
     ),

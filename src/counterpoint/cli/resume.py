@@ -24,7 +24,8 @@ class Resume:
     """Resume a run that was stopped or killed, bit for bit.
 
     It resumes from its newest intact checkpoint, or from the start if it has none. A run that is
-    finished stays as it is. A team at work continues too: tasks of workers that died are open
+    finished stays as it is. If a file of the run was edited or damaged, resume names it and stops.
+    A team at work continues too: tasks of workers that died are open
     again, and nothing that was merged is done again. If its folder comes from elsewhere and its
     plan reads folders of this machine, uses its network, sends files and a key to a model, or
     raises the limits of the sandbox, this is listed and refused unless --trust allows it.
@@ -38,6 +39,9 @@ class Resume:
     """A folder that `counterpoint train` (`counterpoint runs` lists them) or `team run` wrote."""
     trust: bool = False
     """Allow a team that was not started here what its plan takes from this machine."""
+    accept_edits: bool = False
+    """Go on although files of the run are not as they were written; the run records which, and its
+    page says so."""
     json: bool = False
     """Print the summary as JSON alone."""
 
@@ -52,7 +56,12 @@ class Resume:
         title = f"{config.get('scheme')} on {world}"
         shown = TrainingDisplay(title, config.get("budget") or 1, axis)
         with resumable(self.run_directory), shown:
-            session = resume_run(self.run_directory, shown.add, on_doing=shown.doing)
+            session = resume_run(
+                self.run_directory,
+                shown.add,
+                on_doing=shown.doing,
+                accept_edited=self.accept_edits,
+            )
         return end_session(session, self.json)
 
 

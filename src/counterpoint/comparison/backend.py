@@ -140,9 +140,15 @@ class TrainingTask:
             return train_to_end(self.plan, on_row=on_row)
         with kept(self.folder, "the same command"), self._run(self.folder) as run:
             if lost := lost_updates(run):
+                differs = f"lacks {lost} of its updates" if lost > 0 else f"has {-lost} too many"
                 raise RunError(
-                    f"{run.path / METRICS} lacks {lost} of its updates, so that the run cannot be "
-                    f"compared; remove {run.path} to train it again"
+                    f"{run.path / METRICS} {differs}, so that the run cannot be compared; remove "
+                    f"{run.path} to train it again"
+                )
+            if run.accepted:
+                raise RunError(
+                    f"{run.path} was edited ({run.accepted[0]}), so that it cannot be compared; "
+                    "remove it to train it again"
                 )
             return train_to_end(self.plan, run=run, on_row=on_row)
 

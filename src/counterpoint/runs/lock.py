@@ -30,6 +30,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held = False
         try:
             self._handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -47,6 +48,7 @@ class Lock:
         for attempt in range(_TRIES):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._held = True
                 break
             except BlockingIOError:
                 if attempt == _TRIES - 1:
@@ -65,8 +67,11 @@ class Lock:
             os.pwrite(handle, json.dumps(facts).encode() + b"\n", 0)
 
     def release(self) -> None:
-        """Lets others in; a second call does nothing."""
+        """Lets others in, and empties the file; a second call does nothing."""
         if self._handle is not None:
+            if self._held:  # else its text is that of the holder
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = None
 
