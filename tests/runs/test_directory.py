@@ -12,6 +12,7 @@ from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import read_facts
+from unsealed import forget_seal
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 
@@ -24,14 +25,6 @@ def snapshot(step):
 
 def rows(path):
     return read_rows(path / "metrics.jsonl")[0]
-
-
-def forget_seal(path):
-    """Make a run one of an earlier version, which had no seal."""
-    (path / "seal.json").unlink()
-    run = json.loads((path / "run.json").read_text())
-    del run["sealed"]
-    (path / "run.json").write_text(json.dumps(run))
 
 
 def trained(path, until, saves=()):

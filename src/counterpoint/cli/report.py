@@ -12,13 +12,12 @@ from rich.text import Text
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish
-from counterpoint.cli.resume import search_folder_of_run
+from counterpoint.cli.resume import say_accepted, search_folder_of_run
 from counterpoint.report import render
 from counterpoint.report.page import PAGE, is_edited_page, write_page
 from counterpoint.report.terminal.parts import folder_parts
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.runs.seal import (
-    accept_edits,
     accepted_edits,
     damaged_checkpoints,
     edits_below,
@@ -58,6 +57,8 @@ class Report:
     def run(self) -> int:
         """Loads, draws and writes."""
         if self.results.is_dir() and not holds_result(self.results):
+            for edit in edits_below(self.results):
+                say(f"counterpoint: warning: {edit}")
             survey = Survey(self.results)
             if survey.result().entries:
                 return self._list(survey)
@@ -81,15 +82,14 @@ class Report:
             EditedError: a file is not as it was written, and that is not accepted.
         """
         if self.accept_edits:
-            for edit in accept_edits(folder):
-                say(f"counterpoint: accepted: {edit}")
+            say_accepted(folder)
         require_unedited(folder)
         if (folder / RUN).exists() and not has_seal(folder):
             say(f"counterpoint: {folder} has no seal, since an earlier version wrote it: edits are "
                 "not known")  # fmt: skip
         if is_edited_page(folder / PAGE):
             say(f"counterpoint: warning: {folder / PAGE} is not as it was written; it is drawn new")
-        for edit in (*damaged_checkpoints(folder), *edits_below(folder)):
+        for edit in (*damaged_checkpoints(folder), *edits_below(folder, checkpoints=True)):
             say(f"counterpoint: warning: {edit}")
 
     def _list(self, survey: Survey) -> int:

@@ -8,11 +8,13 @@ from typing import Annotated
 
 import tyro
 
+from counterpoint.cli.messages import say
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.team import work_on
 from counterpoint.cli.train import end_session, resumable
 from counterpoint.optional import require_torch
 from counterpoint.runs.index import Index
+from counterpoint.runs.seal import accept_edits
 from counterpoint.runs.status import axis_of, read_run
 from counterpoint.train.session import resume_run
 from counterpoint.workers.state import TEAM
@@ -49,6 +51,8 @@ class Resume:
         """Continues, saves and prints."""
         if (self.run_directory / TEAM).is_file():
             return work_on(self.run_directory, self.json, self.trust)
+        if self.accept_edits:
+            say_accepted(self.run_directory)
         config = read_run(self.run_directory).config
         axis, world = axis_of(config), str(config.get("world"))
         search_folder_of_run(self.run_directory)
@@ -56,13 +60,18 @@ class Resume:
         title = f"{config.get('scheme')} on {world}"
         shown = TrainingDisplay(title, config.get("budget") or 1, axis)
         with resumable(self.run_directory), shown:
-            session = resume_run(
-                self.run_directory,
-                shown.add,
-                on_doing=shown.doing,
-                accept_edited=self.accept_edits,
-            )
+            session = resume_run(self.run_directory, shown.add, on_doing=shown.doing)
         return end_session(session, self.json)
+
+
+def say_accepted(path: Path) -> None:
+    """Accepts what differs from the seal of a run or a result, and prints it.
+
+    Raises:
+        CounterpointError: as `accept_edits`.
+    """
+    for edit in accept_edits(path):
+        say(f"counterpoint: accepted: {edit}")
 
 
 def search_folder_of_run(path: Path) -> None:

@@ -197,13 +197,19 @@ def damaged_checkpoints(folder: Path) -> list[str]:
     return damaged
 
 
-def edits_below(folder: Path) -> Iterator[str]:
-    """Yields each difference and each damaged checkpoint of the sealed folders below a folder."""
+def edits_below(folder: Path, *, checkpoints: bool = False) -> Iterator[str]:
+    """Yields each difference of the sealed folders below a folder.
+
+    Args:
+        folder: where to search; its own seal is passed over.
+        checkpoints: also read all checkpoints, and yield the damage of each.
+    """
     for found in find_folders(folder, (SEAL,)):
         if found.path != folder:
             for edit in edits(found.path):
                 yield f"{found.path}: {edit}"
-            yield from damaged_checkpoints(found.path)
+            if checkpoints:
+                yield from damaged_checkpoints(found.path)
 
 
 def accept_edits(folder: Path) -> list[str]:

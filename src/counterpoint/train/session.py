@@ -23,7 +23,7 @@ from counterpoint.runs.directory import RunDirectory, require_empty
 from counterpoint.runs.exporters.catalogue import exporters_of, require_exporters
 from counterpoint.runs.exporters.session import Exports
 from counterpoint.runs.index import Index
-from counterpoint.runs.seal import accept_edits, require_unedited
+from counterpoint.runs.seal import require_unedited
 from counterpoint.runs.status import axis_of, read_facts, read_run
 from counterpoint.runs.stop import Stopper
 from counterpoint.train.algorithms import VALUE_BASED, refuse_algorithm
@@ -155,45 +155,30 @@ def begin_run(
 
 
 def resume_run(
-    path: Path,
-    on_row: OnRow | None = None,
-    *,
-    on_doing: Doing | None = None,
-    accept_edited: bool = False,
+    path: Path, on_row: OnRow | None = None, *, on_doing: Doing | None = None
 ) -> Session:
     """Resumes a run from its newest checkpoint, or from the start if it has none.
 
     The run continues its exports.
 
-    Args:
-        path: the run directory.
-        on_row, on_doing: as in `begin_run`.
-        accept_edited: go on with files that are not as they were written; the run records which.
-
     Raises:
-        EditedError: a file is not as it was written, and that is not accepted.
+        EditedError: a file is not as it was written, and nobody has accepted that.
         RunError: there is no run.
         BusyError: another process works there.
         CounterpointError: as `train_to_end`.
     """
     run_file = read_run(path)
-    accepted = accept_edits(path) if accept_edited else []
-    require_unedited(path)
+    require_unedited(path)  # before the plan is believed
     plan = plan_from_config(run_file.config)
     facts = read_facts(path)
     if facts.status == "finished":
         message = f"{path} is finished, at {plan.axis} {facts.step or 0}; "
         message += f"`counterpoint report {shlex.quote(str(path))}` draws its page"
-        return Session(path, None, 0, message, notes_of_edits(accepted))
+        return Session(path, None, 0, message)
     team = plan.trainer()
     run = RunDirectory.open(path, index=Index())
-    run.notes = (*notes_of_edits(accepted), *run.notes, *plan.notes)
+    run.notes = (*run.notes, *plan.notes)
     return _session(plan, team, run, on_row, exporters_of(path), on_doing)
-
-
-def notes_of_edits(accepted: Sequence[str]) -> tuple[str, ...]:
-    """Returns a sentence about each edit that was accepted just now."""
-    return tuple(f"accepted: {edit}" for edit in accepted)
 
 
 def _session(
