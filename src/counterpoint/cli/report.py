@@ -17,6 +17,7 @@ from counterpoint.report import render
 from counterpoint.report.page import PAGE, is_edited_page, write_page
 from counterpoint.report.terminal.parts import folder_parts
 from counterpoint.report.toolkit.numerals import counted
+from counterpoint.results.saved import RESULTS
 from counterpoint.runs.seal import (
     accepted_edits,
     damaged_checkpoints,
@@ -67,9 +68,11 @@ class Report:
             search_folder_of_run(self.results)
         holder = self.results if is_folder else self.results.parent
         target = self.out or holder / PAGE
-        self.say_edits(holder)
+        edits: list[str] = []
+        if is_folder or self.results.name == RESULTS:  # another file has no seal
+            self.say_edits(holder)
+            edits = accepted_edits(holder)
         result = read_folder(self.results) if is_folder else load(self.results)
-        edits = accepted_edits(holder)
         write_page(target, render(result, beside=target.parent, edits=edits))
         sentence = Text(f"report: {target}")
         finish({"report": str(target)}, lambda _: [sentence], None, self.json)
@@ -85,8 +88,8 @@ class Report:
             say_accepted(folder)
         require_unedited(folder)
         if (folder / RUN).exists() and not has_seal(folder):
-            say(f"counterpoint: {folder} has no seal, since an earlier version wrote it: edits are "
-                "not known")  # fmt: skip
+            say(f"counterpoint: {folder} has no seal (an earlier version wrote it, or its command "
+                "did not end): edits are not known")  # fmt: skip
         if is_edited_page(folder / PAGE):
             say(f"counterpoint: warning: {folder / PAGE} is not as it was written; it is drawn new")
         for edit in (*damaged_checkpoints(folder), *edits_below(folder, checkpoints=True)):
