@@ -112,6 +112,10 @@ class RunError(CounterpointError, ValueError):
     """A folder that should be a run and is not, or that is a run and should not be."""
 
 
+class EditedError(RunError):
+    """Files of a run or of a result that are not as they were written: the message says which."""
+
+
 class BusyError(CounterpointError, RuntimeError):
     """A run directory that another process is working in: the message says which."""
 

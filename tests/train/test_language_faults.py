@@ -155,7 +155,7 @@ def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path
     assert not (run / "adapters").exists()
     written = (run / "run.json").read_text()
     (run / "run.json").write_text(written.replace(f'"budget": {budget}', f'"budget": {made + 7}'))
-    assert main(["resume", str(run)]) == 0
+    assert main(["resume", str(run), "--accept-edits"]) == 0
     assert main(lewis(tmp_path / "straight", made + 7)) == 0
     assert left(run) == left(tmp_path / "straight")
     capsys.readouterr()

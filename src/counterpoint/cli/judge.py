@@ -184,7 +184,8 @@ class Rank:
             text = "".join(json.dumps(beside(line, ranked)) + "\n" for line, ranked in pairs)
             write_atomically(self.out / RANKED, text)
         config = {"file": self.file, "judge": self.judge, "settings": given}
-        finish(replace(result, config=config), ranking_parts, self.out, self.json)
+        finish(replace(result, config=config), ranking_parts, self.out, self.json,
+               beside=[self.out / RANKED] if self.out else ())  # fmt: skip
         if self.out:
             say(f"groups with rewards: {self.out / RANKED}")
         return 0

@@ -37,6 +37,7 @@ SWITCHES = (
         "--learn",
         "--prune",
         "--again",
+        "--accept-edits",
         "--merge",
         "--gguf",
     ),

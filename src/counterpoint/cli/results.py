@@ -16,7 +16,7 @@ from rich.text import Text
 
 from counterpoint.cli.console import SafeConsole
 from counterpoint.cli.messages import say
-from counterpoint.errors import OutputError, RunError
+from counterpoint.errors import EditedError, OutputError, RunError
 from counterpoint.machine.terminal import escaped
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
@@ -26,6 +26,7 @@ from counterpoint.results import ComparisonResult, Result, document_of, encode
 from counterpoint.results.saved import RESULTS
 from counterpoint.runs.files import sweep_partial, write_atomically
 from counterpoint.runs.provenance import provenance
+from counterpoint.runs.seal import accepted_edits, edits, remove_seal, seal_files
 from counterpoint.runs.status import RUN, read_run
 
 D = TypeVar("D")
@@ -35,12 +36,18 @@ PIPED = 100
 """Number of columns where there is no terminal and COLUMNS is not set."""
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, reuses: str = "") -> None:
     """Makes the folder for results, before any work is done for them.
 
     What killed processes have left in it half-written is deleted, and how much it was is printed.
+    Its seal goes, since the files are about to change; the result brings a new one.
+
+    Args:
+        folder: the folder.
+        reuses: name of a file there that the work goes on with.
 
     Raises:
+        EditedError: that file is not as it was written.
         OutputError: it cannot be made or written to, or holds a training run.
     """
     _spare_a_run(folder)
@@ -48,6 +55,12 @@ def prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        differing = [*edits(folder), *accepted_edits(folder)] if reuses else []
+        if about := [edit for edit in differing if reuses in edit]:
+            raise EditedError(
+                f"{folder} is not as it was written: {about[0]}; remove {reuses} to begin again"
+            )
+        remove_seal(folder)
     except OSError as error:
         raise OutputError(
             f"cannot write to {folder} ({error.strerror or error}); wanted a folder: choose "
@@ -65,16 +78,23 @@ def say_swept(*folders: Path) -> None:
         )
 
 
-def save(result: Result, folder: Path) -> Path:
+def save(result: Result, folder: Path, beside: Iterable[Path] = ()) -> Path:
     """Writes report.html, results.json and run.json to `folder`; returns the path of the page.
+
+    Args:
+        result: what to save.
+        folder: where.
+        beside: other files in the folder that belong to the result; all are sealed.
 
     Raises:
         OutputError: something could not be written, or the folder holds a training run; files that
             were there are whole.
     """
     _spare_a_run(folder)
+    remove_seal(folder)  # until the files that it is of are all there
     write_atomically(folder / RUN, provenance(getattr(result, "config", {})).encode())
     write_atomically(folder / RESULTS, encode(result))
+    seal_files(folder, [folder / RUN, folder / RESULTS, *beside])
     return write_report(result, folder)  # last, so that it is not older than its result
 
 
@@ -84,6 +104,7 @@ def finish(
     out: Path | None,
     json: bool,
     then: str = "",
+    beside: Iterable[Path] = (),
 ) -> None:
     """Saves a result where `--out` says so, and prints it; a list of things is only printed.
 
@@ -93,12 +114,13 @@ def finish(
         out: folder for the page, the result and what is needed to do it again; None saves nothing.
         json: print the document as JSON alone.
         then: the command to go on with, in place of the one that the result itself names.
+        beside: other files in `out` that belong to the result; they are sealed with it.
 
     Raises:
         OutputError: something could not be written.
     """
     # saved before it is printed: a pipe that closes early loses no result
-    page = save(document, out) if out and isinstance(document, Result) else None
+    page = save(document, out, beside) if out and isinstance(document, Result) else None
     if json:
         sys.stdout.write(encoded(document) + "\n")
         sys.stdout.flush()

@@ -20,7 +20,7 @@ from counterpoint.runs.files import run_folder
 from counterpoint.settings import split_pairs
 from counterpoint.sweep import SweepPlan, read_over, sweep
 from counterpoint.sweep.run import FRESH, SEEDS, TRIALS
-from counterpoint.sweep.study import SamplerName
+from counterpoint.sweep.study import JOURNAL, SamplerName
 from counterpoint.worlds.foreign.names import search_current_folder
 
 DEFAULT = Path("counterpoint-out") / "sweep"
@@ -105,7 +105,7 @@ class Sweep:
         )
         require_executor(self.executor, self.workers)
         out = self.out or run_folder(DEFAULT, self.world)
-        prepare(out)
+        prepare(out, JOURNAL)
         try:
             with Bar(f"trainings on {plan.world}") as report:
                 result = sweep(plan, out, workers=self.workers, executor=self.executor,
@@ -113,5 +113,5 @@ class Sweep:
         except (KeyboardInterrupt, SystemExit):
             say("the trials so far are kept: run the same command again to resume")
             raise
-        finish(result, sweep_parts, out, self.json)
+        finish(result, sweep_parts, out, self.json, beside=[out / JOURNAL])
         return 0

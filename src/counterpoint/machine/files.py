@@ -10,17 +10,18 @@ BINARY: int = getattr(os, "O_BINARY", 0)
 """Flag of `os.open` without which Windows writes two bytes for each line end."""
 
 
-def open_to_write(path: Path, flags: int = os.O_CREAT | os.O_EXCL) -> int:
+def open_to_write(path: Path, flags: int = os.O_CREAT | os.O_EXCL, *, read: bool = False) -> int:
     """Returns the descriptor of a file to write bytes to; its mode follows the umask.
 
     Args:
         path: the file.
         flags: of `os.open`, besides those for writing bytes; by default the file must be new.
+        read: whether it is read, too.
 
     Raises:
         OSError: it cannot be made or opened.
     """
-    return os.open(path, os.O_WRONLY | BINARY | flags, 0o666)
+    return os.open(path, (os.O_RDWR if read else os.O_WRONLY) | BINARY | flags, 0o666)
 
 
 _GIVEN = ("/dev/fd/", "/dev/std", "/proc/self/fd/")

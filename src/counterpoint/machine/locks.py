@@ -6,6 +6,7 @@ a database beside it, `NAME.db`: its locks work on every system, and end with th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -21,8 +22,12 @@ FOREVER_SECONDS = 1e6
 class FileLock(Protocol):
     """A lock on a file; it is held until `release`, or until the process is gone."""
 
-    def release(self) -> None:
-        """Lets others in; a second call does nothing."""
+    def release(self, *, empty: bool = False) -> None:
+        """Lets others in; a second call does nothing.
+
+        Args:
+            empty: whether the file is emptied first, wherever it is now.
+        """
 
 
 def lock_file(path: Path, *, shared: bool = False, wait: bool = False) -> FileLock:
@@ -78,9 +83,12 @@ class _Flock:
             self.release()
             raise
 
-    def release(self) -> None:
+    def release(self, *, empty: bool = False) -> None:
         """Lets others in; a second call does nothing."""
         if self._handle is not None:
+            if empty:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = None
 
@@ -89,6 +97,7 @@ class _Database:
     """A lock by SQLite: an open transaction on an empty database beside the file."""
 
     def __init__(self, path: Path, *, shared: bool, wait: bool) -> None:
+        self._path = path
         try:
             self._database = sqlite3.connect(
                 _database_of(path),
@@ -112,8 +121,12 @@ class _Database:
                 raise BlockingIOError(f"{path} is locked") from None
             raise OSError(f"{path}: {error}") from error
 
-    def release(self) -> None:
+    def release(self, *, empty: bool = False) -> None:
         """Lets others in; a second call does nothing."""
+        if empty:
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self._database.execute("SELECT 1")  # an error if it was released
+                os.truncate(self._path, 0)
         self._database.close()
 
 

@@ -61,6 +61,25 @@ def write_atomically(path: Path, content: bytes | str) -> None:
                 os.unlink(temporary)
 
 
+_SUM = b',"sha256":"%s"}\n'
+_SUM_BYTES = len(_SUM) - 2 + 64
+
+
+def with_checksum(document: bytes) -> bytes:
+    """Returns a JSON object with the SHA-256 of its bytes as its last field, `sha256`.
+
+    Args:
+        document: the object, with at least one field.
+    """
+    digest = hashlib.sha256(document).hexdigest().encode()
+    return document.removesuffix(b"}") + _SUM % digest
+
+
+def is_whole(data: bytes) -> bool:
+    """Returns whether every byte is as `with_checksum` returned it."""
+    return data == with_checksum(data[:-_SUM_BYTES] + b"}")
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Writes a new file, and returns when its content is on the disk.
 

@@ -62,8 +62,8 @@ class Lock:
         raise AssertionError("the last try returns or raises")
 
     def release(self) -> None:
-        """Lets others in; a second call does nothing."""
-        self._lock.release()
+        """Lets others in, and empties the file; a second call does nothing."""
+        self._lock.release(empty=True)
 
 
 def _holder(path: Path) -> str:

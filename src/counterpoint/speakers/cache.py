@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 import sqlite3
 import stat
 import sys

@@ -406,6 +406,7 @@ class PolicyTrainer(Trainer):
     def save_artifacts(self, run: RunDirectory) -> None:
         if self.competition is not None:
             write_atomically(run.path / GAMES, encode_json(self.competition))
+            run.seal_file(run.path / GAMES)
 
     def _play(
         self, collector: RolloutCollector, steps: int, recorder: Recorder | None = None
