@@ -56,6 +56,14 @@ class CounterpointError(Exception):
     """Root of every error that Counterpoint raises."""
 
 
+class NothingDoneError(CounterpointError, RuntimeError):
+    """Nothing could be done: no file of a folder could be read, or no request was answered."""
+
+
+class ServerError(NothingDoneError):
+    """A server that cannot be used: it is dead, it refuses every request, or it never answers."""
+
+
 class SchemeError(CounterpointError, ValueError):
     """A credit scheme that contradicts itself, or that does not support the request."""
 

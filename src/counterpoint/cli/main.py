@@ -14,11 +14,24 @@ import warnings
 from collections.abc import Sequence
 
 from counterpoint import __version__
-from counterpoint.cli.commands import ALIASES, COMMANDS, EXIT_CODES, Command, help_page
+from counterpoint.cli.commands import (
+    ALIASES,
+    COMMANDS,
+    Command,
+    exit_codes_page,
+    help_page,
+)
+from counterpoint.cli.exits import Exit
 from counterpoint.cli.help import Help
 from counterpoint.cli.messages import printable, say
 from counterpoint.cli.options import parsed
-from counterpoint.errors import CounterpointError, SettingError, UnknownNameError, choices
+from counterpoint.errors import (
+    CounterpointError,
+    NothingDoneError,
+    SettingError,
+    UnknownNameError,
+    choices,
+)
 from counterpoint.plugins import PluginWarning, failure
 
 SWITCHES = (
@@ -48,14 +61,14 @@ def run(arguments: Sequence[str] | None = None) -> None:
         sys.stderr = io.StringIO()  # it is closed: nobody wants messages
     if sys.stdout is None:
         sys.stderr.write("counterpoint: standard output is closed; wanted a file or /dev/null\n")
-        sys.exit(2)
+        sys.exit(Exit.INPUT)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     warnings.formatwarning = _shown
     sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit status of one command line; `EXIT_CODES` lists them."""
+    """Returns the exit status of one command line; `Exit` lists them."""
     debug = "--debug" in arguments
     words = spread_settings([word for word in arguments if word != "--debug"])
     for stream in (sys.stdout, sys.stderr):
@@ -69,10 +82,9 @@ def main(arguments: list[str]) -> int:
         if debug:
             raise
         say(f"counterpoint: {error}")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("counterpoint: interrupted; nothing half-written was left behind\n")
-        return 130
+        return Exit.NOTHING if isinstance(error, NothingDoneError) else Exit.INPUT
+    except (KeyboardInterrupt, SystemExit) as ended:
+        return _interrupted(ended)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left
         return 0
@@ -80,12 +92,23 @@ def main(arguments: list[str]) -> int:
         blamed = failure(error)
         if blamed and not debug:
             say(f"counterpoint: {blamed}; --debug shows the traceback")
-            return 2
+            return Exit.INPUT
         if debug or not isinstance(error, OSError):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
         sys.stderr.write(f"counterpoint: could not write the output ({error.strerror or error})\n")
-        return 2
+        return Exit.INPUT
+
+
+def _interrupted(ended: KeyboardInterrupt | SystemExit) -> int:
+    """Prints one line about the signal that ended a command; returns the exit status."""
+    status = Exit.INTERRUPTED if isinstance(ended, KeyboardInterrupt) else ended.code
+    if status not in (Exit.INTERRUPTED, Exit.TERMINATED):
+        raise ended
+    how = "interrupted" if status == Exit.INTERRUPTED else "ended by SIGTERM"
+    line = "; ".join(getattr(ended, "__notes__", ())) or "nothing half-written was left behind"
+    say(f"counterpoint: {how}; {line}")
+    return int(status)
 
 
 def _answer(words: list[str]) -> int:
@@ -98,7 +121,7 @@ def _answer(words: list[str]) -> int:
         if not subject:
             sys.stdout.write(help_page() + "\n")
         elif subject == "exit-codes":
-            sys.stdout.write(EXIT_CODES + "\n")
+            sys.stdout.write(exit_codes_page() + "\n")
         else:
             return _parse([subject, "--help"]).run()
         return 0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from counterpoint.cli.exits import kept
 from counterpoint.cli.messages import say, say_batch, say_doubts, say_limits
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.results import command_line, finish
@@ -162,12 +162,6 @@ def end_session(session: Session, json: bool) -> int:
     return session.exit_status
 
 
-@contextmanager
-def resumable(path: Path) -> Iterator[None]:
-    """Prints how to resume the run in `path` if a signal ends the block at once."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        if (path / RUN).exists():
-            say(f"resume with: {command_line('resume', path)}")
-        raise
+def resumable(path: Path) -> AbstractContextManager[None]:
+    """Returns a context in which a signal that ends all at once says how to resume the run."""
+    return kept(f"resume with: {command_line('resume', path)}", path / RUN)

@@ -15,7 +15,7 @@ import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Bools, Floats
-from counterpoint.errors import JudgeError
+from counterpoint.errors import JudgeError, ServerError
 from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
 from counterpoint.judge.judges import CountedJudge, Judge, Opinion, parse_ranking, parse_score
 from counterpoint.judge.modes import Ranking
@@ -48,12 +48,15 @@ def measure_judge(
 
     Raises:
         JudgeError: a run has no truth, or no group has two runs.
+        ServerError: the judge gave no reply at all.
         CounterpointError: the judge cannot be used.
     """
     rng, counted = np.random.default_rng(seed), CountedJudge(judge)
     rows: list[dict[str, float]] = []
     unreadable = 0
     for group in groups:
+        if counted.refusal:
+            break
         if len(group.candidates) < 2:
             continue
         if any(each.truth is None for each in group.candidates):
@@ -63,6 +66,8 @@ def measure_judge(
         row, lost = _measured(group, counted, rng, own, criteria)
         rows.append(row)
         unreadable += lost
+    if counted.lost and not counted.replies:
+        raise ServerError(f"got no reply from the judge: {counted.error}")
     if not rows:
         raise JudgeError("got no group of two runs or more; wanted some to check a judge on")
     measures = [_measure(rows, *each) for each in MEASURES]
@@ -75,6 +80,8 @@ def measure_judge(
         groups=len(rows),
         unreadable=unreadable,
         calls=counted.calls,
+        lost=counted.lost,
+        why_lost=counted.error,
         tokens=counted.tokens,
         cost_dollars=counted.cost_dollars,
     )
