@@ -60,10 +60,6 @@ class NothingDoneError(CounterpointError, RuntimeError):
     """Nothing could be done: no file of a folder could be read, or no request was answered."""
 
 
-class ServerError(NothingDoneError):
-    """A server that cannot be used: it is dead, it refuses every request, or it never answers."""
-
-
 class SchemeError(CounterpointError, ValueError):
     """A credit scheme that contradicts itself, or that does not support the request."""
 
@@ -114,6 +110,10 @@ class JudgeError(CounterpointError, ValueError):
 
 class ModelError(CounterpointError, OSError):
     """A language model that is not there, is damaged, or could not be fetched or loaded."""
+
+
+class ServerError(NothingDoneError, ModelError):
+    """A server that cannot be used: it is dead, it refuses every request, or it never answers."""
 
 
 class RunError(CounterpointError, ValueError):

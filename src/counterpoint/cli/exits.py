@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
+from counterpoint.errors import CounterpointError, NothingDoneError
+
 
 class Exit(IntEnum):
     """The exit status of every command; `about` says what it means."""
@@ -32,6 +34,17 @@ class Exit(IntEnum):
         made._value_ = status
         made.about = about
         return made
+
+
+class PartlyDoneError(CounterpointError):
+    """An error that ended a command after a part was done, and kept."""
+
+
+def status_of(error: CounterpointError) -> Exit:
+    """Returns the exit status of a command that an error has ended."""
+    if isinstance(error, PartlyDoneError):
+        return Exit.PART
+    return Exit.NOTHING if isinstance(error, NothingDoneError) else Exit.INPUT
 
 
 @contextmanager

@@ -21,13 +21,12 @@ from counterpoint.cli.commands import (
     exit_codes_page,
     help_page,
 )
-from counterpoint.cli.exits import Exit
+from counterpoint.cli.exits import Exit, status_of
 from counterpoint.cli.help import Help
 from counterpoint.cli.messages import printable, say
 from counterpoint.cli.options import parsed
 from counterpoint.errors import (
     CounterpointError,
-    NothingDoneError,
     SettingError,
     UnknownNameError,
     choices,
@@ -82,7 +81,7 @@ def main(arguments: list[str]) -> int:
         if debug:
             raise
         say(f"counterpoint: {error}")
-        return Exit.NOTHING if isinstance(error, NothingDoneError) else Exit.INPUT
+        return status_of(error)
     except (KeyboardInterrupt, SystemExit) as ended:
         return _interrupted(ended)
     except BrokenPipeError:
