@@ -56,6 +56,10 @@ class CounterpointError(Exception):
     """Root of every error that Counterpoint raises."""
 
 
+class NothingDoneError(CounterpointError, RuntimeError):
+    """Nothing could be done: no file of a folder could be read, or no request was answered."""
+
+
 class SchemeError(CounterpointError, ValueError):
     """A credit scheme that contradicts itself, or that does not support the request."""
 
@@ -106,6 +110,10 @@ class JudgeError(CounterpointError, ValueError):
 
 class ModelError(CounterpointError, OSError):
     """A language model that is not there, is damaged, or could not be fetched or loaded."""
+
+
+class ServerError(NothingDoneError, ModelError):
+    """A server that cannot be used: it is dead, it refuses every request, or it never answers."""
 
 
 class RunError(CounterpointError, ValueError):

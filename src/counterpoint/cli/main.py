@@ -12,7 +12,14 @@ import warnings
 from collections.abc import Sequence
 
 from counterpoint import __version__
-from counterpoint.cli.commands import ALIASES, COMMANDS, EXIT_CODES, Command, help_page
+from counterpoint.cli.commands import (
+    ALIASES,
+    COMMANDS,
+    Command,
+    exit_codes_page,
+    help_page,
+)
+from counterpoint.cli.exits import Exit, status_of
 from counterpoint.cli.help import Help
 from counterpoint.cli.messages import say
 from counterpoint.cli.options import parsed
@@ -53,7 +60,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     open_standard_descriptors()
     if sys.stdout is None:
         sys.stderr.write("counterpoint: standard output is closed; wanted a file or /dev/null\n")
-        sys.exit(2)
+        sys.exit(Exit.INPUT)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     warnings.formatwarning = _shown
     guard_streams()
@@ -61,7 +68,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit status of one command line; `EXIT_CODES` lists them."""
+    """Returns the exit status of one command line; `Exit` lists them."""
     with guarded_streams():
         return _guarded_main(arguments)
 
@@ -77,10 +84,9 @@ def _guarded_main(arguments: list[str]) -> int:
         if debug:
             raise
         say(one_line(f"counterpoint: {error}"))
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("counterpoint: interrupted; nothing half-written was left behind\n")
-        return 130
+        return status_of(error)
+    except (KeyboardInterrupt, SystemExit) as ended:
+        return _interrupted(ended)
     except BrokenPipeError:
         silence(sys.stdout)  # the reader has left
         return 0
@@ -88,12 +94,23 @@ def _guarded_main(arguments: list[str]) -> int:
         blamed = failure(error)
         if blamed and not debug:
             say(one_line(f"counterpoint: {blamed}; --debug shows the traceback"))
-            return 2
+            return Exit.INPUT
         if debug or not isinstance(error, OSError):
             raise
         silence(sys.stdout)  # or it fails again at exit
         sys.stderr.write(f"counterpoint: could not write the output ({error.strerror or error})\n")
-        return 2
+        return Exit.INPUT
+
+
+def _interrupted(ended: KeyboardInterrupt | SystemExit) -> int:
+    """Prints one line about the signal that ended a command; returns the exit status."""
+    status = Exit.INTERRUPTED if isinstance(ended, KeyboardInterrupt) else ended.code
+    if status not in (Exit.INTERRUPTED, Exit.TERMINATED):
+        raise ended
+    how = "interrupted" if status == Exit.INTERRUPTED else "ended by SIGTERM"
+    line = "; ".join(getattr(ended, "__notes__", ())) or "nothing half-written was left behind"
+    say(f"counterpoint: {how}; {line}")
+    return int(status)
 
 
 def _answer(words: list[str]) -> int:
@@ -106,7 +123,7 @@ def _answer(words: list[str]) -> int:
         if not subject:
             sys.stdout.write(help_page() + "\n")
         elif subject == "exit-codes":
-            sys.stdout.write(EXIT_CODES + "\n")
+            sys.stdout.write(exit_codes_page() + "\n")
         else:
             return _parse([subject, "--help"]).run()
         return 0

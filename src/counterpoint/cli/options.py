@@ -151,6 +151,7 @@ def parsed(command: Callable[..., Command], name: str, words: Sequence[str]) -> 
     import tyro  # it takes a third of the time of `counterpoint --help`
 
     options = options_of(command)
+    _require_values(words, options, name)
     hints = get_type_hints(command, include_extras=True)
     named: Any = make_dataclass(
         command.__name__,
@@ -198,6 +199,21 @@ def _require_plain(option: Option, path: Path | str) -> None:
     """Refuses a pipe or a device, since reading one might never end."""
     if kind := special_file(path):
         raise SettingError(f"got {option.shown} {path}, which is {kind}; wanted a file or a folder")
+
+
+def _require_values(words: Sequence[str], options: Sequence[Option], name: str) -> None:
+    """Raises SettingError if a value is empty, as that of a shell variable that is not set.
+
+    A list of commas is empty too. An option whose default is the empty text may have it.
+    """
+    may_be_empty = {flag for one in options if one.default == "" for flag in one.flags}
+    for before, word in pairwise(("", *words)):
+        flag, has_value, value = word.partition("=")
+        if not (word.startswith("--") and has_value):
+            flag, value = before, word
+        if not value.strip(" ,") and flag not in may_be_empty:
+            what = f"{flag} {value!r}" if flag.startswith("-") else repr(value)
+            raise SettingError(f"got {what}, which is empty; see counterpoint {name} --help")
 
 
 def complaint(box: str) -> str:

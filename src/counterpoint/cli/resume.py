@@ -59,7 +59,7 @@ class Resume:
         require_torch()
         title = f"{config.get('scheme')} on {world}"
         shown = TrainingDisplay(title, config.get("budget") or 1, axis)
-        with resumable(self.run_directory), shown:
+        with resumable(self.run_directory, shown), shown:
             session = resume_run(self.run_directory, shown.add, on_doing=shown.doing)
         return end_session(session, self.json)
 

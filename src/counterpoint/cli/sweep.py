@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from counterpoint.cli.messages import say
+from counterpoint.cli.exits import kept
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.cli.train import SETTABLE
@@ -106,12 +106,9 @@ class Sweep:
         require_executor(self.executor, self.workers)
         out = self.out or run_folder(DEFAULT, self.world)
         prepare(out, JOURNAL)
-        try:
-            with Bar(f"trainings on {plan.world}") as report:
-                result = sweep(plan, out, workers=self.workers, executor=self.executor,
-                               on_progress=report)  # fmt: skip
-        except (KeyboardInterrupt, SystemExit):
-            say("the trials so far are kept: run the same command again to resume")
-            raise
+        again = "the trials so far are kept: run the same command again to resume"
+        with kept(again, out), Bar(f"trainings on {plan.world}") as report:
+            result = sweep(plan, out, workers=self.workers, executor=self.executor,
+                           on_progress=report)  # fmt: skip
         finish(result, sweep_parts, out, self.json, beside=[out / JOURNAL])
         return 0

