@@ -48,6 +48,8 @@ class MistakeSettings:
     """The most characters of the events of an episode that a judge reads; about 4 are a token."""
     most: int = 200
     """The most episodes that are asked about: the first ones."""
+    reasoning: bool = False
+    """Whether the judge reads the reasoning of the members too."""
     seed: int = 0
     """The seed of orders, fences and a judge's own random choices."""
 
@@ -169,7 +171,12 @@ def plan_mistakes(episodes: Iterable[Episode], settings: MistakeSettings) -> Mis
             continue
         has_failed = episode.success is not None
         questions = mistake_sheets(
-            episode, settings.orders, settings.longest, settings.seed, has_failed
+            episode,
+            settings.orders,
+            settings.longest,
+            settings.seed,
+            has_failed,
+            settings.reasoning,
         )
         if questions.sheets[0].authors:  # the middle, which may be left out, may hold all of them
             planned.append(questions)
