@@ -17,7 +17,8 @@ from counterpoint.results import JudgeCheckResult, encode, read_result
 def test_a_saved_check_encodes_to_an_equal_document() -> None:
     document = saved("judge_check")
     assert json.loads(encode(read_result(document))) == {
-        **document, "config": {}, "settings": {}, "unseen": None, "void": 0,
+        **document, "config": {}, "settings": {}, "unseen": None, "void": 0, "lost": 0,
+        "why_lost": "",
     }  # fmt: skip
 
 

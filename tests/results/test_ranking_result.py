@@ -22,7 +22,7 @@ from counterpoint.results import RankingResult, encode, read_result
 def test_a_saved_ranking_encodes_to_an_equal_document() -> None:
     document = saved("ranking")
     assert json.loads(encode(read_result(document))) == {
-        **document, "config": {}, "unseen": None,
+        **document, "config": {}, "unseen": None, "lost": 0, "why_lost": "",
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Real signals (R20): the first asks, the second ends; a checkpoint is there either way."""
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 from counterpoint.runs import executor
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import read_facts
-from counterpoint.runs.stop import SIGNALS, Stopper, undisturbed
+from counterpoint.runs.stop import SIGNALS, Stopper, run_tasks_to_end, undisturbed
 from counterpoint.runs.task import TaskMonitor
 
 CHILD = """
@@ -199,3 +200,40 @@ def test_a_message_is_read_whole_though_a_signal_arrives_in_its_middle(raised):
     assert units[-1:] == [4]
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_asynchronous_work_without_a_word(number):
+    """20 tasks wait; the handler of SIGTERM raises, as that of the command line does."""
+    code = f"""
+import asyncio, os, signal, sys
+from counterpoint.runs.stop import run_tasks_to_end
+async def wait():
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print("ended")
+async def work():
+    asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), {int(number)})
+    await asyncio.gather(*(wait() for _ in range(20)))
+signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    run_tasks_to_end(work())
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (128 + number, "")
+    assert done.stdout == "ended\n" * 20
+
+
+def test_a_handler_that_does_not_raise_lets_asynchronous_work_go_on():
+    async def work():
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0)
+        return "done"
+
+    with Stopper() as stopper:
+        assert run_tasks_to_end(work()) == "done"
+        assert stopper.asked == signal.SIGTERM

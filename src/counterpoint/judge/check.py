@@ -16,7 +16,7 @@ import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Bools, Floats
-from counterpoint.errors import JudgeError
+from counterpoint.errors import JudgeError, ServerError
 from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
 from counterpoint.judge.judges import CountedJudge, Judge, Opinion, parse_ranking, parse_score
 from counterpoint.judge.modes import Ranking
@@ -50,6 +50,7 @@ def measure_judge(
 
     Raises:
         JudgeError: a run has no truth, or no group has two runs.
+        ServerError: the judge gave no reply at all.
         CounterpointError: the judge cannot be used.
     """
     settings = settings or RankSettings()
@@ -58,6 +59,8 @@ def measure_judge(
     unseen: list[Unseen] = []
     unreadable = void = 0
     for group in groups:
+        if counted.refusal:
+            break
         if len(group.candidates) < 2:
             continue
         if any(each.truth is None for each in group.candidates):
@@ -72,6 +75,8 @@ def measure_judge(
         row, lost = _measured(presenter, counted, rng, own)
         rows.append(row)
         unreadable += lost
+    if counted.lost and not counted.replies:
+        raise ServerError(f"got no reply from the judge: {counted.error}")
     if not rows:
         raise JudgeError(
             "got no group of two runs or more"
@@ -88,6 +93,8 @@ def measure_judge(
         groups=len(rows),
         unreadable=unreadable,
         calls=counted.calls,
+        lost=counted.lost,
+        why_lost=counted.error,
         tokens=counted.tokens,
         cost_dollars=counted.cost_dollars,
         void=void,

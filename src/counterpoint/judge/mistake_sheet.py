@@ -129,7 +129,12 @@ class MistakeQuestions:
 
 
 def mistake_sheets(
-    episode: Episode, orders: int, longest: int, seed: int, has_failed: bool
+    episode: Episode,
+    orders: int,
+    longest: int,
+    seed: int,
+    has_failed: bool,
+    reasoning: bool = False,
 ) -> MistakeQuestions:
     """Returns the questions about an episode with an event of a member.
 
@@ -140,13 +145,17 @@ def mistake_sheets(
             events in the middle of the episode are left out if there are too many.
         seed: of orders, fences and the judge's own choices.
         has_failed: whether the log says that it failed.
+        reasoning: whether the reasoning of the members is shown.
     """
     rng = rng_for(seed, episode.id)
     events = [event for event in episode.events if event.kind != "reward"]
     half = max(1, longest // (2 * LEAST))
     left_out = max(0, len(events) - 2 * half)
     shown = events if not left_out else [*events[:half], *events[-half:]]
-    texts = [clean(without_digests(event.text)) for event in shown]
+    thoughts = [thinking_of(event.meta) if reasoning else "" for event in shown]
+    said = [f"(reasoning) {thought}\n{event.text}" if thought else event.text
+            for thought, event in zip(thoughts, shown, strict=True)]  # fmt: skip
+    texts = [clean(without_digests(text)) for text in said]
     most = _level([len(text) for text in texts], longest)
     names = _names([*episode.agents, *(n for e in shown for n in (e.agent, *e.to))])
     tools = [clean(event.tool)[:LONGEST_NAME] for event in shown]
@@ -180,7 +189,7 @@ def mistake_sheets(
     return MistakeQuestions(
         episode.id, tuple(sheets), len(episode.events), missing, left_out,
         count_marks(event.text for event in events).total(),
-        sum(bool(thinking_of(event.meta)) for event in events),
+        0 if reasoning else sum(bool(thinking_of(event.meta)) for event in events),
     )  # fmt: skip
 
 

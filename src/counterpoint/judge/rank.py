@@ -66,11 +66,15 @@ def rank_groups(
         settings: what the judge is asked.
         store: keeps replies and verdicts; None keeps nothing.
 
+    A judge that refuses a question for a reason that holds for all (a wrong key, a server that is
+    not there) is not asked any more: the groups that it was not asked about are void.
+
     Raises:
         CounterpointError: the judge cannot be used, or cannot judge such runs. A reply that fails
             makes a verdict without rewards instead.
     """
     settings, source = settings or RankSettings(), iter(groups)
+    judge = judge if isinstance(judge, CountedJudge) else CountedJudge(judge)
     line: deque[_PendingGroup] = deque()
     while True:
         new = list(islice(source, judge.at_once - len(line)))
@@ -311,7 +315,7 @@ class _Questions:
             opinions = yield [sheets[i] for i in waiting]
             again = []
             for i, opinion in zip(waiting, opinions, strict=True):
-                self.calls += 1
+                self.calls += opinion.asked
                 self.tokens = sum_known(self.tokens, opinion.tokens)
                 self.cost = sum_known(self.cost, opinion.cost_dollars)
                 if opinion.error is not None:  # the judge itself has tried again already
@@ -381,6 +385,8 @@ def rank_all(
         void=sum(bool(group.void) for group in ranked),
         calls=sum(group.calls for group in ranked),
         asked_now=counted.calls,
+        lost=sum(group.lost for group in ranked),
+        why_lost=counted.error,
         tokens=sum_known(0, *(group.tokens for group in ranked)),
         cost_dollars=sum_known(0.0, *(group.cost_dollars for group in ranked)),
         unseen=unseen_total(sizes, [each for group in ranked for each in group.unseen.values()]),

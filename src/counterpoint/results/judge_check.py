@@ -44,6 +44,10 @@ class JudgeCheckResult(Result, frozen=True, kw_only=True, tag="counterpoint.judg
     """Replies that could not be read."""
     calls: int
     """How often the judge was asked."""
+    lost: int = 0
+    """Questions that got no reply; once the judge refuses, no other group is measured."""
+    why_lost: str = ""
+    """Why the first of them got none."""
     tokens: int | None
     """Tokens; None if they were not counted."""
     cost_dollars: float | None

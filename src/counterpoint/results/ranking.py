@@ -101,6 +101,10 @@ class RankingResult(Result, frozen=True, kw_only=True, tag="counterpoint.rank/1"
     """How often the judge was asked about these groups, now or earlier."""
     asked_now: int
     """How often it was asked now; the other replies were kept from earlier."""
+    lost: int = 0
+    """Questions that got no reply, or were not asked because others had been refused."""
+    why_lost: str = ""
+    """Why the first of them got none."""
     tokens: int | None
     """None if nobody counted."""
     cost_dollars: float | None
