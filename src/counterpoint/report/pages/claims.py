@@ -77,15 +77,7 @@ def claims_page(claims: ClaimsResult) -> Page:
         picture="",
         contents={
             "overview": overview_table(claims),
-            "pictures": Figure(
-                key="pictures",
-                caption="Effect and control of each claim: interquartile means over seeds with 95% "
-                "intervals.",
-                header=("claim", "measure", "value", "low", "high"),
-                rows=[(one.name, m.what, m.value, m.low, m.high)
-                      for one in claims.claims for m in _measures(one)],
-                panels=[picture_of(one) for one in claims.claims],
-            ),
+            "cards": [card(one) for one in claims.claims],
         },
     )  # fmt: skip
 
@@ -98,9 +90,12 @@ def claim_headline(claim: ClaimResult) -> str:
 def claims_headline(claims: ClaimsResult) -> str:
     """Returns how many of the claims hold, in a sentence."""
     counts = _counts(claims)
-    parts = [f"{counts[name]} {text}" for name, text in (
-        ("reproduced", "hold everywhere"), ("conditional", "under a condition"),
-        ("not reproduced", "do not hold"), ("cannot tell", "are undecided"),
+    parts = [f"{counts[name]} {one if counts[name] == 1 else several}"
+             for name, one, several in (
+        ("reproduced", "holds everywhere", "hold everywhere"),
+        ("conditional", "holds under a condition", "hold under a condition"),
+        ("not reproduced", "does not hold", "do not hold"),
+        ("cannot tell", "is undecided", "are undecided"),
     ) if counts.get(name)]  # fmt: skip
     return f"Of {counted(len(claims.claims), 'claim')}, {', '.join(parts)}."
 
@@ -192,36 +187,41 @@ def overview_table(claims: ClaimsResult) -> Table:
         *text_columns("Claim", "Verdict"),
         Column("Effect", ("effect", "low", "high")),
         Column("Control", ("control", "control_low", "control_high")),
-        *text_columns("What helps"),
-        Column("Price", ("price", "price_low", "price_high")),
-        *text_columns("Holds when, fails when"),
         Column("Seconds"),
-        *text_columns("Command"),
     )
-    rows = []
-    for one in claims.claims:
-        value, where = border_words(one.boundary)
-        rows.append(TableRow((
-            Cell(one.name, below=one.claim),
-            Cell(one.verdict, below=f"border {value} {where}" if value != "none" else where),
-            _measure_cell(one.effect),
-            _measure_cell(one.control),
-            Cell(one.remedy_is,
-                 below=f"{fixed(one.remedy.value, 3)} "
-                 f"{interval(one.remedy.low, one.remedy.high, 3)} {one.remedy.what}"),
-            _measure_cell(one.price),
-            Cell("", (f"{one.holds_when} {one.fails_when}",),
-                 lines=(f"Holds when {one.holds_when}", f"Fails when {one.fails_when}")),
+    rows = [
+        TableRow((
+            Cell(one.name, link=f"claim-of-{one.name}"),
+            Cell(one.verdict),
+            ends_cell(one.effect.value, one.effect.low, one.effect.high),
+            ends_cell(one.control.value, one.control.low, one.control.high),
             Cell(f"{one.seconds:.0f}", (one.seconds,)),
-            Cell(one.command),
-        )))  # fmt: skip
-    caption = "Effects are interquartile means over seeds with 95% intervals."
+        ))
+        for one in claims.claims
+    ]  # fmt: skip
+    caption = "Interquartile means over seeds with 95% intervals; CPU-seconds."
     return Table("claims", caption, columns, rows)
 
 
-def _measure_cell(one: Measure) -> Cell:
-    return Cell(fixed(one.value, 3), (one.value, one.low, one.high),
-                below=f"{interval(one.low, one.high, 3)} {one.what}")  # fmt: skip
+def card(claim: ClaimResult) -> tuple[str, ...]:
+    """Returns name, verdict, claim and picture of one claim, then heads and texts by turns."""
+    value, where = border_words(claim.boundary)
+    lines = (
+        ("Effect", f"{stated(claim.effect)} {claim.effect.what}"),
+        ("Control", f"{stated(claim.control)} {claim.control.what}"),
+        ("Holds when", claim.holds_when),
+        ("Fails when", claim.fails_when),
+        ("Border", f"{value} {where}" if claim.boundary.value is not None else where),
+        ("What helps", f"{claim.remedy_is} {stated(claim.remedy)} {claim.remedy.what}"),
+        ("Price", f"{stated(claim.price)} {claim.price.what}"),
+    )
+    return (claim.name, claim.verdict, claim.claim, picture_of(claim), claim.command,
+            *(text for line in lines for text in line))  # fmt: skip
+
+
+def stated(one: Measure) -> str:
+    """Returns `0.25 [0.20, 0.31]`."""
+    return f"{fixed(one.value, 3)} {interval(one.low, one.high, 3)}"
 
 
 DEFINITIONS = (
