@@ -219,11 +219,40 @@ def _interval(estimate: Mapping[str, Any]) -> str:
     return "{} [{}, {}]".format(*shown)
 
 
+def claims() -> str:
+    """Returns the table of the claims, as `counterpoint claims --all` settled them."""
+    lines = [
+        "| claim | verdict | effect | control | holds when | fails when | what helps | price |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in json.loads((DATA / "claims.json").read_text("utf-8"))["claims"]:
+        measures = [f"{_interval(one[name])} {one[name]['what']}"
+                    for name in ("effect", "control", "price")]  # fmt: skip
+        border = one["boundary"]
+        where = ""
+        if border["value"] is not None:
+            ends = ", ".join(f"{border[key]:.3g}" for key in ("low", "high"))
+            where = f": {border['setting']} {border['holds']} {border['value']:.3g} [{ends}]"
+        helps = f"{one['remedy_is']} {_interval(one['remedy'])} {one['remedy']['what']}"
+        cells = (
+            f"`{one['name']}`: {one['claim']}",
+            one["verdict"] + where,
+            *measures[:2],
+            one["holds_when"],
+            one["fails_when"],
+            helps,
+            measures[2],
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "environments": (ROOT / "docs" / "how-to" / "install.md", environments),
     "front door": (ROOT / "docs" / "compared.md", front_door),
     "integrations": (ROOT / "docs" / "integrations" / "index.md", integrations),
     "trainers": (ROOT / "docs" / "discussion" / "trainers.md", trainers),
+    "claims": (ROOT / "docs" / "discussion" / "claims.md", claims),
     "overhead": (ROOT / "docs" / "discussion" / "trainers.md", overhead),
     "faults": (ROOT / "docs" / "discussion" / "trust.md", faults),
 }

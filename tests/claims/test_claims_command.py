@@ -1,0 +1,90 @@
+"""`counterpoint claims`: settled, kept, listed, drawn; the same numbers twice and in parallel."""
+
+import json
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from counterpoint.claims import CLAIMS, ClaimPlan, kept_claim, settle
+from counterpoint.cli.main import main
+from counterpoint.errors import UnknownNameError
+from counterpoint.report import render
+from counterpoint.results import document_of, encode, read_result
+from counterpoint.results.claims import ClaimsResult
+
+PUBLISHED = Path(__file__).parents[2] / "bench" / "data" / "claims.json"
+FEW = ClaimPlan(5, 40)
+
+
+def same(result):
+    return [replace(one, seconds=0.0) for one in result.claims]
+
+
+def test_the_same_numbers_twice_and_on_two_workers():
+    once = settle(["judging", "hacking"], FEW, workers=1)
+    assert same(settle(["judging", "hacking"], FEW, workers=2)) == same(once)
+    assert [one.seeds for one in once.claims] == [[40, 41, 42, 43, 44]] * 2
+
+
+def test_what_is_settled_is_not_measured_again(tmp_path):
+    first = settle(["judging"], FEW, folder=tmp_path)
+    file = tmp_path / "judging" / "results.json"
+    document = json.loads(file.read_text())
+    file.write_text(json.dumps({**document, "holds_when": "it was read."}))
+    again = settle(["judging"], FEW, folder=tmp_path)
+    assert again.claims[0].holds_when == "it was read."
+    assert kept_claim("judging", FEW, tmp_path) == again.claims[0]
+    assert kept_claim("judging", ClaimPlan(6, 40), tmp_path) is None  # other seeds
+    file.write_text(json.dumps({**document, "version": "0.0.1"}))
+    assert kept_claim("judging", FEW, tmp_path) is None
+    file.write_text("{")
+    assert same(settle(["judging"], FEW, folder=tmp_path)) == same(first)
+
+
+def test_the_command_writes_a_page_and_lists_verdicts(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = "my claims/judging"
+    assert main(["claims", "judging", "--seeds", "5", "--out", out, "--workers", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("The claim “judging” holds here under a condition.")
+    assert "tosses a coin" in printed
+    assert "counterpoint claims judging" in Path(out, "results.json").read_text()
+    assert main(["claims", "--out", "my claims", "--json"]) == 0
+    rows = {row["name"]: row["verdict"] for row in json.loads(capsys.readouterr().out)}
+    assert rows["judging"] == "conditional"
+    assert rows["credit"] is None
+    assert list(rows) == list(CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nonsense"], "got claim 'nonsense'"),
+        (["credit", "--all"], "got claim 'credit' and --all"),
+        (["credit", "--seeds", "3"], "wanted at least 5"),
+    ],
+)
+def test_slips_are_one_line(words, said, capsys):
+    assert main(["claims", *words]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+def test_an_unknown_claim_is_named_before_anything_is_measured():
+    with pytest.raises(UnknownNameError, match="nonsense"):
+        settle(["judging", "nonsense"], FEW)
+
+
+def test_published_claims_are_read_and_drawn():
+    document = json.loads(PUBLISHED.read_text("utf-8"))
+    result = read_result(document)
+    assert isinstance(result, ClaimsResult)
+    assert [one.name for one in result.claims] == list(CLAIMS)
+    assert all(one.effect.n >= 10 and one.control.n >= 10 for one in result.claims)
+    assert json.loads(encode(result)) == document_of(result)
+    page = render(result)
+    for one in result.claims:
+        assert f'id="claim-of-{one.name}"' in page
+        assert f"{one.name}: a claim about teams" in render(one)
