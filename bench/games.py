@@ -3,11 +3,12 @@
     python bench/games.py [--two 300] [--three 60] [--files FOLDER] [--out games.json]
 
 Two players: random integers, small ones (degenerate games), games with dominated actions, payoffs
-around 2^60 (the others get them without the 2^60, which changes no equilibrium), and fractions. pygambit enumerates extreme equilibria in exact arithmetic, so that the
-lists have to be the same fractions; nashpy's vertex enumeration is in floating point and misses some
-of degenerate games; open_spiel measures what players can gain. Three players: pygambit's polynomial
-systems. Files: the reduced normal form of each `.efg` and `.nfg` is compared with pygambit's; without
-a folder, those that pygambit brings. An oracle that is not installed is skipped, with a line.
+around 2^60 (the others get them without the 2^60, which changes no equilibrium), and fractions.
+pygambit enumerates extreme equilibria in exact arithmetic, so that the lists have to be the same
+fractions; nashpy's vertex enumeration is in floating point and misses some of degenerate games;
+open_spiel measures what players can gain. Three players: pygambit's polynomial systems. Files: the
+reduced normal form of each `.efg` and `.nfg` is compared with pygambit's; without a folder, those
+that pygambit brings. An oracle that is not installed is skipped, with a line.
 """
 
 from __future__ import annotations

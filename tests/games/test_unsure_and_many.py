@@ -15,10 +15,10 @@ from counterpoint.errors import SettingError
 from counterpoint.games import Game, equilibria, make_game, read_game
 from counterpoint.games.analysis import analyze_game, basins, learn_game
 from counterpoint.games.bayesian import BayesianGame
-from counterpoint.games.search import search_mixed
 from counterpoint.games.game import bimatrix
 from counterpoint.games.learners import Learning, cross_play, learn_teams
 from counterpoint.games.repeated import Repeated, learn_repeated
+from counterpoint.games.search import search_mixed
 
 
 def test_the_unsure_battle_by_hand():

@@ -128,7 +128,7 @@ class BayesianGame:
         chances, payoffs = map(as_fractions, self.exact)
         prior = {}
         for types in np.ndindex(self.prior.shape):
-            chance = Fraction(chances[types])
+            chance: Fraction = chances[types]  # type: ignore[assignment]
             # the simplest fraction that equals the decimal to its last digit, or else the decimal
             near = chance.limit_denominator(1_000_000)
             prior[types] = near if abs(near - chance) <= ALIKE else chance
