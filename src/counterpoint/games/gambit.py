@@ -21,7 +21,10 @@ from counterpoint.games.trees import GameTree, InformationSet, Node
 MOST_CHARACTERS = 16_000_000
 MOST_PLAYERS = 24
 MOST_NODES = 200_000
-PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[{},]|[^\s{},"]+|"', re.DOTALL)
+PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[{},]|[^\s{},"]+', re.DOTALL)
+"""A text that does not end is a piece up to the end of the file: looked for again from each of its
+marks, it would take quadratic time."""
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 Payoffs = tuple[Fraction, ...]
 
 
@@ -69,7 +72,7 @@ class Tokens:
 
     def is_quoted(self) -> bool:
         """Returns whether the next piece is a quoted text."""
-        return len(self.next) > 1 and self.next[0] == '"'
+        return QUOTED.fullmatch(self.next) is not None
 
     def quoted(self, what: str) -> str:
         """Takes and returns a quoted text, with single spaces."""
