@@ -59,15 +59,20 @@ def correlated_equilibrium(
     temptations = np.array(list(_temptations(game, kind))).reshape(-1, size)
     if not len(temptations):  # nobody has a choice
         return np.ones(game.sizes), float(welfare[0])
+    # a common factor changes no equilibrium, and the solver expects numbers near 1
+    largest = np.maximum(abs(temptations).max(axis=1, keepdims=True), np.finfo(float).tiny)
+    aim = welfare / max(float(abs(welfare).max()), np.finfo(float).tiny)
     solution = solver()(
-        c=-welfare if best else welfare,
-        A_ub=temptations,
+        c=-aim if best else aim,
+        A_ub=temptations / largest,
         b_ub=np.zeros(len(temptations)),
         A_eq=np.ones((1, size)),
         b_eq=[1.0],
         bounds=(0, None),
         method="highs",
     )
+    if solution.x is None:
+        raise SettingError(f"the linear programme was not solved: {solution.message}")
     chances = np.clip(np.asarray(solution.x), 0, None)
     chances /= chances.sum()
     return chances.reshape(game.sizes), float(chances @ welfare)
