@@ -59,7 +59,7 @@ class Tried:
 def try_loader(name: str, count: int, seed: int, keep: Path, folder: Path | None) -> Tried:
     """Tries so many mutants of the samples of a loader in this process."""
     from loaders import LOADERS
-    from mutants import mutant
+    from mutated_inputs import mutant
 
     warnings.simplefilter("ignore")
     place = Path(tempfile.mkdtemp(prefix=f"mutants-{name}-"))

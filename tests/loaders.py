@@ -212,7 +212,7 @@ def runs(folder: Path) -> Samples:
 
 def games(folder: Path) -> Samples:
     from counterpoint.games.analysis import analyze_game
-    from counterpoint.games.bayesian import read_game
+    from counterpoint.games.files import read_game
 
     plain = {"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]], "name": "d", "players": ["a", "b"],
              "actions": [["c", "d"], ["c", "d"]]}  # fmt: skip
@@ -221,6 +221,12 @@ def games(folder: Path) -> Samples:
               "payoffs": np.arange(16).reshape(2, 1, 2, 2, 2).tolist()}  # fmt: skip
     files = written(folder, {f"{name}.json": json.dumps(value) for name, value in
                              (("plain", plain), ("three", three), ("unsure", unsure))})  # fmt: skip
+    files += written(folder, {
+        "a.nfg": 'NFG 1 R "a game" { "one" "two" } { 2 2 }\n3 3 5 0 0 5 1 1\n',
+        "a.efg": 'EFG 2 R "a tree" { "one" "two" }\np "" 1 1 "" { "l" "r" } 0\n'
+                 't "" 1 "" { 1, 1 }\np "" 2 1 "" { "u" "d" } 0\nt "" 2 "" { 2, 3 }\n'
+                 't "" 3 "" { 0, 0 }\n',
+    })  # fmt: skip
     return [(path, lambda path=path: analyze_game(read_game(path))) for path in files]
 
 

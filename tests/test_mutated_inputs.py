@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from loaders import HEAVY, LOADERS
-from mutants import OTHERS, mutant, mutants
+from mutated_inputs import OTHERS, mutant, mutants
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "mutants.py"
 LIGHT = [name for name in LOADERS if name not in HEAVY]

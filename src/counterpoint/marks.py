@@ -30,7 +30,7 @@ _BY_WORD = (
     (FILE, ("file", "document", "attachment", "pdf", "blob", "uri", "inline_data", "inlinedata")),
 )
 """Kind to words in the type of a part, or in its keys if it has no type."""
-_MEDIA = ("mime_type", "mimeType", "media_type", "mediaType")
+_MEDIA = ("mime_type", "mimeType", "media_type", "mediaType", "modality")
 _PAYLOADS = (
     "data", "url", "image_url", "file_data", "fileData", "file_id", "fileId", "file_uri", "fileUri",
     "uri", "path", "image", "audio", "video", "input_audio", "file", "source", "inline_data",

@@ -127,6 +127,6 @@ def test_a_training_is_stopped_listed_and_resumed(bare, tmp_path):
     (tmp_path / "run" / "status.json").write_text(
         json.dumps(status | {"status": "stopped"}), encoding="utf-8"
     )
-    bare("resume", "run", early=early)
+    bare("resume", "run", "--accept-edits", early=early)
     assert "finished" in bare("runs", "--here", ".")
     bare("report", "run")

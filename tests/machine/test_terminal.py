@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import unicodedata
@@ -104,7 +105,7 @@ LINES = {
 
 
 def shell(line, tmp_path, streams):
-    words = " ".join([sys.executable, "-m", "counterpoint", *line])
+    words = shlex.join([sys.executable, "-m", "counterpoint", *line])
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; {words} {streams}"],
         capture_output=True,

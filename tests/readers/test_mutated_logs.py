@@ -11,7 +11,7 @@ import pytest
 from counterpoint.audits import audit
 from counterpoint.errors import LogError
 from counterpoint.readers import read_logs
-from mutants import mutants
+from mutated_inputs import mutants
 
 HERE = Path(__file__).parents[1] / "data"
 SHARED = [

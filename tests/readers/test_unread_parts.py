@@ -19,6 +19,7 @@ from counterpoint.marks import (
     without_digests,
 )
 from counterpoint.readers import read_logs
+from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.messages import events_of, parse_messages
 from counterpoint.readers.replies import reply_of
 
@@ -35,6 +36,8 @@ PARTS = {
     "inspect_ai": {"type": "image", "image": DATA},
     "LangChain": {"type": "media", "mime_type": "image/png", "data": PIXELS},
     "OpenTelemetry": {"type": "blob", "mime_type": "image/png", "data": PIXELS},
+    "OpenTelemetry's modality": {"type": "blob", "modality": "image", "content": PIXELS},
+    "OpenInference": {"type": "image", "image": {"image": {"url": DATA}}},
     "screenshot": {"type": "computer_screenshot", "image_url": DATA},
 }  # fmt: skip
 
@@ -101,6 +104,40 @@ def test_a_hidden_reasoning_is_a_mark(thought):
     assert found.meta["thinking"] == f"[reasoning #{hashlib.sha256(b'EmwK').hexdigest()[:12]}]"
     reply = reply_of({"role": "assistant", "content": [thought, {"type": "text", "text": "five"}]})
     assert reply.text == "five"
+
+
+SPANS = {
+    "OpenInference": {
+        "openinference.span.kind": "LLM",
+        "llm.output_messages.0.message.role": "assistant",
+        "llm.output_messages.0.message.contents.0.message_content.type": "text",
+        "llm.output_messages.0.message.contents.0.message_content.text": "a cat",
+        "llm.output_messages.0.message.contents.1.message_content.type": "image",
+        "llm.output_messages.0.message.contents.1.message_content.image.image.url": DATA,
+    },
+    "OpenTelemetry": {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [
+            {"type": "text", "content": "a cat"},
+            {"type": "blob", "mime_type": "image/png", "content": PIXELS}]}]),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SPANS)
+def test_spans_keep_pictures(kind, tmp_path):
+    agent = {"openinference.span.kind": "AGENT", "gen_ai.operation.name": "invoke_agent",
+             "gen_ai.agent.name": "ann"}  # fmt: skip
+    spans = [
+        {"name": name, "context": {"trace_id": "t", "span_id": name}, "parent_id": above,
+         "start_time": f"2026-01-01T00:00:0{i}Z", "end_time": "2026-01-01T00:00:09Z",
+         "attributes": own}
+        for i, (name, above, own) in enumerate([("a", None, agent), ("b", "a", SPANS[kind])])
+    ]  # fmt: skip
+    path = tmp_path / "spans.jsonl"
+    path.write_text("\n".join(map(json.dumps, spans)), "utf-8")
+    (episode,) = read_logs(path)
+    assert [e.text for e in episode.events if e.agent == "ann"] == [f"a cat\n[image #{DIGEST}]"]
 
 
 def test_items_of_responses_keep_pictures():
@@ -176,3 +213,13 @@ def test_an_audit_says_how_many_reasoning_texts_it_does_not_read(tmp_path):
     skipped = audit_logs(path).skipped
     assert "not read: 1 reasoning text; audits read what members say and do" in skipped
     assert "not read, a mark stands for each: 1 hidden reasoning text" in skipped
+
+
+def test_a_log_that_is_read_with_paths_keeps_marks(tmp_path):
+    mapping = tmp_path / "m.toml"
+    mapping.write_text('[message]\nagent = "who"\ntext = "said"\n')
+    path = tmp_path / "log.json"
+    parts = [{"type": "text", "text": "a cat"}, PARTS["OpenAI"]]
+    path.write_text(json.dumps([{"who": "ann", "said": parts}]))
+    (episode,) = read_logs(path, read_mapping(mapping))
+    assert [event.text for event in episode.events] == [f"a cat\n[image #{DIGEST}]"]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from counterpoint.errors import EditedError
-from counterpoint.runs import held
+from counterpoint.machine import held
+from counterpoint.machine.held import HeldFolder
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.held import HeldFolder
 from counterpoint.runs.seal import edits
 from counterpoint.runs.status import read_facts
 

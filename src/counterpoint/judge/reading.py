@@ -82,13 +82,13 @@ def read_runs(runs: Sequence[Run], longest: int, reasoning: bool) -> Reading:
         Unseen(
             characters=len(beginning) + len(text),
             cut_characters=_missing(beginning, longest) + _missing(text, longest),
-            invisible_characters=_invisible(whole),
+            invisible_characters=_invisible(whole, shown),
             parts=dict(count_marks(whole.lines)),
             reasoning=len(whole.hidden),
             empty=whole.is_empty,
             alike=is_alike,
         )
-        for whole, text, is_alike in zip(wholes, own, alike, strict=True)
+        for whole, shown, text, is_alike in zip(wholes, lines, own, alike, strict=True)
     )
     void = ""
     if len(runs) > 1 and all(whole.is_empty for whole in wholes):
@@ -225,10 +225,10 @@ def _differences(wholes: Sequence[_Whole], lines: Sequence[Sequence[str]]) -> st
     return listed(words) or "invisible characters"
 
 
-def _invisible(whole: _Whole) -> int:
+def _invisible(whole: _Whole, shown: Sequence[str]) -> int:
     """Returns how many characters `clean` takes out; a line end of two characters is one."""
     lines = [without_digests(line).replace("\r\n", "\n") for line in whole.lines]
-    return sum(len(line) - len(clean(line)) for line in lines)
+    return sum(map(len, lines)) - sum(map(len, shown))
 
 
 def _not_shown(unseen: Sequence[Unseen]) -> str:

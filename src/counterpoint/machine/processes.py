@@ -19,6 +19,11 @@ def available_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def user_number() -> int | None:
+    """Returns the number of the user whose rights this process has; None where users have none."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
 def begin_child() -> None:
     """Prepares a process that works for another one: call it first.
 

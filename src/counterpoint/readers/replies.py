@@ -138,7 +138,8 @@ def _is_item(value: Any) -> bool:
         return False
     kind, content = value.get("type"), value.get("content")
     return bool(
-        ("role" in value and value.keys() & {"content", "parts", "text", "tool_calls", "message"})
+        ("role" in value
+         and value.keys() & {"content", "contents", "parts", "text", "tool_calls", "message"})
         or any(isinstance(value.get(name), list) and value[name] for name in _LISTS[:3])
         or (isinstance(value.get("messages"), list) and any(map(role_of, value["messages"])))
         or (kind in (*_CALLS, *_RESULTS, *_THINKING, "function"))
@@ -296,6 +297,8 @@ def _add_message(value: dict[str, Any], reply: Reply, depth: int) -> None:
     content = first_of(value, _INNER)
     if isinstance(content, list) and any(isinstance(part, dict) for part in content):
         for part in content:
+            if isinstance(part, dict) and isinstance(part.get("message_content"), dict):
+                part = part["message_content"]  # OpenInference
             if isinstance(part, str) or _is_item(part):
                 _add(part, reply, depth)
             elif isinstance(part, dict) and isinstance(part.get("text"), str):

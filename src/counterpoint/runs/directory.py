@@ -27,12 +27,12 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from counterpoint.errors import CounterpointError, OutputError, RunError
+from counterpoint.machine.held import HeldFolder
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs import checkpoint
 from counterpoint.runs.checkpoint import LatestCheckpoint, Snapshot
 from counterpoint.runs.files import make_folder, sync_folder, write_atomically
-from counterpoint.runs.held import HeldFolder
 from counterpoint.runs.index import Index
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import Digest, Line, Loggable, Metrics, read_rows, rows_until

@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
 import sqlite3
 import stat
 import sys
@@ -29,6 +28,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from counterpoint.machine.locks import lock_file
+from counterpoint.machine.processes import user_number
 from counterpoint.speakers.speaker import Reply, Request, Speaker
 
 VERSION = 1
@@ -299,7 +299,7 @@ def _others_may_write(path: Path) -> str:
     Root may, and so may a group: whoever shares a file with it wants that. A folder that is open to
     all is safe where it is sticky, as /tmp is, because nobody can replace the file of another user.
     """
-    if not hasattr(os, "geteuid"):
+    if (user := user_number()) is None:
         return ""  # Windows has other rights, which these bits do not show
     for place in (path, path.parent):
         try:
@@ -309,7 +309,7 @@ def _others_may_write(path: Path) -> str:
         is_open = bool(facts.st_mode & stat.S_IWOTH)
         if is_open and not (place is not path and facts.st_mode & stat.S_ISVTX):
             return f"every user may write to {place}; run: chmod o-w {place}"
-        if place is path and facts.st_uid not in (os.geteuid(), 0):
+        if place is path and facts.st_uid not in (user, 0):
             return f"it belongs to user {facts.st_uid}, who may have written any answer into it"
     return ""
 
