@@ -22,8 +22,9 @@ from counterpoint.results import read_result
 from counterpoint.results.saved import KINDS
 
 DOCUMENTS = documents()
-UNPICTURED = {"diagnosis_faults", "folder", "topology_search"}
-"""Results in which nothing can be drawn, and the list of a folder."""
+UNPICTURED = {"claims", "diagnosis_faults", "folder", "topology_search"}
+"""Results in which nothing can be drawn, the list of a folder, and that of claims, each of which has
+a picture of its own further down."""
 
 
 def page_of(document: dict[str, Any]) -> Page:

@@ -14,6 +14,8 @@ from counterpoint.report.pages.unseen import remedy
 from counterpoint.report.toolkit.frame import set_words
 from counterpoint.results import (
     AuditResult,
+    ClaimResult,
+    ClaimsResult,
     ComparisonResult,
     ContributionResult,
     DiagnosisResult,
@@ -295,8 +297,22 @@ def _with_settings(config: Settings) -> list[str]:
     return set_words(settings) if isinstance(settings, dict) else []
 
 
+def _claim(claim: ClaimResult) -> list[NextStep]:
+    after = claim.seeds[-1] + 1
+    line = f"counterpoint claims {claim.name} --first {after} --seeds {len(claim.seeds)}"
+    return [NextStep("See whether other seeds say the same", line),
+            NextStep("Settle the other claims", "counterpoint claims --all")]  # fmt: skip
+
+
+def _claims(claims: ClaimsResult) -> list[NextStep]:
+    undecided = [one for one in claims.claims if one.verdict == "cannot tell"] or claims.claims
+    return [NextStep("Read one of them", undecided[0].command)] if undecided else []
+
+
 STEPS: Mapping[type[Result], Callable[[Any], list[NextStep]]] = {
     AuditResult: _audit,
+    ClaimResult: _claim,
+    ClaimsResult: _claims,
     ComparisonResult: _comparison,
     ContributionResult: _contribution,
     DiagnosisResult: _diagnosis,

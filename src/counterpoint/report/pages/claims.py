@@ -29,6 +29,14 @@ WORDS = {
 """What a verdict says of a claim."""
 
 
+GROUPS = (
+    ("Reproduced", ("reproduced",), "at every setting that was tried"),
+    ("Conditional", ("conditional",), "they turn false at some setting"),
+    ("Others", ("not reproduced", "cannot tell"), "no effect, or undecided"),
+)
+"""Title, verdicts and meaning of the counts beside the overview."""
+
+
 def claim_page(claim: ClaimResult) -> Page:
     """Returns the page of one claim."""
     return Page(
@@ -58,7 +66,7 @@ def claim_page(claim: ClaimResult) -> Page:
 
 def claims_page(claims: ClaimsResult) -> Page:
     """Returns the overview of claims."""
-    seeds = {tuple(one.seeds) for one in claims.claims}
+    seeds, counts = {tuple(one.seeds) for one in claims.claims}, _counts(claims)
     return Page(
         template="claims.html",
         title="Claims about teams of agents",
@@ -69,8 +77,8 @@ def claims_page(claims: ClaimsResult) -> Page:
             claims_headline(claims),
             "Each claim is measured in the smallest world in which its failure grows from "
             "learning, beside a control in which nothing should happen.",
-            tuple(Fact(verdict, str(count), WORDS[verdict])
-                  for verdict, count in _counts(claims).items()),
+            tuple(Fact(title, str(sum(counts[name] for name in names)), below)
+                  for title, names, below in GROUPS),
         ),
         definitions=DEFINITIONS,
         settings=[("seeds", ", ".join(f"{one[0]} to {one[-1]}" for one in sorted(seeds)))],
@@ -108,15 +116,13 @@ def _facts(claim: ClaimResult) -> tuple[Fact, ...]:
     return (
         _fact("Effect", claim.effect),
         _fact("Control", claim.control),
-        _fact("Remedy", claim.remedy, claim.remedy_is),
-        _fact("Price", claim.price),
         Fact("Border", *border_words(claim.boundary)),
     )
 
 
-def _fact(title: str, one: Measure, note: str = "") -> Fact:
+def _fact(title: str, one: Measure) -> Fact:
     below = f"95% interval {interval(one.low, one.high, 3)}"
-    return Fact(title, fixed(one.value, 3), below, f"{one.what}. {note}".strip())
+    return Fact(title, fixed(one.value, 3), below, f"{one.what}.")
 
 
 def border_words(border: Boundary) -> tuple[str, str]:
