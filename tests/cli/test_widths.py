@@ -25,6 +25,7 @@ from counterpoint.cli.main import main
 from counterpoint.cli.results import print_result
 from counterpoint.report.terminal import judging, parts
 from counterpoint.report.terminal.audit import audit_parts
+from counterpoint.report.terminal.claims import claim_parts, claims_parts
 from counterpoint.report.terminal.layout import wrap
 from counterpoint.report.terminal.outcomes import contribution_parts, outcomes_parts
 from counterpoint.report.terminal.sweep import sweep_parts
@@ -36,6 +37,8 @@ WIDEST = 5000
 SAVED = Path(__file__).parents[1] / "data" / "saved"
 PARTS = {
     "audit": audit_parts,
+    "claim": claim_parts,
+    "claims": claims_parts,
     "comparison": parts.comparison_parts,
     "contribution": contribution_parts,
     "diagnosis": parts.diagnosis_parts,
@@ -59,7 +62,7 @@ SHOWN_BY_RESULT = {
 """Commands that print nothing but saved kinds of results; `demo` prints two of them."""
 LISTS = [
     ["doctor"], ["schemes"], ["schemes", "gdpo"], ["schemes", "counterfactual"], ["worlds"],
-    ["worlds", "spread"], ["worlds", "lewis"], ["model", "list"], ["audit"], ["game"],
+    ["worlds", "spread"], ["worlds", "lewis"], ["model", "list"], ["audit"], ["game"], ["claims"],
     ["game", "prisoners_dilemma"], ["topology", "--members", "12"],
 ]  # fmt: skip
 

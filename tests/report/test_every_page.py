@@ -23,8 +23,8 @@ from counterpoint.results.saved import KINDS
 
 DOCUMENTS = documents()
 UNPICTURED = {"claims", "diagnosis_faults", "folder", "topology_search"}
-"""Results in which nothing can be drawn, the list of a folder, and that of claims, each of which has
-a picture of its own further down."""
+"""Results in which nothing can be drawn, and the lists of a folder and of claims: each claim has a
+picture of its own further down."""
 
 
 def page_of(document: dict[str, Any]) -> Page:

@@ -45,8 +45,13 @@ class CommandEntry(NamedTuple):
 
 GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
     "Start": {
-        "demo": CommandEntry("demo", "Demo", "show a collapse and its remedy in one comparison"),
-        "claims": CommandEntry("claims", "Claims", "claims about teams, each settled in a minute"),
+        "demo": CommandEntry(
+            "demo",
+            "Demo",
+            "a collapse and its remedy; claims about teams",
+            "demo, claims",
+        ),
+        "claims": CommandEntry("claims", "Claims", ""),
         "doctor": CommandEntry(
             "doctor", "Doctor", "what this machine can run, and what is missing"
         ),

@@ -45,6 +45,7 @@ SWITCHES = (
         "--prune",
         "--again",
         "--accept-edits",
+        "--all",
         "--merge",
         "--gguf",
     ),
