@@ -53,8 +53,9 @@ class ConsensusSettings(Settings):
 class Consensus(World):
     """Two agents, a draft and an answer each.
 
-    A batch has 32 statements x 8 rollouts. The return is the share of right answers; an agent is
-    right where its answer is, and its regret is what it lacks to the best use of both signals.
+    A batch has 32 statements x 8 rollouts. The return is the share of right answers. An agent's
+    accuracy is its share of them relative to the best use of both signals, and its regret half of
+    what it lacks to that, as two agents share the return.
     """
 
     name = "consensus"
@@ -80,7 +81,8 @@ class Consensus(World):
         self.joint = np.einsum("ta,tb->tab", self.seen, self.seen) / 2
         """[2, 4, 4] the probability of truth and both signals."""
         self.random = 0.5
-        self.optimal = float(self.joint.max(axis=0).sum())
+        known = self.joint.sum(axis=2) if self.settings.isolated else self.joint
+        self.optimal = float(known.max(axis=0).sum())
 
     def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return {"nothing": np.zeros(1)}
@@ -145,9 +147,9 @@ class Consensus(World):
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         says = self.answers(probs).reshape(len(probs), 2, SIGNALS, SIGNALS, 2, 2).sum(axis=-1)
-        accuracy = np.einsum("toh,saoht->sa", self.joint, says)
-        returns = accuracy.mean(axis=-1)
-        return Evaluation(returns, returns, accuracy, np.maximum(self.optimal - accuracy, 0) / 2)
+        right = np.einsum("toh,saoht->sa", self.joint, says)
+        returns, lacks = right.mean(axis=-1), np.maximum(self.optimal - right, 0.0)
+        return Evaluation(returns, returns, 1 - lacks / self.optimal, lacks / 2)
 
     def solution(self, tasks: NamedArrays) -> Floats:
         shape = (len(tasks["nothing"]), len(self.agents), self.contexts)
