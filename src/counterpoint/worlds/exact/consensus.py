@@ -149,7 +149,7 @@ class Consensus(World):
         says = self.answers(probs).reshape(len(probs), 2, SIGNALS, SIGNALS, 2, 2).sum(axis=-1)
         right = np.einsum("toh,saoht->sa", self.joint, says)
         returns, lacks = right.mean(axis=-1), np.maximum(self.optimal - right, 0.0)
-        return Evaluation(returns, returns, 1 - lacks / self.optimal, lacks / 2)
+        return Evaluation(returns, returns / self.optimal, 1 - lacks / self.optimal, lacks / 2)
 
     def solution(self, tasks: NamedArrays) -> Floats:
         shape = (len(tasks["nothing"]), len(self.agents), self.contexts)
