@@ -1,10 +1,9 @@
-"""Command lines with slips: each ends with status 2 and one line that helps, without a traceback."""
+"""Command lines with slips: status 2, one line that helps, and no traceback."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import sys
 
 import pytest
 

@@ -75,7 +75,7 @@ def test_a_server_that_refuses_is_seen_in_the_first_attempt(tmp_path, capsys, st
             f'base_url = "{url}"\n'
         )
         out = tmp_path / "out"
-        assert main(["team", "run", str(tmp_path / "plan.toml"), "--out", str(out)]) == 1
+        assert main(["team", "run", str(tmp_path / "plan.toml"), "--out", str(out)]) == 3
         server.shutdown()
     reason = f"the server refused with status {status}: no such key"
     assert server.asked == 1
