@@ -6,8 +6,8 @@
 
 Each loader runs in a process of its own, which may take 512 MB more than its samples do. A failure
 is an exception that is not ours, a message of several lines, more than 5 seconds of the processor,
-or a process that ends. It is printed with the file that caused it, which is kept under `--keep`. The exit status is 1
-if anything failed.
+or a process that ends. It is printed with the file that caused it, which is kept under `--keep`.
+The exit status is 1 if anything failed.
 """
 
 from __future__ import annotations

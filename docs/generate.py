@@ -29,9 +29,14 @@ HEAD = "<!-- Written by docs/generate.py: change the code, then run `make docs`.
 
 def help_of(arguments: list[str]) -> str:
     """What the command line prints for `--help`."""
+    return printed_by([*arguments, "--help"])
+
+
+def printed_by(arguments: list[str]) -> str:
+    """What the command line prints on standard output."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-        main([*arguments, "--help"])
+        main(arguments)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue())
     return "\n".join(line.rstrip() for line in plain.strip().splitlines())
 
@@ -39,6 +44,7 @@ def help_of(arguments: list[str]) -> str:
 def commands_page() -> str:
     """Every command with its help."""
     parts = [HEAD, "# Commands\n", f"```text\n{help_of([])}\n```\n"]
+    parts.append(f"## Exit status\n\n```text\n{printed_by(['help', 'exit-codes'])}\n```\n")
     parts += [f"## counterpoint {n}\n\n```text\n{help_of([n])}\n```\n" for n in COMMANDS]
     return "\n".join(parts)
 

@@ -56,6 +56,10 @@ class CounterpointError(Exception):
     """Root of every error that Counterpoint raises."""
 
 
+class NothingDoneError(CounterpointError, RuntimeError):
+    """Nothing could be done: no file of a folder could be read, or no request was answered."""
+
+
 class SchemeError(CounterpointError, ValueError):
     """A credit scheme that contradicts itself, or that does not support the request."""
 
@@ -108,8 +112,16 @@ class ModelError(CounterpointError, OSError):
     """A language model that is not there, is damaged, or could not be fetched or loaded."""
 
 
+class ServerError(NothingDoneError, ModelError):
+    """A server that cannot be used: it is dead, it refuses every request, or it never answers."""
+
+
 class RunError(CounterpointError, ValueError):
     """A folder that should be a run and is not, or that is a run and should not be."""
+
+
+class EditedError(RunError):
+    """Files of a run or of a result that are not as they were written: the message says which."""
 
 
 class BusyError(CounterpointError, RuntimeError):

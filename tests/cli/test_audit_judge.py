@@ -77,12 +77,12 @@ def test_a_dead_key_stops_and_the_findings_are_printed_all_the_same(tmp_path, ca
     log = write(tmp_path / "log", 12)
     with judging(status=401) as server:
         status, shown, err = ask(capsys, tmp_path, server.url, log)
-        assert len(server.asked) == 8  # one batch
-    assert status == 2
+        assert len(server.asked) == 1
+    assert status == 3
     assert "12 episodes (who_and_when)" in shown
-    assert "judge: stopped, 8 episodes not asked about: the server refused with status 401" in err
+    assert "judge: stopped, 11 episodes not asked about: the server refused with status 401" in err
     assert "got no reply from the judge" in err.splitlines()[-1]
-    assert "names a member in 0 of 4 episodes" in shown
+    assert "names a member in 0 of 1 episode" in shown
 
 
 def test_a_server_that_is_not_there(tmp_path, capsys):
@@ -91,9 +91,9 @@ def test_a_server_that_is_not_there(tmp_path, capsys):
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
         status, shown, err = ask(capsys, tmp_path, url, write(tmp_path / "log", 9), "--set",
                                  "retries=0")  # fmt: skip
-    assert status == 2
-    assert "judge: stopped, 5 episodes not asked about: the connection failed" in err
-    assert "Stopped: 5 episodes not asked about" in shown
+    assert status == 3
+    assert "judge: stopped, 8 episodes not asked about: the connection failed" in err
+    assert "Stopped: 8 episodes not asked about" in shown
 
 
 @pytest.mark.parametrize("reply", ["", "Bo did it.", '{"member": "Bo"', blame("Zed", 2)])

@@ -60,6 +60,7 @@ def test_a_report_is_written_where_asked(tmp_path, capsys):
         "report.html",
         "results.json",
         "run.json",
+        "seal.json",
     }
     assert main(["report", str(tmp_path / "here"), "--out", str(tmp_path / "again.html")]) == 0
     page = (tmp_path / "here" / "report.html").read_text(encoding="utf-8")

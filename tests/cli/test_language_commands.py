@@ -6,6 +6,8 @@ from dataclasses import fields
 
 import pytest
 
+from unsealed import forget_seal
+
 pytest.importorskip("transformers")
 
 from counterpoint.cli import compare as compare_command
@@ -277,6 +279,7 @@ PLANTED = "<script>alert(1)</script>\x1b[2J[/b]"
 
 def test_what_agents_wrote_stays_text_on_the_page(trained, capsys):
     out, _ = trained
+    forget_seal(out)
     file = out / "episodes.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     for episode in lines[-1]["episodes"]:
@@ -299,6 +302,7 @@ def test_what_agents_wrote_stays_text_on_the_page(trained, capsys):
 )  # fmt: skip
 def test_a_damaged_record_of_episodes_costs_its_tables_and_nothing_else(content, trained, capsys):
     out, _ = trained
+    forget_seal(out)
     (out / "episodes.jsonl").write_text(content)
     assert main(["report", str(out)]) == 0
     assert "There is no table of words" in (out / "report.html").read_text()
@@ -307,6 +311,7 @@ def test_a_damaged_record_of_episodes_costs_its_tables_and_nothing_else(content,
 
 def test_settings_of_another_type_cost_the_world_alone(trained, capsys):
     out, _ = trained
+    forget_seal(out)
     document = json.loads((out / "run.json").read_bytes())
     document["config"]["world_settings"] = 0.5
     (out / "run.json").write_text(json.dumps(document))

@@ -101,6 +101,7 @@ def test_help_and_version_import_no_command_and_no_other_room():
     assert {name[1] for name in names if name[0] == "counterpoint" and name[1:]} == {
         "cli",
         "errors",
+        "machine",
         "plugins",
     }
     assert not {"numpy", "rich", "tyro"} & {name[0] for name in names}
@@ -307,6 +308,65 @@ def test_an_import_replaces_nothing_but_a_file(kind, tmp_path, capsys, monkeypat
     assert main(["import", "log.jsonl", "--output", output]) == 2
     assert "which is no file" in capsys.readouterr().err
     assert (tmp_path / "pipe").is_fifo()
+
+
+READERS = [
+    *(
+        ["diagnose"],
+        ["audit"],
+        ["import", "-o", "x"],
+        ["report"],
+        ["compare-outcomes"],
+        ["contribution"],
+    ),
+    *(["rank", "--judge", "pattern"], ["judge", "--judge", "pattern", "check"], ["game"]),
+    *(
+        ["resume"],
+        ["chat"],
+        ["serve"],
+        ["team", "run"],
+        ["team", "status"],
+        ["compare", "--config"],
+    ),
+]
+"""Every command that is given a file or a folder to read, up to its name."""
+
+
+@pytest.mark.parametrize("words", READERS, ids=" ".join)
+def test_a_pipe_a_device_and_odd_names_are_one_line_and_never_waited_for(
+    words, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    odd = ["no\udcff", "n" * 300, "a\nb"]
+    for name in ("pipe", "/dev/zero", "/dev/full", *odd):
+        assert main([*words, name]) == 2, name
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1, said
+        if name in ("pipe", "/dev/zero", "/dev/full"):
+            assert "is a pipe" in said or "is a device" in said
+
+
+def test_what_a_shell_connects_is_read(tmp_path):
+    rows = [{"step": 0, "prompt": 0, "rollout": r, "agent": a, "reward": r} for r in (0, 1, 2)
+            for a in ("x", "y")]  # fmt: skip
+    (tmp_path / "log").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    line = f'"{sys.executable}" -m counterpoint diagnose <(cat log) --json'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["agents"]
+    line = f'"{sys.executable}" -m counterpoint audit <(cat log)'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"is a pipe" in done.stderr
+
+
+def test_more_workers_than_processors_are_a_line(capsys):
+    line = ["compare", "regions", "--schemes", "grpo", "--seeds", "1", "updates=2"]
+    assert main([*line, "--workers", "64", "--executor", "serial"]) == 0
+    assert "64 workers" not in capsys.readouterr().err
+    assert main([*line, "--workers", "64"]) == 0
+    assert "got 64 workers and" in capsys.readouterr().err
 
 
 def test_two_letters_in_the_wrong_order_are_the_nearest_name():

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from unsealed import forget_seal
+
 pytest.importorskip("torch")
 pytest.importorskip("pettingzoo")
 
@@ -115,6 +117,7 @@ def test_masks_of_zeros_are_counted_at_the_end(capsys):
 def test_resume_finds_the_world_of_a_run_of_one_s_own_alone(capsys, here, monkeypatch):
     assert train("--budget", "20", "--out", "run") == 0
     state = here / "run" / "status.json"
+    forget_seal(here / "run")
     state.write_text(state.read_text().replace("finished", "stopped"), encoding="utf-8")
 
     def resume_anew(path):
@@ -125,6 +128,7 @@ def test_resume_finds_the_world_of_a_run_of_one_s_own_alone(capsys, here, monkey
     assert resume_anew("run") == 0
     # a folder that somebody has sent is in no index of this machine
     monkeypatch.setenv("COUNTERPOINT_HOME", str(here / "another"))
+    forget_seal(here / "run")
     state.write_text(state.read_text().replace("finished", "stopped"), encoding="utf-8")
     capsys.readouterr()
     assert resume_anew("run") == 2

@@ -63,7 +63,8 @@ def test_every_command_takes_it(world, here, capsys):
     status.write_text('{"status": "stopped"}')
     run = here / "run" / "run.json"
     run.write_text(run.read_text().replace('"budget": 12', '"budget": 14'))
-    assert main(["resume", "run"]) == 0
+    assert main(["resume", "run"]) == 2
+    assert main(["resume", "run", "--accept-edits"]) == 0
     assert main(["runs", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [(one["world"], one["axis"], one["step"]) for one in told] == [(world, "update", 14)]

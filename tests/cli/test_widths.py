@@ -23,7 +23,7 @@ from counterpoint.cli.commands import COMMANDS, help_page
 from counterpoint.cli.help import command_help
 from counterpoint.cli.main import main
 from counterpoint.cli.results import print_result
-from counterpoint.report.terminal import parts
+from counterpoint.report.terminal import judging, parts
 from counterpoint.report.terminal.audit import audit_parts
 from counterpoint.report.terminal.layout import wrap
 from counterpoint.report.terminal.outcomes import contribution_parts, outcomes_parts
@@ -41,10 +41,10 @@ PARTS = {
     "diagnosis": parts.diagnosis_parts,
     "folder": parts.folder_parts,
     "game": parts.game_parts,
-    "judge_check": parts.judge_check_parts,
+    "judge_check": judging.judge_check_parts,
     "outcomes": outcomes_parts,
     "population": parts.population_parts,
-    "ranking": parts.ranking_parts,
+    "ranking": judging.ranking_parts,
     "sweep": sweep_parts,
     "team": parts.team_parts,
     "topology": parts.topology_parts,

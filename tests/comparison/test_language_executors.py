@@ -20,6 +20,7 @@ from counterpoint.errors import (
 from counterpoint.report import render
 from counterpoint.report.terminal.parts import comparison_parts
 from counterpoint.results import document_of
+from counterpoint.runs.status import RunStatus, write_status
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.conventions import LewisSettings
 
@@ -91,10 +92,8 @@ def test_it_goes_on_where_it_was(result, tmp_path):
     for run in (tmp_path / "runs").iterdir():
         assert (run / "adapters" / "speaker" / "adapter_config.json").exists()
     run = tmp_path / "runs" / "mappo_pooled-1"
-    (run / "status.json").write_text('{"status": "running"}')
-    for path in sorted((run / "checkpoints" / "11").iterdir()):
-        path.unlink()
-    (run / "checkpoints" / "11").rmdir()
+    write_status(run, RunStatus(status="running"))  # as if it had been killed
+    (run / "checkpoints" / "11" / "facts.json").unlink()
     again = compare(small(), workers=1, folder=tmp_path, on_row=lambda *row: told.append(row))
     assert again == result
     assert [(scheme, seed, row.step) for scheme, seed, row in told] == [("mappo_pooled", 1, 11)]

@@ -10,10 +10,10 @@ from counterpoint.topology.design import (
     TopologyPlan,
     compare_topologies,
     references,
-    search_topologies,
     summarize,
 )
 from counterpoint.topology.play import Guards
+from counterpoint.topology.search import search_topologies
 
 
 def small(**more):

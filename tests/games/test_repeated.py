@@ -16,7 +16,7 @@ from counterpoint.games import (
     minmax,
     read_game,
 )
-from counterpoint.games.equilibria import correlated_equilibrium
+from counterpoint.games.correlated import correlated_equilibrium
 from counterpoint.games.game import bimatrix
 from counterpoint.games.learners import Learning, alike, cross_play, learn_teams
 from counterpoint.games.repeated import (

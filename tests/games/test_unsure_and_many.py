@@ -15,10 +15,10 @@ from counterpoint.errors import SettingError
 from counterpoint.games import Game, equilibria, make_game, read_game
 from counterpoint.games.analysis import analyze_game, basins, learn_game
 from counterpoint.games.bayesian import BayesianGame
-from counterpoint.games.equilibria import search_mixed
 from counterpoint.games.game import bimatrix
 from counterpoint.games.learners import Learning, cross_play, learn_teams
 from counterpoint.games.repeated import Repeated, learn_repeated
+from counterpoint.games.search import search_mixed
 
 
 def test_the_unsure_battle_by_hand():
@@ -61,7 +61,7 @@ def test_bayesian_games_that_are_none(tmp_path):
         (np.ones((1, 1)), np.zeros((2, 1, 2, 2, 2)), "shape"),
         (np.ones((1, 1)), np.full((1, 1, 2, 2, 2), np.nan), "finite"),
         (np.full((6, 6), 1 / 36), np.zeros((6, 6, 5, 5, 2)), "profiles of strategies"),
-        ([[1], [2, 3]], np.zeros((1, 1, 2, 2, 2)), "table"),
+        ([[1], [2, 3]], np.zeros((1, 1, 2, 2, 2)), "shape"),
     ):
         with pytest.raises(SettingError, match=why):
             BayesianGame(prior, payoffs)
@@ -111,7 +111,7 @@ def test_a_game_without_choices_and_one_that_is_too_wide(tmp_path, capsys):
     file.write_text('{"payoffs": [[[1, 1]]]}')
     assert main(["game", str(file), "--json"]) == 0
     assert '"optimum": 2.0' in capsys.readouterr().out
-    with pytest.raises(SettingError, match="bases"):
+    with pytest.raises(SettingError, match="90,601 vertices"):
         equilibria(bimatrix(np.zeros((2, 600)), np.zeros((2, 600))))
 
 

@@ -64,7 +64,8 @@ def test_a_planted_taste_is_found_and_its_clean_twin_is_not(name, planted):
 def test_clean_judges_are_seldom_blamed():
     blamed = 0
     for seed in range(40):
-        clean, _ = measured(judge(accuracy=0.8), lengths(30, 4, seed), seed=seed)
+        clean, _ = measured(judge(accuracy=0.8), lengths(30, 4, seed),
+                            settings=RankSettings(seed=seed))  # fmt: skip
         blamed += clean["position_bias"].found + clean["length_bias"].found
     assert blamed <= 10  # 80 intervals of 95%, from 30 groups: about 5 expected
 

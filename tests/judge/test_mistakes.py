@@ -19,6 +19,7 @@ from counterpoint.judge.mistakes import (
     judge_mistakes,
     plan_mistakes,
 )
+from counterpoint.marks import mark_of
 from counterpoint.readers import episode
 from counterpoint.speakers.cache import Replies
 
@@ -81,6 +82,25 @@ def test_long_events_are_cut_first_and_the_characters_are_counted():
     assert f"[{5000 - 694} characters cut]" in one.prompt  # 347 at each end
     assert "b" * 300 in one.prompt
     assert one.prompt.count("a" * 347) == 2
+
+
+def test_pictures_and_reasoning_are_not_shown_and_counted():
+    mark = mark_of({"type": "image", "url": "u"})
+    fields = [
+        {"agent": "Ada", "kind": "message", "text": f"see {mark}"},
+        {"agent": "Bo", "kind": "message", "text": "6", "meta": {"thinking": "2 and 4"}},
+    ]
+    one = episode("run", fields, "test", success=0.0)
+    about = sheets(one)
+    assert (about.unseen_parts, about.unseen_reasoning) == (1, 1)
+    assert "see [image]\n" in about.sheets[0].prompt
+    assert "2 and 4" not in about.sheets[0].prompt
+    shown = mistake_sheets(one, 2, 60_000, 0, has_failed=True, reasoning=True)
+    assert (shown.unseen_parts, shown.unseen_reasoning) == (1, 0)
+    assert "(reasoning) 2 and 4\n6" in shown.sheets[0].prompt
+    found = judged(Answers(lambda prompt: "no"), one, repairs=0).judgements["run"]
+    assert (found.unseen_parts, found.unseen_reasoning) == (1, 1)
+    assert (sheets().unseen_parts, sheets().unseen_reasoning) == (0, 0)  # the clean twin
 
 
 def test_events_in_the_middle_are_left_out_where_there_are_too_many():

@@ -9,6 +9,7 @@ import pytest
 from session_samples import ALONE, START, TASK, TEAMS, Z, claude, codex
 
 from counterpoint.errors import LogError
+from counterpoint.marks import mark_of, without_digests
 from counterpoint.readers import read_logs
 from counterpoint.readers.formats.catalogue import format_of
 from counterpoint.readers.formats.inspect_events import calls_of
@@ -60,7 +61,7 @@ def test_anthropic(tmp_path):
         ("assistant", "message", "I ask."),
         ("assistant", "action", '{"of": "silla"}'),
         ("stock", "message", "shop is shut"),
-        ("user", "message", "[image]\nAnd now?"),
+        ("user", "message", f"{mark_of({'type': 'image', 'source': {}})}\nAnd now?"),
         ("assistant", "message", "Nobody knows."),
     ]
     first = got.events[2]
@@ -131,7 +132,8 @@ def test_openai_facts_of_messages(tmp_path):
         {"role": "tool", "tool_call_id": "q", "content": "", "error": {"message": "gone"}},
     ]  # fmt: skip
     (got,) = read_logs(write(tmp_path / "o.json", {"messages": said}))
-    assert [e.text for e in got.events] == ["Look\n[image_url]", "I may not.", "cut o", "gone"]
+    texts = [without_digests(e.text) for e in got.events]
+    assert texts == ["Look\n[image]", "I may not.", "cut o", "gone"]
     assert [e.finish for e in got.events] == ["", "refusal", "length", ""]
     assert got.events[2].meta["thinking"] == "so"
     assert (got.events[2].tokens, got.events[2].tokens_in) == (2, 3)

@@ -78,7 +78,7 @@ def test_every_event_of_agentchat(tmp_path):
         ("scribe", "action", (), "```sh\nfalse\n```"),
         ("code_executor", "message", (), "no"),
         ("scribe", "message", (), '{"metres": 230}'),
-        ("scribe", "message", (), "see\n[image]"),
+        ("scribe", "message", (), "see\n[image #63c1dd951ffe]"),  # sha256 of AAAA
         ("user_proxy", "message", (), "thanks"),
         ("DiGraphStopAgent", "message", (), "done"),
     ]

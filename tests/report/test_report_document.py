@@ -9,7 +9,7 @@ from report_samples import comparison, diagnosis
 
 from counterpoint.errors import LogError, OutputError, UnknownNameError
 from counterpoint.report import render, write_report
-from counterpoint.report.page import slug
+from counterpoint.report.page import is_edited_page, slug
 from counterpoint.report.toolkit.safe_text import safe, visible
 from counterpoint.results import ComparisonResult, DiagnosisResult, read_result
 
@@ -75,7 +75,14 @@ def test_slugs_are_safe_in_a_file_name() -> None:
 def test_a_report_is_written_whole(tmp_path: Path) -> None:
     written = write_report(comparison(2, 4), tmp_path / "new" / "folder")
     assert written == tmp_path / "new" / "folder" / "report.html"
-    assert written.read_text("utf-8") == render(comparison(2, 4))
+    html = written.read_text("utf-8")
+    assert html.startswith(render(comparison(2, 4)) + "\n<!-- sha256 ")
+    assert not is_edited_page(written)
+    for changed in (html[:-1], html.replace("sha256", "sha255"), html.replace("<h1", "<h2"), ""):
+        written.write_text(changed, "utf-8")
+        assert is_edited_page(written)
+    written.write_text(render(comparison(2, 4)), "utf-8")  # as earlier versions wrote it
+    assert not is_edited_page(written)
     assert [p.name for p in written.parent.iterdir()] == ["report.html"]
 
 

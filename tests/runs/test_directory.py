@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
-from counterpoint.errors import BusyError, OutputError, RunError, SettingError
+from counterpoint.errors import BusyError, EditedError, OutputError, RunError, SettingError
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import read_facts
+from unsealed import forget_seal
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 
@@ -110,11 +112,19 @@ def test_a_series_cut_at_any_byte_keeps_its_complete_rows(in_memory, record_prop
     starts = [i + 1 for i, byte in enumerate(content) if byte == 10]
     record_property("cases", len(content) + 1)
     for length in range(len(content) + 1):
+        shutil.rmtree(in_memory / "cut", ignore_errors=True)
+        shutil.copytree(in_memory / "run", in_memory / "cut")
+        series = in_memory / "cut" / "metrics.jsonl"
         series.write_bytes(content[:length])
+        if length < starts[7]:  # rows that the checkpoint acknowledged
+            with pytest.raises(EditedError, match=r"metrics\.jsonl"):
+                RunDirectory.open(in_memory / "cut")
+        # as an earlier version left it, without a seal
+        forget_seal(in_memory / "cut")
         whole = sum(start - 1 <= length for start in starts)  # all but the line feed is there
-        with RunDirectory.open(in_memory / "run") as run:
+        with RunDirectory.open(in_memory / "cut") as run:
             torn = length not in (0, *starts, *(start - 1 for start in starts))
-            assert len(run.notes) == torn
+            assert len(run.notes) == 1 + torn
             assert [row["step"] for row in rows(run.path)] == list(range(1, min(whole, 8) + 1))
             assert series.read_bytes() == content[: starts[min(whole, 8) - 1] if whole else 0]
 

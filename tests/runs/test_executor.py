@@ -8,7 +8,8 @@ import pytest
 from working_tasks import Walks
 
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.runs.executor import available_workers, run_tasks
+from counterpoint.machine.processes import available_workers
+from counterpoint.runs.executor import run_tasks
 
 
 @dataclass(frozen=True)

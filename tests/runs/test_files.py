@@ -8,7 +8,13 @@ import sys
 import pytest
 
 from counterpoint.errors import CounterpointError, OutputError
-from counterpoint.runs.files import write_atomically
+from counterpoint.machine.locks import hold
+from counterpoint.runs.files import (
+    PartialFolder,
+    partial_path,
+    sweep_partial,
+    write_atomically,
+)
 
 
 def test_writes_text_and_bytes_and_makes_folders(tmp_path):
@@ -19,9 +25,69 @@ def test_writes_text_and_bytes_and_makes_folders(tmp_path):
     assert sorted(os.listdir(tmp_path / "a")) == ["b.txt", "c.bin"]
 
 
-def test_the_file_can_be_read_by_others(tmp_path):
-    write_atomically(tmp_path / "page.html", "x")
-    assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) == 0o644
+MAKES_FILES = """
+import os, sys
+from pathlib import Path
+os.umask(int(sys.argv[1], 8))
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.files import PartialFolder, write_atomically
+from counterpoint.runs.checkpoint import Snapshot
+top = Path("made")
+write_atomically(top / "page.html", "x")
+PartialFolder(top / "transcripts")
+with RunDirectory.create(top / "run", {"world": "spread"}) as run:
+    run.log({"step": 1})
+    run.save(1, Snapshot({}, {}))
+    run.finish(step=1)
+"""
+
+
+@pytest.mark.parametrize("mask", ["0000", "0022", "0027", "0077"])
+def test_files_and_folders_follow_the_umask(mask, tmp_path):
+    pytest.importorskip("safetensors")
+    subprocess.run([sys.executable, "-c", MAKES_FILES, mask], cwd=tmp_path, check=True)
+    made = list((tmp_path / "made").rglob("*"))
+    assert {"page.html", "run.json", "metrics.jsonl", "lock", "status.json", "manifest.json"} <= {
+        path.name for path in made
+    }
+    for path in made:
+        whole = 0o777 if path.is_dir() else 0o666
+        assert stat.S_IMODE(path.stat().st_mode) == whole & ~int(mask, 8), path
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_stays(tmp_path):
+    def age(path, seconds=60):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - seconds))
+
+    killed = partial_path(tmp_path / "cell.json")
+    killed.write_text("{")
+    left = PartialFolder(tmp_path / "transcripts")
+    (left.path / "0.html").write_text("")
+    left._lock.release()  # as its process does when it ends
+    living = PartialFolder(tmp_path / "transcripts")
+    written = partial_path(tmp_path / "results.json")
+    with written.open("wb") as file:
+        hold(file.fileno())
+        kept = ["results.json", ".gitignore", ".a.partial", ".cell.json.12345678.partial.txt"]
+        for name in kept:
+            (tmp_path / name).write_text("")
+        new = partial_path(tmp_path / "new.json")
+        new.write_text("")
+        link = partial_path(tmp_path / "link.json")
+        link.symlink_to(tmp_path / "results.json")
+        for path in (killed, left.path, living.path, written):
+            age(path)
+        assert sweep_partial(tmp_path) == 2
+    names = {written.name, living.path.name, new.name, link.name, *kept}
+    assert set(os.listdir(tmp_path)) == names
+    assert sweep_partial(tmp_path / "nowhere") == 0
+
+
+@pytest.mark.parametrize("letter", ["a", "ü", "变", "\U0001f642"])
+def test_names_may_be_as_long_as_a_disk_allows(letter, tmp_path):
+    name = letter * (250 // len(letter.encode())) + ".json"
+    write_atomically(tmp_path / name, "x")
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_a_failed_rename_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):

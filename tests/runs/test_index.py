@@ -208,3 +208,14 @@ def test_the_index_knows_a_run_by_its_folder(tmp_path, index):
     assert not index.knows(tmp_path / "copy")
     index.path.write_bytes(b"no database")
     assert not index.knows(tmp_path / "run")
+
+
+def test_a_folder_whose_name_is_no_utf8_is_listed_known_and_forgotten(tmp_path, index):
+    folder = tmp_path / os.fsdecode(b"run\xff")
+    make_run(folder, index)
+    assert [run.path for run in index.rows()] == [str(folder)]
+    assert index.knows(folder)
+    assert index.rebuild([folder]) == 1
+    shutil.rmtree(folder)
+    assert index.prune() == 1
+    assert index.rows() == []

@@ -13,7 +13,7 @@ import numpy as np
 
 from counterpoint.errors import CounterpointError
 from counterpoint.runs import provenance
-from counterpoint.runs.checkpoint import Snapshot
+from counterpoint.runs.checkpoint import Snapshot, arrays_to_bytes
 from counterpoint.runs.directory import RunDirectory
 
 EVERY = 3
@@ -42,12 +42,16 @@ def train(path, until, note, pause=0.0):
 if __name__ == "__main__":
     file = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     provenance.git_revision = lambda: None  # would only take time
+    if "TOY_USER" in os.environ:  # root writes everywhere
+        arrays_to_bytes({"x": np.random.default_rng(0).normal(size=1)})  # imported while it can be
+        os.setgid(int(os.environ["TOY_USER"]))
+        os.setuid(int(os.environ["TOY_USER"]))
     try:
         train(
             Path(sys.argv[1]),
             int(sys.argv[3]),
             lambda line: os.write(file, line.encode() + b"\n"),
-            pause=0.002,
+            pause=float(os.environ.get("TOY_PAUSE", "0.002")),
         )
     except CounterpointError as error:
         sys.stderr.write(f"{error}\n")

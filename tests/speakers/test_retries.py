@@ -9,7 +9,8 @@ import pytest
 
 from counterpoint.speakers import Message, Request, ServerSettings
 from counterpoint.speakers.answers import NONE, UNKNOWN, Completion, Fault
-from counterpoint.speakers.server import PendingRequest
+from counterpoint.speakers.pace import Line, Pace
+from counterpoint.speakers.pending import PendingRequest
 
 RED_OR_BLUE = Request((Message("user", "Choose."),), "a", ("red", "blue"))
 FREE = Request((Message("user", "Choose."),))
@@ -28,7 +29,9 @@ def take(request, *tries, seed=0, **bounds):
 
     settings = ServerSettings("m", "http://localhost/v1", **bounds)
     reply = asyncio.run(
-        PendingRequest(request, post, settings, np.random.default_rng(seed)).reply()
+        PendingRequest(
+            request, post, settings, np.random.default_rng(seed), Line(Pace(settings))
+        ).reply()
     )
     return reply, sent
 
@@ -74,7 +77,9 @@ def test_a_pause_is_at_least_what_the_server_wants(pauses):
 def test_a_pause_that_the_deadline_forbids_is_not_begun(pauses):
     reply, _ = take(FREE, fault(wait=7.0), deadline_seconds=7)
     assert pauses == []
-    assert reply.error == "no answer within 7 seconds, 1 tries; the last: it failed"
+    assert reply.error == "no answer within 7 seconds, 1 tries; the last: it failed; " + (
+        "a longer deadline_seconds may help"
+    )
 
 
 def test_thousands_of_retries_have_a_longest_pause(pauses):

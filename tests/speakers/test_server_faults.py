@@ -67,6 +67,7 @@ RECOVERS = {
     "error_object": ([body(b'{"error": {"message": "overloaded"}}')], 2, UNKNOWN),
     "error_text": ([body(b'{"error": "overloaded"}')], 2, UNKNOWN),
 }
+REFUSED = ("unknown_model", "no_key")
 FAILS = {
     "always_busy": ([status(429, "come back later")] * 9, 3, "429: come back later", UNPAID),
     "always_broken": ([status(500)] * 9, 3, "500: not now", UNPAID),

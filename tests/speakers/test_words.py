@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoint.speakers.server import ask_again, ask_for_a_word, legal_word
+from counterpoint.speakers.pending import ask_again, ask_for_a_word, legal_word
 from counterpoint.speakers.speaker import Message
 
 YES_NO = ("yes", "no")

@@ -15,6 +15,7 @@ from counterpoint.lm.files import changed_files, model_files
 from counterpoint.lm.model import open_model
 from counterpoint.train.lora.plan import UNRECORDED, trained_team
 from counterpoint.train.session import plan_from_config, plan_of
+from unsealed import forget_seal
 
 FAST = ["prompts=2", "rollouts=4", "diagnose_every=0"]
 
@@ -51,6 +52,7 @@ def reopen(run):
 
 
 def edited(run, change):
+    forget_seal(run)
     document = json.loads((run / "run.json").read_text())
     change(document["config"])
     (run / "run.json").write_text(json.dumps(document))

@@ -327,7 +327,7 @@ def test_a_server_that_dies_costs_one_line_and_the_run_goes_on_when_it_is_back(t
         assert f"from {server.url} (no answer within 1 seconds" in str(error.value)
         assert f"counterpoint resume {run}" in str(error.value)
         assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
-        assert main(["resume", str(run)]) == 2
+        assert main(["resume", str(run)]) == 3
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
         assert len([line for line in err.splitlines() if server.url in line]) == 1

@@ -144,7 +144,7 @@ def test_out_and_exports_are_written_by_the_command(tmp_path, capsys):
     assert f"exported: {export}" in capsys.readouterr().err
     assert json.loads(export.read_text())["version"] == "2.1.0"
     names = sorted(file.name for file in out.iterdir())
-    assert names == ["episodes", "report.html", "results.json", "run.json"]
+    assert names == ["episodes", "report.html", "results.json", "run.json", "seal.json"]
     assert sorted(file.name for file in (out / "episodes").iterdir()) == ["1.html", "2.html"]
     page = (out / "report.html").read_text()
     assert main(["report", str(out), "--out", str(out / "report.html")]) == 0

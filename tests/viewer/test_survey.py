@@ -177,7 +177,7 @@ def test_a_result_that_is_damaged_later_is_a_sentence(folder):
     (folder / "good" / "results.json").write_text("{")
     answer = pages.page("/good/report.html")
     assert answer.status == 500
-    assert b"could not read" in answer.body
+    assert b"results.json: is not as it was written" in answer.body
 
 
 def test_the_list_on_disk_draws_what_is_missing_or_old(folder, capsys):

@@ -74,7 +74,7 @@ def test_the_list_and_a_page_follow_a_run_without_a_click(shown):
 def test_an_update_keeps_scroll_focus_and_open_details(shown):
     save_comparison(shown.folder / "compared")
     for seed in range(4):
-        make_run(shown.folder / "compared" / "runs" / f"grpo-{seed}")
+        make_run(shown.folder / "compared" / "runs" / f"grpo-{seed}", end="killed")
         save_game(shown.folder / f"game {seed}")
     shown.tab.set_viewport_size({"width": 1280, "height": 300})
     shown.open()
@@ -84,7 +84,9 @@ def test_an_update_keeps_scroll_focus_and_open_details(shown):
     shown.tab.evaluate("window.kept = true")  # a page that was loaded anew has none
     with (shown.folder / "compared" / "runs" / "grpo-3" / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(row(30, 0.0)) + "\n")
-    shown.tab.get_by_text("after 30 steps").wait_for(state="attached", timeout=15_000)
+    shown.tab.get_by_text("(stopped at 30 of 40 steps)").first.wait_for(
+        state="attached", timeout=15_000
+    )
     state = shown.tab.evaluate(
         "[scrollY, document.querySelector('#h-parts + details').open,"
         " document.activeElement.localName, window.kept]"

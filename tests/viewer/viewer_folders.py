@@ -1,8 +1,9 @@
 """Folders with results and runs, small and real, for the tests of the viewer."""
 
-import json
 import sys
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from counterpoint.cli.results import save
 from counterpoint.errors import LogError
@@ -11,6 +12,7 @@ from counterpoint.games.analysis import analyze_game
 from counterpoint.results import read_result
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.status import read_status, write_status
 
 REPORT = Path(__file__).parents[1] / "report"
 if str(REPORT) not in sys.path:
@@ -47,5 +49,4 @@ def make_run(folder, *, end="finished", steps=(10, 20)):
     except LogError:
         pass
     if end == "killed":
-        status = json.loads((folder / "status.json").read_text())
-        (folder / "status.json").write_text(json.dumps({**status, "status": "running"}))
+        write_status(folder, replace(read_status(folder), status="running"))

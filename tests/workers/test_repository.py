@@ -317,6 +317,25 @@ def test_many_write_side_by_side(made):
     assert not list(repository.path.glob("index-*"))
 
 
+def test_what_killed_members_left_half_written_is_swept_and_counted(made):
+    repository, _ = made
+    head, path = repository.head(), repository.path
+    left = (
+        "index-7-00ff",
+        "index-7-00ff.lock",
+        "objects/pack/tmp_pack_x",
+        ".setup.tar.0123abcd.partial",
+    )
+    for name in left:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text("")
+    assert repository.sweep() == len(left)
+    assert not any((path / name).exists() for name in left)
+    assert repository.sweep() == 0
+    assert repository.head() == head
+    assert repository.content(head)
+
+
 def test_a_repository_of_sha256(tmp_path):
     env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
     source = tmp_path / "s"

@@ -67,6 +67,7 @@ class JudgedTally:
             void=judgement.void, calls=judgement.calls, repaired=judgement.repaired,
             tokens=judgement.tokens, cost_dollars=judgement.cost_dollars,
             cut_characters=judgement.cut_characters, left_out_events=judgement.left_out_events,
+            unseen_parts=judgement.unseen_parts, unseen_reasoning=judgement.unseen_reasoning,
         ))  # fmt: skip
         if not judgement.void:
             self._compare(episode, judgement)

@@ -29,7 +29,7 @@ from counterpoint.audits.cases import CaseShelf
 from counterpoint.audits.idleness import idle
 from counterpoint.audits.judged import JudgedTally
 from counterpoint.audits.transcript import MOST_ROWS, episode_row, transcript
-from counterpoint.errors import SettingError
+from counterpoint.errors import NothingDoneError
 from counterpoint.judge.mistakes import Judging
 from counterpoint.plugins import Registry
 from counterpoint.readers.logs import Names, Notes, noted_episodes
@@ -206,7 +206,7 @@ def audit_logs(
     Raises:
         UnknownNameError: There is no audit of that name.
         LogError: There is no log, or one is broken; the message names file, line and field.
-        SettingError: There is no episode in it.
+        NothingDoneError: There is no episode in it.
         WorkerError: A process was killed.
     """
     notes = Notes(on_note)
@@ -214,7 +214,10 @@ def audit_logs(
     result = audit(episodes, outcomes, only, source=path.name,
                    on_transcript=on_transcript, judging=judging, workers=workers)  # fmt: skip
     if result.episodes == 0:
-        raise SettingError(f"got no episode in {path}; wanted a log of a team")
+        raise NothingDoneError(f"got no episode in {path}; wanted a log of a team")
+    if notes.reasoning:
+        texts = "reasoning text" if notes.reasoning == 1 else "reasoning texts"
+        notes.add(f"not read: {notes.reasoning:,} {texts}; audits read what members say and do")
     for line in result.skipped:
         notes.add(line)
     return structs.replace(result, warning=notes.warning, skipped=notes.lines)

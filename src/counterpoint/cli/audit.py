@@ -11,12 +11,13 @@ import tyro
 from msgspec.structs import replace
 
 from counterpoint.audits import AUDITS, audit_logs
+from counterpoint.cli.exits import Exit, kept
 from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar, ReadingDisplay
 from counterpoint.cli.results import finish, first_step, prepare
 from counterpoint.cli.serve import PORT
-from counterpoint.errors import JudgeError, SettingError, choices
+from counterpoint.errors import ServerError, SettingError, choices
 from counterpoint.judge.catalogue import reader_and_settings, setting_names
 from counterpoint.judge.mistakes import (
     Judging,
@@ -25,6 +26,7 @@ from counterpoint.judge.mistakes import (
     plan_mistakes,
 )
 from counterpoint.judge.model import SpeakerJudge
+from counterpoint.machine.processes import available_workers
 from counterpoint.readers.logs import Names, Notes, noted_episodes, read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND, Finding
@@ -35,7 +37,7 @@ from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.transcripts import TranscriptWriter
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.transcript import Transcript
-from counterpoint.runs.executor import available_workers, require_executor
+from counterpoint.runs.executor import require_executor
 from counterpoint.settings import split_pairs
 from counterpoint.speakers.cache import Replies
 from counterpoint.viewer import AuditPages, serve
@@ -196,8 +198,13 @@ class Audit:
         self._finish(result, watched)
         report = result.judge
         if report and report.lost and report.lost == report.calls:
-            raise JudgeError(f"got no reply from the judge: {report.episodes[0].void}")
-        return int(any(each.fails(finding) for finding in result.findings for each in watched))
+            raise ServerError(f"got no reply from the judge: {report.episodes[0].void}")
+        if report and report.lost:
+            say(f"counterpoint: {counted(report.lost, 'question')} to the judge without a reply; "
+                "the same command asks them again, and no others")  # fmt: skip
+            return Exit.PART
+        is_found = any(each.fails(finding) for finding in result.findings for each in watched)
+        return Exit.PART if is_found else Exit.DONE
 
     def _judge(self) -> tuple[SpeakerJudge, MistakeSettings] | None:
         """Returns the judge and the settings of its questions; None if none is wanted."""
@@ -224,7 +231,8 @@ class Audit:
             f"are kept in {self.store} cost nothing")  # fmt: skip
         self.store.parent.mkdir(parents=True, exist_ok=True)
         store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
-        with Bar("judging") as report:
+        again = f"replies are kept in {self.store}: run the same command again to go on"
+        with kept(again, self.store), Bar("judging") as report:
             judging = judge_mistakes(plan, judge, store=store, on_reply=report)
         paid = "tokens not counted" if judging.tokens is None else f"{judging.tokens:,} tokens"
         dollars = f", ${judging.cost_dollars:.2g}" if judging.cost_dollars else ""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from textwrap import wrap
 from typing import NamedTuple, Protocol
 
 from counterpoint import __version__
+from counterpoint.cli.exits import Exit
 
 
 class Command(Protocol):
@@ -111,17 +113,22 @@ ALIASES = {"audits": "audit", "games": "game", "topologies": "topology"}
 """Earlier names of commands, which still work: without an argument the command is a list."""
 MORE = """\
 More: counterpoint help COMMAND | help exit-codes | completion SHELL | --version"""
-EXIT_CODES = """\
-exit status of every command:
-  0     it is done
-  1     audit: an audit of --fail-on found something; team: the work is not done; any
-        command: a defect of ours, with its traceback
-  2     the input, a file or this machine does not allow it; one line on standard error says why
-  130   Ctrl-C ended it; what is finished is kept
-  143   SIGTERM ended it; the same holds
+STREAMS = """\
+One line on standard error says why it is 2 or above; --debug shows the traceback of an error.
+Standard output is the result, and with --json JSON alone; notes, progress and errors go to standard
+error."""
 
---debug shows the traceback of an error. Standard output is the result, and with --json JSON alone;
-notes, progress and errors go to standard error."""
+
+def exit_codes_page() -> str:
+    """Returns what `counterpoint help exit-codes` prints."""
+    rows = [
+        line
+        for status in Exit
+        for line in wrap(
+            status.about, 90, initial_indent=f"  {status:<6}", subsequent_indent=" " * 8
+        )
+    ]
+    return "\n".join(["exit status of every command:", *rows, "", STREAMS])
 
 
 def help_page() -> str:

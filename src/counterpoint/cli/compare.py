@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from counterpoint.cli.exits import kept
 from counterpoint.cli.messages import say, say_batch, say_doubts, say_limits
 from counterpoint.cli.progress import Bar, ComparisonDisplay
 from counterpoint.cli.results import finish, prepare
@@ -131,20 +132,16 @@ def watched(
     say_limits(plan.seconds, plan.budget, backend.budget, backend.axis)
     seeds = len(backend.seeds)
     shown = ComparisonDisplay(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
-    try:
-        with shown:
-            return compare(
-                plan,
-                workers=workers,
-                on_row=shown.add,
-                folder=out,
-                executor=executor,
-                backend=backend,
-            )
-    except (KeyboardInterrupt, SystemExit):
-        if out:
-            say("the finished trainings are kept: run the same command again to resume")
-        raise
+    again = "the finished trainings are kept: run the same command again to resume"
+    with kept(again, out), shown:
+        return compare(
+            plan,
+            workers=workers,
+            on_row=shown.add,
+            folder=out,
+            executor=executor,
+            backend=backend,
+        )
 
 
 def read_config(path: Path) -> Mapping[str, Any]:

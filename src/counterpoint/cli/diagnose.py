@@ -16,7 +16,7 @@ import tyro
 from msgspec.structs import replace
 
 from counterpoint.cli.follow import Tail, latest_updates, news, rows_before, state_line
-from counterpoint.cli.messages import printable, say
+from counterpoint.cli.messages import say
 from counterpoint.cli.results import encoded, finish, save
 from counterpoint.diagnose import diagnose
 from counterpoint.errors import LogError, RewardError, SettingError
@@ -164,7 +164,7 @@ class Diagnose:
             self._print("\n".join([state_line(result, update), *news(result, reported)]))
 
     def _print(self, text: str) -> None:
-        sys.stdout.write((text if self.json else printable(text)) + "\n")
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
 

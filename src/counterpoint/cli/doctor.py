@@ -16,13 +16,13 @@ from counterpoint.cli.results import finish
 from counterpoint.credit import entries
 from counterpoint.judge.catalogue import JUDGES
 from counterpoint.lm.models import SOURCES, model_problem, models_folder
+from counterpoint.machine.memory import available_memory
+from counterpoint.machine.processes import available_workers
 from counterpoint.optional import LANGUAGE, TORCH, pip_line
 from counterpoint.plugins import plugins
 from counterpoint.readers.formats.catalogue import FORMATS
 from counterpoint.report.terminal.tables import text_table
-from counterpoint.runs.executor import available_workers
 from counterpoint.runs.exporters import EXPORTERS
-from counterpoint.runs.memory import available_memory
 from counterpoint.speakers.named import SPEAKERS
 from counterpoint.workers.sandbox.cgroups import not_enforced
 from counterpoint.workers.sandbox.sandbox import why_no_sandbox

@@ -35,11 +35,14 @@ class GameCommand:
     team reaches and whether its players can play with partners of other teams. In a game of two
     actions it also shows where pairs with a memory of one round end, by their start.
 
-    GAME is a name or a JSON file such as {"payoffs":
-    [[[3,3],[0,5]],[[5,0],[1,1]]]}, with a payoff for each player innermost. With "prior", the
-    chance of each profile of types, it is a Bayesian game, with an axis for the types of each
-    player (of length 1 for a player with one type) before those of actions. Names are optional:
-    name, players, actions, types, source. To let networks play a game, use the world repeated_game.
+    GAME is a name or a file. A JSON file has payoffs, with one for each player innermost, such as
+    {"payoffs": [[[3,3],[0,5]],[[5,0],[1,1]]]}, or two matrices, {"A": [[3,0],[5,1]],
+    "B": [[3,5],[0,1]]}. With "prior", the chance of each profile of types, it is a Bayesian game,
+    with an axis for the types of each player (of length 1 for a player with one type) before those
+    of actions. Names are optional: name, players, actions, types, source. Gambit's .nfg and .efg
+    files are read too; a game tree is reduced to normal form. Numbers are exact: integers of any
+    size, decimals, and fractions as text ("1/3"). To let networks play a game, use the world
+    repeated_game.
 
     Examples:
       counterpoint game
@@ -49,10 +52,11 @@ class GameCommand:
       counterpoint game prisoners_dilemma --learn --remedies none,cheap_talk,shaping
       counterpoint game public_goods players=4 factor=2 --learn
       counterpoint game mine.json --json
+      counterpoint game poker.efg
     """
 
     game: Annotated[str | None, tyro.conf.Positional] = None
-    """The name of a game, or a JSON file. Without it, the games are listed."""
+    """The name of a game, or a file (JSON, .nfg, .efg). Without it, the games are listed."""
     learn: bool = False
     """Also let teams learn the game."""
     schemes: str = ""
@@ -106,11 +110,12 @@ class GameCommand:
 
 def made(name: str, options: dict[str, str]) -> Game:
     """Returns the game of that name or in that file."""
-    if name in game_catalogue() or not (name.endswith(".json") or Path(name).is_file()):
+    path = Path(name)
+    if name in game_catalogue() or not (path.suffix.lower() in SUFFIXES or path.exists()):
         return make_game(name, options)
     if options:
         raise SettingError(f"got {', '.join(options)} for a file; only named games have options")
-    return read_game(Path(name))
+    return read_game(path)
 
 
 def list_games(json: bool) -> int:
@@ -136,5 +141,7 @@ def _list_parts(facts: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:
     return [text_table(titles, rows, title="Games", numeric=("players",))]
 
 
+SUFFIXES = (".json", ".nfg", ".efg")
+"""Ends of the names of files of games."""
 LEARNER = ("updates", "batch", "signals", "partners", "restarts", "lr", "entropy", "start", "paid")
 """Settings of learners."""

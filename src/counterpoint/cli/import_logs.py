@@ -16,7 +16,7 @@ from counterpoint import __version__
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import ReadingDisplay
 from counterpoint.cli.results import command_line, finish
-from counterpoint.errors import OutputError, SettingError
+from counterpoint.errors import NothingDoneError, OutputError, SettingError
 from counterpoint.readers.episodes import encode
 from counterpoint.readers.logs import Notes, noted_episodes, read_mapping
 from counterpoint.readers.skeleton import skeleton
@@ -81,7 +81,7 @@ class Import:
                 file.flush()
                 os.fsync(file.fileno())
             if not formats:
-                raise SettingError(f"got no episode in {self.path}; wanted a log of a team")
+                raise NothingDoneError(f"got no episode in {self.path}; wanted a log of a team")
             temporary.replace(self.output)
         except OSError as error:
             if isinstance(error, OutputError):

@@ -14,10 +14,11 @@ import msgspec
 import tyro
 from msgspec.structs import replace
 
+from counterpoint.cli.exits import Exit, kept
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
-from counterpoint.errors import SettingError
+from counterpoint.errors import ServerError, SettingError
 from counterpoint.judge.catalogue import judge_and_settings, setting_names
 from counterpoint.judge.check import measure_judge
 from counterpoint.judge.present import Group
@@ -25,8 +26,10 @@ from counterpoint.judge.rank import rank_all
 from counterpoint.judge.verdict import RankSettings
 from counterpoint.readers.groups import GroupLine, read_groups
 from counterpoint.readers.lines import TornLogWarning
-from counterpoint.report.terminal.parts import judge_check_parts, ranking_parts
-from counterpoint.results.ranking import RankedGroup
+from counterpoint.report.terminal.judging import judge_check_parts, ranking_parts
+from counterpoint.report.toolkit.numerals import counted
+from counterpoint.results.judge_check import JudgeCheckResult
+from counterpoint.results.ranking import RankedGroup, RankingResult
 from counterpoint.runs.files import write_atomically
 from counterpoint.settings import split_pairs
 from counterpoint.speakers.cache import Replies
@@ -99,14 +102,13 @@ class JudgeCommand:
                 judge,
                 wanted=self.reliability,
                 own=self.own,
-                criteria=settings.criteria,
-                seed=settings.seed,
+                settings=settings,
             )
         for warning in met:
             say(f"counterpoint: {warning.message}")
         config = {"file": self.file, "judge": self.judge, "settings": given}
         finish(replace(result, config=config), judge_check_parts, self.out, self.json)
-        return 0
+        return lost_status(result, "what was measured is of the others")
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,9 @@ class Rank:
         self.store.parent.mkdir(parents=True, exist_ok=True)
         store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
         lines: list[GroupLine] = []
-        with warnings.catch_warnings(record=True) as met, Bar("ranking") as report:
+        again = f"replies are kept in {self.store}: run the same command again to go on"
+        met_warnings = warnings.catch_warnings(record=True)
+        with kept(again, self.store), met_warnings as met, Bar("ranking") as report:
             warnings.simplefilter("always", TornLogWarning)
             result = rank_all(
                 _groups(self.file, lines), judge, settings, store=store,
@@ -180,15 +184,20 @@ class Rank:
             )  # fmt: skip
         for warning in met:
             say(f"counterpoint: {warning.message}")
+        if not lines:
+            raise SettingError(f"got no group in {self.file}; wanted a group a line")
         if self.out:
             pairs = zip(lines, result.groups, strict=True)
             text = "".join(json.dumps(beside(line, ranked)) + "\n" for line, ranked in pairs)
             write_atomically(self.out / RANKED, text)
         config = {"file": self.file, "judge": self.judge, "settings": given}
-        finish(replace(result, config=config), ranking_parts, self.out, self.json)
+        finish(replace(result, config=config), ranking_parts, self.out, self.json,
+               beside=[self.out / RANKED] if self.out else ())  # fmt: skip
         if self.out:
             say(f"groups with rewards: {self.out / RANKED}")
-        return 0
+        if result.groups and all(group.void and group.lost for group in result.groups):
+            raise ServerError(f"no group got a reply from the judge: {result.why_lost}")
+        return lost_status(result, "the same command asks them again, and no others")
 
     def given(self) -> dict[str, object]:
         """Returns the settings of the judge and of its questions, as the user gave them.
@@ -202,6 +211,20 @@ class Rank:
             if value is not None and str(given.setdefault(name, value)) != str(value):
                 raise SettingError(f"got {name} twice, with two values; wanted one")
         return given
+
+
+def lost_status(result: RankingResult | JudgeCheckResult, what: str) -> Exit:
+    """Says how many questions got no reply; returns the exit status.
+
+    Args:
+        result: of a judge.
+        what: what is left to say.
+    """
+    if not result.lost:
+        return Exit.DONE
+    say(f"counterpoint: {counted(result.lost, 'question')} without a reply: {result.why_lost}; "
+        f"{what}")  # fmt: skip
+    return Exit.PART
 
 
 def _groups(file: str, lines: list[GroupLine]) -> Iterator[Group]:

@@ -5,8 +5,6 @@ The commands are listed in `commands.py`.
 
 from __future__ import annotations
 
-import io
-import os
 import re
 import signal
 import sys
@@ -14,11 +12,25 @@ import warnings
 from collections.abc import Sequence
 
 from counterpoint import __version__
-from counterpoint.cli.commands import ALIASES, COMMANDS, EXIT_CODES, Command, help_page
+from counterpoint.cli.commands import (
+    ALIASES,
+    COMMANDS,
+    Command,
+    exit_codes_page,
+    help_page,
+)
+from counterpoint.cli.exits import Exit, status_of
 from counterpoint.cli.help import Help
-from counterpoint.cli.messages import printable, say
+from counterpoint.cli.messages import say
 from counterpoint.cli.options import parsed
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError, choices
+from counterpoint.machine.terminal import (
+    guard_streams,
+    guarded_streams,
+    one_line,
+    open_standard_descriptors,
+    silence,
+)
 from counterpoint.plugins import PluginWarning, failure
 
 SWITCHES = (
@@ -32,6 +44,7 @@ SWITCHES = (
         "--learn",
         "--prune",
         "--again",
+        "--accept-edits",
         "--merge",
         "--gguf",
     ),
@@ -44,23 +57,25 @@ _format = warnings.formatwarning
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its status: 143 if SIGTERM ended it."""
-    if sys.stderr is None:
-        sys.stderr = io.StringIO()  # it is closed: nobody wants messages
+    open_standard_descriptors()
     if sys.stdout is None:
         sys.stderr.write("counterpoint: standard output is closed; wanted a file or /dev/null\n")
-        sys.exit(2)
+        sys.exit(Exit.INPUT)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     warnings.formatwarning = _shown
+    guard_streams()
     sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit status of one command line; `EXIT_CODES` lists them."""
+    """Returns the exit status of one command line; `Exit` lists them."""
+    with guarded_streams():
+        return _guarded_main(arguments)
+
+
+def _guarded_main(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     words = spread_settings([word for word in arguments if word != "--debug"])
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name is never worth a traceback
     try:
         status = _answer(words)
         sys.stdout.flush()
@@ -68,24 +83,34 @@ def main(arguments: list[str]) -> int:
     except CounterpointError as error:
         if debug:
             raise
-        say(f"counterpoint: {error}")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("counterpoint: interrupted; nothing half-written was left behind\n")
-        return 130
+        say(one_line(f"counterpoint: {error}"))
+        return status_of(error)
+    except (KeyboardInterrupt, SystemExit) as ended:
+        return _interrupted(ended)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left
+        silence(sys.stdout)  # the reader has left
         return 0
     except Exception as error:
         blamed = failure(error)
         if blamed and not debug:
-            say(f"counterpoint: {blamed}; --debug shows the traceback")
-            return 2
+            say(one_line(f"counterpoint: {blamed}; --debug shows the traceback"))
+            return Exit.INPUT
         if debug or not isinstance(error, OSError):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
+        silence(sys.stdout)  # or it fails again at exit
         sys.stderr.write(f"counterpoint: could not write the output ({error.strerror or error})\n")
-        return 2
+        return Exit.INPUT
+
+
+def _interrupted(ended: KeyboardInterrupt | SystemExit) -> int:
+    """Prints one line about the signal that ended a command; returns the exit status."""
+    status = Exit.INTERRUPTED if isinstance(ended, KeyboardInterrupt) else ended.code
+    if status not in (Exit.INTERRUPTED, Exit.TERMINATED):
+        raise ended
+    how = "interrupted" if status == Exit.INTERRUPTED else "ended by SIGTERM"
+    line = "; ".join(getattr(ended, "__notes__", ())) or "nothing half-written was left behind"
+    say(f"counterpoint: {how}; {line}")
+    return int(status)
 
 
 def _answer(words: list[str]) -> int:
@@ -98,7 +123,7 @@ def _answer(words: list[str]) -> int:
         if not subject:
             sys.stdout.write(help_page() + "\n")
         elif subject == "exit-codes":
-            sys.stdout.write(EXIT_CODES + "\n")
+            sys.stdout.write(exit_codes_page() + "\n")
         else:
             return _parse([subject, "--help"]).run()
         return 0
@@ -114,7 +139,7 @@ def _shown(
 ) -> str:
     """Returns how a warning is printed: one about a plug-in is one line, like an error."""
     if issubclass(category, PluginWarning):
-        return f"counterpoint: {printable(str(message))}\n"
+        return f"counterpoint: {one_line(str(message))}\n"
     return _format(message, category, filename, lineno, line)
 
 

@@ -1,36 +1,29 @@
-"""One line of text on standard error, and text that a terminal cannot obey."""
+"""One line of text on standard error."""
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 
-_ODD = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-"""Characters that move the cursor, turn the direction of text or cannot be seen; surrogates."""
-
-
-def printable(text: str) -> str:
-    """Returns the text with each character that a terminal could obey shown as a sign.
-
-    Control characters, marks of direction and other characters without a picture become one sign
-    each; line ends and tabs stay.
-    """
-    return _ODD.sub(lambda odd: chr(0x2400 + ord(odd[0])) if odd[0] < " " else "\ufffd", text)
-
-
-def escaped(encoded: str) -> str:
-    """Returns JSON with each character that a terminal could obey written as an escape."""
-    return _ODD.sub(lambda odd: json.dumps(odd[0])[1:-1], encoded)
+from counterpoint.machine.memory import available_memory
+from counterpoint.machine.processes import available_workers
+from counterpoint.machine.terminal import printable
 
 
 def say(message: str) -> None:
     """Prints one line on standard error."""
     sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
+
+
+def say_crowd(workers: int | None) -> None:
+    """Prints what more processes than processors cost, and how much memory is left for them."""
+    processors, room = available_workers(), available_memory()
+    if workers is not None and workers > processors:
+        left = "" if room is None else f"; {room / 1e9:.1f} GB are left"
+        say(
+            f"counterpoint: got {workers} workers and {processors} processors: more of them are no "
+            f"faster, and each takes 50 MB or more, with torch 250 MB{left}"
+        )
 
 
 def say_batch(budget: int, batch: int, axis: str = "step") -> None:

@@ -19,7 +19,9 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from counterpoint.cli.commands import Command
+from counterpoint.cli.messages import say_crowd
 from counterpoint.errors import SettingError, choices, nearest
+from counterpoint.machine.files import special_file
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _WORDS: dict[type, tuple[str, str]] = {
@@ -44,6 +46,10 @@ _METAVARS = {
 
 _POSITIONALS = {"path": "LOG", "results": "DIR", "run_directory": "DIR", "where": "PLAN|DIR"}
 """Name of an argument to its placeholder, if that is not the name in capitals."""
+
+
+_WRITTEN = ("out", "output")
+"""Options that name what is written: a device is refused, or allowed, where it is written."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,7 @@ def parsed(command: Callable[..., Command], name: str, words: Sequence[str]) -> 
     import tyro  # it takes a third of the time of `counterpoint --help`
 
     options = options_of(command)
+    _require_values(words, options, name)
     hints = get_type_hints(command, include_extras=True)
     named: Any = make_dataclass(
         command.__name__,
@@ -177,7 +184,36 @@ def parsed(command: Callable[..., Command], name: str, words: Sequence[str]) -> 
         error = _clear(box, options)
         between = " See" if error.endswith("?") else "; see"
         raise SettingError(f"{error}{between} counterpoint {name} --help") from None
-    return command(**{one.name: getattr(given, one.name) for one in options})
+    values = {one.name: getattr(given, one.name) for one in options}
+    for one in options:
+        value = values[one.name]
+        is_path = isinstance(value, Path) or (one.is_positional and isinstance(value, str))
+        if is_path and one.name not in _WRITTEN:
+            _require_plain(one, value)
+    if values.get("executor") == "processes":
+        say_crowd(values.get("workers"))
+    return command(**values)
+
+
+def _require_plain(option: Option, path: Path | str) -> None:
+    """Refuses a pipe or a device, since reading one might never end."""
+    if kind := special_file(path):
+        raise SettingError(f"got {option.shown} {path}, which is {kind}; wanted a file or a folder")
+
+
+def _require_values(words: Sequence[str], options: Sequence[Option], name: str) -> None:
+    """Raises SettingError if a value is empty, as that of a shell variable that is not set.
+
+    A list of commas is empty too. An option whose default is the empty text may have it.
+    """
+    may_be_empty = {flag for one in options if one.default == "" for flag in one.flags}
+    for before, word in pairwise(("", *words)):
+        flag, has_value, value = word.partition("=")
+        if not (word.startswith("--") and has_value):
+            flag, value = before, word
+        if not value.strip(" ,") and flag not in may_be_empty:
+            what = f"{flag} {value!r}" if flag.startswith("-") else repr(value)
+            raise SettingError(f"got {what}, which is empty; see counterpoint {name} --help")
 
 
 def complaint(box: str) -> str:

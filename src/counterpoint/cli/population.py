@@ -9,9 +9,11 @@ from typing import Annotated
 import tyro
 from msgspec.structs import replace
 
+from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.population import PopulationPlan, compare_populations
+from counterpoint.population.cells import CELLS, damaged_cells
 from counterpoint.report.terminal.parts import population_parts
 from counterpoint.runs.executor import ExecutorName
 from counterpoint.settings import number_from, split_list, split_pairs
@@ -71,8 +73,11 @@ class PopulationCommand:
                     split_pairs(self.set, "--set"), self.workers, self.executor)  # fmt: skip
         if self.out:
             prepare(self.out)
+            for file in damaged_cells(self.out):
+                say(f"counterpoint: warning: {file} is not as it was written; it is made again")
         with Bar(f"populations on {plan.world}") as report:
             result = compare_populations(plan, report, self.out)
         config = {"world": plan.world, "settings": dict(plan.settings)}
-        finish(replace(result, config=config), population_parts, self.out, self.json)
+        finish(replace(result, config=config), population_parts, self.out, self.json,
+               beside=sorted((self.out / CELLS).glob("*.json")) if self.out else ())  # fmt: skip
         return 0

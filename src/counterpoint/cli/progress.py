@@ -6,18 +6,21 @@ and `ComparisonDisplay` how teams learn.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Self
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from counterpoint.cli.console import SafeConsole
 from counterpoint.cli.messages import say
+from counterpoint.machine.terminal import guarded_streams
 from counterpoint.report.terminal.tables import sparkline, text_table
 from counterpoint.report.toolkit.numerals import counted, with_article
 from counterpoint.results.training import CUT_OFF_UPDATES, mostly_cut_off
@@ -44,21 +47,25 @@ class Display:
     def __init__(self) -> None:
         self.prints_lines = False
         self._live: Live | None = None
+        self._guard = contextlib.ExitStack()
         self._tenth = 0
 
     def __enter__(self) -> Self:
-        console = Console(stderr=True)
+        console = SafeConsole(stderr=True)
         self.prints_lines = not console.is_terminal
         if console.is_terminal:
             self._live = Live(
                 get_renderable=self.drawn, console=console, refresh_per_second=2, transient=True
             )
             self._live.start()
+            # while it draws, what others write to the streams goes through it, and is filtered too
+            self._guard.enter_context(guarded_streams())
         return self
 
     def __exit__(self, *error: object) -> None:
         self.prints_lines = False
         if self._live is not None:
+            self._guard.close()
             self._live.stop()
 
     def drawn(self) -> RenderableType:
@@ -79,7 +86,11 @@ class Bar(Display):
 
     def __init__(self, title: str) -> None:
         super().__init__()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+        )
         self.title, self._bar = title, Progress(*columns, TimeRemainingColumn())
         self._task = self._bar.add_task(title, total=None)
 

@@ -11,30 +11,43 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
+from rich.console import RenderableType
 from rich.text import Text
 
-from counterpoint.cli.messages import escaped, printable, say
-from counterpoint.errors import OutputError, RunError
+from counterpoint.cli.console import SafeConsole
+from counterpoint.cli.messages import say
+from counterpoint.errors import EditedError, OutputError, RunError
+from counterpoint.machine.terminal import escaped
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
 from counterpoint.report.terminal.layout import Paragraph
+from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results import ComparisonResult, Result, document_of, encode
 from counterpoint.results.saved import RESULTS
-from counterpoint.runs.files import write_atomically
+from counterpoint.runs.files import sweep_partial, write_atomically
 from counterpoint.runs.provenance import provenance
+from counterpoint.runs.seal import accepted_edits, edits, remove_seal, seal_files
 from counterpoint.runs.status import RUN, read_run
 
 D = TypeVar("D")
+CELLS = "cells"
+"""The folder with the parts of a long comparison that are done, beside its result."""
 PIPED = 100
 """Number of columns where there is no terminal and COLUMNS is not set."""
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, reuses: str = "") -> None:
     """Makes the folder for results, before any work is done for them.
 
+    What killed processes have left in it half-written is deleted, and how much it was is printed.
+    Its seal goes, since the files are about to change; the result brings a new one.
+
+    Args:
+        folder: the folder.
+        reuses: name of a file there that the work goes on with.
+
     Raises:
+        EditedError: that file is not as it was written.
         OutputError: it cannot be made or written to, or holds a training run.
     """
     _spare_a_run(folder)
@@ -42,23 +55,46 @@ def prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        differing = [*edits(folder), *accepted_edits(folder)] if reuses else []
+        if about := [edit for edit in differing if reuses in edit]:
+            raise EditedError(
+                f"{folder} is not as it was written: {about[0]}; remove {reuses} to begin again"
+            )
+        remove_seal(folder)
     except OSError as error:
         raise OutputError(
             f"cannot write to {folder} ({error.strerror or error}); wanted a folder: choose "
             "another one with --out"
         ) from error
+    say_swept(folder, folder / CELLS)
 
 
-def save(result: Result, folder: Path) -> Path:
+def say_swept(*folders: Path) -> None:
+    """Deletes what killed processes have left half-written in folders, and prints how much."""
+    if swept := sum(map(sweep_partial, folders)):
+        say(
+            f"counterpoint: {counted(swept, 'half-written file')} of killed processes removed "
+            f"from {folders[0]}"
+        )
+
+
+def save(result: Result, folder: Path, beside: Iterable[Path] = ()) -> Path:
     """Writes report.html, results.json and run.json to `folder`; returns the path of the page.
+
+    Args:
+        result: what to save.
+        folder: where.
+        beside: other files in the folder that belong to the result; all are sealed.
 
     Raises:
         OutputError: something could not be written, or the folder holds a training run; files that
             were there are whole.
     """
     _spare_a_run(folder)
+    remove_seal(folder)  # until the files that it is of are all there
     write_atomically(folder / RUN, provenance(getattr(result, "config", {})).encode())
     write_atomically(folder / RESULTS, encode(result))
+    seal_files(folder, [folder / RUN, folder / RESULTS, *beside])
     return write_report(result, folder)  # last, so that it is not older than its result
 
 
@@ -68,6 +104,7 @@ def finish(
     out: Path | None,
     json: bool,
     then: str = "",
+    beside: Iterable[Path] = (),
 ) -> None:
     """Saves a result where `--out` says so, and prints it; a list of things is only printed.
 
@@ -77,12 +114,13 @@ def finish(
         out: folder for the page, the result and what is needed to do it again; None saves nothing.
         json: print the document as JSON alone.
         then: the command to go on with, in place of the one that the result itself names.
+        beside: other files in `out` that belong to the result; they are sealed with it.
 
     Raises:
         OutputError: something could not be written.
     """
     # saved before it is printed: a pipe that closes early loses no result
-    page = save(document, out) if out and isinstance(document, Result) else None
+    page = save(document, out, beside) if out and isinstance(document, Result) else None
     if json:
         sys.stdout.write(encoded(document) + "\n")
         sys.stdout.flush()
@@ -138,7 +176,7 @@ def print_result(*parts: RenderableType) -> None:
         else part
         for part in parts
     ]
-    _Console(width=_width()).print(*shown, sep="\n", crop=False)
+    SafeConsole(width=_width()).print(*shown, sep="\n", crop=False)
 
 
 def _width() -> int | None:
@@ -147,17 +185,6 @@ def _width() -> int | None:
     if columns.isdecimal() and int(columns):
         return int(columns)
     return None if sys.stdout.isatty() else PIPED
-
-
-class _Console(Console):
-    """A console on which no text but its own moves the cursor or turns the direction of text."""
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        """Yields the segments of a renderable."""
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else printable(text), style, control)
 
 
 def _spare_a_run(folder: Path) -> None:

@@ -15,6 +15,7 @@ from counterpoint.errors import OutputError, SettingError, choices
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.runs.find import find_runs
 from counterpoint.runs.index import Index
+from counterpoint.runs.seal import edits
 from counterpoint.runs.status import STATES, RunFacts, read_all
 
 SHOWN = (*STATES, "missing")
@@ -58,6 +59,9 @@ class Runs:
             for run in self._all(index)
             if all(value in (None, getattr(run, name)) for name, value in wanted.items())
         ]
+        for run in runs:
+            for edit in edits(Path(run.path)):
+                say(f"counterpoint: warning: {run.path}: {edit}")
         finish(msgspec.to_builtins(runs), lambda _: [_table(runs)], None, self.json, _then(runs))
         return 0
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from counterpoint.cli.messages import say
+from counterpoint.cli.exits import kept
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.cli.train import SETTABLE
@@ -20,7 +20,7 @@ from counterpoint.runs.files import run_folder
 from counterpoint.settings import split_pairs
 from counterpoint.sweep import SweepPlan, read_over, sweep
 from counterpoint.sweep.run import FRESH, SEEDS, TRIALS
-from counterpoint.sweep.study import SamplerName
+from counterpoint.sweep.study import JOURNAL, SamplerName
 from counterpoint.worlds.foreign.names import search_current_folder
 
 DEFAULT = Path("counterpoint-out") / "sweep"
@@ -105,13 +105,10 @@ class Sweep:
         )
         require_executor(self.executor, self.workers)
         out = self.out or run_folder(DEFAULT, self.world)
-        prepare(out)
-        try:
-            with Bar(f"trainings on {plan.world}") as report:
-                result = sweep(plan, out, workers=self.workers, executor=self.executor,
-                               on_progress=report)  # fmt: skip
-        except (KeyboardInterrupt, SystemExit):
-            say("the trials so far are kept: run the same command again to resume")
-            raise
-        finish(result, sweep_parts, out, self.json)
+        prepare(out, JOURNAL)
+        again = "the trials so far are kept: run the same command again to resume"
+        with kept(again, out), Bar(f"trainings on {plan.world}") as report:
+            result = sweep(plan, out, workers=self.workers, executor=self.executor,
+                           on_progress=report)  # fmt: skip
+        finish(result, sweep_parts, out, self.json, beside=[out / JOURNAL])
         return 0

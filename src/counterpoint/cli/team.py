@@ -13,9 +13,10 @@ import tyro
 from rich.console import RenderableType
 from rich.text import Text
 
-from counterpoint.cli.messages import printable, say
+from counterpoint.cli.exits import Exit, kept
+from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Display
-from counterpoint.cli.results import finish
+from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import SettingError, WorkerError, choices
 from counterpoint.report import write_report
 from counterpoint.report.page import PAGE
@@ -23,6 +24,7 @@ from counterpoint.report.terminal.parts import misses, team_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.safe_text import cut
+from counterpoint.results import TeamResult
 from counterpoint.runs.lock import is_locked
 from counterpoint.settings import number_from, split_list, split_pairs
 from counterpoint.workers.loop import EPISODES, Progress, run_team
@@ -120,17 +122,14 @@ class TeamCommand:
 
 def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
     """Lets the team in a folder work, and prints its result; returns the exit status."""
+    again = f"the team is stopped; {command_line('resume', folder)} continues it"
     try:
-        with TeamDisplay() as display:
+        with kept(again, folder), TeamDisplay() as display:
             result = run_team(folder, display, trust)
-    except (KeyboardInterrupt, SystemExit):
-        again = shlex.quote(str(folder))
-        say(f"counterpoint: the team is stopped; counterpoint resume {again} continues it")
-        raise
     except WorkerError as error:
         say(f"page: {folder / PAGE}")
         say(f"counterpoint: {error}")
-        return 1
+        return _status(result_of(TeamState.load(folder)))
     finish(result, team_parts, None, as_json)
     if not as_json:
         say(f"page: {folder / PAGE}")
@@ -145,7 +144,14 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
                 else f"branch: {result.branch} is made when the run is over; counterpoint resume "
                 f"{shlex.quote(str(folder))} continues it"
             )
-    return 0 if result.verdict == "done" else 1
+    return _status(result)
+
+
+def _status(result: TeamResult) -> Exit:
+    """Returns the exit status of a session that has ended with this result."""
+    if result.verdict == "done":
+        return Exit.DONE
+    return Exit.PART if result.over or result.done else Exit.NOTHING
 
 
 def read_budget(text: str) -> RunBudget:
@@ -181,7 +187,7 @@ class TeamDisplay(Display):
 
     def drawn(self) -> RenderableType:
         """Returns one line."""
-        return Text("begins" if self.progress is None else printable(sentence(self.progress)))
+        return Text("begins" if self.progress is None else sentence(self.progress))
 
 
 class WorkersDisplay(Display):

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from msgspec.structs import replace
 
+from counterpoint.cli.exits import Exit
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import command_line, finish, prepare
@@ -16,16 +17,18 @@ from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology import sketch
 from counterpoint.report.terminal.parts import search_parts, topology_parts
 from counterpoint.report.terminal.tables import text_table
+from counterpoint.report.toolkit.numerals import counted
+from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.settings import settings_from, split_list, split_pairs
 from counterpoint.topology import TOPOLOGIES, make_topology, measures
 from counterpoint.topology.design import (
     DEFAULT,
     TopologyPlan,
     compare_topologies,
-    search_topologies,
 )
 from counterpoint.topology.play import Guards
 from counterpoint.topology.records import write_logs
+from counterpoint.topology.search import search_topologies
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class TopologyCommand:
             with Bar("halving") as report:
                 winner = search_topologies(plan, self.search, on_progress=report)
             finish(winner, search_parts, self.out, self.json)
-            return 0
+            return lost_status(winner)
         with Bar(f"playing {plan.world}") as report:
             result = compare_topologies(plan, workers=self.workers, on_progress=report)
         config = {"world": plan.world, "settings": dict(plan.settings)}
@@ -113,7 +116,7 @@ class TopologyCommand:
             episodes, outcomes = written[0] / "episodes.jsonl", written[0] / "outcomes.jsonl"
             line = command_line("audit", episodes, "--outcomes", outcomes)
             say(f"logs: {self.log}; {line}")
-        return 0
+        return lost_status(result)
 
     def plan(self, world: str) -> TopologyPlan:
         """Returns what to compare in a world."""
@@ -125,6 +128,15 @@ class TopologyCommand:
             world, topologies, prompts, self.seeds, self.items, self.orders, settings,
             settings_from(guards, Guards, "--guard"), self.model, self.base_url,
         )  # fmt: skip
+
+
+def lost_status(result: TopologyResult | TopologySearchResult) -> Exit:
+    """Says how many requests got no reply; returns the exit status."""
+    if not result.lost:
+        return Exit.DONE
+    say(f"counterpoint: {counted(result.lost, 'request')} without a reply, which count as silence "
+        f"or as no answer: {result.why_lost}")  # fmt: skip
+    return Exit.PART
 
 
 def list_topologies(members: int, json: bool) -> int:

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import tyro
 
+from counterpoint.cli.exits import PartlyDoneError, kept
 from counterpoint.cli.messages import say, say_batch, say_doubts, say_limits
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.results import command_line, finish
-from counterpoint.errors import SettingError, UnknownNameError, choices
+from counterpoint.errors import ServerError, SettingError, UnknownNameError, choices
 from counterpoint.report.terminal.costs import estimate_parts
 from counterpoint.report.terminal.parts import training_parts
 from counterpoint.runs.files import run_folder
@@ -121,10 +122,9 @@ class Train:
             return self.show_estimate(plan)
         out = self.out or run_folder(DEFAULT, self.world, scheme, self.seed)
         shown = TrainingDisplay(f"{scheme} on {self.world}", plan.budget, plan.axis)
-        with resumable(out), shown:
-            session = begin_run(
-                plan, out, shown.add, export=split_list(self.export or ""), on_doing=shown.doing
-            )
+        export = split_list(self.export or "")
+        with resumable(out, shown), shown:
+            session = begin_run(plan, out, shown.add, export=export, on_doing=shown.doing)
         return end_session(session, self.json)
 
     def show_estimate(self, plan: TrainConfig) -> int:
@@ -163,11 +163,16 @@ def end_session(session: Session, json: bool) -> int:
 
 
 @contextmanager
-def resumable(path: Path) -> Iterator[None]:
-    """Prints how to resume the run in `path` if a signal ends the block at once."""
+def resumable(path: Path, shown: TrainingDisplay) -> Iterator[None]:
+    """Says how to resume the run in `path` if a signal ends the block at once.
+
+    Raises:
+        PartlyDoneError: a server failed after the first row of the series.
+    """
     try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        if (path / RUN).exists():
-            say(f"resume with: {command_line('resume', path)}")
-        raise
+        with kept(f"resume with: {command_line('resume', path)}", path / RUN):
+            yield
+    except ServerError as error:
+        if shown.row is None:
+            raise
+        raise PartlyDoneError(str(error)) from error

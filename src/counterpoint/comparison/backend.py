@@ -14,12 +14,13 @@ from typing import ClassVar, Literal, cast
 from counterpoint.comparison.decoupling import Pair, Probe
 from counterpoint.comparison.outcome import SchemeOutcome, from_policies
 from counterpoint.comparison.plan import ExecutionOptions, Plan
-from counterpoint.errors import RunError
+from counterpoint.errors import EditedError, RunError
 from counterpoint.results.comparison import Control, References
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.files import run_folder
+from counterpoint.runs.seal import accepted_edits, edits
 from counterpoint.runs.status import METRICS, RUN, read_run
 from counterpoint.runs.task import Advance
 from counterpoint.train.loop import TrainConfig, Trained, lost_updates, train_to_end
@@ -140,9 +141,10 @@ class TrainingTask:
             return train_to_end(self.plan, on_row=on_row)
         with kept(self.folder, "the same command"), self._run(self.folder) as run:
             if lost := lost_updates(run):
+                differs = f"lacks {lost} of its updates" if lost > 0 else f"has {-lost} too many"
                 raise RunError(
-                    f"{run.path / METRICS} lacks {lost} of its updates, so that the run cannot be "
-                    f"compared; remove {run.path} to train it again"
+                    f"{run.path / METRICS} {differs}, so that the run cannot be compared; remove "
+                    f"{run.path} to train it again"
                 )
             return train_to_end(self.plan, run=run, on_row=on_row)
 
@@ -150,16 +152,25 @@ class TrainingTask:
         """Returns the run directory, made or opened.
 
         Raises:
+            EditedError: there is a run in it that was edited, accepted or not.
             RunError: there is a run of another plan in it.
         """
         if not (folder / RUN).exists():
             return RunDirectory.create(folder, self.plan.config())
+        if found := [*edits(folder), *accepted_edits(folder)]:
+            raise EditedError(
+                f"{folder} is not as it was written, so that it cannot be compared: {found[0]}; "
+                f"remove {folder} to train it again"
+            )
         if others := plan_from_config(read_run(folder).config).differences(self.plan):
             raise RunError(
                 f"{folder} holds a run of another plan, with {_in_words(others)}; wanted the same "
                 "settings, or another --out"
             )
-        return RunDirectory.open(folder)
+        try:
+            return RunDirectory.open(folder)
+        except EditedError as error:
+            raise EditedError(f"{error}; to compare, remove {folder} to train it again") from error
 
 
 def _in_words(differences: Mapping[str, tuple[object, object]]) -> str:

@@ -19,10 +19,11 @@ from counterpoint.comparison.summary import band, seed_mean
 from counterpoint.credit import Scheme, advantages
 from counterpoint.diagnose import diagnose
 from counterpoint.errors import SettingError
+from counterpoint.machine.processes import available_workers
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control, ControlScheme, Curves, References
 from counterpoint.results.parts import Settings
-from counterpoint.runs.executor import available_workers, run_tasks
+from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
 from counterpoint.train.estimators import estimator, labels
 from counterpoint.train.ppo.settings import refuse_model

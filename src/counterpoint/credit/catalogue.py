@@ -99,7 +99,8 @@ _ENTRIES = (
           "means of batch, agent and prompt, each as far as it is known",
           "ours; shrinkage after Efron & Morris 1975 and Morris 1983",
           "chooses between mappo_pooled, mappo_per_agent, grpo and agent_wise by what the rewards "
-          "show, and remembers what still holds"),
+          "show, and remembers what still holds; own_scale=1 gives all agents steps of one size, 0 "
+          "one divisor"),
     Entry("grpo", _rollouts(center_by=PROMPT),
           "mean and deviation of the rollouts of one prompt",
           "Shao et al. 2024, DeepSeekMath, arXiv 2402.03300, section 4.1",

@@ -7,22 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import MissingPackageError, SettingError, choices
+from counterpoint.games.correlated import MOST_VARIABLES, Concept, correlated_equilibrium
 from counterpoint.games.equilibria import (
-    MOST_VARIABLES,
-    Concept,
     Equilibrium,
-    correlated_equilibrium,
     equilibria,
     is_degenerate,
+    lemke_howson,
     pure_equilibria,
-    search_mixed,
 )
 from counterpoint.games.game import Game
 from counterpoint.games.learners import REMEDIES, LearnedTeams, Learning, cross_play, learn_teams
@@ -35,6 +33,7 @@ from counterpoint.games.repeated import (
     minmax,
     price_of_anarchy,
 )
+from counterpoint.games.search import has_ties, search_mixed
 from counterpoint.results.game import (
     Basins,
     EquilibriumPart,
@@ -53,6 +52,8 @@ HEARD = 0.05
 NEAR = 0.1
 """A team is at an equilibrium if no player's probabilities differ by more in all."""
 MOST_SEEDS = 10_000
+MOST_PAYOFFS = 4000
+"""Numbers of a game's payoffs up to which the result has them."""
 SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean")
 """The schemes that are compared by default."""
 
@@ -80,7 +81,7 @@ def analyze_game(game: Game) -> GameResult:
             why[name] = str(error)
             return None
 
-    known, kind, lacking = _known_equilibria(game)
+    known, kind, degenerate, lacking = _known_equilibria(game)
     if lacking:
         why["equilibria"] = lacking
     sustained = attempt("critical_discount", lambda: critical_discount(game))
@@ -105,11 +106,12 @@ def analyze_game(game: Game) -> GameResult:
         source=game.source,
         players=list(game.players),
         actions=[list(names) for names in game.actions],
-        payoffs=game.payoffs.tolist() if game.payoffs.size <= 4000 else None,
+        payoffs=game.payoffs.tolist() if game.payoffs.size <= MOST_PAYOFFS else None,
+        exact_payoffs=_texts(game) if game.payoffs.size <= MOST_PAYOFFS else None,
         minmax=least,
         equilibria=[_equilibrium_part(one) for one in known],
         equilibria_are=kind,
-        degenerate=bool(known) and kind == "all extreme ones" and is_degenerate(game),
+        degenerate=degenerate,
         critical_discount=sustained.discount if sustained else None,
         sustained=sustained,
         feasible_rational=rational,
@@ -222,14 +224,33 @@ def _learned_arm(game: Game, how: Learning, seeds: int, known: Sequence[Equilibr
 
 
 @lru_cache(maxsize=8)
-def _known_equilibria(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
-    """Returns the numbered equilibria, which ones they are, and why not all are known."""
+def _known_equilibria(game: Game) -> tuple[tuple[Equilibrium, ...], str, bool | None, str]:
+    """Returns the numbered equilibria, which ones they are, whether the game is degenerate (None if
+    that was not checked), and why not all are known."""
     try:
         if game.count == 2:
-            return tuple(equilibria(game)), "all extreme ones", ""
-        return tuple(search_mixed(game)), "all pure ones, mixed ones by search", ""
+            return tuple(equilibria(game)), "all extreme ones", is_degenerate(game), ""
+        found = tuple(search_mixed(game))
+        # the search sees only equilibria: others of the game may be degenerate
+        degenerate = True if has_ties(game, found) else None
+        lacking = ""
+        if len(found) % 2 == 0 and not degenerate:
+            lacking = (
+                f"{len(found)} is an even number: at least one is missing, unless the game is "
+                "degenerate (which was not checked)"
+            )
+        return found, "all pure ones, mixed ones by search", degenerate, lacking
     except (SettingError, MissingPackageError) as error:
-        return tuple(pure_equilibria(game)), "the pure ones", str(error)
+        known, kind, lacking = pure_equilibria(game), "the pure ones", str(error)
+    if game.count > 2:
+        return tuple(known), kind, None, f"{lacking}; no method looks for mixed ones here"
+    try:
+        one = lemke_howson(game)
+    except SettingError as error:
+        return tuple(known), kind, None, f"{lacking}; {error}"
+    if one.strategies not in {other.strategies for other in known}:
+        known.append(one)
+    return tuple(known), "the pure ones, and one by Lemke-Howson", None, lacking
 
 
 def _nearest(learned: LearnedTeams, seed: int, known: Sequence[Equilibrium]) -> int | str:
@@ -260,8 +281,20 @@ def _equilibrium_part(one: Equilibrium) -> EquilibriumPart:
             for strategy in one.strategies
         ],
         payoffs=[float(value) for value in one.payoffs],
+        exact_payoffs=[str(value) for value in one.payoffs] if one.exact else [],
         is_exact=one.exact,
     )
+
+
+def _texts(game: Game) -> list[Any] | None:
+    """Returns the exact payoffs as text, [M_1, ..., M_A, A]; None if floating point holds them."""
+    if not game.is_rounded:
+        return None
+    texts = np.empty(game.payoffs.shape, dtype=object)
+    for profile, values in game.exact.items():
+        texts[profile] = [str(value) for value in values]
+    listed: list[Any] = texts.tolist()
+    return listed
 
 
 POINTS = 19

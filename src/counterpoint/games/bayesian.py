@@ -8,21 +8,23 @@ Management Science 14 (1967-68).
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
 from math import log10, prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
-from counterpoint.games.game import MOST_PROFILES, Game, as_fraction
+from counterpoint.games.game import LARGEST, MOST_PROFILES, Game
+from counterpoint.games.numbers import as_floats, as_fractions, exact_table, table_shape
 
 MOST_TERMS = 20_000
+ALIKE = Fraction(1, 10**15)
+"""A chance that differs from a simple fraction by no more is taken for it: 0.333... is a third."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,28 +49,29 @@ class BayesianGame:
     """`[A][M_i]` names."""
     source: str = ""
     """Its source."""
+    exact: tuple[NDArray[Any], NDArray[Any]] = field(init=False, repr=False)
+    """The prior and the payoffs as they were written, as fractions where floating point may round
+    them."""
 
     def __post_init__(self) -> None:
-        try:
-            prior = np.array(self.prior, dtype=np.float64)
-            payoffs = np.array(self.payoffs, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise SettingError(f"got a table that is none ({error})") from None
-        count = prior.ndim
+        types_of, shape = table_shape(self.prior, "prior"), table_shape(self.payoffs, "payoffs")
+        count = len(types_of)
         if (
             count < 1
-            or payoffs.ndim != 2 * count + 1
-            or payoffs.shape[-1] != count
-            or payoffs.shape[:count] != prior.shape
-            or 0 in payoffs.shape
+            or len(shape) != 2 * count + 1
+            or shape[-1] != count
+            or shape[:count] != types_of
+            or 0 in shape
         ):
             raise SettingError(
-                f"got a prior of shape {prior.shape} and payoffs of shape {payoffs.shape}; wanted "
+                f"got a prior of shape {types_of} and payoffs of shape {shape}; wanted "
                 "[types of each player] and [types of each, actions of each, players]; a player "
                 "without private information has an axis of one type"
             )
-        if not np.isfinite(payoffs).all():
-            raise SettingError("got a payoff that is not finite; wanted numbers")
+        tables = exact_table(self.prior, "prior"), exact_table(self.payoffs, "payoffs")
+        prior, payoffs = map(as_floats, tables)
+        if not (np.abs(payoffs) <= LARGEST).all():
+            raise SettingError(f"got a payoff that is not finite, or beyond {LARGEST:.0e}")
         if not np.isfinite(prior).all() or (prior < 0).any() or abs(prior.sum() - 1) > 1e-9:
             raise SettingError(f"got a prior that adds up to {prior.sum():.6g}; wanted chances")
         sizes = payoffs.shape[count : 2 * count]
@@ -82,7 +85,7 @@ class BayesianGame:
         actions = self.actions or tuple(tuple(f"a{a}" for a in range(n)) for n in sizes)
         if tuple(map(len, types)) != prior.shape or tuple(map(len, actions)) != sizes:
             raise SettingError("got names of types or actions that do not fit the payoffs")
-        for key, value in (("prior", prior), ("payoffs", payoffs)):
+        for key, value in (("prior", prior), ("payoffs", payoffs), ("exact", tables)):
             object.__setattr__(self, key, value)
         object.__setattr__(self, "types", tuple(tuple(map(str, names)) for names in types))
         object.__setattr__(self, "actions", tuple(tuple(map(str, names)) for names in actions))
@@ -122,12 +125,13 @@ class BayesianGame:
         self, plans: list[list[tuple[int, ...]]]
     ) -> dict[tuple[int, ...], tuple[Fraction, ...]]:
         """Returns the expected payoffs of each profile of strategies."""
+        chances, payoffs = map(as_fractions, self.exact)
         prior = {}
         for types in np.ndindex(self.prior.shape):
-            # the simplest fraction that equals the float to its last digit, or else its decimal
-            chance = float(self.prior[types])
-            near = Fraction(chance).limit_denominator(1_000_000)
-            prior[types] = near if abs(float(near) - chance) <= 1e-15 else as_fraction(chance)
+            chance: Fraction = chances[types]  # type: ignore[assignment]
+            # the simplest fraction that equals the decimal to its last digit, or else the decimal
+            near = chance.limit_denominator(1_000_000)
+            prior[types] = near if abs(near - chance) <= ALIKE else chance
         whole = sum(prior.values())
         expected = {}
         for profile in product(*(range(len(own)) for own in plans)):
@@ -135,8 +139,8 @@ class BayesianGame:
             for types, share in prior.items():
                 if share:
                     does = tuple(plans[i][k][types[i]] for i, k in enumerate(profile))
-                    for player, value in enumerate(self.payoffs[(*types, *does)]):
-                        paid[player] += share / whole * as_fraction(float(value))
+                    for player, value in enumerate(payoffs[(*types, *does)]):
+                        paid[player] += share / whole * value
             expected[profile] = tuple(paid)
         return expected
 
@@ -158,59 +162,3 @@ def unsure_battle(chance: float = 0.5) -> Game:
         types=(("",), ("would meet", "would avoid")), actions=(("opera", "football"),) * 2,
         source="Osborne, An Introduction to Game Theory (2004), chapter 9",
     ).normal_form()  # fmt: skip
-
-
-MOST_BYTES = 64_000_000
-
-
-def read_game(path: Path) -> Game:
-    """Returns the game in a JSON file; of a Bayesian game its normal form.
-
-    The file is `{"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}`, with `name`, `players` and
-    `actions` if known. The innermost list has a payoff for each player. With `prior`, the chance of
-    each profile of types, the game is Bayesian. Then payoffs have an axis for the types of each
-    player before those of actions.
-
-    Raises:
-        SettingError: it cannot be read, or is no game.
-    """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise SettingError(f"{path} has more than {MOST_BYTES:,} bytes; wanted a game")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SettingError(f"could not read {path} ({error}); wanted a game in JSON") from None
-    if not isinstance(document, dict) or "payoffs" not in document:
-        raise SettingError(f'got {path} without "payoffs"; wanted a game in JSON')
-    known = ("payoffs", "name", "players", "actions", "source", "prior", "types")
-    if unknown := sorted(set(document) - set(known)):
-        raise SettingError(f"got {', '.join(unknown)} in {path}; wanted {', '.join(known)}")
-    name, source = _text(document.get("name", path.stem)), _text(document.get("source", ""))
-    players, actions = _texts(document.get("players")), _lists(document.get("actions"))
-    if "prior" in document:
-        types = _lists(document.get("types"))
-        return BayesianGame(
-            document["prior"], document["payoffs"], name, players, types, actions, source
-        ).normal_form()
-    return Game(document["payoffs"], name, players, actions, source)
-
-
-def _text(value: Any) -> str:
-    """Returns a name that can be shown."""
-    if not isinstance(value, str) or not (value.isprintable() or not value):
-        raise SettingError(f"got a name {value!r}; wanted printable text")
-    return value
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    """Returns names, [n]; empty if there are none."""
-    if not isinstance(values, list | None):
-        raise SettingError(f"got names {values!r}; wanted a list of texts")
-    return tuple(_text(one) for one in values or ())
-
-
-def _lists(values: Any) -> tuple[tuple[str, ...], ...]:
-    """Returns names, `[A][n]`; empty if there are none."""
-    if not isinstance(values, list | None):
-        raise SettingError(f"got names {values!r}; wanted a list of lists of texts")
-    return tuple(_texts(one if one is not None else []) for one in values or ())

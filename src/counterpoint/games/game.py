@@ -6,12 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
+from counterpoint.games.numbers import (
+    as_floats,
+    as_fraction,
+    as_fractions,
+    exact_table,
+    table_shape,
+)
 
 MOST_PROFILES = 200_000
 """Profiles of actions that a game may have."""
@@ -27,7 +35,8 @@ class Game:
     """
 
     payoffs: Floats
-    """[M_1, ..., M_A, A] the payoff of each player for each profile."""
+    """[M_1, ..., M_A, A] the payoff of each player for each profile, in floating point. They are
+    given as an array, or as nested lists of integers, decimals, fractions or text such as 1/3."""
     name: str = "game"
     """Its name."""
     players: tuple[str, ...] = ()
@@ -37,26 +46,32 @@ class Game:
     source: str = ""
     """Its source."""
     fractions: Mapping[tuple[int, ...], tuple[Fraction, ...]] | None = None
-    """Profile to exact payoffs, where `payoffs` are rounded ones; None takes those as written."""
+    """Profile to exact payoffs, where floating point may round them; None takes `payoffs` as
+    written: 0.1 is a tenth."""
 
     def __post_init__(self) -> None:
-        try:
-            payoffs = np.array(self.payoffs, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise SettingError(f"got payoffs that are no table of numbers ({error})") from None
-        if payoffs.ndim < 2 or payoffs.shape[-1] != payoffs.ndim - 1 or 0 in payoffs.shape:
+        shape = table_shape(self.payoffs, "payoffs")
+        if len(shape) < 2 or shape[-1] != len(shape) - 1 or 0 in shape:
             raise SettingError(
-                f"got payoffs of shape {payoffs.shape}; wanted [actions of each player, players]: "
+                f"got payoffs of shape {shape}; wanted [actions of each player, players]: "
                 "with two players [rows, columns, 2]"
             )
-        if payoffs[..., 0].size > MOST_PROFILES:
+        if (profiles := prod(shape[:-1])) > MOST_PROFILES:
             raise SettingError(
-                f"got a game of {payoffs[..., 0].size:,} profiles; wanted at most {MOST_PROFILES:,}"
+                f"got a game of {profiles:,} profiles; wanted at most {MOST_PROFILES:,}"
             )
-        if not np.isfinite(payoffs).all():
+        table = exact_table(self.payoffs, "payoffs")
+        payoffs = as_floats(table)
+        if np.isnan(payoffs).any() or (table.dtype != object and np.isinf(payoffs).any()):
             raise SettingError("got a payoff that is not finite; wanted numbers")
         if np.abs(payoffs).max() > LARGEST:
             raise SettingError(f"got a payoff beyond {LARGEST:.0e}; wanted smaller ones")
+        if table.dtype == object and self.fractions is None:
+            rows = table.reshape(-1, shape[-1])
+            object.__setattr__(self, "fractions", {
+                profile: tuple(row)
+                for profile, row in zip(np.ndindex(shape[:-1]), rows, strict=True)
+            })  # fmt: skip
         payoffs.flags.writeable = False
         object.__setattr__(self, "payoffs", payoffs)
         count, sizes = payoffs.shape[-1], payoffs.shape[:-1]
@@ -82,13 +97,22 @@ class Game:
 
     @cached_property
     def exact(self) -> Mapping[tuple[int, ...], tuple[Fraction, ...]]:
-        """Returns the payoffs of each profile as fractions of decimals as written."""
+        """Returns the payoffs of each profile, exactly."""
         if self.fractions is not None:
             return self.fractions
         return {
             profile: tuple(as_fraction(float(v)) for v in self.payoffs[profile])
             for profile in np.ndindex(self.sizes)
         }
+
+    @cached_property
+    def is_rounded(self) -> bool:
+        """Returns whether floating point cannot tell all payoffs as they were written."""
+        return self.fractions is not None and any(
+            as_fraction(float(near)) != value
+            for profile, values in self.fractions.items()
+            for near, value in zip(self.payoffs[profile], values, strict=True)
+        )
 
     def expected(self, strategies: Sequence[Floats]) -> Floats:
         """Returns expected payoffs if players mix independently, [A]."""
@@ -115,23 +139,34 @@ class Game:
         return np.asarray(np.maximum(0.0, best - self.expected(strategies)))
 
 
-def as_fraction(value: float) -> Fraction:
-    """Returns the fraction that a decimal means: 0.1 is a tenth."""
-    return Fraction(repr(value))
-
-
 def bimatrix(first: Any, second: Any, **names: Any) -> Game:
     """Returns the game of two matrices of payoffs [rows, columns].
 
     Raises:
         SettingError: they are none, or of different shapes.
     """
-    try:
-        a, b = np.array(first, dtype=float), np.array(second, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"got payoffs that are no table of numbers ({error})") from None
-    if a.ndim != 2 or a.shape != b.shape:
+    shapes = table_shape(first, "A"), table_shape(second, "B")
+    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
         raise SettingError(
-            f"got matrices of shapes {a.shape} and {b.shape}; wanted two of one shape"
+            f"got matrices of shapes {shapes[0]} and {shapes[1]}; wanted two of one shape"
         )
-    return Game(np.stack([a, b], axis=-1), **names)
+    if (profiles := prod(shapes[0])) > MOST_PROFILES:
+        raise SettingError(f"got a game of {profiles:,} profiles; wanted at most {MOST_PROFILES:,}")
+    tables = [exact_table(first, "A"), exact_table(second, "B")]
+    if any(table.dtype == object for table in tables):
+        tables = [as_fractions(table) for table in tables]
+    return Game(np.stack(tables, axis=-1), **names)
+
+
+def normalized(game: Game) -> Game:
+    """Returns the game with the payoffs of each player from 0 to 1, in floating point.
+
+    Differences are taken exactly, so that small ones between large payoffs survive.
+    """
+    columns = []
+    for player in range(game.count):
+        values = [payoffs[player] for payoffs in game.exact.values()]
+        low = min(values)
+        spread = max(values) - low or Fraction(1)
+        columns.append(np.array([float((value - low) / spread) for value in values]))
+    return Game(np.stack(columns, axis=-1).reshape(game.payoffs.shape), game.name)

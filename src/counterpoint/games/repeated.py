@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
-from counterpoint.games.equilibria import equilibria, solver
+from counterpoint.games.correlated import solver
+from counterpoint.games.equilibria import equilibria
 from counterpoint.games.game import Game
 from counterpoint.results.game import Sustained
 from counterpoint.settings import CheckedSettings, Range
@@ -138,8 +139,7 @@ def critical_discount(game: Game, profile: Sequence[int] | None = None) -> Susta
     Source: Friedman, Rev. Econ. Stud. 38 (1971).
     """
     if profile is None:
-        total = game.payoffs.sum(axis=-1)
-        profile = tuple(int(i) for i in np.unravel_index(int(total.argmax()), total.shape))
+        profile = max(game.exact, key=lambda actions: sum(game.exact[actions]))
     profile = tuple(profile)
     paid = game.exact[profile]
     payoffs = tuple(map(float, paid))

@@ -20,6 +20,7 @@ from counterpoint.judge.present import Sheet
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
 from counterpoint.judge.rules import CommandJudge, CommandSettings, PatternJudge, PatternSettings
 from counterpoint.judge.verdict import RankSettings
+from counterpoint.machine.keys import one_key
 from counterpoint.plugins import Registry
 from counterpoint.settings import settings_from
 from counterpoint.speakers.server import Server
@@ -100,7 +101,7 @@ class Human:
         show: Callable[[str], object] | None = None,
     ) -> None:
         self.name = name
-        self._key, self._show = key or _one_key, show or _line
+        self._key, self._show = key or one_key, show or _line
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -137,22 +138,6 @@ class Human:
 def _line(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def _one_key() -> str:
-    """Returns a key from the terminal without waiting for Enter; from a pipe, one character."""
-    if not sys.stdin.isatty():
-        key = sys.stdin.read(1)
-        return _one_key() if key.isspace() else key
-    import termios
-    import tty
-
-    before = termios.tcgetattr(sys.stdin)
-    try:
-        tty.setcbreak(sys.stdin)
-        return sys.stdin.read(1)
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def _server(settings: ServerJudgeSettings) -> Judge:

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Bools, Floats
-from counterpoint.errors import JudgeError
+from counterpoint.errors import JudgeError, ServerError
 from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
 from counterpoint.judge.judges import CountedJudge, Judge, Opinion, parse_ranking, parse_score
 from counterpoint.judge.modes import Ranking
 from counterpoint.judge.present import Group, Presenter
+from counterpoint.judge.reading import unseen_total
 from counterpoint.judge.verdict import RankSettings, without_canaries
 from counterpoint.results.judge_check import JudgeCheckResult, Measure
+from counterpoint.results.ranking import Unseen
 from counterpoint.stats import bootstrap_interval, means
 
 ORDERS = ("first", "again", "backwards")
@@ -33,8 +36,7 @@ def measure_judge(
     *,
     wanted: float = 0.8,
     own: str = "",
-    criteria: str = "",
-    seed: int = 0,
+    settings: RankSettings | None = None,
 ) -> JudgeCheckResult:
     """Returns how good a judge is.
 
@@ -43,28 +45,44 @@ def measure_judge(
         judge: the judge to measure.
         wanted: reliability to be reached, between 0 and 1.
         own: the author whose runs are the judge's own.
-        criteria: the criteria of a good run, for judges that read text.
-        seed: of orders, ids, and a judge's own chance.
+        settings: of the questions: the criteria, what is shown of a run, and the seed of orders,
+            ids and a judge's own chance.
 
     Raises:
         JudgeError: a run has no truth, or no group has two runs.
+        ServerError: the judge gave no reply at all.
         CounterpointError: the judge cannot be used.
     """
-    rng, counted = np.random.default_rng(seed), CountedJudge(judge)
+    settings = settings or RankSettings()
+    rng, counted = np.random.default_rng(settings.seed), CountedJudge(judge)
     rows: list[dict[str, float]] = []
-    unreadable = 0
+    unseen: list[Unseen] = []
+    unreadable = void = 0
     for group in groups:
+        if counted.refusal:
+            break
         if len(group.candidates) < 2:
             continue
         if any(each.truth is None for each in group.candidates):
             raise JudgeError(
                 f"got group '{group.id}' with runs whose score is not known; wanted all"
             )
-        row, lost = _measured(group, counted, rng, own, criteria)
+        presenter = Presenter(group, rng, settings.criteria, settings.longest, settings.reasoning)
+        unseen += presenter.reading.unseen
+        if presenter.reading.void:
+            void += 1
+            continue
+        row, lost = _measured(presenter, counted, rng, own)
         rows.append(row)
         unreadable += lost
+    if counted.lost and not counted.replies:
+        raise ServerError(f"got no reply from the judge: {counted.error}")
     if not rows:
-        raise JudgeError("got no group of two runs or more; wanted some to check a judge on")
+        raise JudgeError(
+            "got no group of two runs or more"
+            + (f" that differ in what a judge is shown ({void} do not)" if void else "")
+            + "; wanted some to check a judge on"
+        )
     measures = [_measure(rows, *each) for each in MEASURES]
     return JudgeCheckResult(
         version=__version__,
@@ -75,8 +93,13 @@ def measure_judge(
         groups=len(rows),
         unreadable=unreadable,
         calls=counted.calls,
+        lost=counted.lost,
+        why_lost=counted.error,
         tokens=counted.tokens,
         cost_dollars=counted.cost_dollars,
+        void=void,
+        settings=asdict(settings),
+        unseen=unseen_total(len(unseen), unseen),
     )
 
 
@@ -123,11 +146,11 @@ def orders_for(wanted: float, single: float | None) -> int | None:
 
 
 def _measured(
-    group: Group, judge: Judge, rng: np.random.Generator, own: str, criteria: str
+    presenter: Presenter, judge: Judge, rng: np.random.Generator, own: str
 ) -> tuple[dict[str, float], int]:
     """Returns the measures of one group, NaN if it does not allow one, and unreadable replies."""
-    n, unreadable = len(group.candidates), 0
-    presenter = Presenter(group, rng, criteria, RankSettings.longest)
+    group, unreadable = presenter.group, 0
+    n = len(group.candidates)
     order = rng.permutation(n).tolist()
     orders = dict(zip(ORDERS, (order, order, order[::-1]), strict=True))
     rankings: dict[str, Ranking] = {}

@@ -42,6 +42,8 @@ class Opinion:
     """Why there is no text."""
     refused: bool = False
     """Whether every other question would fail too: the key, the address or the model is wrong."""
+    asked: bool = True
+    """Whether the judge was asked at all."""
 
 
 class Question(Protocol):
@@ -86,10 +88,19 @@ class Judge(Protocol):
 
 
 class CountedJudge:
-    """A judge that counts what it is asked in this process, and what that costs."""
+    """A judge that counts what it is asked in this process, and what that costs.
+
+    Once it has refused a question for a reason that holds for all, it is not asked any more.
+    """
 
     def __init__(self, judge: Judge) -> None:
         self.inner, self.at_once, self.calls = judge, judge.at_once, 0
+        self.error = ""
+        """Why the first question without a reply got none."""
+        self.refusal = ""
+        """Why it is not asked any more; empty while it is."""
+        self.replies = self.lost = 0
+        """Questions that got a reply, and those that got none."""
         self.tokens: int | None = 0
         self.cost_dollars: float | None = 0.0
 
@@ -100,9 +111,17 @@ class CountedJudge:
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
         """Returns one opinion for each sheet, and counts them."""
+        if self.refusal:
+            self.lost += len(sheets)
+            return [Opinion("", error=self.refusal, refused=True, asked=False) for _ in sheets]
         opinions = self.inner.judge(sheets)
-        self.calls += len(opinions)
         for each in opinions:
+            self.calls += each.asked
+            self.replies += each.error is None
+            self.lost += each.error is not None
+            self.error = self.error or each.error or ""
+            if each.refused:
+                self.refusal = self.refusal or f"not asked: {each.error}"
             self.tokens = sum_known(self.tokens, each.tokens)
             self.cost_dollars = sum_known(self.cost_dollars, each.cost_dollars)
         return opinions

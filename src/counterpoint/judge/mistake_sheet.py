@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from counterpoint.errors import JudgeError
 from counterpoint.judge.judges import parse_object
-from counterpoint.judge.present import clean, cut, data_notice, fence_for, object_schema, rng_for
+from counterpoint.judge.present import data_notice, fence_for, object_schema, rng_for
+from counterpoint.judge.reading import clean, cut, thinking_of
+from counterpoint.marks import count_marks, without_digests
 from counterpoint.records import Episode
 
 GROUPS = {"1": "specification", "2": "misalignment between agents", "3": "verification"}
@@ -120,10 +122,19 @@ class MistakeQuestions:
     """Number of characters of its events that are cut."""
     left_out_events: int
     """Number of events in its middle of which nothing is shown."""
+    unseen_parts: int
+    """Number of pictures and other parts that are no text, of which a mark is shown."""
+    unseen_reasoning: int
+    """Number of events whose reasoning is not shown."""
 
 
 def mistake_sheets(
-    episode: Episode, orders: int, longest: int, seed: int, has_failed: bool
+    episode: Episode,
+    orders: int,
+    longest: int,
+    seed: int,
+    has_failed: bool,
+    reasoning: bool = False,
 ) -> MistakeQuestions:
     """Returns the questions about an episode with an event of a member.
 
@@ -134,17 +145,21 @@ def mistake_sheets(
             events in the middle of the episode are left out if there are too many.
         seed: of orders, fences and the judge's own choices.
         has_failed: whether the log says that it failed.
+        reasoning: whether the reasoning of the members is shown.
     """
     rng = rng_for(seed, episode.id)
     events = [event for event in episode.events if event.kind != "reward"]
     half = max(1, longest // (2 * LEAST))
     left_out = max(0, len(events) - 2 * half)
     shown = events if not left_out else [*events[:half], *events[-half:]]
-    texts = [clean(event.text) for event in shown]
+    thoughts = [thinking_of(event.meta) if reasoning else "" for event in shown]
+    said = [f"(reasoning) {thought}\n{event.text}" if thought else event.text
+            for thought, event in zip(thoughts, shown, strict=True)]  # fmt: skip
+    texts = [clean(without_digests(text)) for text in said]
     most = _level([len(text) for text in texts], longest)
     names = _names([*episode.agents, *(n for e in shown for n in (e.agent, *e.to))])
     tools = [clean(event.tool)[:LONGEST_NAME] for event in shown]
-    task = cut(clean(episode.task), LONGEST_TASK)
+    task = cut(clean(without_digests(episode.task)), LONGEST_TASK)
     fence = fence_for((task, *texts, *names.values(), *tools), rng)
     blocks = []
     for i, (event, text, tool) in enumerate(zip(shown, texts, tools, strict=True)):
@@ -171,7 +186,11 @@ def mistake_sheets(
             tuple(modes), fence, int(rng.integers(2**31)),
         ))  # fmt: skip
     missing = sum(max(0, len(text) - most) for text in texts)
-    return MistakeQuestions(episode.id, tuple(sheets), len(episode.events), missing, left_out)
+    return MistakeQuestions(
+        episode.id, tuple(sheets), len(episode.events), missing, left_out,
+        count_marks(event.text for event in events).total(),
+        0 if reasoning else sum(bool(thinking_of(event.meta)) for event in events),
+    )  # fmt: skip
 
 
 def parse_mistake(text: str, sheet: MistakeSheet) -> Mistake:

@@ -48,6 +48,8 @@ class MistakeSettings:
     """The most characters of the events of an episode that a judge reads; about 4 are a token."""
     most: int = 200
     """The most episodes that are asked about: the first ones."""
+    reasoning: bool = False
+    """Whether the judge reads the reasoning of the members too."""
     seed: int = 0
     """The seed of orders, fences and a judge's own random choices."""
 
@@ -96,6 +98,8 @@ class Judgement:
     """Number of events of the episode."""
     cut_characters: int = 0
     left_out_events: int = 0
+    unseen_parts: int = 0
+    unseen_reasoning: int = 0
 
     @property
     def mistake(self) -> Mistake:
@@ -167,7 +171,12 @@ def plan_mistakes(episodes: Iterable[Episode], settings: MistakeSettings) -> Mis
             continue
         has_failed = episode.success is not None
         questions = mistake_sheets(
-            episode, settings.orders, settings.longest, settings.seed, has_failed
+            episode,
+            settings.orders,
+            settings.longest,
+            settings.seed,
+            has_failed,
+            settings.reasoning,
         )
         if questions.sheets[0].authors:  # the middle, which may be left out, may hold all of them
             planned.append(questions)
@@ -188,10 +197,10 @@ class _Open:
 
     def take(self, opinion: Opinion) -> bool:
         """Reads an opinion; returns whether the question should be asked again."""
-        self.calls += 1
+        self.calls += opinion.asked
         self.tokens = sum_known(self.tokens, opinion.tokens)
         self.cost = sum_known(self.cost, opinion.cost_dollars)
-        self.is_lost = opinion.error is not None
+        self.is_lost = opinion.asked and opinion.error is not None
         if opinion.error is not None:
             self.error = f"no reply: {opinion.error}"
             return False
@@ -237,9 +246,9 @@ def judge_mistakes(
                     again.append(waiting[i])
                 strikes = strikes + 1 if opinion.error is not None else 0
                 if opinion.error is not None and (opinion.refused or strikes >= STRIKES):
-                    stopped = opinion.error
+                    stopped = stopped or opinion.error
             done += len(part)
-            asked_now += len(part) if is_new else 0
+            asked_now += sum(opinion.asked for opinion in part.values()) if is_new else 0
             on_reply(done, max(done, len(every)))
             if stopped:
                 break
@@ -281,5 +290,7 @@ def _judgement(about: MistakeQuestions, questions: list[_Open]) -> Judgement:
         events=about.events,
         cut_characters=about.cut_characters,
         left_out_events=about.left_out_events,
+        unseen_parts=about.unseen_parts,
+        unseen_reasoning=about.unseen_reasoning,
         **sums,
     )

@@ -65,7 +65,7 @@ class SpeakerJudge:
         ]
         return [
             Opinion(r.text.strip(), sum_known(r.prompt_tokens, r.completion_tokens), r.cost_dollars,
-                    r.error, r.refused)
+                    r.error, r.refused, asked=r.tries > 0 or r.cached)
             for r in self.speaker.answer(requests)
         ]  # fmt: skip
 

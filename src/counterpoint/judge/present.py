@@ -1,15 +1,14 @@
 """The questions to a judge: `Presenter.sheet` makes one question about some candidates of a
 `Group`.
 
-A sheet does not name the runs: each candidate has a random id and a random fence, and has lost
-invisible characters (control, direction, zero-width). A beginning that all candidates share is
-shown once. Canaries stand between the runs: texts that no sound judge ranks high.
+A sheet does not name the runs: each candidate has a random id and a random fence. What is shown of
+them is decided in `counterpoint.judge.reading`. A beginning that all candidates share is shown
+once. Canaries stand between the runs: texts that no sound judge ranks high.
 """
 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.errors import JudgeError
+from counterpoint.judge.reading import LONGEST, Run, clean, cut, read_runs
+from counterpoint.marks import without_digests
 from counterpoint.records import Episode
 
 EMPTY, COLON, COMMAND, FILLER, TWIN = "empty", "colon", "command", "filler", "twin"
@@ -40,10 +41,6 @@ _TEXTS = {
 _FILLER = "In this regard it can be said that there is more to be said in this regard. "
 MOST_FILLER = 2_000
 """The most characters of the filler."""
-SHOWN_INVISIBLE = frozenset("\n\t")
-LINE_ENDS = str.maketrans({"\r": "\n", "\u2028": "\n", "\u2029": "\n", "\x85": "\n"})
-LONGEST = 8_000
-"""The most characters of a candidate that a judge reads."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,9 @@ class Candidate:
     """The score of the run, if it is known; only programmatic judges and `judge check` read it."""
     author: str = ""
     """The author of the run, if it is known: a judge may prefer its own runs."""
+    definitions: tuple[str, ...] = ()
+    """Definitions of the tools that the run had, which a judge reads once if all runs share
+    them."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ class Sheet:
     """All candidates of the group, shown here or not; only programmatic judges read them."""
     complaint: str = ""
     """Why the last reply to this sheet was refused."""
+    not_shown: str = ""
+    """What is not shown of the runs, in a sentence; empty if nothing is left out."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -138,6 +140,8 @@ class Sheet:
         if self.criteria:
             parts.append(f"What is good: {self.criteria}")
         parts.append(data_notice(f))
+        if self.not_shown:
+            parts.append(self.not_shown)
         parts.append(f"{f} task\n{self.task}\n{f} end of task")
         if self.common:
             parts.append(f"{f} all of them begin with\n{self.common}\n{f} end of that")
@@ -176,18 +180,22 @@ class Presenter:
         rng: draws ids, fences and the seeds of the judge.
         criteria: the criteria of a good run; empty leaves them to the judge.
         longest: the most characters of a candidate; more are cut out of its middle, visibly.
+        reasoning: whether the reasoning of the members is shown.
     """
 
     def __init__(
-        self, group: Group, rng: np.random.Generator, criteria: str = "", longest: int = LONGEST
+        self,
+        group: Group,
+        rng: np.random.Generator,
+        criteria: str = "",
+        longest: int = LONGEST,
+        reasoning: bool = False,
     ) -> None:
         self.group, self.rng, self.criteria = group, rng, criteria
-        lines = [transcript(each.episode) for each in group.candidates]
-        same = _common(lines)
-        self.common = cut("\n".join(clean(line) for line in lines[0][:same]), longest)
-        self.texts = [cut("\n".join(clean(x) for x in each[same:]), longest) for each in lines]
-        """[n] the text of each candidate after the common beginning."""
-        self.task = cut(clean(group.task), longest)
+        runs = [Run(each.episode, each.definitions) for each in group.candidates]
+        self.reading = read_runs(runs, longest, reasoning)
+        self.common, self.texts = self.reading.common, self.reading.texts
+        self.task = cut(clean(without_digests(group.task)), longest)
 
     def sheet(self, kind: str, order: Sequence[int], canaries: Sequence[str] = ()) -> Sheet:
         """Returns a question about some candidates.
@@ -224,6 +232,7 @@ class Presenter:
             fence,
             int(self.rng.integers(2**31)),
             self.group.candidates,
+            not_shown=self.reading.not_shown,
         )
 
 
@@ -263,47 +272,3 @@ def rng_for(seed: int, name: str) -> np.random.Generator:
     digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
     words = [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
     return np.random.default_rng([seed, *words])
-
-
-def transcript(episode: Episode) -> list[str]:
-    """Returns an episode as lines to read: who wrote or did what, and to whom, without rewards."""
-    events = [event for event in episode.events if event.kind != "reward"]
-    lone = len({event.agent for event in events}) == 1 and all(e.kind == "message" for e in events)
-    if lone:
-        return [event.text for event in events]
-    lines = []
-    for event in events:
-        to = f" to {', '.join(event.to)}" if event.to else ""
-        did = "" if event.kind == "message" else f" ({event.kind})"
-        name = f" {event.tool}" if event.kind == "action" and event.tool else ""
-        lines.append(f"[{event.agent}{to}{did}{name}] {event.text}")
-    return lines
-
-
-def clean(text: str) -> str:
-    """Returns the text without control, format (zero-width, direction) and broken surrogate
-    characters."""
-    kept = text.replace("\r\n", "\n").translate(LINE_ENDS)
-    return "".join(
-        each for each in kept if each in SHOWN_INVISIBLE or unicodedata.category(each)[0] != "C"
-    )
-
-
-def cut(text: str, longest: int) -> str:
-    """Returns the text, or its two ends and a mark that says how many characters are missing."""
-    if len(text) <= longest:
-        return text
-    half = longest // 2
-    return f"{text[:half]}\n[{len(text) - 2 * half} characters cut]\n{text[len(text) - half :]}"
-
-
-def _common(lines: Sequence[Sequence[str]]) -> int:
-    """Returns how many lines all begin with, at most so many that each keeps a line of its own."""
-    if len(lines) < 2:
-        return 0
-    same = 0
-    for each in zip(*lines, strict=False):
-        if len(set(each)) > 1:
-            break
-        same += 1
-    return same if all(len(each) > same for each in lines) else max(0, same - 1)

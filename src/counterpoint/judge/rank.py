@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from itertools import islice
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from counterpoint import __version__
@@ -33,6 +34,7 @@ from counterpoint.judge.present import (
     Sheet,
     rng_for,
 )
+from counterpoint.judge.reading import combined, thinking_of, unseen_total
 from counterpoint.judge.verdict import (
     RankSettings,
     Verdict,
@@ -41,7 +43,7 @@ from counterpoint.judge.verdict import (
     score_rewards,
     without_canaries,
 )
-from counterpoint.results.ranking import RankedGroup, RankingResult, Strength
+from counterpoint.results.ranking import RankedGroup, RankingResult, Strength, Unseen
 from counterpoint.speakers.cache import Replies
 from counterpoint.speakers.speaker import sum_known
 
@@ -64,11 +66,15 @@ def rank_groups(
         settings: what the judge is asked.
         store: keeps replies and verdicts; None keeps nothing.
 
+    A judge that refuses a question for a reason that holds for all (a wrong key, a server that is
+    not there) is not asked any more: the groups that it was not asked about are void.
+
     Raises:
         CounterpointError: the judge cannot be used, or cannot judge such runs. A reply that fails
             makes a verdict without rewards instead.
     """
     settings, source = settings or RankSettings(), iter(groups)
+    judge = judge if isinstance(judge, CountedJudge) else CountedJudge(judge)
     line: deque[_PendingGroup] = deque()
     while True:
         new = list(islice(source, judge.at_once - len(line)))
@@ -82,8 +88,13 @@ def rank_groups(
         if store:
             # A question without any reply may fail for a passing reason: such a verdict is not
             # kept, so that the next job asks again.
-            store.write({each.key: as_stored(asdict(each.verdict)) for each in finished
-                         if each.verdict and not each.verdict.lost})  # fmt: skip
+            store.write(
+                {
+                    each.key: as_stored(msgspec.to_builtins(each.verdict))
+                    for each in finished
+                    if each.verdict and not each.verdict.lost
+                }
+            )
         while line and (verdict := line[0].verdict) is not None:
             line.popleft()
             yield verdict
@@ -131,7 +142,7 @@ def _judging(group: Group, settings: RankSettings) -> Judging:
     if settings.credit != "agents":
         verdict = yield from _rank_candidates(group, settings, rng)
     if settings.credit != "team" and not verdict.void:
-        agents = {}
+        agents, unseen = {}, dict(verdict.unseen)
         for run in group.candidates:
             inner = yield from _rank_candidates(_agents_of(group, run), settings, rng)
             verdict = replace(
@@ -146,7 +157,9 @@ def _judging(group: Group, settings: RankSettings) -> Judging:
                 return replace(verdict, ranking=(), rewards={}, strengths={},
                                void=f"the agents of run '{run.id}': {inner.void}")  # fmt: skip
             agents[run.id] = inner.rewards
-        verdict = replace(verdict, agents=agents)
+            if settings.credit == "agents" and inner.unseen:
+                unseen[run.id] = combined(list(inner.unseen.values()))
+        verdict = replace(verdict, agents=agents, unseen=unseen)
     return verdict
 
 
@@ -157,7 +170,8 @@ def _agents_of(group: Group, run: Candidate) -> Group:
     for agent in episode.agents:
         events = tuple(event for event in episode.events if event.agent == agent)
         truth = episode.scores.get(agent)
-        agents.append(Candidate(agent, replace(episode, events=events), truth))
+        own = replace(episode, events=events)
+        agents.append(Candidate(agent, own, truth, definitions=run.definitions))
     if not agents:
         raise JudgeError(f"got run '{run.id}' without agents; wanted some to be ranked")
     return Group(f"{group.id}/{run.id}", f"{group.task}\nWhat each member did for it.",
@@ -169,7 +183,12 @@ def _rank_candidates(group: Group, settings: RankSettings, rng: np.random.Genera
     n = len(group.candidates)
     if n < 2:
         return Verdict(group.id, void="one run alone cannot be ranked")
-    questions = _Questions(Presenter(group, rng, settings.criteria, settings.longest), settings)
+    presenter = Presenter(group, rng, settings.criteria, settings.longest, settings.reasoning)
+    unseen = {run: each for run, each in zip(group.ids, presenter.reading.unseen, strict=True)
+              if each != Unseen(characters=each.characters)}  # fmt: skip
+    if presenter.reading.void:
+        return Verdict(group.id, void=presenter.reading.void, unseen=unseen)
+    questions = _Questions(presenter, settings)
     if settings.mode == "pointwise":
         rankings = yield from questions.scores(n)
     else:
@@ -185,7 +204,7 @@ def _rank_candidates(group: Group, settings: RankSettings, rng: np.random.Genera
                 break
         if settings.mode != "listwise" and settings.canaries != "none":
             yield from questions.canary_pairs(n)
-    return questions.verdict(rankings)
+    return replace(questions.verdict(rankings), unseen=unseen)
 
 
 class _Questions:
@@ -296,7 +315,7 @@ class _Questions:
             opinions = yield [sheets[i] for i in waiting]
             again = []
             for i, opinion in zip(waiting, opinions, strict=True):
-                self.calls += 1
+                self.calls += opinion.asked
                 self.tokens = sum_known(self.tokens, opinion.tokens)
                 self.cost = sum_known(self.cost, opinion.cost_dollars)
                 if opinion.error is not None:  # the judge itself has tried again already
@@ -320,9 +339,11 @@ def _read_ranking(sheet: Sheet, text: str) -> list[list[str]]:
 def _verdict_key(judge: Judge, settings: RankSettings, group: Group) -> str:
     """Returns a digest of everything that decides a verdict."""
     runs = [
-        [c.id, c.truth, [[e.agent, e.kind, e.text, list(e.to)] for e in c.episode.events]]
+        [c.id, c.truth, list(c.definitions),
+         [[e.agent, e.kind, e.text, list(e.to), e.tool, thinking_of(e.meta)]
+          for e in c.episode.events]]
         for c in group.candidates
-    ]
+    ]  # fmt: skip
     return digest([FORMAT, dict(judge.facts), asdict(settings), group.id, group.task, runs])
 
 
@@ -345,7 +366,15 @@ def rank_all(
     """
     counted = CountedJudge(judge)
     ranked: list[RankedGroup] = []
-    for verdict in rank_groups(groups, counted, settings, store=store):
+    sizes = 0
+
+    def counting() -> Iterator[Group]:
+        nonlocal sizes
+        for group in groups:
+            sizes += len(group.candidates)
+            yield group
+
+    for verdict in rank_groups(counting(), counted, settings, store=store):
         ranked.append(ranked_group(verdict))
         on_group(len(ranked))
     return RankingResult(
@@ -356,8 +385,11 @@ def rank_all(
         void=sum(bool(group.void) for group in ranked),
         calls=sum(group.calls for group in ranked),
         asked_now=counted.calls,
+        lost=sum(group.lost for group in ranked),
+        why_lost=counted.error,
         tokens=sum_known(0, *(group.tokens for group in ranked)),
         cost_dollars=sum_known(0.0, *(group.cost_dollars for group in ranked)),
+        unseen=unseen_total(sizes, [each for group in ranked for each in group.unseen.values()]),
     )
 
 
@@ -380,4 +412,5 @@ def ranked_group(verdict: Verdict) -> RankedGroup:
         lost=verdict.lost,
         tokens=verdict.tokens,
         cost_dollars=verdict.cost_dollars,
+        unseen=dict(verdict.unseen),
     )

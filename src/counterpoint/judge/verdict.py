@@ -11,7 +11,9 @@ import numpy as np
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.judge.modes import Ranking
-from counterpoint.judge.present import CANARIES, LONGEST, TWIN, Sheet
+from counterpoint.judge.present import CANARIES, TWIN, Sheet
+from counterpoint.judge.reading import LONGEST
+from counterpoint.results.ranking import Unseen
 from counterpoint.settings import require, require_choices
 
 
@@ -48,6 +50,8 @@ class RankSettings:
     """The criteria of a good run, in words, for judges that read text."""
     longest: int = LONGEST
     """The most characters of a run that a judge reads; more are cut out of its middle, visibly."""
+    reasoning: bool = False
+    """Whether a judge that reads text reads the reasoning of the members too."""
     seed: int = 0
     """The seed of orders, ids, fences, canaries' places, and a judge's own random choices."""
 
@@ -94,6 +98,8 @@ class Verdict:
     """Tokens read and written by the judge; None if nobody counted."""
     cost_dollars: float | None = 0.0
     """The cost; None if the price is not known."""
+    unseen: Mapping[str, Unseen] = field(default_factory=dict)
+    """What the judge does not read, by run id."""
 
 
 def rank_rewards(places: Sequence[Sequence[int]], n: int) -> Floats:

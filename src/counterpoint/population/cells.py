@@ -21,9 +21,11 @@ from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import ExecutorName, run_tasks
-from counterpoint.runs.files import write_atomically
+from counterpoint.runs.files import is_whole, with_checksum, write_atomically
 from counterpoint.runs.task import Advance
 
+CELLS = "cells"
+"""Name of the folder of kept cells."""
 LEAST_SPENT = 0.9
 """The share of the budget that an arm has to be able to use."""
 
@@ -159,22 +161,43 @@ class PopulationCell:
         # the name of the file changes with everything that the outcome depends on
         digest = hashlib.sha256(key).hexdigest()
         name = f"{self.name}-{self.budget}-{self.first}-{digest[:12]}.json"
-        file = None if self.folder is None else self.folder / "cells" / name
+        file = None if self.folder is None else self.folder / CELLS / name
         outcome = None if file is None else _kept(file, key)
         if outcome is None:
             outcome = self.made.run(self.name, self.members, self.budget, self.first, self.repeats)
             if file is not None:
                 cell = _KeptCell(msgspec.Raw(key), outcome)
-                write_atomically(file, msgspec.json.encode(cell, enc_hook=np.ndarray.tolist))
+                data = msgspec.json.encode(cell, enc_hook=np.ndarray.tolist)
+                write_atomically(file, with_checksum(data))
         advance()
         return outcome
+
+
+def damaged_cells(folder: Path) -> list[Path]:
+    """Returns the kept cells of a folder that are not as they were written."""
+    return [
+        file
+        for file in sorted((folder / CELLS).glob("*.json"))
+        if _whole(file.read_bytes()) is None
+    ]
+
+
+def _whole(data: bytes) -> bytes | None:
+    """Returns the content of a cell; None if it is damaged. Earlier versions wrote no checksum."""
+    if is_whole(data):
+        return data
+    try:
+        earlier = set(msgspec.json.decode(data, type=dict)) == {"key", "found"}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return data if earlier else None
 
 
 def _kept(file: Path, key: bytes) -> ArmOutcome | None:
     """Returns the outcome in a file; None if there is none, or it is damaged or another's."""
     try:
         cell = msgspec.json.decode(
-            file.read_bytes(), type=_KeptCell,
+            _whole(file.read_bytes()) or b"", type=_KeptCell,
             dec_hook=lambda _, value: np.array(value, dtype=np.float64),
         )  # fmt: skip
     except (OSError, msgspec.DecodeError, TypeError, ValueError):

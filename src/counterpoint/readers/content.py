@@ -1,7 +1,7 @@
 """The content of a message as vendors write it, and the usage of a model call.
 
 Start with `content_of`. Content is text, or a list of parts: text, thinking, a call of a tool, the
-result of one, or a picture, sound or file, of which only the kind is kept, as in `[image_url]`.
+result of one. Of any other part, such as a picture, a mark is kept (`counterpoint.marks`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from counterpoint.errors import LogError
+from counterpoint.marks import hidden_reasoning, mark_of
 from counterpoint.readers.build import count, finite
 from counterpoint.readers.names import excerpt
 
@@ -85,7 +86,7 @@ def content_of(content: Any, where: str) -> Content:
         elif kind.endswith("tool_result"):
             results.append(_result(part, where))
         elif kind in ("thinking", "reasoning", "redacted_thinking"):
-            thinking.append(_thought(part))
+            thinking.append(thought_of(part, where))
         else:
             texts.append(_text(part, kind, where))
     return Content(
@@ -159,9 +160,18 @@ def _result(part: Any, where: str) -> ToolResult:
     return ToolResult(str(part.get("tool_use_id") or part.get("id") or ""), text or error, error)
 
 
-def _thought(part: Any) -> str:
-    names = ("thinking", "reasoning", "text", "summary")
-    return next((part[name] for name in names if isinstance(part.get(name), str)), "")
+def thought_of(part: Any, where: str) -> str:
+    """Returns the text of a reasoning, or a mark if the log has it in a form that nobody can read.
+
+    Raises:
+        LogError: a list in it is no list of parts; the message names the place.
+    """
+    names = ("thinking", "reasoning", "text", "summary", "content")
+    for name in names[2:] if part.get("redacted") is True else names:
+        value = part.get(name)
+        if text := text_of(value, where) if isinstance(value, str | list) else "":
+            return text
+    return hidden_reasoning(part)
 
 
 def _text(part: Any, kind: str, where: str) -> str:
@@ -173,9 +183,9 @@ def _text(part: Any, kind: str, where: str) -> str:
     if text is not None:
         raise _unknown(part, where)
     inner = part.get("content")
-    if kind == "document" or not isinstance(inner, str):
-        return f"[{kind}]" if kind and kind != "text" else ""
-    return inner
+    if isinstance(inner, str) and kind != "document":
+        return inner
+    return mark_of(part) if part.keys() - {"type"} or kind not in ("", "text") else ""
 
 
 def _unknown(content: Any, where: str) -> LogError:

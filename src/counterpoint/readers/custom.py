@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from counterpoint.errors import LogError
+from counterpoint.marks import mark_of
 from counterpoint.readers.build import (
     EventFields,
     Line,
@@ -346,9 +347,13 @@ def _elements(line: Line) -> list[tuple[Any, str]]:
 
 
 def _plain(value: Json) -> str:
-    """Returns a text; of a list of parts, the texts in them; of another value, its JSON."""
-    if isinstance(value, list) and value:
-        parts = [part.get("text") if isinstance(part, dict) else part for part in value]
+    """Returns a text; of a list of parts, their texts and marks; of another value, its JSON."""
+    if isinstance(value, list) and any(
+        isinstance(part, str) or (isinstance(part, dict) and part.keys() & {"text", "type"})
+        for part in value
+    ):
+        parts = [part.get("text", mark_of(part)) if isinstance(part, dict) else part
+                 for part in value]  # fmt: skip
         if all(part is None or isinstance(part, str) for part in parts):
             return "\n".join(str(part) for part in parts if part)
     return text_of(value)

@@ -4,8 +4,9 @@ A line is a group, `{"id", "task", "runs": [run, ...]}`, or a run with the name 
 of one group then follow each other. A run is `{"id", "messages": [...]}` as OpenAI has them, or
 `"events": [...]` as ours, or `"messages_and_choices": [...]` as ART's trajectories, or `"text"`. It
 may have a `score` (else `success`, else `reward`), which programmatic judges and `judge check` look
-at, an `author`, and `scores` of its agents. Every other key is kept where a result is written
-beside the run.
+at, an `author`, and `scores` of its agents; beside messages, Anthropic's `system`, definitions of
+`tools`, which its group may have instead, and ART's `additional_histories`. Every other key is kept
+where a result is written beside the run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any, BinaryIO
 
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.judge.present import Candidate, Group
-from counterpoint.readers.build import finite, list_of
+from counterpoint.readers.build import finite, list_of, object_of
+from counterpoint.readers.content import as_text
 from counterpoint.readers.episodes import events_in
 from counterpoint.readers.lines import json_lines
 from counterpoint.readers.messages import events_of, members_of, parse_messages
@@ -106,7 +108,8 @@ def _group(where: str, line: Any, seen: set[str]) -> GroupLine:
     task = line.get("task", line.get("prompt", ""))
     task = task if isinstance(task, str) else json.dumps(task, ensure_ascii=False)
     records = tuple(run if isinstance(run, dict) else {"messages": run} for run in runs)
-    candidates = tuple(_candidate(f"{where}, run {i}", r, i) for i, r in enumerate(records))
+    shared = _definitions(line)
+    candidates = tuple(_candidate(f"{where}, run {i}", r, i, shared) for i, r in enumerate(records))
     if name in seen:
         raise LogError(f"{where}: got group '{name}' again; wanted different ids")
     seen.add(name)
@@ -116,7 +119,7 @@ def _group(where: str, line: Any, seen: set[str]) -> GroupLine:
         raise LogError(f"{where}: {error}") from None
 
 
-def _candidate(where: str, run: Any, number: int) -> Candidate:
+def _candidate(where: str, run: Any, number: int, shared: tuple[str, ...]) -> Candidate:
     name = str(run.get("id", f"run-{number}"))
     events, agents, tools = _events(where, run)
     truth = next(
@@ -127,7 +130,15 @@ def _candidate(where: str, run: Any, number: int) -> Candidate:
         raise LogError(f"{where}, scores: got {type(scores).__name__}; wanted agents and numbers")
     numbers = {str(k): _number(where, "scores", v) for k, v in scores.items()}
     episode = Episode(name, events, agents, tools, scores=numbers)
-    return Candidate(name, episode, truth, str(run.get("author", run.get("model", ""))))
+    author = str(run.get("author", run.get("model", "")))
+    own = () if "events" in run else _definitions(run)  # there, they are names of speakers
+    return Candidate(name, episode, truth, author, own or shared)
+
+
+def _definitions(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the definitions of tools that stand in a run or a group, each as a text."""
+    given = value.get("tools") or value.get("functions") or []
+    return tuple(map(as_text, given if isinstance(given, list) else [given]))
 
 
 def _events(where: str, run: Any) -> tuple[tuple[Event, ...], tuple[str, ...], tuple[str, ...]]:
@@ -135,23 +146,45 @@ def _events(where: str, run: Any) -> tuple[tuple[Event, ...], tuple[str, ...], t
     if "events" in run:
         values = list_of(run["events"], f"{where}, events")
         # without rewards and the other fields of a log: a judge is not shown them
-        known = [{k: v[k] for k in _EVENT if v.get(k) is not None} if isinstance(v, dict) else v
-                 for v in values]  # fmt: skip
+        known = [_known(v) if isinstance(v, dict) else v for v in values]
         events = events_in(known, where)
         names = tuple(dict.fromkeys(event.agent for event in events))
         agents = tuple(map(str, run.get("agents") or names))
         return events, agents, tuple(name for name in names if name not in agents)
     if "messages" in run or "messages_and_choices" in run:
-        values = run.get("messages", run.get("messages_and_choices"))
-        # a choice of a chat completion, as ART keeps it, has its message inside
-        values = [m.get("message", m) if isinstance(m, dict) else m
-                  for m in list_of(values, f"{where}, messages")]  # fmt: skip
-        messages = parse_messages(values, where)
+        messages = parse_messages(messages_of(run, where), where)
         events = events_of(messages)
         return events, *members_of(events, messages)
     if isinstance(run.get("text"), str):
         return (Event(0, "assistant", "message", run["text"]),), ("assistant",), ()
     raise LogError(f"{where}: got no messages, events, messages_and_choices or text; wanted one")
+
+
+def messages_of(run: Mapping[str, Any], where: str) -> list[Any]:
+    """Returns the messages of a run: those of all its histories, after Anthropic's `system`.
+
+    Args:
+        run: an object with `messages` or `messages_and_choices`.
+        where: its place, for errors.
+    """
+    values = [{"role": "system", "content": run["system"]}] if run.get("system") else []
+    for i, each in enumerate([run, *list_of(run.get("additional_histories") or [], where)]):
+        at = f"{where}, additional_histories {i - 1}" if i else where
+        each = object_of(each, at)
+        given = each.get("messages", each.get("messages_and_choices"))
+        # a choice of a chat completion, as ART keeps it, has its message inside
+        values += [m.get("message", m) if isinstance(m, dict) else m
+                   for m in list_of(given, f"{at}, messages")]  # fmt: skip
+    return values
+
+
+def _known(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of an event that a judge may be shown."""
+    known = {key: event[key] for key in _EVENT if event.get(key) is not None}
+    meta = event.get("meta")
+    if isinstance(meta, dict) and isinstance(meta.get("thinking"), str):
+        known["meta"] = {"thinking": meta["thinking"]}
+    return known
 
 
 def _number(where: str, key: str, value: Any) -> float:

@@ -27,6 +27,7 @@ from pathlib import Path
 import msgspec
 
 from counterpoint.errors import LogError
+from counterpoint.marks import count_marks, counted_kinds, is_hidden
 from counterpoint.readers.custom import (
     CallPaths,
     EpisodePaths,
@@ -162,6 +163,8 @@ class Notes:
     """The warning, and what was left out."""
     warning: str | None = None
     """The reason why findings about single members are not reliable."""
+    reasoning: int = 0
+    """Number of events with a reasoning that can be read: it stands in their `meta`."""
 
     def add(self, line: str) -> None:
         """Keeps a line about a part that was left out."""
@@ -193,6 +196,7 @@ def noted_episodes(
     count = 0
     doubts: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
     with warnings.catch_warnings(record=True) as torn:
         warnings.simplefilter("always", TornLogWarning)
         for count, episode in enumerate(read_logs(path, names, notes.add), 1):
@@ -200,10 +204,19 @@ def noted_episodes(
             parts = episode.meta.get("left_out")
             for part, number in parts.items() if isinstance(parts, Mapping) else ():
                 left_out[part] += number if isinstance(number, int) else 1
+            for event in episode.events:
+                thinking = event.meta.get("thinking") if event.meta else None
+                thinking = thinking if isinstance(thinking, str) else ""
+                notes.reasoning += not is_hidden(thinking)
+                for text in (event.text, thinking):
+                    if " #" in text:
+                        unread.update(count_marks([text]))
             yield episode
             on_episode(count)
     for warning in torn:
         notes.add(str(warning.message))
+    if unread:
+        notes.add(f"not read, a mark stands for each: {counted_kinds(unread)}")
     for part, times in left_out.items():
         notes.add(f"left out: {part} ({times})")
     if doubts:

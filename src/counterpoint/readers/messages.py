@@ -17,6 +17,7 @@ from typing import Any, TypedDict
 from msgspec import Struct, structs
 
 from counterpoint.errors import LogError
+from counterpoint.marks import SOUND, hidden_reasoning, mark_of
 from counterpoint.readers.build import EventFields, Line, finite, numbered, seconds_of
 from counterpoint.readers.content import (
     Content,
@@ -26,6 +27,7 @@ from counterpoint.readers.content import (
     content_of,
     error_of,
     text_of,
+    thought_of,
     usage_of,
 )
 from counterpoint.readers.lines import json_value
@@ -150,13 +152,16 @@ def _with_facts(
     if isinstance(old := get("function_call"), dict):  # of OpenAI's API before tools
         calls = (*calls, _tool_call({"function": old}, where))
     if isinstance(refusal := get("refusal"), str) and refusal:
-        text = text or refusal
+        text = text if refusal in text else "\n".join(filter(None, (text, refusal)))
         facts = {"finish": "refusal", **facts}
-    sound = get("audio")
-    if isinstance(sound, dict) and isinstance(sound.get("transcript"), str):
-        text = text or sound["transcript"]
+    text = "\n".join(filter(None, (text, *_beside(value, text, where))))
     thinking = next((get(key) for key in ("reasoning_content", "reasoning", "thinking")
-                     if isinstance(get(key), str)), "")  # fmt: skip
+                     if isinstance(get(key), str) and get(key)), "")  # fmt: skip
+    if not thinking and not whole.thinking:
+        parts = next((get(key) for key in ("reasoning_details", "thinking_blocks")
+                      if isinstance(get(key), list)), ())  # fmt: skip
+        thoughts = [thought_of(part, where) for part in parts if isinstance(part, dict)]
+        thinking = "\n".join(filter(None, thoughts))
     error = "" if isinstance(get("error"), bool) else error_of(get("error"))
     if (
         get("is_error") is True
@@ -172,6 +177,17 @@ def _with_facts(
         whole.results,
         whole.thinking or thinking or "", facts or None,
     )  # fmt: skip
+
+
+def _beside(value: Mapping[str, Any], text: str, where: str) -> list[str]:
+    """Returns what a message holds beside its content: the words of a sound, and marks of sounds
+    and pictures."""
+    beside = [text_of(value.get("images") or None, f"{where}, images")]
+    if isinstance(sound := value.get("audio"), dict):
+        words = sound.get("transcript")
+        beside += [words if isinstance(words, str) and words not in text else "",
+                   mark_of(sound, SOUND)]  # fmt: skip
+    return beside
 
 
 def parse_line(line: Line) -> LoggedMessage:
@@ -244,21 +260,30 @@ def _item(value: Any, where: str) -> LoggedMessage:
     facts = facts_of(value)
     if kind == "reasoning":
         thoughts = [text_of(get(key), f"{where}, {key}") for key in ("summary", "content")]
-        return LoggedMessage("assistant", "", "", thinking="\n".join(filter(None, thoughts)),
+        thinking = "\n".join(filter(None, thoughts)) or hidden_reasoning(value)
+        return LoggedMessage("assistant", "", "", thinking=thinking,
                              facts=facts or None, is_thought=True)  # fmt: skip
     if kind.endswith("_output"):
         given = get("output")
-        text = text_of(given, f"{where}, output") if isinstance(given, list) else as_text(given)
+        text = _output(given, f"{where}, output")
         if get("status") == "failed":
             facts["error"] = text or "failed"
         return LoggedMessage("tool", "", text, call_id=call, facts=facts or None)
     name = get("name") or kind.removesuffix("_call")
     given = next((get(key) for key in ("arguments", "input", "action", "queries", "code")
                   if get(key) is not None), "")  # fmt: skip
-    error, output = error_of(get("error")), as_text(get("output"))
+    error, output = error_of(get("error")), _output(get("output"), f"{where}, output")
+    if kind == "image_generation_call" and get("result"):
+        output = mark_of({"type": kind, "result": get("result")})
     results = (ToolResult(call, output or error, error),) if output or error else ()
     return LoggedMessage("assistant", "", "", (ToolCall(call, str(name), as_text(given)),),
                          results=results, facts=facts or None)  # fmt: skip
+
+
+def _output(value: Any, where: str) -> str:
+    """Returns what a tool returned: a text, parts, one part such as a screenshot, or JSON."""
+    is_parts = isinstance(value, list) or (isinstance(value, dict) and "type" in value)
+    return text_of(value, where) if is_parts else as_text(value)
 
 
 def messages_in(value: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from counterpoint.marks import hidden_reasoning, mark_of
 from counterpoint.readers.build import count
 from counterpoint.readers.content import ToolCall
 from counterpoint.readers.messages import MEMBERS
@@ -137,7 +138,8 @@ def _is_item(value: Any) -> bool:
         return False
     kind, content = value.get("type"), value.get("content")
     return bool(
-        ("role" in value and value.keys() & {"content", "parts", "text", "tool_calls", "message"})
+        ("role" in value
+         and value.keys() & {"content", "contents", "parts", "text", "tool_calls", "message"})
         or any(isinstance(value.get(name), list) and value[name] for name in _LISTS[:3])
         or (isinstance(value.get("messages"), list) and any(map(role_of, value["messages"])))
         or (kind in (*_CALLS, *_RESULTS, *_THINKING, "function"))
@@ -273,7 +275,8 @@ def _add_object(value: dict[str, Any], reply: Reply, depth: int) -> None:
     elif kind in _THINKING or value.get("thought") is True:
         names = ("thinking", "reasoning", "text", "content", "summary")
         thought = reply_of(first_of(value, names)) if depth < DEEPEST else Reply()
-        reply.thinking += [text for text in thought.texts if text]
+        texts = [text for text in thought.texts if text] or [hidden_reasoning(value)]
+        reply.thinking += filter(None, texts)
     elif name := next((n for n in _LISTS if isinstance(value.get(n), list) and value[n]), ""):
         _add(value[name], reply, depth)
     elif isinstance(value.get("message"), dict | list) and not value.get("content"):
@@ -293,11 +296,15 @@ def _add_object(value: dict[str, Any], reply: Reply, depth: int) -> None:
 def _add_message(value: dict[str, Any], reply: Reply, depth: int) -> None:
     content = first_of(value, _INNER)
     if isinstance(content, list) and any(isinstance(part, dict) for part in content):
-        for part in content:  # pictures and other parts without a text are left out
+        for part in content:
+            if isinstance(part, dict) and isinstance(part.get("message_content"), dict):
+                part = part["message_content"]  # OpenInference
             if isinstance(part, str) or _is_item(part):
                 _add(part, reply, depth)
             elif isinstance(part, dict) and isinstance(part.get("text"), str):
                 reply.texts.append(part["text"])
+            elif isinstance(part, dict) and part:
+                reply.texts.append(mark_of(part))
     elif content is not None:
         _add(content, reply, depth)
     if isinstance(thought := first_of(value, ("reasoning_content", "reasoning")), str) and thought:

@@ -206,6 +206,8 @@ def _numbered(name: str, line: Line) -> str:
 
 def _head(path: Path) -> bytes:
     """Returns the first bytes of a file."""
+    if path.is_fifo():
+        raise LogError(f"{path} is a pipe, and its format is found by reading twice; wanted a file")
     try:
         with path.open("rb") as file:
             return file.read(4096)

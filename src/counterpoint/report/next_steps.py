@@ -10,6 +10,7 @@ from typing import Any
 
 from counterpoint.records import FOUND
 from counterpoint.report.pages.comparison.page import command
+from counterpoint.report.pages.unseen import remedy
 from counterpoint.report.toolkit.frame import set_words
 from counterpoint.results import (
     AuditResult,
@@ -245,8 +246,12 @@ def _ranking(result: RankingResult) -> list[NextStep]:
     if not judge:
         return []
     orders = result.settings.get("orders")
-    if 2 * result.void > len(result.groups) and isinstance(orders, int):
-        words = ["counterpoint", "rank", str(result.config["file"]), *judge]
+    words = ["counterpoint", "rank", str(result.config["file"]), *judge]
+    unseen = sum(group.void.startswith("unseen") for group in result.groups)
+    if 2 * unseen > len(result.groups) and (setting := remedy(result.unseen)):
+        line = shlex.join([*words, "--set", setting])
+        return [NextStep("Show the judge in what the runs differ", line)]
+    if 2 * (result.void - unseen) > len(result.groups) and isinstance(orders, int):
         line = shlex.join([*words, "--orders", str(2 * orders)])
         return [NextStep("Read each group in more orders, so that fewer are void", line)]
     line = shlex.join(["counterpoint", "judge", "check", "labelled.jsonl", *judge])

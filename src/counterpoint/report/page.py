@@ -44,7 +44,7 @@ from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training import training_page
 from counterpoint.report.pages.transcript import transcript_page
 from counterpoint.report.toolkit.frame import Page
-from counterpoint.report.toolkit.safe_text import safe, visible_lines
+from counterpoint.report.toolkit.safe_text import safe, visible, visible_lines
 from counterpoint.report.toolkit.tables import Table
 from counterpoint.results import (
     AuditResult,
@@ -69,6 +69,7 @@ from counterpoint.results import (
 )
 from counterpoint.results.transcript import Transcript
 from counterpoint.runs.files import write_atomically
+from counterpoint.runs.seal import accepted_edits
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -107,13 +108,19 @@ class Live:
     """Path of the page that lists this one; "" if none does."""
 
 
-def render(result: Result | Document, live: Live | None = None, beside: Path | None = None) -> str:
+def render(
+    result: Result | Document,
+    live: Live | None = None,
+    beside: Path | None = None,
+    edits: Sequence[str] = (),
+) -> str:
     """Returns the page of a result, as self-contained HTML.
 
     Args:
         result: the result, or the document that it was saved as.
         live: for the page of a server.
         beside: the folder that the page lies in: pages of episodes in it are linked.
+        edits: edits of the files behind the result that a user accepted; they stand at the top.
 
     Raises:
         UnknownNameError: its schema is none of those that we write, or this kind has no page.
@@ -121,7 +128,7 @@ def render(result: Result | Document, live: Live | None = None, beside: Path | N
             message has its path.
     """
     page, shown = _page_and_result(result, beside)
-    html = _html(page, shown.version, next_steps(shown), live)
+    html = _html(page, shown.version, next_steps(shown), live, edits)
     used = words_in(_text(html), [d.term for d in page.definitions])
     words = _environment().get_template("words.html").render(words=used)
     return html.replace(WORDS, words)
@@ -135,7 +142,13 @@ def render_transcript(transcript: Transcript) -> str:
     return _html(transcript_page(shown), __version__, [], None).replace(WORDS, "")
 
 
-def _html(page: Page, version: str, steps: Sequence[NextStep], live: Live | None) -> str:
+def _html(
+    page: Page,
+    version: str,
+    steps: Sequence[NextStep],
+    live: Live | None,
+    edits: Sequence[str] = (),
+) -> str:
     sheet = _template("report.css")
     has_order = any(isinstance(part, Table) and part.sortable for part in page.contents.values())
     sort = _template("sort.js") if has_order else ""
@@ -151,7 +164,7 @@ def _html(page: Page, version: str, steps: Sequence[NextStep], live: Live | None
     definitions = [replace(d, text=f"{meaning(d.term)} {d.text}".strip()) for d in page.definitions]
     page = replace(page, definitions=definitions)
     frame = {"style": Markup(sheet), "policy": policy, "version": version, "prefix": prefix,
-             "sort": Markup(sort)}  # fmt: skip
+             "sort": Markup(sort), "edits": [visible(edit) for edit in edits]}  # fmt: skip
     return (
         _environment()
         .get_template(page.template)
@@ -216,13 +229,45 @@ def _page_and_result(result: Result | Document, beside: Path | None) -> tuple[Pa
 def write_report(result: Result | Document, directory: str | os.PathLike[str]) -> Path:
     """Writes `report.html` into the directory, whole or not at all, and returns its path.
 
+    Edits of the directory that a user accepted stand at its top.
+
     Raises:
         UnknownNameError, LogError: as `render`; nothing is written then.
         OutputError: it cannot be written; an earlier report stays as it was.
     """
     target = Path(directory) / PAGE
-    write_atomically(target, render(result, beside=target.parent))
+    html = render(result, beside=target.parent, edits=accepted_edits(target.parent))
+    write_page(target, html)
     return target
+
+
+_STAMP = b"\n<!-- sha256 %s -->\n"
+_STAMP_BYTES = len(_STAMP) - 2 + 64
+
+
+def write_page(path: Path, html: str) -> None:
+    """Writes a page with its SHA-256 behind it.
+
+    Raises:
+        OutputError: it cannot be written; an earlier page stays as it was.
+    """
+    write_atomically(path, _stamped(html.encode()))
+
+
+def is_edited_page(path: Path) -> bool:
+    """Returns whether there is a page that is not as `write_page` wrote it.
+
+    A page of an earlier version has no SHA-256, so that nothing is known of it.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return data != _stamped(data[:-_STAMP_BYTES]) and not data.endswith(b"</html>")
+
+
+def _stamped(page: bytes) -> bytes:
+    return page + _STAMP % hashlib.sha256(page).hexdigest().encode()
 
 
 def slug(name: str) -> str:

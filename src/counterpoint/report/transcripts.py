@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from counterpoint.errors import OutputError
 from counterpoint.report.page import render_transcript
 from counterpoint.report.pages.episodes import FOLDER
 from counterpoint.results.transcript import Transcript
+from counterpoint.runs.files import PartialFolder
 
 
 class TranscriptWriter:
@@ -30,7 +29,7 @@ class TranscriptWriter:
         self._names: set[str] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._new = Path(tempfile.mkdtemp(dir=folder, prefix=f".{FOLDER}."))
+            self._partial = PartialFolder(self.folder)
         except OSError as error:
             raise self._refused(error) from error
 
@@ -38,7 +37,7 @@ class TranscriptWriter:
         """Writes the page of an episode."""
         name = f"{transcript.row.number}.html"
         try:  # not synced to the disk one by one: they can be written again
-            (self._new / name).write_text(render_transcript(transcript), encoding="utf-8")
+            (self._partial.path / name).write_text(render_transcript(transcript), encoding="utf-8")
         except OSError as error:
             raise self._refused(error) from error
         self._names.add(name)
@@ -53,13 +52,13 @@ class TranscriptWriter:
         except OSError as error:
             raise self._refused(error) from error
         finally:
-            shutil.rmtree(self._new, ignore_errors=True)
+            self._partial.remove()
 
     def _publish(self) -> None:
         """Puts the new pages in place, and removes those that only an earlier audit had."""
         self.folder.mkdir(exist_ok=True)
         for name in self._names:
-            os.replace(self._new / name, self.folder / name)
+            os.replace(self._partial.path / name, self.folder / name)
         for file in self.folder.glob("*.html"):
             if file.stem.isdecimal() and file.name not in self._names:
                 file.unlink()

@@ -22,6 +22,8 @@ class EquilibriumPart(Part, frozen=True, kw_only=True):
     """`[players][actions]` the same as text: fractions where they are known exactly."""
     payoffs: list[float]
     """[players]"""
+    exact_payoffs: list[str] = field(default_factory=list)
+    """[players] the same as fractions; empty where they are not known exactly."""
     is_exact: bool = True
 
 
@@ -100,12 +102,16 @@ class GameResult(Result, frozen=True, kw_only=True, tag="counterpoint.game/1"):
     """`[players][actions]`"""
     payoffs: list[Any] | None = None
     """`[actions of player 1][...][players]`."""
+    exact_payoffs: list[Any] | None = None
+    """The same as text, if floating point cannot hold them as they were written."""
     minmax: list[float] | None = None
     """[players]"""
     equilibria: list[EquilibriumPart]
     equilibria_are: str
     """Which equilibria are listed."""
-    degenerate: bool
+    degenerate: bool | None
+    """Whether some mix has more best responses than actions that it plays; None if that was not
+    checked."""
     critical_discount: float | None = None
     sustained: Sustained | None = None
     feasible_rational: list[tuple[float, float]] | None = None
@@ -131,6 +137,8 @@ class GameResult(Result, frozen=True, kw_only=True, tag="counterpoint.game/1"):
             expect(all(played), f"{path}.exact", "a p that is not 0")
             expect([len(s) for s in one.strategies] == sizes, f"{path}.strategies", "the same")
             expect(len(one.payoffs) == players, f"{path}.payoffs", "one a player")
+            fits = len(one.exact_payoffs) in (0, players)
+            expect(fits, f"{path}.exact_payoffs", "one a player, or none")
         if self.sustained is not None:
             profile = self.sustained.profile
             inside = len(profile) == players and all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import field
 
 from counterpoint.results.parts import Part, Result, Settings
+from counterpoint.results.ranking import UnseenTotal
 
 
 class Measure(Part, frozen=True, kw_only=True):
@@ -43,9 +44,20 @@ class JudgeCheckResult(Result, frozen=True, kw_only=True, tag="counterpoint.judg
     """Replies that could not be read."""
     calls: int
     """How often the judge was asked."""
+    lost: int = 0
+    """Questions that got no reply; once the judge refuses, no other group is measured."""
+    why_lost: str = ""
+    """Why the first of them got none."""
     tokens: int | None
     """Tokens; None if they were not counted."""
     cost_dollars: float | None
     """None if the price is not known."""
+    void: int = 0
+    """Number of groups that are left out: their runs have no text, or differ only in what is not
+    shown."""
+    settings: Settings = field(default_factory=dict)
+    """The settings of the questions; empty in results of earlier versions."""
+    unseen: UnseenTotal | None = None
+    """What the judge does not read; None in results of earlier versions."""
     config: Settings = field(default_factory=dict)
     """`file`, `judge` and `settings`, as the user gave them."""

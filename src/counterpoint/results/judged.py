@@ -33,6 +33,10 @@ class JudgedEpisode(Part, frozen=True, kw_only=True, omit_defaults=True):
     """Number of characters of its events that the judge does not read."""
     left_out_events: int = 0
     """Number of events in its middle that the judge does not read."""
+    unseen_parts: int = 0
+    """Number of pictures and other parts that are no text, of which the judge reads a mark."""
+    unseen_reasoning: int = 0
+    """Number of events whose reasoning the judge does not read."""
 
 
 class ModeShare(Part, frozen=True, kw_only=True):

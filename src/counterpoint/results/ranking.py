@@ -15,6 +15,47 @@ class Strength(Part, frozen=True, kw_only=True):
     high: float | None
 
 
+class Unseen(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """What a judge does not read of a run."""
+
+    characters: int
+    """Number of characters of the run, before a cut."""
+    cut_characters: int = 0
+    """Number of them that are cut out of its middle."""
+    invisible_characters: int = 0
+    """Number of control and zero-width characters, which are taken out."""
+    parts: dict[str, int] = field(default_factory=dict)
+    """Kind to number of pictures and other parts that are no text: a mark is shown for each."""
+    reasoning: int = 0
+    """Number of reasoning texts that are not shown."""
+    empty: bool = False
+    """Whether the run has no text at all."""
+    alike: bool = False
+    """Whether another run of the group, which is not the same, is shown with the same text."""
+
+
+class UnseenTotal(Part, frozen=True, kw_only=True):
+    """What a judge does not read of all runs together."""
+
+    runs: int
+    """Number of all runs."""
+    cut_runs: int
+    """Number of runs that are cut."""
+    cut_characters: int
+    """Number of characters that are cut out of them."""
+    longest: int
+    """Number of characters of the longest run that is cut; 0 if none is."""
+    invisible_characters: int
+    parts: dict[str, int]
+    """Kind to number of pictures and other parts that are no text."""
+    reasoning: int
+    """Number of reasoning texts that are not shown."""
+    empty_runs: int
+    """Number of runs without any text."""
+    alike_runs: int
+    """Number of runs that differ from another one only in what is not shown."""
+
+
 class RankedGroup(Part, frozen=True, kw_only=True, omit_defaults=True):
     """The result of one group: `ranking` or `void`, or neither if only agents were ranked."""
 
@@ -42,6 +83,8 @@ class RankedGroup(Part, frozen=True, kw_only=True, omit_defaults=True):
     """None if nobody counted."""
     cost_dollars: float | None
     """None if the price is not known."""
+    unseen: dict[str, Unseen] = field(default_factory=dict)
+    """Run to what the judge does not read of it; without the runs that are shown in full."""
 
 
 class RankingResult(Result, frozen=True, kw_only=True, tag="counterpoint.rank/1"):
@@ -58,10 +101,16 @@ class RankingResult(Result, frozen=True, kw_only=True, tag="counterpoint.rank/1"
     """How often the judge was asked about these groups, now or earlier."""
     asked_now: int
     """How often it was asked now; the other replies were kept from earlier."""
+    lost: int = 0
+    """Questions that got no reply, or were not asked because others had been refused."""
+    why_lost: str = ""
+    """Why the first of them got none."""
     tokens: int | None
     """None if nobody counted."""
     cost_dollars: float | None
     """None if the price is not known."""
+    unseen: UnseenTotal | None = None
+    """What the judge does not read; None in results of earlier versions."""
     config: Settings = field(default_factory=dict)
     """`file`, `judge` and `settings`, as the user gave them."""
 

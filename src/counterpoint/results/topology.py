@@ -124,6 +124,10 @@ class TopologyResult(Result, frozen=True, kw_only=True, tag="counterpoint.topolo
     best: BestCell
     gap: dict[str, SeedEstimate]
     """The best less each of `REFERENCES`."""
+    lost: int = 0
+    """Requests to the model that got no reply, which count as silence or as no answer."""
+    why_lost: str = ""
+    """Why the first of them got none."""
     config: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -193,6 +197,10 @@ class TopologySearchResult(Result, frozen=True, kw_only=True, tag="counterpoint.
     cells: list[SearchCell] = field(default_factory=list)
     """Topology x prompt, the winner first and then by rounds and score; empty in a result of an
     earlier version."""
+    lost: int = 0
+    """Requests to the model that got no reply, which count as silence or as no answer."""
+    why_lost: str = ""
+    """Why the first of them got none."""
     config: Settings = field(default_factory=dict)
 
 

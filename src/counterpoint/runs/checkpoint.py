@@ -130,6 +130,16 @@ def load(path: Path) -> Snapshot:
         CheckpointError: it is damaged or incomplete: which file, and how.
         MissingPackageError: safetensors is not installed.
     """
+    files = verify(path)
+    return Snapshot(arrays_from_bytes(files[TENSORS]), facts_from_bytes(files[FACTS]))
+
+
+def verify(path: Path) -> dict[str, bytes]:
+    """Returns the files of a checkpoint, after every byte was checked against its manifest.
+
+    Raises:
+        CheckpointError: it is damaged or incomplete: which file, and how.
+    """
     try:
         manifest = (path / MANIFEST).read_bytes()
         files = {name: (path / name).read_bytes() for name in (TENSORS, FACTS)}
@@ -145,7 +155,7 @@ def load(path: Path) -> Snapshot:
             f"checkpoint {path} is damaged: {_difference(manifest, step, files)}; use an earlier "
             "one"
         )
-    return Snapshot(arrays_from_bytes(files[TENSORS]), facts_from_bytes(files[FACTS]))
+    return files
 
 
 def steps(folder: Path) -> list[int]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,19 +27,16 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Literal, get_args
 
 from counterpoint.errors import SettingError, UnknownNameError, choices
+from counterpoint.machine.processes import MOST_WORKERS, available_workers, begin_child
 from counterpoint.optional import pip_line, require_packages
 from counterpoint.runs.ray_executor import on_ray
+from counterpoint.runs.stop import undisturbed
 from counterpoint.runs.task import Advance, Result, Task, TaskMonitor, TaskReport, ending, portable
 
 ExecutorName = Literal["processes", "serial", "ray"]
 EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _GRACE_SECONDS = 8.0
-
-
-def available_workers() -> int:
-    """Returns how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_tasks(
@@ -133,7 +129,7 @@ def processes(
         try:
             while len(results) < len(tasks):
                 busy = [worker for worker in alive if worker.task is not None]
-                while waiting and len(busy) < (workers or 1):
+                while waiting and len(busy) < min(workers or 1, MOST_WORKERS):
                     idle = next((worker for worker in alive if worker.task is None), None)
                     worker = idle or _start(alive)
                     worker.task = waiting.popleft()
@@ -176,7 +172,8 @@ def _listen(worker: _Worker, results: dict[int, Any], monitor: TaskMonitor) -> b
     try:
         if not worker.pipe.poll():
             return False
-        data = worker.pipe.recv_bytes()
+        with undisturbed():
+            data = worker.pipe.recv_bytes()
     except (EOFError, OSError):  # the end, perhaps in the middle of a message
         return False
     kind, units, messages, value = ForkingPickler.loads(data)
@@ -216,14 +213,14 @@ def _end(alive: Sequence[_Worker], *, at_once: bool) -> None:
         if seconds <= 0:
             break
         talking = [worker.pipe for worker in left if not worker.pipe.closed]
-        for ready in wait([*talking, *(worker.process.sentinel for worker in left)], seconds):
-            if isinstance(ready, Connection):
-                try:
-                    over = ForkingPickler.loads(ready.recv_bytes())[0] != "advance"
-                except Exception:
-                    over = True
-                if over:
-                    ready.close()
+        ready = wait([*talking, *(worker.process.sentinel for worker in left)], seconds)
+        for pipe in (pipe for pipe in talking if pipe in ready):
+            try:
+                over = ForkingPickler.loads(pipe.recv_bytes())[0] != "advance"
+            except Exception:
+                over = True
+            if over:
+                pipe.close()
     for worker in alive:
         worker.process.kill()
         worker.process.join()
@@ -244,7 +241,7 @@ def one_thread_each() -> Iterator[None]:
 
 def _work(pipe: Connection) -> None:
     """Runs in a worker: takes a task, does it and sends its result, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process gets it, and ends the workers
+    begin_child()
 
     def send(units: int, messages: list[object]) -> None:
         try:

@@ -6,13 +6,26 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import shutil
-import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from counterpoint.errors import OutputError
+from counterpoint.machine.files import open_to_write
+from counterpoint.machine.files import sync_file as sync_file
+from counterpoint.machine.files import sync_folder as sync_folder
+from counterpoint.machine.locks import hold, is_locked, lock_file
+
+_PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
+_OLD_SECONDS = 10.0
+"""What is younger may belong to a process that has not locked it yet."""
+_LOCK = "lock"
+_SHORT = 40
+"""Characters of a name that a partial one repeats: at most 160 bytes of the 255 of a name."""
+_LONGEST = 80
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -23,17 +36,17 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             before is still there.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         if path.exists() and not path.is_file():  # a rename would put a file in place of /dev/null
             raise OutputError(f"could not write {path}, which is no file; choose another one")
         make_folder(path.parent)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        temporary = partial_path(path)
+        with os.fdopen(open_to_write(temporary), "wb") as file:
+            hold(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
         temporary = None
         sync_folder(path.parent)
@@ -48,6 +61,25 @@ def write_atomically(path: Path, content: bytes | str) -> None:
                 os.unlink(temporary)
 
 
+_SUM = b',"sha256":"%s"}\n'
+_SUM_BYTES = len(_SUM) - 2 + 64
+
+
+def with_checksum(document: bytes) -> bytes:
+    """Returns a JSON object with the SHA-256 of its bytes as its last field, `sha256`.
+
+    Args:
+        document: the object, with at least one field.
+    """
+    digest = hashlib.sha256(document).hexdigest().encode()
+    return document.removesuffix(b"}") + _SUM % digest
+
+
+def is_whole(data: bytes) -> bool:
+    """Returns whether every byte is as `with_checksum` returned it."""
+    return data == with_checksum(data[:-_SUM_BYTES] + b"}")
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Writes a new file, and returns when its content is on the disk.
 
@@ -56,7 +88,7 @@ def write_synced(path: Path, data: bytes) -> None:
     Raises:
         OSError: it exists already, or it cannot be written.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    handle = open_to_write(path)
     try:
         left = memoryview(data)
         while left:
@@ -79,28 +111,6 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def sync_file(path: Path) -> None:
-    """Returns when the content of a file that somebody else wrote is on the disk.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_folder(folder: Path) -> None:
-    """Returns when the names in a folder are on the disk.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    sync_file(folder)
-
-
 def remove(path: Path) -> None:
     """Deletes a file or a whole folder; nothing happens where there is none.
 
@@ -113,7 +123,55 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-_LONGEST = 80
+def partial_path(path: Path) -> Path:
+    """Returns the name under which a file or folder is made before it gets its own name.
+
+    It is new each time, hidden, and no longer than names may be on a disk.
+    """
+    return path.with_name(f".{path.name[:_SHORT]}.{secrets.token_hex(4)}.partial")
+
+
+class PartialFolder:
+    """A folder in which something is made; `remove` deletes it with what is left in it.
+
+    Args:
+        path: what it will be: the folder is made beside it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = partial_path(path)
+        self.path.mkdir()
+        self._lock = lock_file(self.path / _LOCK)
+
+    def remove(self) -> None:
+        """Deletes it; what cannot be deleted stays for the next `sweep_partial`."""
+        self._lock.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def sweep_partial(folder: Path) -> int:
+    """Deletes what killed processes have left in a folder, and returns how many things it was.
+
+    These are files of `write_atomically` and folders of `PartialFolder`. What a living process
+    still writes is locked, and stays.
+    """
+    swept = 0
+    with contextlib.suppress(OSError):
+        for entry in sorted(folder.iterdir()):
+            if not _PARTIAL.fullmatch(entry.name) or entry.is_symlink():
+                continue
+            with contextlib.suppress(OSError):
+                is_new = time.time() - entry.stat().st_mtime < _OLD_SECONDS
+                if is_new or is_locked(entry / _LOCK if entry.is_dir() else entry):
+                    continue
+                remove(entry)
+                swept += 1
+    return swept
+
+
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 

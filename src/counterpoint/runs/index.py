@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -87,7 +88,7 @@ class Index:
         try:
             with closing(self._open()) as database:
                 rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM runs").fetchall()
-            known_runs = [_checked(row) for row in rows]
+            known_runs = [_checked([_restored(value) for value in row]) for row in rows]
         except (sqlite3.Error, msgspec.ValidationError) as error:
             raise self._failed("read", error) from error
         runs = []
@@ -106,7 +107,9 @@ class Index:
         query = "SELECT 1 FROM runs WHERE path = ?"
         try:
             with closing(self._open()) as database:
-                return database.execute(query, (str(run.resolve()),)).fetchone() is not None
+                return (
+                    database.execute(query, (_storable(str(run.resolve())),)).fetchone() is not None
+                )
         except sqlite3.Error:
             return False
 
@@ -116,7 +119,7 @@ class Index:
         Raises:
             OutputError: the index is damaged or cannot be written.
         """
-        gone = [(run.path,) for run in self.rows() if run.status == "missing"]
+        gone = [(_storable(run.path),) for run in self.rows() if run.status == "missing"]
         try:
             if gone:
                 with closing(self._open()) as database, database:
@@ -184,5 +187,18 @@ def _checked(row: Sequence[object]) -> RunFacts:
 
 
 def _storable(value: object) -> object:
-    """Returns the value, or None for a whole number of more than the 64 bits of a column."""
+    """Returns the value as a column can hold it.
+
+    A path that is no UTF-8 becomes its bytes, and a whole number of more than 64 bits None.
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return os.fsencode(value)
     return None if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
+
+
+def _restored(value: Any) -> Any:
+    """Returns the value that was made storable."""
+    return os.fsdecode(value) if isinstance(value, bytes) else value

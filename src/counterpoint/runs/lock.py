@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -12,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from counterpoint.errors import BusyError, OutputError
+from counterpoint.machine.locks import FileLock, lock_file
+from counterpoint.machine.locks import is_locked as is_locked
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
@@ -31,66 +32,43 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._lock = self._take()
         except OSError as error:
             raise OutputError(
                 f"could not write {path} ({error.strerror or error}); wanted a folder that can be "
                 "written to: choose another one"
             ) from error
-        try:
-            self._take(self._handle)
-        except BaseException:
-            self.release()
-            raise
-
-    def _take(self, handle: int) -> None:
-        for attempt in range(_TRIES):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == _TRIES - 1:
-                    raise BusyError(
-                        f"{self.path.parent} is in use by {_holder(handle)}; "
-                        "wait until it has ended, or stop it"
-                    ) from None
-                time.sleep(_PAUSE_SECONDS)  # `is_locked` of others holds it for a moment
         facts = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its story is missing
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(facts).encode() + b"\n", 0)
+        # if the disk is full, the lock holds, and only its story is missing
+        with contextlib.suppress(OSError), path.open("r+b") as file:
+            file.write(json.dumps(facts).encode() + b"\n")
+            file.truncate()
+
+    def _take(self) -> FileLock:
+        for attempt in range(_TRIES):
+            try:
+                return lock_file(self.path)
+            except BlockingIOError:
+                if attempt == _TRIES - 1:
+                    raise BusyError(
+                        f"{self.path.parent} is in use by {_holder(self.path)}; "
+                        "wait until it has ended, or stop it"
+                    ) from None
+                time.sleep(_PAUSE_SECONDS)  # `is_locked` of others holds it for a moment
+        raise AssertionError("the last try returns or raises")
 
     def release(self) -> None:
-        """Lets others in; a second call does nothing."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        """Lets others in, and empties the file; a second call does nothing."""
+        self._lock.release(empty=True)
 
 
-def is_locked(path: Path) -> bool:
-    """Returns whether a process holds the lock of this file now."""
+def _holder(path: Path) -> str:
     try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return False
-
-
-def _holder(handle: int) -> str:
-    try:
-        facts = json.loads(os.pread(handle, 1000, 0))
+        facts = json.loads(path.read_bytes())
         return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
     except (OSError, ValueError, LookupError, TypeError):
         return "another process"

@@ -30,6 +30,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     """When it began, UTC."""
     kind: str | UnsetType = UNSET
     """`train` in the directory of a training; left out beside other results."""
+    sealed: bool | UnsetType = UNSET
+    """True in the directory of a training that has a seal from its start."""
 
     def encode(self) -> bytes:
         """Returns the file.
@@ -41,7 +43,12 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def provenance(config: Settings, kind: str | UnsetType = UNSET) -> RunFile:
-    """Returns the content of `run.json` for something that begins now."""
+    """Returns the content of `run.json` for something that begins now.
+
+    Args:
+        config: what is needed to do it again.
+        kind: `train` for a training, which is sealed from its start.
+    """
     return RunFile(
         config=config,
         version=__version__,
@@ -51,6 +58,7 @@ def provenance(config: Settings, kind: str | UnsetType = UNSET) -> RunFile:
         platform=f"{sys.platform} {platform.machine()}",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         kind=kind,
+        sealed=UNSET if kind is UNSET else True,
     )
 
 
@@ -59,7 +67,12 @@ def git_revision() -> str | None:
 
     def output(*arguments: str) -> str:
         return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+            ["git", *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+            timeout=10,
         ).stdout.strip()
 
     try:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from counterpoint.errors import WorkerError
+from counterpoint.machine.processes import begin_child
 from counterpoint.runs.executor import one_thread_each
 from counterpoint.runs.ray_executor import OnRay
 from counterpoint.runs.task import ending, portable
@@ -101,7 +101,7 @@ def remote(make: Callable[[], Any], executor: str) -> Remote:
 
 def _serve(pipe: Connection, make: Callable[[], Any]) -> None:
     """Runs in a process: makes the object, and calls it until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process gets it, and ends this one
+    begin_child()
     made: Any = None
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -10,18 +10,22 @@ from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType, field
+from msgspec.structs import replace
 
 from counterpoint.errors import RunError
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs.checkpoint import steps
+from counterpoint.runs.files import with_checksum, write_atomically
 from counterpoint.runs.lock import is_locked
 from counterpoint.runs.provenance import RunFile
 from counterpoint.settings import NOT_JSON
 
 RUN, STATUS, METRICS = "run.json", "status.json", "metrics.jsonl"
 EPISODES, GAMES = "episodes.jsonl", "games.json"
-CHECKPOINTS, LOCK = "checkpoints", "lock"
+CHECKPOINTS, LOCK, SEAL = "checkpoints", "lock", "seal.json"
+SERIES = (METRICS, EPISODES)
+"""The series of a run."""
 
 Kind = TypeVar("Kind")
 STATES = ("running", "finished", "stopped", "failed")
@@ -144,6 +148,16 @@ def read_status(path: Path) -> RunStatus:
     with contextlib.suppress(OSError, *NOT_JSON):
         return msgspec.json.decode((path / STATUS).read_bytes(), type=RunStatus)
     return RunStatus()
+
+
+def write_status(path: Path, status: RunStatus) -> None:
+    """Writes status.json, with a checksum: see `files.with_checksum`.
+
+    Raises:
+        OutputError: it could not be written; what was there is unchanged.
+    """
+    document = replace(status, status=status.status or "stopped")
+    write_atomically(path / STATUS, with_checksum(msgspec.json.encode(document, enc_hook=float)))
 
 
 def read_all(paths: Iterable[Path]) -> list[RunFacts]:

@@ -1,5 +1,7 @@
 """Stopping a run in good order: the first signal asks, the second one does not.
 
+`run_tasks_to_end` is for asynchronous work.
+
 with Stopper() as stopper:
     for step in ...:
         if stopper.asked:
@@ -10,14 +12,18 @@ return stopper.exit_status
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import signal
 import sys
 import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -69,3 +75,73 @@ class Stopper:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         sys.exit(128 + number)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that arrive meanwhile are handled at its end: half a message that was read would
+    leave a pipe out of step. A second one is handled at once.
+
+    Outside the main thread, where Python delivers no signals, it does nothing.
+    """
+    late: list[tuple[int, FrameType | None]] = []
+    before: dict[int, Any] = {}
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        late.append((number, frame))
+        if len(late) > 1:
+            before[number](number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            if callable(handler := signal.getsignal(number)):
+                before[number] = handler
+                signal.signal(number, receive)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if len(late) == 1:
+            before[late[0][0]](*late[0])
+
+
+def run_tasks_to_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Returns what a coroutine returns; a signal whose handler raises cancels its tasks first.
+
+    `asyncio.run` does so for SIGINT alone: what the handler of another signal raises would end some
+    task or callback, and each of the others would print a traceback.
+
+    Raises:
+        BaseException: whatever the handler of the signal raises, when no task is left.
+    """
+    raised: list[BaseException] = []
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(work)
+        before: dict[int, Any] = {}
+
+        def receive(number: int, frame: FrameType | None) -> None:
+            try:
+                before[number](number, frame)
+            except BaseException as error:
+                raised.append(error)
+                loop.call_soon_threadsafe(task.cancel)
+
+        async def ended() -> Result:
+            return await task
+
+        try:
+            if threading.current_thread() is threading.main_thread():
+                for number in SIGNALS:
+                    if callable(signal.getsignal(number)):
+                        before[number] = signal.getsignal(number)
+                        signal.signal(number, receive)
+            return runner.run(ended())
+        except asyncio.CancelledError:
+            if raised:
+                raise raised[0] from None
+            raise
+        finally:
+            for caught, handler in before.items():
+                signal.signal(caught, handler)

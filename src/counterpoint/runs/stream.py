@@ -6,7 +6,6 @@ and come one by one.
 
 from __future__ import annotations
 
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +15,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from counterpoint.errors import WorkerError
+from counterpoint.machine.processes import MOST_WORKERS, begin_child
 from counterpoint.runs.executor import one_thread_each
 
 Item = TypeVar("Item")
@@ -50,7 +50,8 @@ def stream(
     if not batch:
         return
     spawned = get_context("spawn")
-    with one_thread_each(), ProcessPoolExecutor(workers, spawned, _ignore_interrupts) as pool:
+    workers = min(workers, MOST_WORKERS)
+    with one_thread_each(), ProcessPoolExecutor(workers, spawned, begin_child) as pool:
         waiting: deque[tuple[list[Item], Future[list[Value]]]] = deque()
         try:
             while batch or waiting:
@@ -67,10 +68,6 @@ def stream(
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process gets it, and ends the others
 
 
 def _each(function: Callable[[Item], Value], batch: Sequence[Item]) -> list[Value]:

@@ -35,6 +35,7 @@ class Fault(Exception):
         tokens: the tokens that the attempt used.
         wait_seconds: how long the server asks to wait before the next attempt.
         refused: whether every other request would be refused too.
+        status: of the answer; None if there was no answer.
     """
 
     def __init__(
@@ -45,10 +46,16 @@ class Fault(Exception):
         tokens: Tokens = UNKNOWN,
         wait_seconds: float | None = None,
         refused: bool = False,
+        status: int | None = 200,
     ) -> None:
         super().__init__()  # not of `why`: libraries on the way log the errors that they see
         self.why, self.again, self.tokens = why, again, tokens
-        self.wait_seconds, self.refused = wait_seconds, refused
+        self.wait_seconds, self.refused, self.status = wait_seconds, refused, status
+
+    @property
+    def is_unsent(self) -> bool:
+        """Returns whether there was not even a connection."""
+        return self.status is None and self.tokens == NONE
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ def read_refusal(status: int, after: str | None, body: bytes) -> Fault:
     """
     why = f"the server refused with status {status}"
     if 300 <= status < 400:
-        return Fault(f"{why}: redirects are not followed", again=False, tokens=NONE)
+        return Fault(f"{why}: redirects are not followed", again=False, tokens=NONE, status=status)
     again = status in AGAIN or status >= 500
     tokens = NONE if status >= 400 else UNKNOWN
     try:
@@ -125,7 +132,7 @@ def read_refusal(status: int, after: str | None, body: bytes) -> Fault:
     why = f"{why}: {_error_message(answer, body)}".rstrip(": ")
     wait = retry_after_seconds(after)
     refused = status in REFUSED
-    return Fault(why, again=again, tokens=tokens, wait_seconds=wait, refused=refused)
+    return Fault(why, again=again, tokens=tokens, wait_seconds=wait, refused=refused, status=status)
 
 
 def retry_after_seconds(header: str | None, now: float | None = None) -> float | None:

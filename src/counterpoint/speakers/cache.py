@@ -12,7 +12,6 @@ a process that makes the file, or sets it aside because it is damaged, holds tha
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
@@ -29,6 +28,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from counterpoint.machine.locks import lock_file
 from counterpoint.speakers.speaker import Reply, Request, Speaker
 
 VERSION = 1
@@ -214,7 +214,7 @@ class Replies:
             for _ in range(3):
                 try:
                     # Readers and writers share the lock; only who makes the file holds it alone.
-                    with self._locked(fcntl.LOCK_SH), closing(self._open()) as database:
+                    with self._locked(shared=True), closing(self._open()) as database:
                         if _version(database) == VERSION:
                             return work(database)
                 except sqlite3.DatabaseError as error:
@@ -229,7 +229,7 @@ class Replies:
 
     def _make(self) -> None:
         """Sets a damaged file aside, and makes a new file if there is none."""
-        with self._locked(fcntl.LOCK_EX):
+        with self._locked(shared=False):
             if self.path.exists() and self._is_damaged():
                 aside = self._set_aside()
                 self._warn(f"{self.path} was damaged; it is {aside.name} now, and begun anew")
@@ -273,15 +273,14 @@ class Replies:
         return database
 
     @contextlib.contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
+    def _locked(self, *, shared: bool) -> Iterator[None]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f"{self.path.name}.lock")
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        held = lock_file(lock, shared=shared, wait=True)
         try:
-            fcntl.flock(handle, how)
             yield
         finally:
-            os.close(handle)
+            held.release()
 
 
 def _version(database: sqlite3.Connection) -> int:

@@ -1,9 +1,8 @@
 """`Server`: any OpenAI-compatible chat-completions server, such as vLLM, llama.cpp or Ollama.
 
 This is the one file that imports openai. Its own retries are off: those of `PendingRequest` keep
-one deadline for each request, and count every attempt with its tokens. How an attempt is made is an
-argument of it, so it does not depend on HTTP. answers.py reads what the server sends. A model that
-writes text also answers with one word here: `ask_for_a_word`, `legal_word`.
+one deadline for each request, and count every attempt with its tokens. pace.py says how many
+requests are under way at once, and answers.py reads what the server sends.
 """
 
 from __future__ import annotations
@@ -11,46 +10,39 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import string
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from counterpoint.errors import SettingError
 from counterpoint.optional import needs, pip_line
+from counterpoint.runs.stop import run_tasks_to_end
 from counterpoint.speakers.answers import (
     NONE,
     UNKNOWN,
     Completion,
     Fault,
-    Tokens,
     one_line,
     read_completion,
     read_refusal,
 )
+from counterpoint.speakers.pace import Line, Pace
+from counterpoint.speakers.pending import PendingRequest, Post
+from counterpoint.speakers.scheme import other_scheme
 from counterpoint.speakers.server_settings import ServerSettings
-from counterpoint.speakers.speaker import Message, Reply, Request, sum_known
-
-if TYPE_CHECKING:
-    import numpy as np
+from counterpoint.speakers.speaker import Message, Reply, Request
 
 Result = TypeVar("Result")
 NO_KEY = "none"
 """Sent to a server on this machine if no key is set."""
 
+CONNECT_SECONDS = 5.0
+"""Seconds for a connection and its encryption."""
 _SHORTEST_KEY = 8
 _LONGEST_ERROR = 300
 _MOST_REFUSAL_BYTES = 10_000
-Post = Callable[[Request, Sequence[Message]], Awaitable[Completion]]
-"""Makes one attempt: takes the request and the messages to send; it may raise a `Fault`."""
-
-_MOST_DOUBLINGS = 30
-
-AROUND = string.punctuation + string.whitespace + "\u00a0\u2018\u2019\u201c\u201d\u00ab\u00bb\u3002"
-"""The characters that may surround a word: white space, ASCII punctuation, quotation marks."""
 
 
 class Server:
@@ -68,6 +60,7 @@ class Server:
     def __init__(self, settings: ServerSettings, api_key: str | None = None) -> None:
         self.settings = settings
         self._given = api_key
+        self._pace = Pace(settings)
         self._key()
 
     def __repr__(self) -> str:
@@ -122,7 +115,7 @@ class Server:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(made())
+            return run_tasks_to_end(made())
         with ThreadPoolExecutor(1) as aside:  # in a notebook, whose loop is busy with this call
             return aside.submit(asyncio.run, made()).result()
 
@@ -134,14 +127,12 @@ class Server:
     ) -> list[Reply]:
         import numpy as np  # on use: a process that asks no server starts without it
 
-        settings = self.settings
-        gate = asyncio.Semaphore(settings.concurrency)
+        settings, line = self.settings, Line(self._pace)
 
         async def reply_to(place: int, request: Request) -> Reply:
-            async with gate:
-                rng = np.random.default_rng([settings.pause_seed, place])
-                post = post_of(connection, place)
-                return await PendingRequest(request, post, settings, rng).reply()
+            rng = np.random.default_rng([settings.pause_seed, place])
+            post = post_of(connection, place)
+            return await PendingRequest(request, post, settings, rng, line).reply()
 
         replies = await asyncio.gather(
             *(reply_to(i, request) for i, request in enumerate(requests))
@@ -175,11 +166,12 @@ class Connection:
 
     def __init__(self, openai: Any, key: str, settings: ServerSettings) -> None:
         self._openai, self._key, self._settings = openai, key, settings
+        self._has_looked = False  # whether the port speaks the scheme of the address
         self._client = openai.AsyncOpenAI(
             api_key=key,
             base_url=settings.base_url,
             max_retries=0,
-            timeout=settings.deadline_seconds,
+            timeout=openai.Timeout(None, connect=CONNECT_SECONDS),  # `Clock` has the deadline
             http_client=openai.DefaultAsyncHttpxClient(
                 follow_redirects=False,
                 trust_env=settings.encrypted,  # else a proxy would see the key
@@ -249,12 +241,13 @@ class Connection:
         url = base.removesuffix("/v1") + path if path.startswith("/") else f"{base}/{path}"
         options = {"headers": {"Accept-Encoding": "identity"}}
         try:
-            if body is None:
-                answer: str = await self._client.get(url, cast_to=str, options=options)
-            else:
-                answer = await self._client.post(url, cast_to=str, body=body, options=options)
+            async with asyncio.timeout(self._settings.deadline_seconds):
+                if body is None:
+                    answer: str = await self._client.get(url, cast_to=str, options=options)
+                else:
+                    answer = await self._client.post(url, cast_to=str, body=body, options=options)
         except Exception as error:
-            fault = self._fault(error)
+            fault = await self._fault(error)
             fault.why = _hide(self._key, fault.why)
             raise fault from None
         return answer
@@ -266,9 +259,9 @@ class Connection:
                 kind = response.headers.get("content-type", "")
                 return kind, await _read(response.iter_bytes(), self._settings.most_bytes)
         except Exception as error:
-            raise self._fault(error) from None
+            raise await self._fault(error) from None
 
-    def _fault(self, error: Exception) -> Fault:
+    async def _fault(self, error: Exception) -> Fault:
         """Returns the error: the fault of `_refuse` or `_read`, or a failed connection."""
         links: list[BaseException] = [error]
         while (cause := links[-1].__cause__) is not None:
@@ -279,10 +272,16 @@ class Connection:
         unsent = any(type(link).__name__ in ("ConnectError", "ConnectTimeout") for link in links)
         detail = next((str(link) for link in reversed(links) if str(link)), "nothing more is known")
         of_http = type(error).__module__.startswith("httpx")
+        unverified = any(type(link).__name__ == "SSLCertVerificationError" for link in links)
+        if not self._has_looked and not unverified:
+            self._has_looked = True
+            if why := await other_scheme(self._settings.base_url):
+                return Fault(why, again=False, refused=True, tokens=NONE, status=None)
         return Fault(
             f"the connection failed ({type(links[-1]).__name__}: {one_line(detail)})",
             again=of_http or isinstance(error, self._openai.APIError | OSError),
             tokens=NONE if unsent else UNKNOWN,
+            status=None,
         )
 
 
@@ -316,117 +315,3 @@ def _hide(key: str, text: str) -> str:
     if len(key) < _SHORTEST_KEY:  # no secret, and maybe a word
         return text
     return text.replace(key, "[key]")
-
-
-class PendingRequest:
-    """A request until its reply is there.
-
-    Args:
-        request: what is asked.
-        post: makes one attempt.
-        bounds: the deadline, the retries, the repairs and the pauses.
-        rng: draws the random part of the pauses.
-    """
-
-    def __init__(
-        self, request: Request, post: Post, bounds: ServerSettings, rng: np.random.Generator
-    ) -> None:
-        self._request, self._post, self._bounds, self._rng = request, post, bounds, rng
-        self._failed = 0
-        self._used: list[Tokens] = []
-        self._last = "nothing came back"
-
-    async def reply(self) -> Reply:
-        """Returns the reply in every case, without its cost. The time limit starts now."""
-        begun, text, error = time.monotonic(), "", None
-        refused = False
-        limit = self._bounds.deadline_seconds
-        self._ends = begun + limit
-        try:
-            async with asyncio.timeout(limit):
-                text = await self._text()
-        except TimeoutError:
-            tries = len(self._used)
-            error = f"no answer within {limit:g} seconds, {tries} tries; the last: {self._last}"
-        except Fault as fault:
-            error, refused = fault.why, fault.refused
-        except Exception as unexpected:  # costs this request, not its siblings
-            error = f"unexpected {type(unexpected).__name__}: {one_line(str(unexpected))}"
-        seconds = time.monotonic() - begun
-        prompt = sum_known(*(tokens[0] for tokens in self._used))
-        completion = sum_known(*(tokens[1] for tokens in self._used))
-        return Reply(text, prompt, completion, None, seconds, len(self._used), error=error,
-                     refused=refused)  # fmt: skip
-
-    async def _text(self) -> str:
-        words, messages = self._request.words, self._request.messages
-        if words is None:
-            return (await self._completion(messages)).text
-        first = prompt = ask_for_a_word(messages, words)
-        for _ in range(1 + self._bounds.repairs):
-            text = (await self._completion(prompt)).text
-            word = legal_word(text, words)
-            if word is not None:
-                return word
-            self._last = f'the answer "{one_line(text)}" is none of the words'
-            prompt = ask_again(first, text, words)
-        raise Fault(f"{self._last}, after {self._bounds.repairs} repairs", again=False)
-
-    async def _completion(self, messages: Sequence[Message]) -> Completion:
-        """Returns the first completion; `retries` counts over the whole request."""
-        while True:
-            tokens = UNKNOWN  # and so it stays where the deadline cuts the attempt short
-            try:
-                completion = await self._post(self._request, messages)
-                tokens = completion.tokens
-                return completion
-            except Fault as fault:
-                tokens, self._last = fault.tokens, fault.why
-                self._failed += 1
-                if not fault.again or self._failed > self._bounds.retries:
-                    raise
-                # the server's wish, and a random part that grows with each failure
-                longest = self._bounds.pause_seconds * 2.0 ** min(self._failed - 1, _MOST_DOUBLINGS)
-                pause = (fault.wait_seconds or 0.0) + longest * float(self._rng.uniform(0.5, 1.0))
-            finally:
-                self._used.append(tokens)
-            if time.monotonic() + pause >= self._ends:
-                raise TimeoutError  # now, instead of a wait that must end in it
-            await asyncio.sleep(pause)
-
-
-def ask_for_a_word(messages: Sequence[Message], words: Sequence[str]) -> tuple[Message, ...]:
-    """Returns the conversation with a line at its end that says which answers are legal.
-
-    The line goes into the user's last message, since not every chat template takes two messages in
-    a row, or a system message.
-    """
-    *before, last = messages
-    line = f"Answer with exactly one of these, and nothing else: {', '.join(words)}"
-    if last.role == "user":
-        return (*before, Message("user", f"{last.content}\n\n{line}"))
-    return (*messages, Message("user", line))
-
-
-def ask_again(prompt: Sequence[Message], refused: str, words: Sequence[str]) -> tuple[Message, ...]:
-    """Returns the conversation after an answer that was none of the words."""
-    if not refused.strip():
-        return tuple(prompt)
-    line = f"That is none of them. Write one of these, and nothing else: {', '.join(words)}"
-    return (*prompt, Message("assistant", refused), Message("user", line))
-
-
-def legal_word(text: str, words: Sequence[str]) -> str | None:
-    """Returns the word that a text is, or None if it is none of the words.
-
-    White space, case and punctuation at the ends do not count, unless two words differ in nothing
-    else: with the words `C` and `C++` the text `C++` is the second, and `c.` is none.
-    """
-    if text.strip() in words:
-        return text.strip()
-    alike = [word for word in words if _bare(word) == _bare(text)]
-    return alike[0] if len(alike) == 1 else None
-
-
-def _bare(text: str) -> str:
-    return (text.strip(AROUND) or text.strip()).casefold()

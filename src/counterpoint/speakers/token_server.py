@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterpoint.speakers.answers import Completion, Fault, read_object
-from counterpoint.speakers.server import Connection, Post, Server
+from counterpoint.speakers.pending import Post
+from counterpoint.speakers.server import Connection, Server
 from counterpoint.speakers.speaker import Message, Request
 
 PLAIN_SAMPLING: Mapping[str, object] = {

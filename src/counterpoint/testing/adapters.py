@@ -103,7 +103,7 @@ def check_import(module: str, peers: Sequence[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=IMPORT_SECONDS,
         check=False,
     )

@@ -2,7 +2,8 @@
 
 Start with `make_topology`, which knows a dozen of them by name. `hops` and `measures` say what a
 topology can carry, `orders` who can sit where, `nearest_topologies` what a graph is like.
-`play` lets a team talk under a topology, and `design` compares topologies.
+`play` lets a team talk under a topology, `design` compares topologies, and `search` finds
+the best.
 """
 
 from counterpoint.topology.catalogue import TOPOLOGIES, make_topology

@@ -3,16 +3,13 @@
 Every cell of the design plays the same items of every seed: topology x prompt, and every order of
 those topologies that have more than one. Start with `TopologyPlan`.
 
-`search_topologies` finds the best cell at a fixed budget of items by successive halving: all cells
-play the same few items, and the better half plays twice as many, until one is left. The score of
-the winner while it was chosen is too high, so it is measured again on fresh items.
+search.py finds the best cell at a fixed budget of items.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import ceil, log2
 from typing import Any
 
 import numpy as np
@@ -20,25 +17,27 @@ from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError, StatisticsError, UnknownNameError, choices
+from counterpoint.errors import (
+    ServerError,
+    SettingError,
+    StatisticsError,
+    UnknownNameError,
+    choices,
+)
 from counterpoint.results.topology import (
     REFERENCES,
     BestCell,
     MeasuredTopology,
-    SearchCell,
-    SearchRound,
     SeedEstimate,
     TopologyPart,
     TopologyResult,
     TopologyScore,
-    TopologySearchResult,
     VarianceShare,
-    Winner,
 )
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
 from counterpoint.speakers.named import open_speaker
-from counterpoint.stats import bootstrap_interval, means, variance_shares, wilson_interval
+from counterpoint.stats import bootstrap_interval, means, variance_shares
 from counterpoint.stats.estimate import Estimate
 from counterpoint.topology.catalogue import independent, make_topology, parse_topology
 from counterpoint.topology.members import TRAINED, Parameters, ParameterSearch, Seats
@@ -183,7 +182,8 @@ class SeedTask:
             scores[name] = cells
             advance()
         alone, single = self._references(design, items, seats)
-        return SeedScores(scores, alone, single, calls)
+        meter = seats.meter
+        return SeedScores(scores, alone, single, calls, meter.asked, tuple(meter.errors))
 
     def _references(
         self, design: Design, items: Any, seats: Seats
@@ -218,6 +218,7 @@ def compare_topologies(
         on_progress: called with the number of finished cells and the total.
 
     Raises:
+        ServerError: the speaker gives no reply, or refuses all of them.
         CounterpointError: the plan does not fit its world, or the speaker cannot be used.
     """
     design = lay_out(plan)
@@ -229,6 +230,8 @@ def compare_topologies(
         on_progress=None if on_progress is None else lambda done: on_progress(done, total),
     )
     world = design.world
+    errors = [error for one in seeds for error in one.errors]
+    demand_replies(errors, sum(one.asked for one in seeds))
     summary = summarize(design.seatings, design.prompts, seeds)
     return TopologyResult(
         version=__version__,
@@ -252,6 +255,8 @@ def compare_topologies(
         references=summary.references,
         best=summary.best,
         gap=summary.gap,
+        lost=len(errors),
+        why_lost=errors[0] if errors else "",
     )
 
 
@@ -267,6 +272,10 @@ class SeedScores:
     """[P] mean score of one agent that has everything the team has."""
     calls: dict[str, float]
     """Topology to calls for each item."""
+    asked: int = 0
+    """Number of requests to the model."""
+    errors: tuple[str, ...] = ()
+    """Why requests got no reply."""
 
 
 @dataclass(frozen=True)
@@ -390,110 +399,12 @@ def _over_seeds(estimate: Estimate) -> SeedEstimate:
                         high=estimate.high, n=estimate.n)  # fmt: skip
 
 
-HALVING, FRESH = 5, 6
-"""Random streams of the rounds of a search, and of the last measurement of its winner."""
-
-
-@dataclass(frozen=True)
-class SearchCandidate:
-    """One cell of the design."""
-
-    name: str
-    """The topology, as `make_topology` takes it."""
-    topology: Topology
-    """The same topology, with its order."""
-    prompt: str
-    """How the members behave."""
-
-
-def search_topologies(
-    plan: TopologyPlan, budget: int, *, on_progress: Callable[[int, int], None] | None = None
-) -> TopologySearchResult:
-    """Returns the winner, its score while it was chosen, and its score on fresh items.
+def demand_replies(errors: Sequence[str], asked: int) -> None:
+    """Raises ServerError if none of the requests to a model got a reply.
 
     Args:
-        plan: the cells: every topology x order x prompt. The winner is measured on `seeds` times
-            `items` in the end.
-        budget: items that all cells together may play.
-        on_progress: called with the number of finished rounds and the total.
-
-    Raises:
-        SettingError: the budget is less than one item for each cell and round.
-        CounterpointError: the plan does not fit its world, or the speaker cannot be used.
-
-    Source: Karnin, Koren and Somekh, Almost optimal exploration in multi-armed bandits (2013).
+        errors: why requests got none.
+        asked: number of requests.
     """
-    design = lay_out(plan)
-    alive = [
-        SearchCandidate(name, topology, prompt)
-        for name, seatings in design.seatings.items()
-        for topology in seatings
-        for prompt in design.prompts
-    ]
-    halvings = max(1, ceil(log2(len(alive))))
-    if budget < len(alive) * halvings:
-        raise SettingError(
-            f"got a budget of {budget} items for {len(alive)} candidates and {halvings} rounds; "
-            f"wanted at least {len(alive) * halvings}"
-        )
-    parameters = design.trained(None)
-    world, seats = design.world, design.seats()
-    last: dict[tuple[str, str], SearchCell] = {}
-
-    def scores(cell: SearchCandidate, stream: list[int], count: int) -> Floats:
-        """Returns [count] scores of a cell on the items of a stream."""
-        items = world.draw(np.random.default_rng(stream), count)
-        members = seats.members(cell.prompt, parameters.get(cell.name))
-        rng = np.random.default_rng([*stream, 1])
-        transcript = play(cell.topology, items, count, members, rng, guards=plan.guards)
-        won: Floats = world.score(items, transcript.answers) * transcript.answered
-        return won
-
-    spent, history = 0, []
-    average = np.zeros(len(alive))
-    for number in range(halvings):
-        count = budget // (halvings * len(alive))
-        played = [scores(cell, [HALVING, number], count) for cell in alive]
-        average = np.array([each.mean() for each in played])
-        farthest: dict[tuple[str, str], int] = {}  # the best order of each topology and prompt
-        for i in np.argsort(-average, kind="stable"):
-            farthest.setdefault((alive[i].name, alive[i].prompt), int(i))
-        for (name, prompt), i in farthest.items():
-            last[name, prompt] = SearchCell(
-                topology=name, prompt=prompt, rounds=number + 1, score=_mean_score(played[i])
-            )
-        spent += count * len(alive)
-        history.append(SearchRound(candidates=len(alive), items=count, best=float(average.max())))
-        keep = np.argsort(-average, kind="stable")[: max(1, ceil(len(alive) / 2))]
-        alive, average = [alive[i] for i in keep], average[keep]
-        if on_progress:
-            on_progress(number + 1, halvings)
-    winner = alive[0]
-    chosen = (winner.name, winner.prompt)
-    ranked = sorted(
-        last.items(), key=lambda each: (each[0] != chosen, -each[1].rounds, -each[1].score.value)
-    )
-    return TopologySearchResult(
-        version=__version__,
-        world=plan.world,
-        winner=Winner(topology=winner.name, prompt=winner.prompt,
-                      order=[list(turn) for turn in winner.topology.order],
-                      shape=TopologyPart(**asdict(winner.topology))),
-        searched=float(average[0]),
-        fresh=_mean_score(scores(winner, [FRESH], plan.seeds * plan.items)),
-        rounds=history,
-        budget=budget,
-        spent=spent,
-        scale=world.scale,
-        cells=[cell for _, cell in ranked],
-        config={"world": plan.world, "settings": dict(plan.settings)},
-    )  # fmt: skip
-
-
-def _mean_score(scores: Floats) -> Estimate:
-    """Returns the mean score of items with its interval; one item alone may have any score."""
-    if np.isin(scores, (0, 1)).all():
-        return wilson_interval(int(scores.sum()), len(scores))
-    if len(scores) < 2:
-        return Estimate(float(scores.mean()), 0.0, 1.0, len(scores))
-    return bootstrap_interval(scores, rng=np.random.default_rng(0), statistic=means)
+    if errors and len(errors) == asked:
+        raise ServerError(f"the members got no reply: {errors[0]}")

@@ -7,7 +7,7 @@ reads the items as text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,13 +41,15 @@ class Seats:
     world: MessageWorld[Any]
     speaker: Speaker | None
     """The model; None takes the world's own members."""
+    meter: Meter = field(default_factory=Meter)
+    """Counts what the model is asked."""
 
     def members(self, prompt: str, parameters: Parameters | None) -> Sequence[Member[Any]]:
         """Returns one member for each seat."""
         world = self.world
         one: Member[Any]
         if self.speaker is not None:
-            one = SpokenMember(self.speaker, world, world.prompts[prompt], Meter())
+            one = SpokenMember(self.speaker, world, world.prompts[prompt], self.meter)
         elif prompt == TRAINED and parameters is not None:
             one = world.member_with(parameters)
         else:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats
-from counterpoint.errors import SettingError
+from counterpoint.errors import ServerError, SettingError
 from counterpoint.speakers.speaker import Reply, Request, Speaker
 from counterpoint.topology.topology import Topology
 from counterpoint.worlds.message.world import Member, MessageContent, Observation, ReceivedMessage
@@ -56,13 +56,22 @@ class Meter:
     """How often a model was asked."""
     tokens: int = 0
     """Tokens read and written, as far as they are known."""
+    asked: int = 0
+    """Number of requests."""
     errors: list[str] = field(default_factory=list)
     """The error of each reply that failed."""
 
     def replies(self, speaker: Speaker, requests: Sequence[Request]) -> list[Reply]:
-        """Returns the replies of a speaker, and counts them."""
+        """Returns the replies of a speaker, and counts them.
+
+        Raises:
+            ServerError: the speaker refuses a request for a reason that holds for all.
+        """
         replies = speaker.answer(requests)
         for reply in replies:
+            if reply.refused:
+                raise ServerError(f"the members got no reply: {reply.error}")
+            self.asked += 1
             self.calls += reply.tries
             self.tokens += (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
             if reply.error is not None:

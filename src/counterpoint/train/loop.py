@@ -21,7 +21,7 @@ from msgspec import UNSET
 from counterpoint.arrays import Floats
 from counterpoint.credit import Tally
 from counterpoint.credit.catalogue import ALIASES
-from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.errors import CheckpointError, CounterpointError, SettingError
 from counterpoint.results.estimate import Estimate
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import EvaluationTasks, Messages
@@ -294,13 +294,15 @@ def train_to_end(
     monitor = CollapseMonitor(team.agents, continuous=team.continuous)
     rows: list[Row] = []
     if run is not None and run.resumed.snapshot is not None:
-        team.learner.restore(run.resumed.snapshot)
+        restore(team, run.resumed.snapshot)
         rows = [row_from_line(line) for line in run.rows()]
         if lost := lost_updates(run):
+            updates = f"{lost + len(rows)} updates up to the checkpoint"
+            differs = f"lacks {lost} of the" if lost > 0 else f"has {-lost} rows more than the"
             run.notes = (
                 *run.notes,
-                f"{run.path / METRICS} lacks {lost} of the {lost + len(rows)} updates up to the "
-                "checkpoint, from which training went on; curves and verdicts are without them",
+                f"{run.path / METRICS} {differs} {updates}, from which training went on; curves "
+                "and verdicts are of the rows that are there",
             )
         for row in rows:
             if row.agents is not None:
@@ -318,9 +320,12 @@ def train_to_end(
                 saved = team.steps
         if on_row is not None:
             on_row(row)
-    if run is not None and saved < team.steps:
-        run.save(team.steps, team.learner.capture())
+    end = None if run is None else team.learner.capture()
+    if run is not None and end is not None and saved < team.steps:
+        run.save(team.steps, end)
     evaluation = team.evaluate(should_stop) if spent(plan, team, rows) else None
+    if run is not None and end is not None:
+        run.require_folder(team.steps, end)
     returns, by_agent = evaluation or (np.zeros(0), np.zeros((0, len(team.agents))))
     mean = float(returns.mean()) if len(returns) else None
     score = None if mean is None else team.references.normalized(returns.mean())
@@ -354,8 +359,27 @@ def train_to_end(
     return trained
 
 
+def restore(team: Trainer, snapshot: Snapshot) -> None:
+    """Restores a team from a checkpoint.
+
+    Raises:
+        CheckpointError: it is that of another team.
+    """
+    try:
+        team.learner.restore(snapshot)
+    except CounterpointError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"the checkpoint does not fit the team that the plan describes ({reason}); wanted the "
+            "world and the settings that it was trained with: put run.json back"
+        ) from error
+
+
 def lost_updates(run: RunDirectory) -> int:
-    """Returns how many updates before the checkpoint a run's series lacks (a lost or cut file)."""
+    """Returns how many updates before the checkpoint a run's series lacks (a lost or cut file);
+    below 0, how many rows it has besides."""
     snapshot = run.resumed.snapshot
     return 0 if snapshot is None else int(snapshot.facts["updates"]) - len(run.rows())
 

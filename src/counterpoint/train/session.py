@@ -23,6 +23,7 @@ from counterpoint.runs.directory import RunDirectory, require_empty
 from counterpoint.runs.exporters.catalogue import exporters_of, require_exporters
 from counterpoint.runs.exporters.session import Exports
 from counterpoint.runs.index import Index
+from counterpoint.runs.seal import require_unedited
 from counterpoint.runs.status import axis_of, read_facts, read_run
 from counterpoint.runs.stop import Stopper
 from counterpoint.train.algorithms import VALUE_BASED, refuse_algorithm
@@ -161,11 +162,14 @@ def resume_run(
     The run continues its exports.
 
     Raises:
+        EditedError: a file is not as it was written, and nobody has accepted that.
         RunError: there is no run.
         BusyError: another process works there.
         CounterpointError: as `train_to_end`.
     """
-    plan = plan_from_config(read_run(path).config)
+    run_file = read_run(path)
+    require_unedited(path)  # before the plan is believed
+    plan = plan_from_config(run_file.config)
     facts = read_facts(path)
     if facts.status == "finished":
         message = f"{path} is finished, at {plan.axis} {facts.step or 0}; "

@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from counterpoint.errors import CounterpointError
 from counterpoint.report import render, write_report
-from counterpoint.report.page import PAGE, Live
+from counterpoint.report.page import PAGE, Live, is_edited_page
 from counterpoint.report.pages.episodes import FOLDER
 from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.results.folder import FolderResult, LeftOut
+from counterpoint.runs.seal import accepted_edits
 from counterpoint.runs.status import LOCK
 from counterpoint.viewer.audit_pages import EPISODE, read_page
 from counterpoint.viewer.server import SCRIPT, SORT, Response, text_response
@@ -77,7 +78,12 @@ class FolderPages:
         if kept is None or kept[0] != one.signature:
             try:
                 folder = one.folder.path
-                page = render(read_folder(folder), Live(SCRIPT, SORT, home="/"), beside=folder)
+                page = render(
+                    read_folder(folder),
+                    Live(SCRIPT, SORT, home="/"),
+                    beside=folder,
+                    edits=accepted_edits(folder),
+                )
                 kept = one.signature, Response(page.encode())
             except CounterpointError as error:  # it is damaged, or is being written
                 return text_response(str(error), HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -126,6 +132,8 @@ def draw_pages(
 
 def _is_old(one: Match) -> bool:
     files = one.folder.files
+    if is_edited_page(one.folder.path / PAGE):
+        return True
     page = files.get(PAGE)
     others = (at.st_mtime_ns for name, at in files.items() if name not in (PAGE, LOCK))
     return page is None or page.st_mtime_ns < max(others)

@@ -30,12 +30,14 @@ from counterpoint.results.saved import RESULTS
 from counterpoint.runs.find import FoundFolder, find_folders
 from counterpoint.runs.lock import is_locked
 from counterpoint.runs.provenance import RunFile
+from counterpoint.runs.seal import require_unedited
 from counterpoint.runs.status import (
     CHECKPOINTS,
     EPISODES,
     LOCK,
     METRICS,
     RUN,
+    SEAL,
     STATUS,
     read_facts,
     read_run,
@@ -53,9 +55,9 @@ DEPTH = 8
 """Levels below the folder that are searched."""
 MARKS = (RESULTS, RUN, TEAM)
 """A folder with one of these holds a result or a run."""
-SERIES = (STATUS, METRICS, EPISODES, RESULT, QUEUE, f"{QUEUE}-wal")
+SHOWN = (STATUS, METRICS, EPISODES, SEAL, RESULT, QUEUE, f"{QUEUE}-wal")
 """Other files that a page shows."""
-NAMES = frozenset((*MARKS, *SERIES, PAGE, LOCK))
+NAMES = frozenset((*MARKS, *SHOWN, PAGE, LOCK))
 SKIPPED = (CHECKPOINTS, REPOSITORY, LOGS, NOTES)
 
 Signature = tuple[object, ...]
@@ -180,7 +182,7 @@ def _entry(one: Match) -> FolderEntry:
     )  # fmt: skip
     if RESULTS in files:
         return replace(entry, updated=_saved(path) or _latest(files, (RESULTS,)))
-    latest = _latest(files, (*MARKS, *SERIES))
+    latest = _latest(files, (*MARKS, *SHOWN))
     if isinstance(result, TeamResult):
         running = is_locked(path / LOCK)
         status = "running" if running else "finished" if result.over else "stopped"
@@ -235,10 +237,12 @@ def read_folder(path: Path, *, short: bool = False) -> Result:
             references and its texts.
 
     Raises:
+        EditedError: a file is not as it was written, and nobody accepted that.
         LogError: there is no result, or it is damaged.
         RunError: the run is damaged.
         UnknownNameError: it is a result of another version.
     """
+    require_unedited(path)
     if (path / RESULTS).exists():
         return read_result(load(path))
     if (path / TEAM).is_file():

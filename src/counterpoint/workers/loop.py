@@ -19,7 +19,7 @@ from counterpoint.errors import WorkerError
 from counterpoint.readers.episodes import encode
 from counterpoint.report.page import write_report
 from counterpoint.results import TeamResult, document_of
-from counterpoint.runs.files import write_atomically
+from counterpoint.runs.files import sweep_partial, write_atomically
 from counterpoint.runs.lock import Lock
 from counterpoint.workers.keys import passed_variables
 from counterpoint.workers.queue.queue import REPEATED_FAILURES
@@ -104,7 +104,7 @@ class _Members:
                 raise WorkerError(in_vain)
         if self.failed > FAILURES_IN_A_ROW * (self.state.workers + 1):
             log = self.state.folder / "members.log"
-            last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-2:])
+            last = " | ".join(log.read_text("utf-8", "replace").strip().splitlines()[-2:])
             raise WorkerError(f"{self.failed} turns failed one after the other; the last lines of "
                               f"{log} are: {last[:300]}")  # fmt: skip
         return gone
@@ -155,6 +155,8 @@ def run_team(
         queue.put("stopped", "")
         queue.tick(members.begun, members.seconds)
         queue.log("loop", "message", "begins")
+        if swept := state.repository.sweep() + sweep_partial(folder):
+            queue.log("loop", "message", f"half-written files of killed members removed: {swept}")
         try:
             _set_up(state)
             _loop(state, members, on_progress or (lambda progress: None))

@@ -64,7 +64,7 @@ def folder_seal(folder: Path) -> str:
     and the number of the folder. A copy of the folder has another seal.
     """
     try:
-        machine = Path("/etc/machine-id").read_text().strip()
+        machine = Path("/etc/machine-id").read_text("ascii").strip()
     except OSError:
         machine = ""
     about = os.stat(folder)

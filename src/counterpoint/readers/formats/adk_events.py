@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.marks import mark_of
 from counterpoint.readers.build import EventFields, count, list_of, object_of, seconds_of
 from counterpoint.readers.handoffs import handoff_target, text_of
 from counterpoint.records import Json
 
 OK = ("", "OUTCOME_OK")
 """The outcomes of code that has run without an error."""
+_QUIET = ("text", "thought", "thought_signature", "thoughtSignature")
+"""The fields of a part that are nothing which it holds beside its text."""
 
 
 def field_of(value: Mapping[str, Json], name: str) -> Json:
@@ -144,8 +147,8 @@ class Events:
                              "error": "" if outcome in OK else outcome})  # fmt: skip
             elif isinstance(text := part.get("text"), str) and text:
                 (thoughts if part.get("thought") is True else texts).append(text)
-            elif field_of(part, "inline_data") or field_of(part, "file_data"):
-                texts.append("[file]")
+            elif any(value and name not in _QUIET for name, value in part.items()):
+                texts.append(mark_of(part))
         say()
         if thoughts:
             made = made or [{**base}]

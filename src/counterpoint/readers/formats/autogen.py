@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.marks import IMAGE, mark_of
 from counterpoint.readers.build import (
     OUTSIDE,
     EventFields,
@@ -315,9 +316,9 @@ def _usage(message: Mapping[str, Json]) -> Mapping[str, Json]:
 
 
 def _part(part: object) -> str:
-    """Returns a text part as it is, and an image without its data."""
+    """Returns a text part as it is, and the mark of an image."""
     if isinstance(part, dict) and "data" in part:
-        return "[image]"
+        return mark_of(part, IMAGE)
     return text_of(part)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.marks import mark_of
 from counterpoint.readers.build import EventFields, Format, episode, list_of, object_of
 from counterpoint.readers.handoffs import handoff_target, matched, text_of
 from counterpoint.records import Episode, Json
@@ -94,10 +95,11 @@ def tools_of(events: Sequence[EventFields]) -> list[str]:
 
 
 def content_text(content: object) -> str:
-    """Returns a text, or the texts of a list of parts."""
+    """Returns a text, or the texts of a list of parts and marks of others."""
     if not isinstance(content, list):
         return text_of(content)
-    parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+    parts = [part.get("text", mark_of(part)) if isinstance(part, dict) and part else part
+             for part in content]  # fmt: skip
     return "\n".join(text_of(part) for part in parts if part)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.marks import IMAGE, VIDEO, mark_of
 from counterpoint.readers.build import (
     EventFields,
     Format,
@@ -170,7 +171,8 @@ def _events(
     if kind in ("default", "system") or who.lower() in ("user", "human"):
         outside.append(who)
     calls = list_of(_calls(message), f"{at}, tool_calls")
-    text = content_text(message.get("content"))
+    texts = (content_text(message.get("content")), *_pictures(message))
+    text = "\n".join(filter(None, texts))
     events: list[EventFields] = [{**base, "text": text}] if text or not calls else []
     for each in calls:
         function = object_of(object_of(each, at).get("function", each), at)
@@ -179,6 +181,14 @@ def _events(
         events.append({**base, "kind": "action", "tool": name or "tool", "call": number,
                        "text": text_of(function.get("arguments"))})  # fmt: skip
     return events
+
+
+def _pictures(message: Mapping[str, Json]) -> list[str]:
+    """Returns the marks of the pictures and the film of a message."""
+    images, video = message.get("image_list"), message.get("video_bytes")
+    images = images if isinstance(images, list) else []
+    return [*(mark_of({"image": image}, IMAGE) for image in images),
+            *([mark_of({"video": video}, VIDEO)] if video else [])]  # fmt: skip
 
 
 def _calls(message: Mapping[str, Json]) -> Json:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from counterpoint.marks import is_hidden
 from counterpoint.readers.build import (
     EventFields,
     Line,
@@ -63,6 +64,8 @@ class _Thread:
     spoken: list[tuple[int, EventFields]] = field(default_factory=list)
     """Messages of the program, with the number of events before each."""
     others: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    """Number of reasonings that are encrypted."""
     meta: dict[str, Json] = field(default_factory=dict)
     ending: str = ""
 
@@ -104,7 +107,8 @@ def _add(thread: _Thread, line: Line) -> None:
         message = _checked(parse_line(line._replace(value=payload)))
         if seconds is not None:
             message.facts = {**(message.facts or {}), "seconds": seconds}
-        if message.is_thought and not message.thinking:
+        if message.is_thought and is_hidden(message.thinking):  # every turn has one: no event
+            thread.hidden += bool(message.thinking)
             return
         thread.fields += fields_of([message], thread.called)
     elif kind == "session_meta":
@@ -242,6 +246,8 @@ def _episode(root: _Thread, threads: Sequence[_Thread]) -> Episode:
     meta: dict[str, Json] = {k: v for k, v in root.meta.items() if k != "thread"}
     if others:
         meta["other_lines"] = dict(others)
+    if hidden := sum(thread.hidden for thread in threads):
+        meta["left_out"] = {"hidden reasoning texts": hidden}
     return episode(root.id, fields, "codex", outsiders(fields, members), members=members,
                    task=task, meta=meta, ending=root.ending)  # fmt: skip
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.marks import hidden_reasoning, mark_of
 from counterpoint.readers.build import EventFields, count, list_of, object_of
 from counterpoint.readers.handoffs import handoff_target, matched, text_of
 from counterpoint.records import Json
@@ -151,7 +152,8 @@ class Messages:
 
 
 def content_text(content: object, at: str) -> str:
-    """Returns a text, or the texts of parts; parts that are calls or thoughts are left out."""
+    """Returns a text, or the texts of parts and marks of others; calls and thoughts are read
+    elsewhere."""
     if content is None or isinstance(content, str):
         return content or ""
     texts: list[str] = []
@@ -160,17 +162,24 @@ def content_text(content: object, at: str) -> str:
             texts.append(part)
         elif isinstance(part, dict) and isinstance(part.get("text"), str):
             texts.append(part["text"])
+        elif isinstance(part, dict) and part and not str(part.get("type")).endswith(_ELSEWHERE):
+            texts.append(mark_of(part))
     return "\n".join(text for text in texts if text)
 
 
 def thoughts(content: object) -> str:
     """Returns the thoughts of a model among the parts of a content."""
     messages = [
-        part.get("thinking") or part.get("reasoning")
+        part.get("thinking") or part.get("reasoning") or hidden_reasoning(part)
         for part in (content if isinstance(content, list) else [])
-        if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
+        if isinstance(part, dict) and str(part.get("type")).endswith(("thinking", "reasoning"))
     ]
-    return "\n".join(text for text in messages if isinstance(text, str))
+    return "\n".join(text for text in messages if isinstance(text, str) and text)
+
+
+_ELSEWHERE = ("text", "thinking", "reasoning", "_call", "_use", "_result", "_call_chunk",
+              "json_delta")  # fmt: skip
+"""The ends of types of parts that have no mark: they are empty, or read elsewhere."""
 
 
 def _object(value: Mapping[str, Json], key: str) -> Mapping[str, Json]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from counterpoint.marks import IMAGE, mark_of
 from counterpoint.readers.build import (
     EventFields,
     Line,
@@ -21,7 +22,7 @@ from counterpoint.readers.build import (
     object_of,
     seconds_of,
 )
-from counterpoint.readers.content import as_text, error_of, text_of
+from counterpoint.readers.content import as_text, error_of, text_of, thought_of
 from counterpoint.readers.messages import Facts, facts_of, outsiders
 from counterpoint.records import Episode, Json
 
@@ -224,6 +225,7 @@ class _Talk:
         thought = as_text(args.get("thought"))
         if kind == "message":
             text = as_text(args.get("content")) or as_text(event.get("message"))
+            text = _with_pictures(text, args)
             self._say({"agent": who, "kind": "message", "text": text}, facts)
             return
         if kind in ("finish", "reject"):
@@ -254,7 +256,7 @@ class _Talk:
     def _observation(self, event: Mapping[str, Any], where: str) -> None:
         kind, extras = as_text(event.get("observation")), event.get("extras")
         extras = extras if isinstance(extras, dict) else {}
-        text = text_of(event.get("content"), f"{where}, content")
+        text = _with_pictures(text_of(event.get("content"), f"{where}, content"), extras)
         facts = self._facts({"timestamp": event.get("timestamp")})
         if kind == "agent_state_changed":
             state = as_text(extras.get("agent_state"))
@@ -298,7 +300,10 @@ class _Talk:
             text = text_of(event.get("system_prompt"), where)
             self._say({"agent": "system", "kind": "message", "text": text}, facts)
         elif kind == "ActionEvent":
-            thinking = as_text(event.get("reasoning_content"))
+            blocks = event.get("thinking_blocks")
+            thoughts = (thought_of(b, where) for b in blocks if isinstance(b, dict)) if isinstance(
+                blocks, list) else ()  # fmt: skip
+            thinking = as_text(event.get("reasoning_content")) or "\n".join(filter(None, thoughts))
             if thinking:
                 facts["meta"] = {"thinking": thinking}
             if text := text_of(event.get("thought"), f"{where}, thought"):
@@ -333,6 +338,13 @@ class _Talk:
             if kind == "ConversationErrorEvent":
                 self._ending = as_text(event.get("detail")) or kind
             self._quiet[kind] += 1
+
+
+def _with_pictures(text: str, holder: Mapping[str, Any]) -> str:
+    """Returns the text of an event with the marks of the pictures beside it."""
+    urls = holder.get("image_urls")
+    pictures = [*(urls if isinstance(urls, list) else []), holder.get("screenshot")]
+    return "\n".join(filter(None, (text, *(mark_of({"image": p}, IMAGE) for p in pictures if p))))
 
 
 def _arguments(about: Mapping[str, Any], call: str) -> str:

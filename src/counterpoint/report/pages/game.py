@@ -30,6 +30,8 @@ from counterpoint.report.toolkit.tables import (
 from counterpoint.results.game import Basins, GameResult, Learned
 
 WIDTH, HEIGHT, EDGE, TOP = 360.0, 300.0, 40.0, 28.0
+MOST_EXACT = 24
+"""Characters of an exact payoff up to which a table has it."""
 
 
 def game_page(game: GameResult) -> Page:
@@ -71,8 +73,7 @@ def sums(game: GameResult) -> str:
 def _facts(game: GameResult) -> tuple[Fact, Fact, Fact]:
     """Returns the number of equilibria, their cost, and where learners end or what patience
     buys."""
-    count = Fact("Equilibria", f"{len(game.equilibria):,}", game.equilibria_are,
-                 "There are more between them." if game.degenerate else "")  # fmt: skip
+    count = Fact("Equilibria", f"{len(game.equilibria):,}", game.equilibria_are, degeneracy(game))
     cost = Fact("Price of anarchy", ABSENT, game.why.get("price_of_anarchy", "not defined here"))
     if game.price_of_anarchy is not None:
         cost = Fact("Price of anarchy", f"{game.price_of_anarchy:.4g}",
@@ -103,12 +104,29 @@ def reasons(game: GameResult) -> list[str]:
     return [f"{name.replace('_', ' ')}: {reason}" for name, reason in game.why.items()]
 
 
+def degeneracy(game: GameResult) -> str:
+    """Returns whether the game is degenerate, and what follows, in a sentence."""
+    if game.degenerate is None:
+        return "Whether the game is degenerate was not checked."
+    if not game.degenerate:
+        return "The game is not degenerate."
+    return f"The game is degenerate{': there are more between them' if _more(game) else ''}."
+
+
+def _more(game: GameResult) -> bool:
+    """Returns whether there are equilibria between those that are listed: of two players, exactly
+    if two of these share a strategy."""
+    sides = zip(*(one.exact for one in game.equilibria), strict=True)
+    shared = any(len({tuple(own) for own in side}) < len(game.equilibria) for side in sides)
+    return bool(game.degenerate) and len(game.players) == 2 and shared
+
+
 def sentences(game: GameResult) -> list[str]:
     """Returns what is known of a game, in words."""
     count = len(game.equilibria)
     pure = sum(all(max(s) == 1 for s in one.strategies) for one in game.equilibria)
-    more = ", and more between them" if game.degenerate else ""
-    lines = [_count(game, count, pure, more)]
+    more = ", and more between them" if _more(game) else ""
+    lines = [_count(game, count, pure, more), degeneracy(game)]
     if game.minmax:
         pairs = zip(game.players, game.minmax, strict=True)
         held = ", ".join(f"{name} to {value:.4g}" for name, value in pairs)
@@ -231,7 +249,7 @@ def equilibrium_table(game: GameResult) -> Table | None:
     rows = []
     for i, one in enumerate(game.equilibria[:200]):
         strategies = zip(game.actions, one.exact, strict=True)
-        paid = ", ".join(f"{value:.4g}" for value in one.payoffs)
+        paid = ", ".join(map(_paid, one.payoffs, one.exact_payoffs or [""] * len(one.payoffs)))
         mixes = (Cell(mix(names, strategy)) for names, strategy in strategies)
         rows.append(TableRow((Cell(str(i), (i,)), *mixes, Cell(paid, tuple(one.payoffs)))))
     columns = (
@@ -240,10 +258,16 @@ def equilibrium_table(game: GameResult) -> Table | None:
         Column("Payoffs", tuple(f"payoff of {name}" for name in game.players)),
     )
     precision = "exact"
-    if game.equilibria_are == "all pure ones, mixed ones by search":
+    if not all(one.is_exact for one in game.equilibria):
         precision = "those in fractions exact, those in decimals found to nine digits"
     caption = f"Equilibria, {game.equilibria_are}; {precision}."
     return Table("equilibria", caption, columns, rows)
+
+
+def _paid(value: float, exact: str) -> str:
+    """Returns a payoff as four digits, and as a fraction before them if that says more."""
+    short = f"{value:.4g}"
+    return short if len(exact) > MOST_EXACT or exact in ("", short) else f"{exact} = {short}"
 
 
 def mix(names: Sequence[str], strategy: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from counterpoint.report.pages.unseen import unseen_facts
 from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, counted, fixed, interval, percent
@@ -99,7 +100,8 @@ def judge_check_verdict(check: JudgeCheckResult) -> Headline:
         f"order, in the same order again, and backwards ({check.calls:,} calls, {tokens}; "
         f"{counted(check.unreadable, 'unreadable reply')})."
     )
-    return Headline(judge_check_headline(check), why, (right, bias, orders))
+    facts = (right, bias, orders, *unseen_facts(check.unseen, check.settings))
+    return Headline(judge_check_headline(check), why, facts)
 
 
 def _measure(check: JudgeCheckResult, name: str) -> Measure | None:

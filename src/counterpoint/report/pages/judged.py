@@ -33,12 +33,17 @@ def judged_sentences(report: JudgeReport) -> list[str]:
     cut = [e for e in report.episodes if e.cut_characters or e.left_out_events]
     characters = sum(each.cut_characters for each in cut)
     events = sum(each.left_out_events for each in cut)
+    marks = sum(each.unseen_parts for each in report.episodes)
+    thoughts = sum(each.unseen_reasoning for each in report.episodes)
+    unseen = [f"{counted(marks, 'part')} without text (a mark stands for each)"] if marks else []
+    unseen += [counted(thoughts, "reasoning text")] if thoughts else []
     parts = {
         "no judgement": report.void and f"{counted(report.void, 'episode')}, for example: "
         f"{next((e.void for e in report.episodes if e.void), '')}",
         "replies that could not be read": report.repaired and f"{report.repaired}, asked again",
         "not read by the judge": cut and f"{characters:,} characters and "
         f"{counted(events, 'whole event')} of {counted(len(cut), 'episode')} (setting longest)",
+        "not shown to the judge": " and ".join(unseen),
         "not asked about": report.beyond and f"{counted(report.beyond, 'later episode')} "
         "(setting most)",
         "stopped": report.stopped and f"{counted(report.unasked, 'episode')} not asked about, "

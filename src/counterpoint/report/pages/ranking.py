@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from counterpoint.report.pages.unseen import unseen_facts
 from counterpoint.report.toolkit.charts import Bar, Dot, count_panel, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, counted, fixed, significant
@@ -61,6 +62,7 @@ def ranking_verdict(ranking: RankingResult) -> Headline:
         Fact("Groups with rewards", f"{total - ranking.void:,} of {total:,}", void,
              f"Most often: {first[0][0]}." if first else ""),
         reliability,
+        *unseen_facts(ranking.unseen, ranking.settings),
         Fact("Questions", f"{ranking.calls:,}", f"{ranking.asked_now:,} of them now", paid),
     )  # fmt: skip
     why = (
@@ -177,5 +179,6 @@ DEFINITIONS = (
         "Bradley–Terry log-strength: a run is put above another one with odds of e to the "
         "difference."),
     Definition("void", "Void group",
-        "A reply was unreadable, a canary was ranked high, or the orders disagree."),
+        "A reply was unreadable, a canary was ranked high, the orders disagree, or the runs differ "
+        "only in what the judge does not read."),
 )  # fmt: skip

@@ -37,7 +37,6 @@ from counterpoint.report.pages.game import (
     sentences,
     sums,
 )
-from counterpoint.report.pages.judge_check import judge_check_headline
 from counterpoint.report.pages.messages import messages_rows
 from counterpoint.report.pages.population import (
     arm_table,
@@ -45,7 +44,6 @@ from counterpoint.report.pages.population import (
     order_of,
     population_verdict,
 )
-from counterpoint.report.pages.ranking import ranking_headline
 from counterpoint.report.pages.search import search_verdict
 from counterpoint.report.pages.team import team_headline
 from counterpoint.report.pages.topology import (
@@ -70,15 +68,12 @@ from counterpoint.report.toolkit.numerals import (
     probability,
     significant,
 )
-from counterpoint.report.toolkit.safe_text import cut, visible
 from counterpoint.report.toolkit.tables import Cell, Column, Cure, Table, TableRow
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
 from counterpoint.results.folder import FolderResult
 from counterpoint.results.game import GameResult
-from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.population import PopulationArm, PopulationResult
-from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import AgentSeries, TrainingResult
@@ -446,55 +441,3 @@ def _used(team: TeamResult, known: str, unknown: int) -> str:
 
 def _share(value: float | None, of: str) -> str:
     return "not known" if value is None else f"{value:.0%} {of}"
-
-
-GROUPS_SHOWN = 20
-"""Maximum number of groups in the table; all are in the JSON and in --out."""
-
-
-def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
-    """Returns the first groups, and the cost of all of them."""
-    rows = []
-    for group in ranking.groups[:GROUPS_SHOWN]:
-        order = " > ".join(" = ".join(tied) for tied in group.ranking)
-        text = visible(cut(f"void: {group.void}" if group.void else order, 200))
-        reliability = "" if group.reliability is None else f"{group.reliability:.2f}"
-        rows.append((visible(cut(group.group, 40)), text, reliability, str(group.calls)))
-    numeric = ("reliability", "calls")
-    table = text_table(("group", "ranking, best first", *numeric), rows, numeric=numeric)
-    count = len(ranking.groups)
-    more = f" ({count - GROUPS_SHOWN} more are not shown)" if count > GROUPS_SHOWN else ""
-    tokens = "tokens not known" if ranking.tokens is None else f"{ranking.tokens} tokens"
-    dollars = f"; {ranking.cost_dollars:.4f} dollars" if ranking.cost_dollars else ""
-    return [
-        Text(ranking_headline(ranking), style="bold"),
-        table,
-        f"{count} groups{more}, {ranking.void} void; {ranking.calls} calls, "
-        f"{ranking.asked_now} of them now; {tokens}{dollars}",
-    ]
-
-
-def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
-    """Returns the measures, the number of orders that a reliability needs, and the cost of the
-    check."""
-    rows = []
-    for one in check.measures:
-        value = "" if one.value is None else f"{one.value:.3f}"
-        null = "" if one.null is None else f"{one.null:g}"
-        bounded = one.low is not None and one.high is not None
-        ends = f"{one.low:.3f} to {one.high:.3f}" if bounded else ""
-        rows.append((one.name.replace("_", " "), value, ends, null, one.meaning))
-    titles = ("measure", "value", "95% interval", "without it", "meaning")
-    reached = (
-        f"a reliability of {check.wanted:g} takes {check.orders} orders of each group"
-        if check.orders
-        else f"no number of orders reaches a reliability of {check.wanted:g}"
-    )
-    tokens = "tokens not known" if check.tokens is None else f"{check.tokens} tokens"
-    return [
-        Text(judge_check_headline(check), style="bold"),
-        text_table(titles, rows),
-        reached,
-        f"{check.groups} groups, {check.calls} calls, {tokens}; {check.unreadable} replies could "
-        "not be read",
-    ]

@@ -8,11 +8,9 @@ training of hours can be judged in a minute.
 from __future__ import annotations
 
 import math
-import resource
 import statistics
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -20,7 +18,9 @@ import numpy as np
 import torch
 
 from counterpoint.lm.generate import Text
+from counterpoint.lm.model import LanguageModel
 from counterpoint.lm.reader import KEPT_BYTES
+from counterpoint.machine.processes import peak_memory
 from counterpoint.results.estimate import Estimate
 from counterpoint.train.lora.answers import MICRO_BATCHES
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
@@ -110,7 +110,7 @@ def estimate(learner: LanguageLearner) -> Estimate:
         learning_seconds=round(choosing + learning, 3),
         seconds=round(reading + rest, 3),
         minutes=round((reads * reading + learner.budget * rest) / 60, 2),
-        memory_gb=round(settings.processes * peak_gb(next(iter(groups)).device) + kept / 1e9, 2),
+        memory_gb=round(settings.processes * peak_gb(list(groups)) + kept / 1e9, 2),
     )
 
 
@@ -302,10 +302,16 @@ def seconds_of(call: Callable[[], object]) -> float:
     return clock() - start
 
 
-def peak_gb(device: torch.device) -> float:
-    """Returns the most memory that this process has had so far, in GB: of the GPU, if the model is
-    there."""
+def peak_gb(models: Sequence[LanguageModel]) -> float:
+    """Returns the most memory that this process has had so far, in GB.
+
+    It is that of the GPU, if the models are there, and that of their weights alone where the
+    system does not say (Windows).
+    """
+    device = models[0].device
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device)) / 1e9
-    peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+    peak = peak_memory()
+    if peak is None:
+        peak = sum(x.nbytes for each in models for x in each.model.parameters())
+    return peak / 1e9

@@ -323,8 +323,10 @@ class LanguageTrainer(Trainer):
         for name, adapter in learner.own.items():
             model = learner.model_of(adapter)
             opening = model.invocation(learner.settings.kind)
-            save_adapter(adapter, root / folders[name], model.name, opening)
+            for file in save_adapter(adapter, root / folders[name], model.name, opening):
+                run.seal_file(file)
         write_atomically(run.path / FOLDERS, json.dumps(folders, indent=1, sort_keys=True) + "\n")
+        run.seal_file(run.path / FOLDERS)
 
     def close(self) -> None:
         self.learner.writers.close()

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 from counterpoint.arrays import Floats
-from counterpoint.errors import ModelError, SettingError
+from counterpoint.errors import ModelError, ServerError, SettingError
 from counterpoint.lm.adapters import Adapter, save_adapter
 from counterpoint.lm.generate import Text, decode_answer, log_probs
 from counterpoint.lm.gguf_file import write_adapter
@@ -109,8 +109,8 @@ class ServedTeam(WritingTeam):
         other.
 
         Raises:
-            ModelError: the server did not answer one of them, or wrote what the model here cannot
-                read.
+            ServerError: the server did not answer one of them.
+            ModelError: it wrote what the model here cannot read.
             SettingError: a prompt and the answer to it are longer than the model can read.
         """
         if not asks:
@@ -154,7 +154,7 @@ class ServedTeam(WritingTeam):
         """Returns an answer whose log-probabilities are not known yet."""
         model, most = self.model, ask.most_tokens
         if answer.error is not None:
-            raise ModelError(
+            raise ServerError(
                 f"got no answer for {ask.agent} from {self.settings.server} ({answer.error}); "
                 "wanted a server that answers: start it again"
             )
@@ -233,7 +233,8 @@ class ServedTeam(WritingTeam):
             doing: told what is done.
 
         Raises:
-            ModelError: the server did not load them, or the user's command failed.
+            ServerError: the server did not load them.
+            ModelError: the user's command failed.
         """
         how = self.settings.handover
         if self.handed == update or how == "none":
@@ -282,7 +283,7 @@ class ServedTeam(WritingTeam):
         try:
             self.server.call("load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
         except Fault as fault:
-            raise ModelError(
+            raise ServerError(
                 f"could not have {self.settings.server} load {folder} ({fault.why}); wanted vLLM "
                 "with --enable-lora, --max-lora-rank of at least "
                 f"{self.settings.rank}, VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 in its environment, and "
@@ -328,7 +329,7 @@ class ServedTeam(WritingTeam):
             except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
                 why = "its list of adapters is in another format"
             if time.monotonic() >= until:
-                raise ModelError(
+                raise ServerError(
                     f"waited {self.settings.server_seconds:g} seconds for {self.settings.server} "
                     f"to serve {', '.join(sorted(files))} ({why}); wanted a handover_command that "
                     "starts llama-server with --lora for each file of the folder"

@@ -11,8 +11,8 @@ from itertools import pairwise
 from math import prod
 
 from counterpoint.errors import SettingError
+from counterpoint.machine.memory import available_memory
 from counterpoint.results.parts import Settings
-from counterpoint.runs.memory import available_memory
 from counterpoint.train.ppo.images import image_of, sizes_of
 from counterpoint.train.ppo.learner import Crediting
 from counterpoint.train.ppo.networks import sets_of

@@ -15,11 +15,11 @@ import numpy as np
 
 from counterpoint.arrays import Floats, Ints
 from counterpoint.errors import SettingError
+from counterpoint.machine.memory import available_memory
 from counterpoint.results.competition import Competition
 from counterpoint.results.parts import Settings, encode_json
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.files import write_atomically
-from counterpoint.runs.memory import available_memory
 from counterpoint.runs.status import GAMES
 from counterpoint.train.device import device_of
 from counterpoint.train.loop import Trainer, Update
@@ -406,6 +406,7 @@ class PolicyTrainer(Trainer):
     def save_artifacts(self, run: RunDirectory) -> None:
         if self.competition is not None:
             write_atomically(run.path / GAMES, encode_json(self.competition))
+            run.seal_file(run.path / GAMES)
 
     def _play(
         self, collector: RolloutCollector, steps: int, recorder: Recorder | None = None

@@ -16,7 +16,6 @@ import contextlib
 import ctypes
 import json
 import os
-import resource
 import select
 import shutil
 import signal
@@ -307,6 +306,8 @@ def limit_setter(request: CommandRequest) -> Callable[[], None]:
     Address space is limited only where nothing limits memory itself: programs reserve more of it
     than they use. If memory is over, the command goes first.
     """
+    import resource  # the host reads this file too, and Windows has none
+
     memory = request["address_mb"] << 20 if request["address_mb"] else resource.RLIM_INFINITY
     libc = ctypes.CDLL(None)
 

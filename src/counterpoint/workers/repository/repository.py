@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from counterpoint.errors import MissingPackageError, RunError
-from counterpoint.runs.files import write_atomically
+from counterpoint.runs.files import remove, write_atomically
 from counterpoint.workers.repository.files import (
     FILE,
     LINK,
@@ -148,6 +148,15 @@ class Repository:
     def keep_setup(self, archive: bytes) -> None:
         """Stores what `setup` left."""
         write_atomically(self.path / SETUP, archive)
+
+    def sweep(self) -> int:
+        """Deletes what killed members left half-written, while nobody works here; returns how many
+        files it was."""
+        patterns = ("index-*", "objects/??/tmp_obj_*", "objects/pack/tmp_*", ".*.partial")
+        left = [path for pattern in patterns for path in self.path.glob(pattern)]
+        for path in left:
+            remove(path)
+        return len(left)
 
     def head(self) -> str:
         """Returns the commit of the main branch."""

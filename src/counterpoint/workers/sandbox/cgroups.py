@@ -74,7 +74,9 @@ class ControlGroup:
                     name = "memory.events" if place.unified else "memory.oom_control"
                     key = "oom_kill"
                 with contextlib.suppress(OSError):
-                    rows = dict(row.split() for row in (folder / name).read_text().splitlines())
+                    rows = dict(
+                        row.split() for row in (folder / name).read_text("ascii").splitlines()
+                    )
                     totals += [total] if int(rows.get(key, 0)) else []
         return tuple(sorted(totals))
 
@@ -194,7 +196,7 @@ def _end(folder: Path) -> None:
             return None
         except OSError:
             with contextlib.suppress(OSError):
-                for pid in (folder / "cgroup.procs").read_text().split():
+                for pid in (folder / "cgroup.procs").read_text("ascii").split():
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(int(pid), signal.SIGKILL)
             time.sleep(0.002)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from pathlib import Path
 
 from counterpoint.errors import SettingError
@@ -54,6 +53,8 @@ def exposed_secret(folder: Path) -> str:
         if _overlaps(folder, each):
             return str(each)
     # the homes of this user, of root, and of the accounts of people, whose numbers begin at 1000
+    import pwd  # Linux has it, where alone a sandbox is
+
     homes = {Path.home(), Path("/root")}
     homes |= {Path(each.pw_dir) for each in pwd.getpwall() if 1000 <= each.pw_uid < 60_000}
     for home in sorted(home.resolve() for home in homes if len(home.parts) > 1):

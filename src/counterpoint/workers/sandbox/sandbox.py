@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,6 +85,8 @@ class SandboxResult:
 
 def why_no_sandbox() -> str | None:
     """Returns why nothing can run in a sandbox here and what to do, or None if it can."""
+    if sys.platform != "linux":
+        return f"a team at work needs Linux, for its sandbox is bubblewrap; this is {sys.platform}"
     for tool in ("bwrap", *(("setpriv",) if os.geteuid() == 0 else ())):
         if shutil.which(tool) is None:
             return f"agents' code runs in bubblewrap only, and there is no {tool}: {INSTALL}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterpoint.runs.memory import available_memory
+from counterpoint.machine.memory import available_memory
 
 MEMINFO = "MemTotal: 2000 kB\nMemAvailable:    1000 kB\n"
 

@@ -44,9 +44,11 @@ def _group_rooms(root: Path) -> list[int]:
         for folder in (top, *(p for p in (group, *group.parents) if top in p.parents)):
             for limit, used in GROUPS:
                 try:
-                    rooms.append(
-                        int((folder / limit).read_text()) - int((folder / used).read_text())
-                    )
+                    rooms.append(int(_text(folder / limit)) - int(_text(folder / used)))
                 except (OSError, ValueError):  # none, or `max`
                     continue
     return rooms
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="ascii")
