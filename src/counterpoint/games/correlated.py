@@ -17,16 +17,23 @@ MOST_VARIABLES = 20_000
 """Profiles of a game whose correlated equilibria are computed."""
 
 
-def solver() -> Any:
-    """Returns `scipy.optimize.linprog`.
+def solved(**program: Any) -> Any:
+    """Returns the solution of a linear program, as `scipy.optimize.linprog` takes and gives it.
 
     Raises:
+        SettingError: no solution was found. There always is one, so floats cannot hold the numbers.
         MissingPackageError: scipy is not installed.
     """
     with needs("the linear program of punishments and correlated equilibria", pip_line("games")):
         from scipy.optimize import linprog
-    function: Any = linprog
-    return function
+    solution: Any = linprog(**program, method="highs")
+    if solution.x is None:
+        reason = " ".join(str(solution.message).split())
+        raise SettingError(
+            f"the linear program of a game was not solved ({reason}); wanted payoffs that are not "
+            "many orders of magnitude apart"
+        )
+    return solution
 
 
 def correlated_equilibrium(
@@ -59,14 +66,13 @@ def correlated_equilibrium(
     temptations = np.array(list(_temptations(game, kind))).reshape(-1, size)
     if not len(temptations):  # nobody has a choice
         return np.ones(game.sizes), float(welfare[0])
-    solution = solver()(
+    solution = solved(
         c=-welfare if best else welfare,
         A_ub=temptations,
         b_ub=np.zeros(len(temptations)),
         A_eq=np.ones((1, size)),
         b_eq=[1.0],
         bounds=(0, None),
-        method="highs",
     )
     chances = np.clip(np.asarray(solution.x), 0, None)
     chances /= chances.sum()
