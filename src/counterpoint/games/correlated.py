@@ -33,9 +33,7 @@ def solved(**program: Any) -> Any:
     solution: Any = linprog(**program, method="highs")
     if solution.x is None:
         reason = " ".join(str(solution.message).split())
-        raise SettingError(
-            f"the linear program of a game was not solved ({reason}); {FAR_APART}"
-        )
+        raise SettingError(f"the linear program of a game was not solved ({reason}); {FAR_APART}")
     return solution
 
 

@@ -91,8 +91,8 @@ class GameTree:
         if prod(sizes) > MOST_PROFILES or max(works) > MOST_TERMS:
             shown = " x ".join("very many" if n > MOST_PROFILES else f"{n:,}" for n in sizes)
             raise SettingError(
-                f"got a tree with {shown} strategies; wanted at most {MOST_PROFILES:,} profiles, and "
-                "fewer information sets in a row"
+                f"got a tree with {shown} strategies; wanted at most {MOST_PROFILES:,} profiles, "
+                "and fewer information sets in a row"
             )
         plans = [_plans(player) for player in known]
         having: list[dict[int, list[int]]] = []
