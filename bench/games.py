@@ -186,7 +186,7 @@ def of_three(count: int, oracles: dict[str, Any]) -> dict[str, int]:
         )
         if gambit := oracles["pygambit"]:
             theirs = gambit_game(gambit, game)
-            solved = gambit.nash.enumpoly_solve(theirs, maxregret=1e-6).equilibria
+            solved = gambit.nash.enumpoly_solve(theirs).equilibria
             listed = [mixes_of(theirs, profile) for profile in solved]
             mine = [one.strategies for one in ours]
             they, we = lacking(mine, listed, NEAR_OF_THREE), lacking(listed, mine, NEAR_OF_THREE)

@@ -5,9 +5,9 @@
     python bench/mutants.py logs --folder DIR          # with the logs in a folder as more samples
 
 Each loader runs in a process of its own, which may take 512 MB more than its samples do. A failure
-is an exception that is not ours, a message of several lines, more than 5 seconds, or a process that
-ends. It is printed with the file that caused it, which is kept under `--keep`. The exit status is 1
-if anything failed.
+is an exception that is not ours, a message of several lines, more than 5 seconds of the processor,
+or a process that ends. It is printed with the file that caused it, which is kept under `--keep`.
+The exit status is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def try_loader(name: str, count: int, seed: int, keep: Path, folder: Path | None
         whole = path.read_bytes()
         path.write_bytes(mutant(whole, rng))
         faulthandler.dump_traceback_later(HANGS_SECONDS, exit=True)
-        begun = time.perf_counter()
+        begun = time.process_time()
         end, told = _read(read)
-        seconds = time.perf_counter() - begun
+        seconds = time.process_time() - begun
         faulthandler.cancel_dump_traceback_later()
         tried.tried += 1
         tried.refused += end == "refused"

@@ -16,6 +16,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 DATA = PROJECT / "bench" / "data" / "trust.json"
+MARK = re.compile(r"mark\.fault\(([^)]*)\)")
+GATE = "test_fault_rows.py"
+"""The tests of the table itself, which name rows without testing them."""
 EXAMPLES = "1000"
 """Examples of each property test with `--slow`, as in `make test-all`."""
 
@@ -35,17 +39,19 @@ def faults() -> dict[str, dict[str, str]]:
     return {name: row for name, row in document.items() if isinstance(row, dict)}
 
 
-def marked_files() -> list[str]:
-    """Returns the test files that name a row."""
-    tests = sorted((PROJECT / "tests").rglob("test_*.py"))
-    return [str(path) for path in tests if "mark.fault(" in path.read_text("utf-8")]
+def marked_files(rows: list[str]) -> list[str]:
+    """Returns the test files that name one of these rows, or any row."""
+    wanted = re.compile(f'"({"|".join(rows)})"' if rows else "")
+    texts = {path: path.read_text("utf-8") for path in (PROJECT / "tests").rglob("test_*.py")}
+    named = {path: MARK.findall(text) for path, text in texts.items() if path.name != GATE}
+    return sorted(str(path) for path, marks in named.items() if any(map(wanted.search, marks)))
 
 
 def counted(rows: list[str], slow: bool, workers: int) -> dict[str, dict[str, int]] | None:
     """Runs the tests of these rows, or of all; returns their counts, or None if that failed."""
     with tempfile.TemporaryDirectory(prefix="trust-") as folder:
         told = Path(folder) / "counts.json"
-        line = [sys.executable, "-m", "pytest", *marked_files(), "-rs", f"--faults={told}"]
+        line = [sys.executable, "-m", "pytest", *marked_files(rows), "-rs", f"--faults={told}"]
         line += ["-n", str(workers), "-m", "fault" if slow else "fault and not slow"]
         line += [f"--rows={','.join(rows)}"] if rows else []
         more = {"COUNTERPOINT_EXAMPLES": EXAMPLES} if slow else {}

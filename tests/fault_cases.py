@@ -62,6 +62,7 @@ class FaultCounts:
         self.path = path
         self.rows: dict[str, Counter[str]] = defaultdict(Counter)
         self.measured: dict[str, list[str]] = defaultdict(list)
+        self.is_whole = True
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         named = {row for key, rows in report.user_properties if key == ROWS for row in rows}
@@ -74,7 +75,12 @@ class FaultCounts:
                 self.rows[row]["tests"] += report.when != "teardown"
                 self.rows[row][report.outcome] += cases
 
+    def pytest_collectreport(self, report: Any) -> None:
+        self.is_whole &= not report.failed
+
     def pytest_sessionfinish(self) -> None:
+        if not self.is_whole:
+            return  # tests of a file that cannot be read would be missing without a word
         counts: dict[str, Any] = {row: dict(self.rows[row]) for row in sorted(self.rows)}
         for row, texts in self.measured.items():
             counts[row] |= {MEASURED: texts} if texts else {}

@@ -219,14 +219,15 @@ def games(folder: Path) -> Samples:
     three = {"payoffs": np.arange(24).reshape(2, 2, 2, 3).tolist()}
     unsure = {"prior": [[0.5], [0.5]], "types": [["x", "y"], ["z"]],
               "payoffs": np.arange(16).reshape(2, 1, 2, 2, 2).tolist()}  # fmt: skip
-    files = written(folder, {f"{name}.json": json.dumps(value) for name, value in
-                             (("plain", plain), ("three", three), ("unsure", unsure))})  # fmt: skip
-    files += written(folder, {
-        "a.nfg": 'NFG 1 R "a game" { "one" "two" } { 2 2 }\n3 3 5 0 0 5 1 1\n',
-        "a.efg": 'EFG 2 R "a tree" { "one" "two" }\np "" 1 1 "" { "l" "r" } 0\n'
-                 't "" 1 "" { 1, 1 }\np "" 2 1 "" { "u" "d" } 0\nt "" 2 "" { 2, 3 }\n'
-                 't "" 3 "" { 0, 0 }\n',
-    })  # fmt: skip
+    pair = {"A": [[3, 0], ["5/2", 1]], "B": [[3, 5], [0, 1.5]]}
+    nfg = 'NFG 1 R "d" { "a" "b" } { 2 2 }\n\n3 3 5 0 0 5 1 1\n'
+    efg = (
+        'EFG 2 R "t" { "a" "b" }\n""\np "" 1 1 "" { "L" "R" } 0\np "" 2 1 "" { "l" "r" } 0\n'
+        't "" 1 "" { 1, 2 }\nt "" 2 "" { 3, 4 }\nt "" 3 "" { 5/2, 6 }\n'
+    )
+    values = {"plain": plain, "three": three, "unsure": unsure, "pair": pair}
+    texts = {f"{name}.json": json.dumps(value) for name, value in values.items()}
+    files = written(folder, {**texts, "d.nfg": nfg, "t.efg": efg})
     return [(path, lambda path=path: analyze_game(read_game(path))) for path in files]
 
 

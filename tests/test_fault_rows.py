@@ -13,12 +13,12 @@ from pathlib import Path
 from bench_modules import bench_module
 
 PROJECT = Path(__file__).resolve().parents[1]
-MARK = re.compile(r"mark\.fault\(([^)]*)\)")
+TRUST = bench_module("trust")
 
 
 def named_rows(sources):
     """The rows that markers in these sources name."""
-    return {row for text in sources for mark in MARK.findall(text) for row in re.findall(
+    return {row for text in sources for mark in TRUST.MARK.findall(text) for row in re.findall(
         r'"([^"]*)"', mark)}  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def test_the_gate_finds_what_is_planted_and_nothing_else():
 
 def test_every_row_has_a_test_or_says_that_it_has_none():
     document = tomllib.loads((PROJECT / "bench" / "faults.toml").read_text("utf-8"))
-    rows = bench_module("trust").faults()
+    rows = TRUST.faults()
     by_script = [row for row, about in rows.items() if "script" in about]
     files = [path for path in (PROJECT / "tests").rglob("test_*.py") if path != Path(__file__)]
     named = named_rows(path.read_text("utf-8") for path in files)
@@ -115,3 +115,8 @@ def test_what_is_counted(tmp_path):
     subprocess.run([*line, "-n0", "--rows=R3"], cwd=PROJECT / "tests", capture_output=True,
                    env={"PATH": "", "PYTHONPATH": f"{PROJECT / 'tests'}"})  # fmt: skip
     assert set(json.loads(counts.read_bytes())) == {"R1", "R3"}
+    counts.unlink()
+    (tmp_path / "test_broken.py").write_text("import no_such_module")
+    subprocess.run([*line, "-n2"], cwd=PROJECT / "tests", capture_output=True,
+                   env={"PATH": "", "PYTHONPATH": f"{PROJECT / 'tests'}"})  # fmt: skip
+    assert not counts.exists()

@@ -76,7 +76,9 @@ def test_the_head_of_a_csv_file_stays(tmp_path, monkeypatch):
     assert tail.cut
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"{}\n") + b"\n", b'[{"a": 1},\n', b"PK\0\n"])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"{}\n", mtime=0) + b"\n", b'[{"a": 1},\n', b"PK\0\n"]
+)
 def test_what_cannot_grow_line_by_line_is_refused(content, tmp_path):
     (tmp_path / "log").write_bytes(content)
     with pytest.raises(LogError, match="wanted JSON lines or CSV with --watch"):
@@ -165,7 +167,7 @@ def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
     time.sleep(0.1)
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=60)
-    assert run.returncode == 0, err
+    assert run.returncode == 130, err
     if json_too:
         documents = [json.loads(line) for line in (first, *out.splitlines())]
         # the ninth update could have gone on until the end was known

@@ -108,6 +108,7 @@ LINES = [
 ]
 
 
+@pytest.mark.fault("R35")
 @pytest.mark.few(8)
 @pytest.mark.parametrize("line", LINES, ids=lambda line: " ".join(line).translate(str.maketrans(
     {chr(code): "" for code in (*range(32), *range(127, 160), 0x202E, 0x200B, 0x2066, 0xFEFF)}

@@ -90,6 +90,9 @@ def there(tmp_path, monkeypatch):
     Path("names.toml").write_text('[rename]\na = "b"\n', "utf-8")
     Path("plan.toml").write_text('world = "regions"\nschemes = ["grpo"]\n', "utf-8")
     Path("mine.json").write_text('{"payoffs": [[[3,3],[0,5]],[[5,0],[1,1]]]}', "utf-8")
+    tree = ('EFG 2 R "a tree" { "one" "two" }\np "" 1 1 "" { "l" "r" } 0\nt "" 1 "" { 1, 1 }\n'
+            'p "" 2 1 "" { "u" "d" } 0\nt "" 2 "" { 2, 3 }\nt "" 3 "" { 0, 0 }\n')  # fmt: skip
+    Path("poker.efg").write_text(tree, "utf-8")
     length = "len(sys.stdin.read()) % 7 / 7"
     program = f"import json, sys\nprint(json.dumps({{'score': {length}}}))\n"
     Path("check.py").write_text(program, "utf-8")

@@ -11,6 +11,7 @@ import pytest
 LONG = ["compare", "regions", "--seeds", "8", "--set", "updates=20000", "--workers", "2"]
 
 
+@pytest.mark.fault("R20")
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]

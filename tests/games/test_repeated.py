@@ -16,6 +16,7 @@ from counterpoint.games import (
     minmax,
     read_game,
 )
+from counterpoint.games.analysis import analyze_game
 from counterpoint.games.correlated import correlated_equilibrium
 from counterpoint.games.game import bimatrix
 from counterpoint.games.learners import Learning, alike, cross_play, learn_teams
@@ -125,6 +126,15 @@ def test_nash_equilibria_lie_between_the_correlated_extremes(seed):
     high = correlated_equilibrium(game)[1]
     for one in equilibria(game):
         assert low - 1e-6 <= float(sum(one.payoffs)) <= high + 1e-6
+
+
+def test_payoffs_too_far_apart_for_a_linear_program_are_said():
+    result = analyze_game(bimatrix([[3, 0], [10**30, 1]], [[3, 5], [0, 1.5]]))
+    # the only one pays 1 and 1.5: a solver that overlooks the gain of 1 beside 10^30 says 0 and 5
+    assert "orders of magnitude apart" in result.why["correlated_best"]
+    assert [one.payoffs for one in result.equilibria] == [[1, 1.5]]
+    near = analyze_game(bimatrix([[3, 0], [10**5, 1]], [[3, 5], [0, 1.5]]))
+    assert near.sums["correlated_best"] == pytest.approx(2.5)
 
 
 def test_values_with_a_memory_of_one_round_by_simulation():

@@ -22,6 +22,8 @@ from counterpoint.records import Episode, Event
 from counterpoint.report.pages.unseen import unseen_lines
 from counterpoint.speakers.cache import Replies
 
+pytestmark = pytest.mark.fault("R34")
+
 TOOL = {"type": "function", "function": {"name": "draw", "description": "draws a cat",
                                          "parameters": {"type": "object"}}}  # fmt: skip
 LONGEST = 8_000

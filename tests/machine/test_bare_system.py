@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.fault("R44")
+
 HERE = Path(__file__).parent
 EPISODES = [
     {

@@ -43,6 +43,7 @@ NO_WIDTH = [
 ]
 
 
+@pytest.mark.fault("R35")
 def test_every_control_character_becomes_a_sign():
     for character in (*OBEYED, *BIDI, *NO_WIDTH):
         shown = printable(f"a{character}b")
@@ -59,11 +60,13 @@ def test_ordinary_text_stays():
     assert one_line("a\nb\tc\rd") == "a\u240ab c\u240dd"
 
 
+@pytest.mark.fault("R35")
 def test_colours_titles_and_links_of_others_stay_text():
     for attack in ("\x1b[31mred", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\y", "\x9b31m", "a\rb"):
         assert not set(printable(attack)) & set(OBEYED)
 
 
+@pytest.mark.fault("R35")
 def test_what_anybody_prints_passes_the_filter(monkeypatch):
     out, err = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
@@ -115,6 +118,7 @@ def shell(line, tmp_path, streams):
     )
 
 
+@pytest.mark.fault("R36")
 @pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(LINES))
 def test_a_closed_or_full_output_is_one_line_and_status_2(name, tmp_path):
@@ -126,6 +130,7 @@ def test_a_closed_or_full_output_is_one_line_and_status_2(name, tmp_path):
         assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.fault("R36")
 @pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(LINES))
 def test_a_closed_or_full_standard_error_costs_no_result(name, tmp_path):
@@ -140,6 +145,7 @@ def test_a_closed_or_full_standard_error_costs_no_result(name, tmp_path):
     assert done.returncode == 2
 
 
+@pytest.mark.fault("R36")
 @pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(LINES))
 def test_a_reader_that_leaves_is_no_error(name, tmp_path):
@@ -150,6 +156,7 @@ def test_a_reader_that_leaves_is_no_error(name, tmp_path):
         assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.fault("R36")
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
     line = ["compare", "regions", "--schemes", "grpo", "--seeds", "1", "updates=2", "--out", "out"]
     assert shell(line, tmp_path, "<&- 2>&- >/dev/null").returncode == 0

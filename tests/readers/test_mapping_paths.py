@@ -242,7 +242,7 @@ def test_a_folder_without_a_log_is_an_error_and_writes_nothing(tmp_path, capsys)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "x.json").write_text('{"a": 1}', "utf-8")
     out = tmp_path / "runs.jsonl"
-    assert main(["import", str(tmp_path / "logs"), "-o", str(out)]) == 2
+    assert main(["import", str(tmp_path / "logs"), "-o", str(out)]) == 3
     assert not out.exists()
-    assert main(["audit", str(tmp_path / "logs")]) == 2
+    assert main(["audit", str(tmp_path / "logs")]) == 3
     capsys.readouterr()

@@ -212,3 +212,29 @@ def test_a_role_name_is_the_agent_if_no_column_is():
     roles = table("rollout,agent_id,role_name,reward\n0,a,coder,1\n0,b,coder,0\n")
     assert roles.labels["agent"].tolist() == ["a", "b"]
     assert roles.labels["role"].tolist() == ["coder", "coder"]
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_text_that_no_text_can_be_is_refused(order, tmp_path):
+    letters = np.array([[97], [98]], f"{order}u4")
+    columns = {"prompt": [0, 0], "rollout": [0, 1], "reward": [1.0, 2.0]}
+    np.savez(tmp_path / "log.npz", agent=letters.view(f"{order}U1")[:, 0], **columns)
+    assert len(read_decisions(tmp_path / "log.npz")) == 2
+    letters[1] = 0x110000
+    np.savez(tmp_path / "log.npz", agent=letters.view(f"{order}U1")[:, 0], **columns)
+    with pytest.raises(LogError, match="column 'agent': got damaged text"):
+        read_decisions(tmp_path / "log.npz")
+
+
+def test_a_head_that_is_no_python_is_refused(tmp_path):
+    """Found by mutation: NumPy reads such a head with a tokenizer, whose error is of its own."""
+    packed = io.BytesIO()
+    np.savez(packed, prompt=[0], rollout=[0], reward=[1.0])
+    with zipfile.ZipFile(packed) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["reward.npy"] = parts["reward.npy"].replace(b"(1,)", b"((1,")
+    with zipfile.ZipFile(tmp_path / "log.npz", "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    with pytest.raises(LogError, match="damaged npz archive"):
+        read_decisions(tmp_path / "log.npz")

@@ -23,6 +23,8 @@ from counterpoint.readers.logs import read_mapping
 from counterpoint.readers.messages import events_of, parse_messages
 from counterpoint.readers.replies import reply_of
 
+pytestmark = pytest.mark.fault("R34")
+
 PIXELS = "iVBORw0KGgo="
 DIGEST = hashlib.sha256(PIXELS.encode()).hexdigest()[:12]
 DATA = f"data:image/png;base64,{PIXELS}"

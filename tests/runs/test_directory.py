@@ -183,8 +183,8 @@ def test_how_a_run_ended_is_written_down(tmp_path, error, status, said):
 
 def test_a_status_that_is_damaged_or_out_of_date_is_not_believed(tmp_path):
     trained(tmp_path / "run", 2, saves=(2,))
-    for text in ('{"status": "running"}', "{", '{"status": "well"}', "[]"):
-        (tmp_path / "run" / "status.json").write_text(text)
+    for text in (b'{"status": "running"}', b"{", b'{"status": "well"}', b"[]", b'{"\xff": 1}'):
+        (tmp_path / "run" / "status.json").write_bytes(text)
         facts = read_facts(tmp_path / "run")
         assert (facts.status, facts.step) == ("stopped", 2)
 

@@ -42,6 +42,7 @@ with RunDirectory.create(top / "run", {"world": "spread"}) as run:
 """
 
 
+@pytest.mark.fault("R36")
 @pytest.mark.parametrize("mask", ["0000", "0022", "0027", "0077"])
 def test_files_and_folders_follow_the_umask(mask, tmp_path):
     pytest.importorskip("safetensors")
@@ -55,6 +56,7 @@ def test_files_and_folders_follow_the_umask(mask, tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) == whole & ~int(mask, 8), path
 
 
+@pytest.mark.fault("R36")
 def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_stays(tmp_path):
     def age(path, seconds=60):
         os.utime(path, (path.stat().st_atime, path.stat().st_mtime - seconds))
@@ -126,6 +128,7 @@ files.write_atomically(Path({str(target)!r}), "new")
     assert target.read_text() == "old"
 
 
+@pytest.mark.fault("R36")
 def test_what_is_no_file_is_not_replaced(tmp_path):
     """`--out /dev/null` by root put a page in place of the device."""
     target = tmp_path / "pipe"

@@ -100,23 +100,32 @@ def at_home(tmp_path, monkeypatch, no_fsync):
     monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
 
 
+@pytest.mark.fault("R31")
 @pytest.mark.parametrize("kind", FAST)
-def test_each_flipped_byte_is_found_and_said(kind, made, capsys, in_memory):
+def test_each_flipped_byte_is_found_and_said(kind, made, capsys, in_memory, record_property):
     folder = in_memory / kind
     shutil.copytree(made(kind), folder)
     quiet(folder, capsys)
-    assert flips(folder, 0, capsys) == 3 * sum(f.stat().st_size > 2 for f in files_of(folder))
+    found = flips(folder, 0, capsys)
+    assert found == 3 * sum(f.stat().st_size > 2 for f in files_of(folder))
+    record_property("cases", found)
     quiet(folder, capsys)
 
 
+@pytest.mark.fault("R31")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_of_many_flipped_bytes_is_found_and_said(kind, made, capsys, in_memory):
+def test_each_of_many_flipped_bytes_is_found_and_said(
+    kind, made, capsys, in_memory, record_property
+):
     folder = in_memory / kind
     shutil.copytree(made(kind), folder)
-    assert flips(folder, SLOW_FLIPS, capsys) > 3 * len(files_of(folder))
+    found = flips(folder, SLOW_FLIPS, capsys)
+    assert found > 3 * len(files_of(folder))
+    record_property("cases", found)
 
 
+@pytest.mark.fault("R31")
 @pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "status.json", "seal.json"])
 def test_resume_report_and_runs_name_the_file(name, made, capsys, in_memory):
     folder = in_memory / "ppo"
@@ -145,6 +154,7 @@ def test_resume_report_and_runs_name_the_file(name, made, capsys, in_memory):
     assert f"{name}: " in (folder / "report.html").read_text().split("<h1")[0]
 
 
+@pytest.mark.fault("R31")
 @pytest.mark.parametrize(
     ("kind", "field", "old", "new"),
     [
@@ -170,6 +180,7 @@ def test_an_edited_plan_is_no_traceback(kind, field, old, new, made, capsys, in_
     assert "checkpoint" in printed.splitlines()[-1]
 
 
+@pytest.mark.fault("R31")
 def test_an_edited_run_is_not_compared(made, capsys, in_memory):
     folder = in_memory / "compare"
     shutil.copytree(made("compare"), folder)
@@ -189,6 +200,7 @@ def test_an_edited_run_is_not_compared(made, capsys, in_memory):
     quiet(folder, capsys)
 
 
+@pytest.mark.fault("R31")
 def test_a_damaged_cell_is_made_again(made, capsys, in_memory):
     folder = in_memory / "population"
     shutil.copytree(made("population"), folder)

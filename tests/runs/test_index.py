@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 
 import pytest
 from msgspec.structs import replace
@@ -157,6 +158,19 @@ def test_facts_of_another_kind_are_not_believed(tmp_path, index):
     )
     assert all(isinstance(getattr(row, name), str) for name in ("created", "updated"))
     assert stat.S_ISREG(index.path.stat().st_mode)
+
+
+def test_a_row_that_is_no_run_is_said_in_one_line(tmp_path, index):
+    make_run(tmp_path / "run", index)
+    with closing(sqlite3.connect(index.path)) as database, database:
+        database.execute("UPDATE runs SET path = ?", ("a\0b",))
+    assert [row.status for row in index.rows()] == ["missing"]
+    with closing(sqlite3.connect(index.path)) as database, database:
+        database.execute("UPDATE runs SET status = ?", (b"\xff",))
+        database.execute("UPDATE runs SET step = ?", ("many",))
+    with pytest.raises(OutputError, match="could not be read") as error:
+        index.rows()
+    assert "\n" not in str(error.value)
 
 
 def test_many_runs_may_begin_at_once(tmp_path):

@@ -17,6 +17,8 @@ from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.seal import edits
 from counterpoint.runs.status import read_facts
 
+pytestmark = pytest.mark.fault("R32")
+
 CHILD = Path(__file__).with_name("toy_training.py")
 UNTIL = 60
 NOBODY = 65534

@@ -110,6 +110,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.fault("R31")
 @pytest.mark.parametrize("planted", PLANTED)
 def test_an_edit_is_named_refused_and_kept_in_mind(planted, tmp_path):
     edit, sentence = PLANTED[planted]
@@ -137,6 +138,7 @@ def test_an_edit_is_named_refused_and_kept_in_mind(planted, tmp_path):
     assert edits(path) == []
 
 
+@pytest.mark.fault("R31")
 @pytest.mark.parametrize("finish", [False, True])
 def test_a_run_that_nobody_edited_has_no_word(finish, tmp_path):
     path = begun(tmp_path / "run", finish=finish)

@@ -178,19 +178,23 @@ def test_a_message_is_read_whole_though_a_signal_arrives_in_its_middle(raised):
     the length of a message stands before it."""
     ours, theirs = multiprocessing.Pipe()
     worker, units = SimpleNamespace(pipe=ours, task=0), []
+    handler = signal.getsignal(signal.SIGTERM)
 
     def speak():
         whole = bytes(ForkingPickler.dumps(("advance", 3, [], None)))
         os.write(theirs.fileno(), struct.pack("!i", len(whole)) + whole[:5])
-        time.sleep(0.2)  # the reader has the length, and waits for the rest
+        while signal.getsignal(signal.SIGTERM) is handler:
+            time.sleep(0.005)
+        time.sleep(0.05)  # the reader has the length, and waits for the rest
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.2)
+        time.sleep(0.05)
         os.write(theirs.fileno(), whole[5:])
         theirs.send(("advance", 4, [], None))
 
     monitor = TaskMonitor(1, units.append)
     speaker = threading.Thread(target=speak)
     speaker.start()
+    assert ours.poll(60)
     with pytest.raises(Asked):
         executor._listen(worker, {}, monitor)
     speaker.join()

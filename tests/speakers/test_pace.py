@@ -100,6 +100,7 @@ def running(server):
         thread.join()
 
 
+@pytest.mark.fault("R11")
 @pytest.mark.parametrize("kind", [OneAtATime, SharesItsTime])
 def test_a_slow_server_loses_no_question(kind):
     """An answer takes 0.15 of 1 second; 8 of them at once would take 1.2 seconds."""
@@ -110,6 +111,7 @@ def test_a_slow_server_loses_no_question(kind):
     assert server.asked == 16
 
 
+@pytest.mark.fault("R11")
 @pytest.mark.slow
 def test_a_slow_server_loses_no_question_at_default_settings():
     """8 seconds an answer, one after the other: 12 questions take 96 seconds."""
@@ -120,6 +122,7 @@ def test_a_slow_server_loses_no_question_at_default_settings():
     assert server.asked == 12
 
 
+@pytest.mark.fault("R11")
 def test_the_deadline_counts_from_when_a_server_takes_a_request():
     """The first answer comes at once, so that 6 are sent; the others take 0.3 of 0.5 seconds
     each."""
@@ -159,6 +162,7 @@ def test_a_quick_server_gets_all_that_is_allowed():
         assert playing.most == 12
 
 
+@pytest.mark.fault("R33")
 @pytest.mark.parametrize("code", [401, 403, 404])
 def test_the_first_refusal_is_the_only_call(code):
     with serving(no=[status(code, "no such key")] * 99) as playing:
@@ -171,6 +175,7 @@ def test_the_first_refusal_is_the_only_call(code):
     assert {(reply.prompt_tokens, reply.completion_tokens) for reply in replies} == {(0, 0)}
 
 
+@pytest.mark.fault("R33")
 def test_a_refusal_keeps_the_answers_before_it():
     with serving(no=[status(401)] * 9) as playing:
         replies = server_at(playing.url, concurrency=1).answer([ask(x) for x in ("a", "no", "b")])
@@ -178,6 +183,7 @@ def test_a_refusal_keeps_the_answers_before_it():
     assert [reply.text for reply in replies] == ["a", "", ""]
 
 
+@pytest.mark.fault("R33")
 def test_a_server_that_is_not_there_costs_the_tries_of_one_question():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
@@ -188,6 +194,7 @@ def test_a_server_that_is_not_there_costs_the_tries_of_one_question():
     assert all(reply.refused for reply in replies)
 
 
+@pytest.mark.fault("R33")
 @pytest.mark.parametrize("fault", [hangs, status(500)], ids=["hangs", "500"])
 def test_a_server_that_never_answers_is_given_up(fault):
     with serving(x=[fault] * 99) as playing:
@@ -199,6 +206,7 @@ def test_a_server_that_never_answers_is_given_up(fault):
     assert seconds < 3
 
 
+@pytest.mark.fault("R11")
 def test_an_outage_costs_what_was_under_way():
     """All eight that are under way fail at once: that is one strike, and the others go on."""
     with serving(**{f"r{i}": [status(500)] * 3 for i in range(8)}) as playing:

@@ -132,9 +132,9 @@ def test_the_token_knows_a_process_that_dies_without_a_word(folder):
     run = RunDirectory.create(folder / "run", {"world": "spread"})
     with run:
         token = Survey(folder).look().token
-        os.close(run._lock._handle)  # as the system does when a process is killed
+        os.close(run._lock._lock._handle)  # as the system does when a process is killed
         assert Survey(folder).look().token != token
-        run._lock._handle = None
+        run._lock._lock._handle = None
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -75,7 +75,7 @@ def test_a_server_that_refuses_is_seen_in_the_first_attempt(tmp_path, capsys, st
             f'base_url = "{url}"\n'
         )
         out = tmp_path / "out"
-        assert main(["team", "run", str(tmp_path / "plan.toml"), "--out", str(out)]) == 1
+        assert main(["team", "run", str(tmp_path / "plan.toml"), "--out", str(out)]) == 3
         server.shutdown()
     reason = f"the server refused with status {status}: no such key"
     assert server.asked == 1
@@ -149,8 +149,9 @@ def test_exit_status_says_whether_all_is_done(tmp_path, capsys):
 
     assert run("good.toml") == 0
     assert "3 of 3 tasks are done." in capsys.readouterr().out
-    assert run("bad.toml") == 1
+    assert run("bad.toml") == 3
     shown = capsys.readouterr()
+    assert "counterpoint: no task is done: 3 attempts in a row failed" in shown.err
     assert "not done: t3" in shown.out
     assert "3 failed attempts" in shown.err
     assert run("good.toml", "--out", str(tmp_path / "x"), "--budget", "runs=0") == 2

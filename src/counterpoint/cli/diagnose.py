@@ -109,7 +109,7 @@ class Diagnose:
             self._print(encoded(result))
         else:
             finish(result, diagnosis_parts, self.out, json=False)
-        return 0
+        return stopper.exit_status
 
     def _look(self, tail: Tail, last: int, seen: dict[str, str], reported: dict[str, str]) -> int:
         """Reports the latest whole updates if they are new since `last`; returns the last one."""

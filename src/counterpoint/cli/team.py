@@ -144,7 +144,10 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
                 else f"branch: {result.branch} is made when the run is over; counterpoint resume "
                 f"{shlex.quote(str(folder))} continues it"
             )
-    return _status(result)
+    status = _status(result)
+    if status == Exit.NOTHING:
+        say(f"counterpoint: no task is done: {result.verdict}")
+    return status
 
 
 def _status(result: TeamResult) -> Exit:

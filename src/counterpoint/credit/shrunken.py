@@ -182,7 +182,8 @@ class _Level:
         groups, rollouts = table.ids_of(by), table.ids_of((*apart, "prompt", "rollout"))
         s = Samples.of(groups, rollouts, ok, scheme.weighting == "trajectory", NUMPY)
         assert s.rollout is not None
-        own, counts = s.rollout_sum(s.weight, NUMPY), s.rollout_count(NUMPY)
+        # whole numbers: sixths that are summed may give less than 1
+        own, counts = s.rollout_sum(s.weight, NUMPY), np.rint(s.rollout_count(NUMPY))
         return cls(
             s.ids, s.n, s.rollout, s.n_rollouts, s.weight, s.total, own, counts
         )  # fmt: skip

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
-from counterpoint.games.correlated import solver
+from counterpoint.games.correlated import solved
 from counterpoint.games.equilibria import equilibria
 from counterpoint.games.game import Game
 from counterpoint.results.game import Sustained
@@ -54,20 +54,19 @@ def zero_sum_value(table: NDArray[np.float64]) -> float:
     minimizes.
 
     Raises:
+        SettingError: payoffs too far apart for floats.
         MissingPackageError: scipy is not installed.
     """
-    linprog = solver()
     rows, columns = table.shape
     shift = float(table.min())
     moved = table - shift
-    solution = linprog(
+    solution = solved(
         c=[*[0.0] * columns, 1.0],
         A_ub=np.hstack([moved, -np.ones((rows, 1))]),
         b_ub=np.zeros(rows),
         A_eq=[[*[1.0] * columns, 0.0]],
         b_eq=[1.0],
         bounds=[(0, None)] * (columns + 1),
-        method="highs",
     )
     return float(solution.fun) + shift
 

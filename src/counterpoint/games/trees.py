@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +87,12 @@ class GameTree:
         """
         known = [_Player() for _ in self.players]
         paid = self._paid(known)
-        sizes = [_count(player) for player in known]
-        if prod(sizes) > MOST_PROFILES:
+        sizes, works = zip(*map(_count, known), strict=True)
+        if prod(sizes) > MOST_PROFILES or max(works) > MOST_TERMS:
             shown = " x ".join("very many" if n > MOST_PROFILES else f"{n:,}" for n in sizes)
             raise SettingError(
-                f"got a tree with {shown} strategies; wanted at most {MOST_PROFILES:,} profiles"
+                f"got a tree with {shown} strategies; wanted at most {MOST_PROFILES:,} profiles, "
+                "and fewer information sets in a row"
             )
         plans = [_plans(player) for player in known]
         having: list[dict[int, list[int]]] = []
@@ -168,33 +170,45 @@ class GameTree:
         return (*ends[: at.player - 1], sequence, *ends[at.player :])
 
 
-def _count(player: _Player) -> int:
-    """Returns the number of a player's strategies, or one above the limit."""
-    counts = [1] * len(player.actions)
+def _count(player: _Player) -> tuple[int, int]:
+    """Returns the number of a player's strategies, and of the partial ones on the way to them; at
+    most one above the limit."""
+    counts, work = [1] * len(player.actions), 0
     # a sequence is longer than those before it, so that the last ones come first
     for sequence in reversed(range(len(player.actions))):
         for at in player.sets[sequence]:
             choices = sum(counts[player.after[(at.number, a)]] for a in range(len(at.actions)))
             counts[sequence] = min(counts[sequence] * choices, MOST_PROFILES + 1)
-    return counts[0]
+            work = min(work + choices + counts[sequence], MOST_TERMS + 1)
+    return counts[0], work
 
 
 def _plans(player: _Player) -> list[tuple[int, ...]]:
     """Returns the strategies of a player, as the sequences that agree with them."""
-    plans: list[list[tuple[int, ...]]] = [[()] for _ in player.actions]
+    # a partial strategy is () or (sequence, more, still more), which share what they have in common
+    plans: list[list[Any]] = [[()] for _ in player.actions]
     for sequence in reversed(range(len(player.actions))):
         for at in player.sets[sequence]:
             after = [player.after[(at.number, a)] for a in range(len(at.actions))]
-            choices = [(s, *rest) for s in after for rest in plans[s]]
+            choices = [(s, rest) for s in after for rest in plans[s]]
             for s in after:
                 plans[s] = []
-            if sum(map(len, choices)) * len(plans[sequence]) > MOST_TERMS:
-                raise SettingError(
-                    f"got a tree whose strategies have more than {MOST_TERMS:,} actions in all; "
-                    "wanted a smaller one"
-                )
-            plans[sequence] = [(*a, *b) for a, b in product(plans[sequence], choices)]
-    return plans[0]
+            plans[sequence] = [(s, b, a) for a, (s, b) in product(plans[sequence], choices)]
+    listed, total = [], 0
+    for plan in plans[0]:
+        sequences, waiting = [], [plan]
+        while waiting:
+            if part := waiting.pop():
+                sequences.append(part[0])
+                waiting += part[1:]
+        total += len(sequences)
+        if total > MOST_TERMS:
+            raise SettingError(
+                f"got a tree whose strategies have more than {MOST_TERMS:,} actions in all; wanted "
+                "a smaller one"
+            )
+        listed.append(tuple(sequences))
+    return listed
 
 
 def _named(player: _Player, plan: tuple[int, ...]) -> str:

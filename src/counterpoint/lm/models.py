@@ -162,7 +162,8 @@ def _require_numbers(tokenizer: Any, generation: Any) -> None:
     limit, ends = tokenizer.model_max_length, getattr(generation, "eos_token_id", None)
     if not isinstance(limit, int | float):
         raise ValueError(f"model_max_length is {limit!r:.80}; wanted a number")
-    if not all(isinstance(end, int) for end in (ends if isinstance(ends, list) else [ends or 0])):
+    listed = ends if isinstance(ends, list) else [ends or 0]
+    if not all(isinstance(end, int) and 0 <= end < 1 << 32 for end in listed):
         raise ValueError(f"eos_token_id is {ends!r:.80}; wanted a number or a list of numbers")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -147,6 +148,10 @@ def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDAr
         raise LogError(f"npz, column {name!r}: got a header of shape {shape} and {size} bytes")
     with archive.open(member) as data:
         array: NDArray[Any] = np.lib.format.read_array(data, allow_pickle=False)
+    if dtype.kind == "U" and dtype.itemsize:
+        letters = np.frombuffer(array.tobytes(), np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if (letters > sys.maxunicode).any():  # NumPy keeps them, and no text can have them
+            raise LogError(f"npz, column {name!r}: got damaged text; write it anew with np.savez")
     return array
 
 

@@ -201,6 +201,7 @@ def play(
 
     Raises:
         SettingError: there are fewer members than seats.
+        ServerError: a model that speaks for members refuses every request.
     """
     guards = guards or Guards()
     played = guarded(topology, guards)
@@ -288,6 +289,8 @@ class _Game:
                 content = np.where(quiet.reshape(-1, *[1] * (content.ndim - 1)), second, content)
                 # All items were asked again in one batch; only the silent ones count.
                 self.calls += again - self.count
+        except ServerError:  # its siblings could not speak either
+            raise
         except Exception as error:  # whatever a member does, its siblings go on
             self.failures.append(f"member {member}, round {number}: {error}")
             return Turn(member, number, None, f"{type(error).__name__}: {error}", again)
@@ -310,6 +313,8 @@ class _Game:
                 )
                 if np.shape(answers) != (self.count,) or np.shape(sure) != (self.count,):
                     raise SettingError(f"got {np.shape(answers)} answers for {self.count} items")
+            except ServerError:
+                raise
             except Exception as error:  # as above
                 self.failures.append(f"member {member}, answer: {error}")
                 continue
