@@ -94,6 +94,14 @@ def test_a_border_is_bisected_and_its_interval_holds_it():
     assert falls.holds == "below"
 
 
+def test_a_border_between_seeds_that_are_all_alike_has_the_width_of_its_steps():
+    border = bisected(
+        "a cost", lambda x: np.full(10, float(x > 0.3)), 0.0, 1.0, border=0.5, steps=3
+    )
+    assert (border.low, border.high) == (0.25, 0.375)
+    assert border.value == pytest.approx(0.3125)
+
+
 def test_the_middle_of_a_logarithmic_scale():
     tried = []
 

@@ -173,7 +173,8 @@ def bisected(
 
     Both ends are measured, then the middle of the part in which the interquartile mean crosses.
     The interval is a bootstrap over seeds, of the crossing of straight lines between the settings
-    that were measured; draws that cross nowhere count at the end that they do not reach.
+    that were measured; draws that cross nowhere count at the end that they do not reach. It holds
+    both settings between which the interquartile mean crosses, however alike the seeds are.
 
     Args:
         setting: what is varied, in words.
@@ -206,8 +207,8 @@ def bisected(
     whole = crossing(points, interquartile_means(values), above[least])
     ends = np.quantile([crossing(points, one, above[least]) for one in curves], (0.025, 0.975))
     return Boundary(
-        setting=setting, value=float(back(whole)), low=float(back(min(ends[0], whole))),
-        high=float(back(max(ends[1], whole))), n=values.shape[1], least=least, most=most,
+        setting=setting, value=float(back(whole)), low=min(float(back(min(ends[0], whole))), low),
+        high=max(float(back(max(ends[1], whole))), high), n=values.shape[1], least=least, most=most,
         holds="below" if above[least] else "above",
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ import msgspec
 from counterpoint import __version__
 from counterpoint.claims.agreement import AGREEMENT
 from counterpoint.claims.base import Claim, ClaimPlan, settled
+from counterpoint.claims.coordination import COORDINATION
 from counterpoint.claims.credit import CREDIT
 from counterpoint.claims.equilibria import EQUILIBRIA
 from counterpoint.claims.hacking import HACKING
@@ -29,8 +30,8 @@ from counterpoint.runs.task import Advance
 
 CLAIMS = {
     claim.name: claim
-    for claim in (CREDIT, AGREEMENT, IDLENESS, TOPOLOGY, HACKING, POPULATION, JUDGING, EQUILIBRIA,
-                  WORTH)
+    for claim in (CREDIT, AGREEMENT, IDLENESS, COORDINATION, TOPOLOGY, HACKING, POPULATION, JUDGING,
+                  EQUILIBRIA, WORTH)
 }  # fmt: skip
 STEPS = 100
 """Units of work that a claim reports."""

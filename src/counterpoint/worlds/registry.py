@@ -18,6 +18,7 @@ from counterpoint.worlds.exact.all_hands import AllHands
 from counterpoint.worlds.exact.consensus import Consensus
 from counterpoint.worlds.exact.grown import BoatRace, Gathering
 from counterpoint.worlds.exact.idle_then_needed import IdleThenNeeded
+from counterpoint.worlds.exact.merging import Merging
 from counterpoint.worlds.exact.on_call import OnCall
 from counterpoint.worlds.exact.planner_worker import PlannerWorker
 from counterpoint.worlds.exact.regions import Regions
@@ -63,6 +64,7 @@ BUILTIN: tuple[WorldEntry[Any], ...] = (
     ExactEntry(Gathering),
     ExactEntry(Consensus),
     ExactEntry(BoatRace),
+    ExactEntry(Merging),
     TwinEntry(Spread),
     TwinEntry(SpeakerListener),
     TwinEntry(Foraging),
