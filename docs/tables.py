@@ -12,6 +12,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,8 @@ def _p(value: float) -> str:
 
 
 def _interval(estimate: Mapping[str, Any]) -> str:
-    shown = (f"{estimate[key]:.2f}".replace("-", "−") for key in ("value", "low", "high"))
+    rounded = (round(estimate[key], 2) + 0.0 for key in ("value", "low", "high"))  # no -0.00
+    shown = (f"{one:.2f}".replace("-", "−") for one in rounded)
     return "{} [{}, {}]".format(*shown)
 
 
@@ -225,18 +227,13 @@ def claims() -> str:
         "| claim | verdict | effect | control | holds when | fails when | what helps | price |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for one in json.loads((DATA / "claims.json").read_text("utf-8"))["claims"]:
+    for one in _settled().values():
         measures = [f"{_interval(one[name])} {one[name]['what']}"
                     for name in ("effect", "control", "price")]  # fmt: skip
-        border = one["boundary"]
-        where = ""
-        if border["value"] is not None:
-            ends = ", ".join(f"{border[key]:.3g}" for key in ("low", "high"))
-            where = f": {border['setting']} {border['holds']} {border['value']:.3g} [{ends}]"
         helps = f"{one['remedy_is']} {_interval(one['remedy'])} {one['remedy']['what']}"
         cells = (
             f"`{one['name']}`: {one['claim']}",
-            one["verdict"] + where,
+            one["verdict"] + _border(one),
             *measures[:2],
             one["holds_when"],
             one["fails_when"],
@@ -247,12 +244,68 @@ def claims() -> str:
     return "\n".join(lines)
 
 
+CLAIMS = {
+    "credit": "credit", "agreement": "agreement", "idleness": "idleness",
+    "coordination": "coordination", "topology": "topology", "planning": "teams",
+    "hacking": "hacking", "population": "population", "judging": "judge", "equilibria": "games",
+    "worth": "worth",
+}  # fmt: skip
+"""Claim to the page of its capability."""
+
+
+def claims_in_short() -> str:
+    """Returns a row for each claim: the sentence, the verdict, the effect and its control."""
+    lines = ["| claim | verdict | effect | the same in the control |", "|---|---|---|---|"]
+    for one in _settled().values():
+        effect, control = (_interval(one[name]) for name in ("effect", "control"))
+        cells = (one["claim"], one["verdict"], f"{effect} {one['effect']['what']}", control)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def claim(name: str) -> str:
+    """Returns what a claim's measurement says, in sentences; nothing if it is not settled."""
+    one = _settled().get(name)
+    if one is None:
+        return "Not settled yet."
+    effect, control, price = (f"{_interval(one[key])} {one[key]['what']}"
+                              for key in ("effect", "control", "price"))  # fmt: skip
+    return "\n".join((
+        f"**The claim, measured** (`counterpoint claims {name}`, {len(one['seeds'])} seeds): "
+        f"{one['verdict']}{_border(one)}.",
+        "",
+        f"- Effect: {effect}.",
+        f"- Control: {control}.",
+        f"- What helps: {one['remedy_is']} {_interval(one['remedy'])} {one['remedy']['what']}.",
+        f"- Its price: {price}.",
+    ))  # fmt: skip
+
+
+def _settled() -> dict[str, Any]:
+    document = json.loads((DATA / "claims.json").read_text("utf-8"))
+    return {one["name"]: one for one in document["claims"]}
+
+
+def _border(one: Mapping[str, Any]) -> str:
+    """Returns where a claim turns false; nothing if it does so nowhere."""
+    border = one["boundary"]
+    if border["value"] is None:
+        return ""
+    ends = ", ".join(f"{border[key]:.3g}" for key in ("low", "high"))
+    return f": {border['setting']} {border['holds']} {border['value']:.3g} [{ends}]"
+
+
 TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "environments": (ROOT / "docs" / "how-to" / "install.md", environments),
     "front door": (ROOT / "docs" / "compared.md", front_door),
     "integrations": (ROOT / "docs" / "integrations" / "index.md", integrations),
     "trainers": (ROOT / "docs" / "discussion" / "trainers.md", trainers),
     "claims": (ROOT / "docs" / "discussion" / "claims.md", claims),
+    "claims in short": (ROOT / "README.md", claims_in_short),
+    **{
+        f"claim {name}": (ROOT / "docs" / "capabilities" / f"{page}.md", partial(claim, name))
+        for name, page in CLAIMS.items()
+    },
     "overhead": (ROOT / "docs" / "discussion" / "trainers.md", overhead),
     "faults": (ROOT / "docs" / "discussion" / "trust.md", faults),
 }
