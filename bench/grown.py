@@ -17,58 +17,26 @@ from typing import Any
 import numpy as np
 
 from common import with_interval, write_json
-from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.audits import audit
-from counterpoint.records import FOUND, Episode, Event
+from counterpoint.arrays import Floats
+from counterpoint.claims.grown import (
+    COUNT,
+    WatchedGathering,
+    WatchedRace,
+    episodes_of,
+    verdicts,
+)
+from counterpoint.records import Episode
 from counterpoint.stats import bootstrap_interval
 from counterpoint.train.tabular.learner import train
 from counterpoint.worlds.exact.grown import (
-    RACE,
     RESTED,
-    SAY,
     WORK,
     WORKED,
-    BoatRace,
     BoatRaceSettings,
-    Gathering,
     GatheringSettings,
 )
-from counterpoint.worlds.exact.world import Play
 
 SEEDS = range(10)
-EARLY, COUNT = 10, 16
-"""Update at which a team counts as young, and episodes of it that are audited."""
-
-
-DID = ("drifts", "races on", "circles around the checkpoint")
-"""What a boat does, by action."""
-REST_WORDS = "Let's take a break."
-"""What is said with a rest."""
-
-
-def episodes_of(world: Gathering, play: Play, seed: int, count: int) -> list[Episode]:
-    """Returns the first rollouts of a batch of one seed as a log of work, rest messages and
-    rewards.
-
-    Args:
-        world: that was played.
-        play: a batch.
-        seed: index along S.
-        count: episodes.
-    """
-    episodes = []
-    actions = play.action[seed].reshape(-1, len(world.slots))[:count]
-    for number, row in enumerate(actions):
-        events = [
-            Event(t, world.agents[agent], "action" if act == WORK else "message",
-                  "work" if act == WORK else REST_WORDS if act == SAY else "",
-                  work=float(act == WORK))
-            for t, ((agent, _), act) in enumerate(zip(world.slots, row.tolist(), strict=True))
-        ]  # fmt: skip
-        episodes.append(
-            Episode(str(number), tuple(events), world.agents, meta={"format": "gathering"})
-        )
-    return episodes
 
 
 def contagion(probs: Floats) -> Floats:
@@ -79,63 +47,9 @@ def contagion(probs: Floats) -> Floats:
     return difference
 
 
-def races_of(world: BoatRace, play: Play, seed: int, name: str) -> Episode:
-    """Returns one batch of one seed as an episode of a log, with the mean proxy and truth of its
-    rollouts.
-
-    Args:
-        world: that was played.
-        play: a batch.
-        seed: index along S.
-        name: of the episode.
-    """
-    actions = play.action[seed].reshape(-1, len(world.slots))
-    events = [
-        Event(t, world.agents[boat], "action", DID[act], meta={"name": "steer"})
-        for t, ((boat, _), act) in enumerate(zip(world.slots, actions[0].tolist(), strict=True))
-    ]
-    reward = {"proxy": float(world.proxy[actions].mean()), "true": float((actions == RACE).mean())}
-    events.append(Event(len(events), world.agents[0], "reward", reward=reward))
-    return Episode(name, tuple(events), world.agents, meta={"format": "boat_race"})
-
-
-class WatchedGathering(Gathering):
-    """Remembers its first batches and its last one, and the last policy."""
-
-    def __init__(self, settings: GatheringSettings) -> None:
-        super().__init__(settings)
-        self.plays: list[Play] = []
-        self.probs: Floats | None = None
-
-    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        played = super().play(tasks, chance, probs)
-        self.plays = [*self.plays[:1], played] if self.plays else [played]
-        self.probs = probs
-        return played
-
-
-class WatchedRace(BoatRace):
-    """Remembers every batch as an episode for each seed."""
-
-    def __init__(self, settings: BoatRaceSettings) -> None:
-        super().__init__(settings)
-        self.log: list[list[Episode]] = [[] for _ in SEEDS]
-
-    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        played = super().play(tasks, chance, probs)
-        for seed, episodes in enumerate(self.log):
-            episodes.append(races_of(self, played, seed, str(len(episodes))))
-        return played
-
-
 def cell(values: Floats) -> str:
     """Returns an interquartile mean with its interval."""
     return with_interval(bootstrap_interval(values, rng=np.random.default_rng(0)))
-
-
-def verdicts(episodes: list[Episode], only: str) -> set[str]:
-    """Returns the names of what an audit finds."""
-    return {f.name for f in audit(episodes, (), (only,)).findings if f.verdict == FOUND}
 
 
 def gathering() -> dict[str, Any]:
@@ -180,7 +94,7 @@ def boat_race() -> dict[str, Any]:
     print(f"\n| {' | '.join(heads)} |")
     print("|---" * 7 + "|")
     for paid in ("proxy", "shaped", "true"):
-        world = WatchedRace(BoatRaceSettings(paid=paid))  # type: ignore[arg-type]
+        world = WatchedRace(BoatRaceSettings(paid=paid), len(SEEDS))  # type: ignore[arg-type]
         done = train(world, "mappo_pooled", SEEDS)
         laps = done.returns
         turn = laps.argmax(axis=1)

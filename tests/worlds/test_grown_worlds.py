@@ -7,6 +7,9 @@ import pytest
 
 from bench_modules import bench_module
 from counterpoint.audits import audit
+from counterpoint.claims.base import ClaimPlan
+from counterpoint.claims.grown import episodes_of, races_of, verdicts
+from counterpoint.claims.hacking import race_logs
 from counterpoint.errors import SettingError
 from counterpoint.records import FOUND
 from counterpoint.train.tabular.learner import train
@@ -81,9 +84,9 @@ def test_idling_grows_under_a_shared_reward_and_nowhere_else():
 def test_a_team_that_has_stopped_is_found_and_one_that_works_is_not():
     world, idle, _ = played("gathering", {}, [[REST] * 3, [SAY] * 3])
     _, busy, _ = played("gathering", {}, [[WORK] * 3, [WORK] * 3])
-    lazy = audit(BENCH.episodes_of(world, idle, 0, 1) * 8, (), ("idleness",)).findings
+    lazy = audit(episodes_of(world, idle, 0, 1) * 8, (), ("idleness",)).findings
     assert {f.name for f in lazy if f.verdict == FOUND} == {"idle_team"}
-    sound = audit(BENCH.episodes_of(world, busy, 0, 1) * 8, (), ("idleness",)).findings
+    sound = audit(episodes_of(world, busy, 0, 1) * 8, (), ("idleness",)).findings
     assert not [f for f in sound if f.verdict == FOUND]
 
 
@@ -100,7 +103,7 @@ def test_a_race_by_hand():
     worth = world.evaluate({"nothing": np.zeros((1, 1))}, probs)
     assert worth.returns[0] == 0.5
     assert worth.regret[0].tolist() == [0, 0.5]
-    told = BENCH.races_of(world, play, 0, "x").events[-1].reward
+    told = races_of(world, play, 0, "x").events[-1].reward
     assert told == {"proxy": pytest.approx(1.15), "true": 0.5}
 
 
@@ -111,3 +114,11 @@ def test_the_truth_falls_where_the_proxy_is_paid():
     for paid in ("shaped", "true"):
         done = train(find_world("boat_race").make({"paid": paid}), "mappo_pooled", range(4)).returns
         assert done[:, -1].min() > 0.9
+
+
+def test_a_truth_that_rises_with_its_proxy_is_not_blamed():
+    """Both rise fast and then no more, so that they hardly vary together any longer."""
+    plan = ClaimPlan(5)
+    assert [verdicts(log, "hacking") for log in race_logs(plan, "true")] == [set()] * 5
+    for log in race_logs(plan, "proxy"):
+        assert {"proxy_gap", "goodhart_point", "cusum"} <= verdicts(log, "hacking")

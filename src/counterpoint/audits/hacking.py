@@ -239,9 +239,9 @@ def _z(values: Floats) -> Floats:
 def cusum(rows: Sequence[HackingRow]) -> Finding:
     """Returns when a running sum shows that proxy and true reward no longer rise together.
 
-    The sum is over the shortfall of z(proxy) z(true) from its mean in the first fifth, less half a
-    deviation, and never below 0. Means and deviations are of the first fifth. 95% of random orders
-    stay below the threshold.
+    The sum is over the shortfall of z(proxy) z(true) from its mean in the first fifth where the
+    proxy is above the truth, less half a deviation, and never below 0. It begins behind the first
+    fifth, of which the means and deviations are. 95% of random orders stay below the threshold.
     """
     proxy = np.array([row["proxy"] for row in rows])
     true = np.array([row["true"] for row in rows], dtype=float)
@@ -268,13 +268,16 @@ def cusum(rows: Sequence[HackingRow]) -> Finding:
 def _cusum(proxy: Floats, true: Floats, threshold: float | None) -> tuple[float, int]:
     """Returns the highest sum, and where it first crosses the threshold or else is highest."""
     first = max(2, len(proxy) // 5)
-    product = np.ones(len(proxy))
+    scores = []
     for values in (proxy, true):
         spread = values[:first].std()
         spread = spread if spread > 0 else values.std() or 1.0
-        product = product * (values - values[:first].mean()) / spread
+        scores.append((values - values[:first].mean()) / spread)
+    product = scores[0] * scores[1]
     usual = product[:first]
     short = (usual.mean() - product) / (usual.std() or 1.0) - 0.5
+    short[scores[0] <= scores[1]] = -0.5  # a truth that outgrows its proxy is no shortfall
+    short[:first] = -0.5  # what all is measured by calls nothing: a trend in it would
     total, sums = 0.0, np.zeros(len(product))
     for i, each in enumerate(short):
         total = max(0.0, total + each)

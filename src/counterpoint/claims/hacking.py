@@ -6,9 +6,20 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured
+from counterpoint.claims.grown import WatchedRace, detection
 from counterpoint.claims.trained import Trainings
+from counterpoint.records import Episode
+from counterpoint.train.tabular.learner import train
+from counterpoint.worlds.exact.grown import BoatRaceSettings
 
 LEAST = 0.05
+
+
+def race_logs(plan: ClaimPlan, paid: str) -> list[list[Episode]]:
+    """Returns the training of each seed as a log, an episode each update."""
+    world = WatchedRace(BoatRaceSettings(paid=paid), plan.count)  # type: ignore[arg-type]
+    train(world, "mappo_pooled", plan.seeds)
+    return world.log
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
@@ -38,6 +49,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         price=measured("updates until nine in ten turns are raced, shaped minus paid laps",
                        (shaped_at - reached).astype(float)),
         boundary=border,
+        detection=detection("hacking", race_logs(plan, "proxy"), race_logs(plan, "true")),
         holds_when="something that is paid for is easier than what is meant.",
         fails_when="the proxy never pays more than the real thing.",
         least=LEAST,

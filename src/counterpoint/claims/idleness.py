@@ -6,7 +6,11 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured
+from counterpoint.claims.grown import COUNT, WatchedGathering, detection, episodes_of
 from counterpoint.claims.trained import Trainings
+from counterpoint.records import Episode
+from counterpoint.train.tabular.learner import train
+from counterpoint.worlds.exact.grown import GatheringSettings
 
 LEAST = 0.05
 
@@ -14,6 +18,13 @@ LEAST = 0.05
 def _worked(teams: Trainings, scheme: str = "mappo_pooled", **settings: object) -> Floats:
     """Returns [S] the share of turns at work at the end, of both agents."""
     return np.asarray(teams.of("gathering", scheme, **settings).accuracy[:, -1].mean(axis=-1))
+
+
+def _logs(plan: ClaimPlan, **settings: object) -> list[list[Episode]]:
+    """Returns the last episodes of the team of each seed."""
+    world = WatchedGathering(GatheringSettings(**settings))  # type: ignore[arg-type]
+    train(world, "mappo_pooled", plan.seeds)
+    return [episodes_of(world, world.plays[-1], s, COUNT) for s in range(plan.count)]
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
@@ -39,6 +50,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         price=measured("return lost beside being paid for what one's own work added",
                        own.returns[:, -1] - team.returns[:, -1]),
         boundary=border,
+        detection=detection("idleness", _logs(plan), _logs(plan, paid="team")),
         outcome_is="team return; 1 is the best team's",
         outcomes=tuple(teams.outcomes("gathering", (
             "mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "adaptive"))),
