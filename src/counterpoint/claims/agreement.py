@@ -14,6 +14,7 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
+from counterpoint.claims.peers import language_outcomes
 from counterpoint.claims.trained import WAYS, Trainings
 from counterpoint.train.tabular.learner import train
 from counterpoint.worlds.exact.consensus import (
@@ -27,6 +28,10 @@ from counterpoint.worlds.exact.world import Play
 
 LEAST = 0.03
 PAID = {"agree": 1.0}
+BESIDE_IS = (
+    "probability of the right one of two words; below, the probability that a second model errs "
+    "where a first one does. A model of 135M parameters is right little more often than a coin"
+)
 
 
 class WatchedConsensus(Consensus):
@@ -120,6 +125,10 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         boundary=border,
         outcome_is="share of right answers; the best use of both signals has 0.825",
         outcomes=tuple(outcomes),
+        beside_is=BESIDE_IS if plan.large else "",
+        beside=tuple(language_outcomes(plan, lambda share: progress(0.9 + 0.1 * share)))
+        if plan.large
+        else (),
         holds_when="agreement is paid for, or is taken for success.",
         fails_when="only right answers are paid for: then agents follow the stronger signal.",
         least=LEAST,

@@ -40,6 +40,8 @@ class ClaimPlan:
     """Number of seeds."""
     first: int = 0
     """The first seed; the others follow it."""
+    large: bool = False
+    """Whether what takes minutes is measured, too: language models, where a claim has them."""
 
     def __post_init__(self) -> None:
         if self.count < 5 or self.first < 0:
@@ -68,6 +70,8 @@ class Evidence:
     detection: Detection | None = None
     outcome_is: str = ""
     outcomes: tuple[Outcome, ...] = ()
+    beside_is: str = ""
+    beside: tuple[Outcome, ...] = ()
     least: float = 0.0
     """The smallest effect that counts; that of the control must be below it."""
 
@@ -105,11 +109,13 @@ def settled(claim: Claim, plan: ClaimPlan, progress: Progress) -> ClaimResult:
         detection=e.detection,
         outcome_is=e.outcome_is,
         outcomes=list(e.outcomes),
+        beside_is=e.beside_is,
+        beside=list(e.beside),
         holds_when=e.holds_when,
         fails_when=e.fails_when,
         verdict=verdict,
         why=why,
-        command=f"counterpoint claims {claim.name}",
+        command=f"counterpoint claims {claim.name}" + (" --large" if plan.large else ""),
         seeds=list(plan.seeds),
         seconds=time.process_time() - started,
     )

@@ -129,4 +129,7 @@ def kept_claim(name: str, plan: ClaimPlan | None, folder: Path | None) -> ClaimR
         return None  # a damaged file is measured again
     if not isinstance(found, ClaimResult) or found.version != __version__:
         return None
-    return found if plan is None or found.seeds == list(plan.seeds) else None
+    if plan is None:
+        return found
+    same = found.seeds == list(plan.seeds) and found.command.endswith("--large") == plan.large
+    return found if same else None

@@ -34,6 +34,7 @@ class Claims:
       counterpoint claims
       counterpoint claims credit
       counterpoint claims agreement --seeds 20 --out agreement
+      counterpoint claims agreement --large
       counterpoint claims --all --out claims
     """
 
@@ -45,6 +46,8 @@ class Claims:
     """Number of seeds."""
     first: int = 0
     """The first seed; the others follow it."""
+    large: bool = False
+    """Also measure what takes minutes: language models, where a claim has them (agreement)."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json; with --all, by default
     counterpoint-out/claims."""
@@ -57,7 +60,7 @@ class Claims:
         """Settles, saves and prints; or lists."""
         if self.name and self.all:
             raise SettingError(f"got claim {self.name!r} and --all; wanted one of them")
-        plan = ClaimPlan(self.seeds, self.first)
+        plan = ClaimPlan(self.seeds, self.first, self.large)
         if self.name:
             claim_named(self.name)
             if self.out:

@@ -46,6 +46,7 @@ SWITCHES = (
         "--again",
         "--accept-edits",
         "--all",
+        "--large",
         "--merge",
         "--gguf",
     ),

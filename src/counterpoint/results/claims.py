@@ -89,6 +89,10 @@ class ClaimResult(Result, frozen=True, kw_only=True, tag="counterpoint.claim/1")
     outcome_is: str = ""
     """The unit of `outcomes`."""
     outcomes: list[Outcome] = field(default_factory=list)
+    beside_is: str = ""
+    """The unit of `beside`."""
+    beside: list[Outcome] = field(default_factory=list)
+    """What was measured in another way, with language models."""
     holds_when: str
     fails_when: str
     verdict: ClaimVerdict

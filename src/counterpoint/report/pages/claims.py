@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -18,7 +19,7 @@ from counterpoint.report.toolkit.tables import (
     ends_cell,
     text_columns,
 )
-from counterpoint.results.claims import Boundary, ClaimResult, ClaimsResult, Measure
+from counterpoint.results.claims import Boundary, ClaimResult, ClaimsResult, Measure, Outcome
 
 WORDS = {
     "reproduced": "holds here, at every setting that was tried.",
@@ -59,7 +60,10 @@ def claim_page(claim: ClaimResult) -> Page:
             ),
             "claim": _story(claim),
             "measures": measure_table(claim),
-            "outcomes": outcome_table(claim) if claim.outcomes else None,
+            "outcomes": outcome_table(claim.outcomes, claim.outcome_is) if claim.outcomes else None,
+            "beside": outcome_table(claim.beside, claim.beside_is, "beside")
+            if claim.beside
+            else None,
         },
     )
 
@@ -175,16 +179,16 @@ def measure_table(claim: ClaimResult) -> Table:
     return Table("measured", "Interquartile means with 95% intervals.", columns, rows)
 
 
-def outcome_table(claim: ClaimResult) -> Table:
+def outcome_table(outcomes: Sequence[Outcome], unit: str, name: str = "ways") -> Table:
     """Returns one row for each way of learning."""
     columns = (*text_columns("Way"), Column("Outcome", ("value", "low", "high")),
                Column("Seeds", ("n",)))  # fmt: skip
     rows = [
         TableRow((Cell(one.way), ends_cell(one.value, one.low, one.high),
                   Cell(str(one.n), (one.n,))))
-        for one in claim.outcomes
+        for one in outcomes
     ]  # fmt: skip
-    return Table("ways", f"{claim.outcome_is[:1].upper()}{claim.outcome_is[1:]}.", columns, rows)
+    return Table(name, f"{unit[:1].upper()}{unit[1:]}.", columns, rows)
 
 
 def overview_table(claims: ClaimsResult) -> Table:

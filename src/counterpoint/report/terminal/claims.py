@@ -49,8 +49,10 @@ def claim_parts(claim: ClaimResult) -> list[RenderableType]:
         FittedTable(("", "", ""), rows, styles=[""] * len(rows),
                     is_numeric=(False, False, False), indent=2),
     ]  # fmt: skip
-    if claim.outcomes:
-        parts += ["", terminal_table(outcome_table(claim)), Text(claim.outcome_is, style="dim")]
+    for outcomes, unit in ((claim.outcomes, claim.outcome_is), (claim.beside, claim.beside_is)):
+        if outcomes:
+            table = terminal_table(outcome_table(outcomes, unit))
+            parts += ["", table, Paragraph(Text(unit, style="dim"))]
     return parts
 
 
