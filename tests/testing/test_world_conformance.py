@@ -25,6 +25,7 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
     "idle_then_needed": [{"updates": 1}],
     "planner_worker": [{"workers": 5}, {"workers": 2, "alone": 0.0}],
     "homogeneous": [{"agents": 2}],
+    "project": [{"team": "led"}, {"fresh": False}, {"team": "led", "fresh": False, "members": 2}],
     "merging": [{"works": "in_turn", "members": 3}, {"works": "alone"}, {"files": "own"}],
 }
 

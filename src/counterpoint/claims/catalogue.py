@@ -17,6 +17,7 @@ from counterpoint.claims.equilibria import EQUILIBRIA
 from counterpoint.claims.hacking import HACKING
 from counterpoint.claims.idleness import IDLENESS
 from counterpoint.claims.judging import JUDGING
+from counterpoint.claims.planning import PLANNING
 from counterpoint.claims.population import POPULATION
 from counterpoint.claims.topology import TOPOLOGY
 from counterpoint.claims.worth import WORTH
@@ -30,8 +31,8 @@ from counterpoint.runs.task import Advance
 
 CLAIMS = {
     claim.name: claim
-    for claim in (CREDIT, AGREEMENT, IDLENESS, COORDINATION, TOPOLOGY, HACKING, POPULATION, JUDGING,
-                  EQUILIBRIA, WORTH)
+    for claim in (CREDIT, AGREEMENT, IDLENESS, COORDINATION, TOPOLOGY, PLANNING, HACKING,
+                  POPULATION, JUDGING, EQUILIBRIA, WORTH)
 }  # fmt: skip
 STEPS = 100
 """Units of work that a claim reports."""

@@ -21,6 +21,7 @@ from counterpoint.worlds.exact.idle_then_needed import IdleThenNeeded
 from counterpoint.worlds.exact.merging import Merging
 from counterpoint.worlds.exact.on_call import OnCall
 from counterpoint.worlds.exact.planner_worker import PlannerWorker
+from counterpoint.worlds.exact.project import Project
 from counterpoint.worlds.exact.regions import Regions
 from counterpoint.worlds.exact.variable_calls import VariableCalls
 from counterpoint.worlds.exact.world import ExactEntry
@@ -65,6 +66,7 @@ BUILTIN: tuple[WorldEntry[Any], ...] = (
     ExactEntry(Consensus),
     ExactEntry(BoatRace),
     ExactEntry(Merging),
+    ExactEntry(Project),
     TwinEntry(Spread),
     TwinEntry(SpeakerListener),
     TwinEntry(Foraging),
