@@ -297,7 +297,7 @@ def test_a_signal_ends_a_long_command_with_its_status(name, number, wanted):
 
     def ready(running):
         if not sign:
-            time.sleep(8)
+            time.sleep(4)
             return ""
         stream = running.stdout if name == "diagnose" else running.stderr
         line = ""
