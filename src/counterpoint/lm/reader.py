@@ -118,7 +118,10 @@ class Reader:
                     read.keys, read.values, (), read.hidden, len(tokens)
                 )
                 self.shared_prefixes += (tokens,)
-            while len(self._shared) > 1 and sum(x.nbytes for x in self._shared.values()) > SHARED_BYTES:
+            while (
+                len(self._shared) > 1
+                and sum(x.nbytes for x in self._shared.values()) > SHARED_BYTES
+            ):
                 oldest = next(iter(self._shared))
                 del self._shared[oldest]
                 self.shared_prefixes = tuple(x for x in self.shared_prefixes if x != oldest[1])

@@ -147,7 +147,9 @@ class LocalSpeaker:
 
     def _read(self, request: Request, room: int) -> Prefix:
         with torch.no_grad():
-            return self._reader.prefixes([as_messages(request)], [room], self._adapters(request, 1))[0]
+            return self._reader.prefixes(
+                [as_messages(request)], [room], self._adapters(request, 1)
+            )[0]
 
     def _adapters(self, request: Request, rows: int) -> list[Adapter]:
         adapter = self.adapters.get(request.agent)

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
@@ -186,23 +185,23 @@ class SeedTask:
     def __call__(self, advance: Advance) -> SeedScores:
         design = lay_out(self.plan)
         items = design.world.draw(np.random.default_rng([self.seed, ITEMS]), self.plan.items)
-        plays = [partial(self._cell, design, items, *cell) for cell in design.cells]
-        alone = [partial(self._alone, design, items, p) for p in range(len(design.prompts))]
+        plays: list[Play] = [partial(self._cell, design, items, *cell) for cell in design.cells]
+        plays += [partial(self._alone, design, items, p) for p in range(len(design.prompts))]
         speaker = design.speaker()
         if speaker is None:
             played = []
-            for one in (*plays, *alone):
-                played.append(one(None))
+            for each in plays:
+                played.append(each(None))
                 advance()
         else:
-            played = play_together(speaker, [*plays, *alone], advance)
+            played = play_together(speaker, plays, advance)
         scores = {
             name: np.zeros((len(design.prompts), len(one))) for name, one in design.seatings.items()
         }
         calls = {}
         for (name, _, p, o), one in zip(design.cells, played, strict=False):
             scores[name][p, o], calls[name] = one.scores.mean(), one.calls / self.plan.items
-        against = played[len(plays) :]
+        against = played[len(design.cells) :]
         return SeedScores(
             scores,
             np.stack([one.scores for one in against]),
@@ -251,6 +250,9 @@ class Played:
     meter: Meter
     single: float = 0.0
     """Mean score of one agent that has everything."""
+
+
+Play = Callable[[Speaker | None], Played]
 
 
 def compare_topologies(
