@@ -141,3 +141,13 @@ def test_a_size_that_no_task_has_names_those_there_are(tmp_path, capsys):
     tasks = mixed_tasks(tmp_path / "t.json")
     assert main(["topology", tasks, *WITH_TINY, "--members", "4"]) == 2
     assert "got members=4; wanted one of 2 members (2), 3 members (1)" in capsys.readouterr().err
+
+
+def test_a_folder_for_logs_that_cannot_be_made_is_said_before_anything_is_played(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    bad = str(tmp_path / "file" / "logs")
+    assert main(["topology", "hidden_profile", *SMALL, "--log", bad]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "cannot write to" in told.err
+    assert len(told.err.splitlines()) == 1

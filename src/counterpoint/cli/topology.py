@@ -16,7 +16,7 @@ from rich.text import Text
 from counterpoint.cli.exits import Exit
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import command_line, finish, prepare, save
+from counterpoint.cli.results import command_line, demand_writable, finish, prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology import sketch
 from counterpoint.report.terminal.parts import search_parts, topology_parts
@@ -110,6 +110,8 @@ class TopologyCommand:
         plans = self.plans(self.world)
         if self.out:
             prepare(self.out)
+        if self.log and self.search is None:
+            demand_writable(self.log)
         if len(plans) == 1:
             result = self.played(plans[0])
             parts = search_parts if isinstance(result, TopologySearchResult) else topology_parts
