@@ -62,6 +62,7 @@ def test_a_program_that_reads_nothing_and_one_that_prints_a_score():
         assert judge._score(long) == score
 
 
+@pytest.mark.filterwarnings("default")
 def test_programs_that_were_killed_are_counted(tmp_path, capsys):
     runs = [{"id": f"r{i}", "text": f"text {i}"} for i in range(3)]
     groups = tmp_path / "groups.jsonl"
