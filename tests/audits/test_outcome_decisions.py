@@ -349,3 +349,54 @@ def test_what_fail_on_names_has_to_exist_and_to_run(tmp_path, capsys):
     assert "did you mean stuck.loop or" in capsys.readouterr().err
     assert main(["audit", log, "--only", "worth", "--fail-on", "stuck.loop"]) == 2
     assert "an audit that does not run finds nothing" in capsys.readouterr().err
+
+
+def with_members_alone(missing=(), tasks=40):
+    """The team has 0.7; bob alone has 1 and ann 0.3, except where bob has no row."""
+    rows = []
+    for t in range(tasks):
+        rows.append(Outcome(f"t{t:02}", "team", ("ann", "bob"), 0.7))
+        rows.append(Outcome(f"t{t:02}", "isolated", ("ann",), 0.3))
+        if t not in missing:
+            rows.append(Outcome(f"t{t:02}", "isolated", ("bob",), 1.0))
+    return rows
+
+
+def test_one_missing_row_does_not_hide_the_best_member():
+    whole = {one.against: one for one in compare_outcomes(with_members_alone()).compared}
+    assert (whole["the best member"].n, whole["the best member"].decision) == (40, "worse")
+    result = compare_outcomes(with_members_alone(missing=[0]))
+    best = {one.against: one for one in result.compared}["the best member"]
+    assert (best.n, best.other, best.decision) == (39, 1.0, "worse")
+    assert result.incomplete == "left out: 1 of 40 tasks where a member has no score of its own"
+    assert "1 of 40 tasks" in render(document_of(result))
+    found = {f.name: f for f in audit([], with_members_alone(missing=[0]), ("worth",)).findings}
+    assert found["team_minus_best"].n == 39
+    assert "1 of 40 tasks" in found["team_minus_best"].reason
+
+
+def test_a_member_of_few_tasks_is_named_and_left_out():
+    result = compare_outcomes([*with_members_alone(), Outcome("t00", "isolated", ("guest",), 0.0)])
+    assert result.incomplete == (
+        "left out: members with a score at less than half of the tasks: guest"
+    )
+    assert {one.n for one in result.compared} == {40}
+
+
+def test_members_of_different_tasks_are_not_compared():
+    rows = [Outcome(f"t{t}", "isolated", (("ann", "bob", "eve", "dan")[t % 4],), 1.0)
+            for t in range(40)]  # fmt: skip
+    rows += [Outcome(f"t{t}", "team", ("ann", "bob"), 0.7) for t in range(40)]
+    with pytest.raises(SettingError, match="wanted tasks with a score of the team"):
+        compare_outcomes(rows)
+
+
+@pytest.mark.parametrize(("score", "cost"), [("1", "1e308"), ("5e-324", "1"), ("1", "1e100")])
+def test_huge_costs_and_tiny_scores_are_no_traceback(score, cost, tmp_path, capsys):
+    rows = [f"t{t},{how},{score},{cost}" for t in range(8) for how in ("team", "solo")]
+    table = tmp_path / "o.csv"
+    table.write_text("\n".join(["task,setting,score,cost", *rows]))
+    assert main(["compare-outcomes", str(table)]) == (2 if cost == "1e308" else 0)
+    told = capsys.readouterr()
+    assert "Traceback" not in told.err + told.out
+    assert "inf" not in told.out

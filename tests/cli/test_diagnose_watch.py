@@ -224,3 +224,21 @@ def test_a_note_whose_counts_grow_is_said_once_and_again_at_the_end(tmp_path, ca
     for _ in range(2):
         watched._latest(tail, seen, ended=True)
     assert capsys.readouterr().err == said.format(192, 12)
+
+
+@pytest.mark.fault("R20")
+@pytest.mark.parametrize("text", [None, "", "junk"], ids=["absent", "empty", "not yet whole"])
+def test_a_signal_before_there_is_anything_to_diagnose_has_its_status(text, tmp_path):
+    log = tmp_path / "log.jsonl"
+    if text is not None:
+        log.write_text(text)
+    line = [sys.executable, "-m", "counterpoint", "diagnose", str(log), "--watch"]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as running:
+        said = running.stderr.readline()
+        assert "waiting" in said
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 143
+    assert err.splitlines() == [
+        "counterpoint: ended without a last diagnosis: got an empty log; wanted at least one record"
+    ]

@@ -77,7 +77,7 @@ LONG = {
     "train": ("train spread --budget 4000000 --out run", ""),
     "population": ("population climbing --budget 400000 --workers 2", ""),
     "sweep": ("sweep spread --over lr=1e-4..1e-3 --budget 400000 --workers 2 --out swept", ""),
-    "game": ("game chicken --learn", ""),
+    "game": ("game chicken updates=100000 --learn", ""),
 }
 """Command to a call that lasts, and to what it prints when it is under way."""
 
@@ -297,7 +297,7 @@ def test_a_signal_ends_a_long_command_with_its_status(name, number, wanted):
 
     def ready(running):
         if not sign:
-            time.sleep(8)
+            time.sleep(4)
             return ""
         stream = running.stdout if name == "diagnose" else running.stderr
         line = ""

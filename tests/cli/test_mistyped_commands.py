@@ -100,6 +100,8 @@ completion csh
 --json
 -v
 help exit-code
+game prisoners_dilemma --seeds 5
+chat nowhere --ask x
 """.strip().splitlines()
 
 

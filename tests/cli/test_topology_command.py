@@ -100,3 +100,54 @@ def test_members_that_are_a_model(capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["model"] == "tiny"
     assert told["scores"]["chain"]["calls"] == 5
+
+
+def mixed_tasks(path):
+    """Tasks for teams of two and of three, as HiddenBench has them for three and four."""
+    task = {"description": "Whom?", "shared_information": ["All wait."], "correct_answer": "x",
+            "possible_answers": ["x", "y"]}  # fmt: skip
+    sizes = (2, 3, 2)
+    path.write_text(json.dumps([{**task, "hidden_information": list("abc")[:n]} for n in sizes]))
+    return f"tasks:{path}"
+
+
+WITH_TINY = ["--model", "tiny", "--seeds", "2", "--items", "2", "--topologies", "chain",
+             "--prompts", "facts", "--orders", "1"]  # fmt: skip
+
+
+def test_a_file_of_tasks_for_teams_of_several_sizes(tmp_path, capsys):
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    tasks, out = mixed_tasks(tmp_path / "t.json"), tmp_path / "out folder"
+    log = tmp_path / "log"
+    assert main(["topology", tasks, *WITH_TINY, "--out", str(out), "--log", str(log)]) == 0
+    shown = capsys.readouterr()
+    assert "Tasks for teams of 2" in shown.out
+    assert "Tasks for teams of 3" in shown.out
+    assert sorted(one.name for one in log.iterdir()) == ["members_2", "members_3"]
+    for size in (2, 3):
+        saved = json.loads((out / f"members_{size}" / "results.json").read_text())
+        assert saved["members"] == size
+    assert main(["report", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["topology", tasks, *WITH_TINY, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["members"] for one in told.values()] == [2, 3]
+    assert main(["topology", tasks, *WITH_TINY, "--members", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"] == told["members_3"]["scores"]
+
+
+def test_a_size_that_no_task_has_names_those_there_are(tmp_path, capsys):
+    tasks = mixed_tasks(tmp_path / "t.json")
+    assert main(["topology", tasks, *WITH_TINY, "--members", "4"]) == 2
+    assert "got members=4; wanted one of 2 members (2), 3 members (1)" in capsys.readouterr().err
+
+
+def test_a_folder_for_logs_that_cannot_be_made_is_said_before_anything_is_played(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    bad = str(tmp_path / "file" / "logs")
+    assert main(["topology", "hidden_profile", *SMALL, "--log", bad]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "cannot write to" in told.err
+    assert len(told.err.splitlines()) == 1

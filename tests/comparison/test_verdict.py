@@ -1,8 +1,11 @@
 """What is concluded from the numbers of a comparison, case by case."""
 
+import numpy as np
+import pytest
 from msgspec.structs import replace
 
 from counterpoint.comparison.decoupling import Probe, pair_of
+from counterpoint.comparison.summary import paired
 from counterpoint.comparison.verdict import verdict
 from counterpoint.results.comparison import (
     AgentResult,
@@ -201,3 +204,11 @@ def test_what_is_wrong_with_trainings_is_said_once_with_its_schemes():
     }
     same = {name: difference(0.0, 0.0) for name in ("mappo_per_agent", "grpo")}
     assert f"Under mappo_pooled and mappo_per_agent, {cut}." in judged(schemes, same).why
+
+
+def test_what_rounding_makes_of_equal_returns_is_no_difference():
+    x = np.linspace(0.1, 0.9, 8)
+    noise = paired(x, x + 1e-12 * np.array([1, -2, 3, 1, 2, 4, 1, 5]))
+    assert (noise.iqm, noise.low, noise.high, noise.mean) == (0, 0, 0, 0)
+    assert noise == paired(x, x)
+    assert paired(x, x + 1e-6).iqm == pytest.approx(-1e-6)

@@ -19,6 +19,8 @@ from counterpoint.games.search import has_ties, search_mixed
 from counterpoint.report import render
 from counterpoint.results import document_of
 
+pytestmark = pytest.mark.fault("R42")
+
 NINE = {  # McKelvey and McLennan, Handbook of Computational Economics 1 (1996), section 3
     (0, 0, 0): (9, 8, 12), (1, 1, 0): (9, 8, 2), (1, 0, 1): (3, 4, 6), (0, 1, 1): (3, 4, 6),
 }  # fmt: skip
@@ -82,6 +84,7 @@ def test_ties_of_three_players_are_seen() -> None:
     assert not has_ties(Game(near), pure_equilibria(Game(near)))
 
 
+@pytest.mark.fault("R39")
 def test_integers_beyond_floating_point_are_not_alike() -> None:
     big = 2**53
     # prisoner's dilemma, moved: 3, 0, 5, 1 above 2^53 + 1

@@ -172,6 +172,7 @@ def test_a_long_tree_needs_no_recursion(tmp_path: Path) -> None:
         ("a.json", '{"A": [[1]], "B": [["x"]]}', "in B[0][0]: got 'x'"),
         ("a.json", '{"payoffs": [[[1, 1], [1]]]}', "payoffs[0][1] is a list of 1"),
         ("a.json", '{"payoffs": [[[1, 1], [1, null]]]}', "in payoffs[0][1][1]: got nothing"),
+        ("a.json", '{"payoffs": [[[1, true]]]}', "got true; wanted a number"),
         ("a.json", '{"payoffs": [[[1, NaN]]]}', "got 'NaN'"),
         ("a.json", '{"payoffs": [[[1, 1e400]]]}', "beyond 1e+100"),
         ("a.json", '{"payoffs": [[[1, 1]]], "payoffs": [[[2, 2]]]}', "'payoffs' twice"),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 
 import pytest
 
+from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
-from counterpoint.judge.rules import PatternJudge, PatternSettings
+from counterpoint.judge.rules import (
+    CommandJudge,
+    CommandSettings,
+    PatternJudge,
+    PatternSettings,
+)
 
 
 def scores(pattern: str, texts: list[str], timeout_seconds: float = 10.0) -> list[float]:
@@ -31,3 +39,35 @@ def test_a_text_on_which_a_pattern_hangs_counts_as_no_match_and_the_others_are_s
 def test_a_limit_is_a_positive_number_of_seconds():
     with pytest.raises(SettingError, match="wanted a number above 0"):
         PatternSettings("a", 0.0)
+
+
+@pytest.mark.fault("R13")
+@pytest.mark.parametrize(
+    ("program", "seconds"),
+    [("while True: print('y' * 1000)", 30.0), ("import time; time.sleep(60)", 0.5)],
+    ids=["prints without end", "never ends"],
+)
+def test_a_program_that_does_not_end_is_killed(program, seconds):
+    begun = time.monotonic()
+    judge = CommandJudge(CommandSettings(f'{sys.executable} -c "{program}"', seconds))
+    assert judge._score("a text") is None
+    assert time.monotonic() - begun < 20
+
+
+def test_a_program_that_reads_nothing_and_one_that_prints_a_score():
+    long = "x" * 1_000_000
+    for program, score in (("pass", 1.0), ("raise SystemExit(1)", 0.0),
+                           ("import json; print(json.dumps(dict(score=0.25)))", 0.25)):  # fmt: skip
+        judge = CommandJudge(CommandSettings(f'{sys.executable} -c "{program}"'))
+        assert judge._score(long) == score
+
+
+@pytest.mark.filterwarnings("default")
+def test_programs_that_were_killed_are_counted(tmp_path, capsys):
+    runs = [{"id": f"r{i}", "text": f"text {i}"} for i in range(3)]
+    groups = tmp_path / "groups.jsonl"
+    groups.write_text(json.dumps({"id": "g", "task": "do it", "runs": runs}))
+    main(["rank", str(groups), "--judge", "tests", "--set", "command=yes"])
+    lines = [one for one in capsys.readouterr().err.splitlines() if "score 0" in one]
+    assert len(lines) == 1
+    assert "'yes' ran longer than 10 s, or printed more than 65,536 bytes, for" in lines[0]

@@ -226,3 +226,12 @@ def test_reward_and_rewards_in_one_log_are_refused(tmp_path):
     )
     with pytest.raises(LogError, match="line 2: got team where earlier records have reward"):
         read_decisions(log)
+
+
+@pytest.mark.parametrize("before", ["\n", "\n\n  \n"])
+def test_blank_lines_before_the_first_row_change_nothing(before):
+    rows = [row(step=s, rollout=r, agent=a) for s in (1, 2) for r in (0, 1) for a in "ab"]
+    found = read_decisions(io.BytesIO(before.encode() + jsonl(*rows).read()))
+    plain = read_decisions(jsonl(*rows))
+    assert found.notices == plain.notices
+    assert found.labels.keys() == plain.labels.keys()

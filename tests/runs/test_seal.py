@@ -1,17 +1,19 @@
 """The seal of a run: each edit is named with its file and its field or row; no edit, no word."""
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 
+from counterpoint.cli.main import main
 from counterpoint.errors import EditedError, RunError
 from counterpoint.runs import checkpoint
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.metrics import Digest
-from counterpoint.runs.seal import accept_edits, accepted_edits, edits
+from counterpoint.runs.seal import accept_edits, accepted_edits, edits, require_unedited
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 
@@ -210,3 +212,28 @@ def test_a_digest_is_the_same_row_by_row_and_at_once(tmp_path):
     assert digest.sealed() == Digest(b"".join(rows)).sealed()
     assert digest.sealed().rows == 4
     assert digest.sealed().bytes == 36  # 11 + 20 + 1 + 4
+
+
+@pytest.mark.fault("R36")
+@pytest.mark.parametrize("name", ["run.json", "status.json", "metrics.jsonl", "seal.json"])
+def test_a_pipe_in_place_of_a_file_is_never_waited_for(name, tmp_path, capsys):
+    begun(tmp_path / "all" / "run", finish=True)
+    other = begun(tmp_path / "all" / "other", finish=True)
+    (other / name).unlink()
+    os.mkfifo(other / name)
+    assert main(["report", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "Traceback" not in said
+    assert main(["resume", str(other)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    main(["runs", "--here", str(tmp_path / "all")])
+    assert "run" in capsys.readouterr().out
+
+
+def test_without_a_plan_no_edit_can_be_accepted(tmp_path):
+    path = begun(tmp_path / "run", finish=True)
+    (path / "run.json").write_text("")
+    with pytest.raises(EditedError, match="cannot be accepted") as refused:
+        require_unedited(path)
+    assert "--accept-edits" not in str(refused.value)

@@ -314,3 +314,16 @@ def test_a_thousand_answers_take_no_time(path):
     replies = cached_at(path).answer(requests)
     assert all(reply.cached for reply in replies)
     assert time.monotonic() - begun < 1
+
+
+def test_a_file_of_another_kind_is_left_as_it_is(path):
+    path = path.with_name("mine.jsonl")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"agent": "a"}\n')
+    said = []
+    assert cached_at(path, Signs("p"), said.append).answer(ask(1))[0].error is None
+    assert path.read_text() == '{"agent": "a"}\n'
+    assert said == [
+        f"answers are not remembered: {path} cannot be used (it is no cache of answers; wanted "
+        "another name)"
+    ]

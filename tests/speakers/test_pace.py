@@ -103,10 +103,10 @@ def running(server):
 @pytest.mark.fault("R11")
 @pytest.mark.parametrize("kind", [OneAtATime, SharesItsTime])
 def test_a_slow_server_loses_no_question(kind):
-    """An answer takes 0.15 of 1 second; 8 of them at once would take 1.2 seconds."""
-    server = kind(0.15)
+    """An answer takes 0.3 of 2 seconds; 8 of them at once would take 2.4 seconds."""
+    server = kind(0.3)
     with running(server) as url:
-        replies = server_at(url, deadline_seconds=1.0).answer([ask("x")] * 16)
+        replies = server_at(url, deadline_seconds=2.0).answer([ask("x")] * 16)
     assert [reply.error for reply in replies] == [None] * 16
     assert server.asked == 16
 

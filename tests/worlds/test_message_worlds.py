@@ -15,7 +15,7 @@ from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.message.hidden_profile import HiddenProfile, HiddenProfileSettings, tally
 from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings
 from counterpoint.worlds.message.task_file import TaskFile, read_task_file
-from counterpoint.worlds.message.world import Observation, ReceivedMessage
+from counterpoint.worlds.message.world import MessageSettings, Observation, ReceivedMessage
 
 BENCH = bench_module("topologies")
 
@@ -221,8 +221,10 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(LogError, match="could not read"):
         read_task_file(str(tmp_path / "none"))
     (tmp_path / "d").write_text(json.dumps([TASK, {**TASK, "hidden_information": ["x"]}]))
-    with pytest.raises(SettingError, match="one size"):
+    with pytest.raises(SettingError, match=r"several sizes; wanted one of 1 members \(1\), 2 memb"):
         TaskFile(str(tmp_path / "d"))
+    only = TaskFile(str(tmp_path / "d"), MessageSettings(members=1))
+    assert [task.hidden for task in only.all] == [("x",)]
 
 
 def _told(path):

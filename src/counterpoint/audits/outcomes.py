@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from math import comb
 from pathlib import Path
@@ -17,7 +17,7 @@ from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.audits.base import mean_scores, outcome_of
 from counterpoint.audits.run import audit
-from counterpoint.audits.worth import best_member
+from counterpoint.audits.worth import MembersAlone, best_member, members_alone
 from counterpoint.errors import LogError, SettingError
 from counterpoint.readers.lines import json_value
 from counterpoint.readers.logs import read_logs
@@ -44,6 +44,8 @@ MOST_MEMBERS = 10
 """Shapley values are exact up to so many members: 1,024 subsets."""
 MARGIN = 0.05
 DRAWS = 4_000
+LEAST_SUCCESS = 1e-9
+"""Scores whose sum is no more are no success."""
 SHOWN = 20
 """Missing subsets that a result names."""
 
@@ -116,7 +118,8 @@ def compare_outcomes(
     rng = np.random.default_rng(0)
     team = mean_scores(outcomes, "team")
     compared = []
-    for against, scores in _others(outcomes, team):
+    alone = members_alone(outcomes, team)
+    for against, scores in _others(outcomes, alone):
         tasks = sorted(set(team) & set(scores))
         if not tasks:
             continue
@@ -153,27 +156,20 @@ def compare_outcomes(
         cost_ratio=ratio,
         findings=[f for f in others if f.verdict != NOT_COMPUTABLE and f.name not in ANSWERED],
         left_out=_left_out(outcomes),
+        incomplete=alone.told.strip(" ()"),
     )
 
 
-def _others(
-    outcomes: Sequence[Outcome], team: Mapping[str, float]
-) -> list[tuple[str, dict[str, float]]]:
+def _others(outcomes: Sequence[Outcome], alone: MembersAlone) -> list[tuple[str, dict[str, float]]]:
     """Returns the scores of each task by one agent, the best member and the mean member."""
-    alone: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for each in outcomes:
-        if each.setting == "isolated" and len(each.members) == 1:
-            alone[each.task][each.members[0]].append(each.score)
-    tasks = sorted(set(alone) & set(team))
-    members = sorted(set.intersection(*(set(alone[task]) for task in tasks))) if tasks else []
     others = [("one agent", mean_scores(outcomes, "solo"))]
-    if len(members) > 1:
-        own = np.array([[float(np.mean(alone[t][m])) for m in members] for t in tasks])
-        if len(tasks) >= FEWEST:  # it is chosen on other tasks than those of the comparison
-            best = best_member(own)
-            others.append(("the best member", dict(zip(tasks, map(float, best), strict=True))))
-        means = own.mean(axis=1)
-        others.append(("the mean member", dict(zip(tasks, map(float, means), strict=True))))
+    if len(alone.members) > 1 and alone.tasks:
+        own = alone.scores
+        if len(own) >= FEWEST:  # it is chosen on other tasks than those of the comparison
+            best = map(float, best_member(own))
+            others.append(("the best member", dict(zip(alone.tasks, best, strict=True))))
+        means = map(float, own.mean(axis=1))
+        others.append(("the mean member", dict(zip(alone.tasks, means, strict=True))))
     return others
 
 
@@ -199,7 +195,7 @@ def _costs(
         for field in ("cost", "score")
     )  # fmt: skip
     per_success = {
-        name: float(cost[s].sum() / score[s].sum()) if score[s].sum() > 0 else None
+        name: float(cost[s].sum() / score[s].sum()) if score[s].sum() > LEAST_SUCCESS else None
         for name, s in (("team", "team"), ("one agent", "solo"))
     }
     if cost["solo"].sum() <= 0 or len(tasks) < 2:

@@ -10,7 +10,8 @@ than the best one.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,37 +34,34 @@ FOLDS = 5
 NAMES = ("team_minus_mean", "team_minus_best", "team_minus_oracle", "coverage_gain",
          "selection_efficiency", "error_correlation")  # fmt: skip
 DRAWS = 2000
+SHOWN = 5
+"""Members that are named of those who were left out."""
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns the team less its members and one agent, and the correlation of members' errors."""
     team = mean_scores(outcomes, "team")
-    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for each in outcomes:
-        if each.setting == "isolated" and len(each.members) == 1:
-            scores[each.task][each.members[0]].append(each.score)
-    alone = {t: {m: float(np.mean(s)) for m, s in who.items()} for t, who in scores.items()}
-    tasks = sorted(set(team) & set(alone))
-    members = sorted(set.intersection(*(set(alone[task]) for task in tasks))) if tasks else []
-    if len(tasks) < FEWEST or len(members) < 2:
-        why, n = "no two members have outcomes in isolation on the same tasks", 0
+    alone = members_alone(outcomes, team)
+    tasks, own = alone.tasks, alone.scores
+    if len(tasks) < FEWEST or len(alone.members) < 2:
+        why, n = f"no two members have outcomes in isolation on the same tasks{alone.told}", 0
         if len(tasks) < FEWEST:
             n = len(tasks)
             why = (
                 f"{n} tasks have outcomes of the team and of its members in isolation, and "
-                f"{FEWEST} are wanted (--outcomes)"
+                f"{FEWEST} are wanted (--outcomes){alone.told}"
             )
         findings = [unknown(NAME, name, why, n) for name in NAMES]
     else:
         t = np.array([team[task] for task in tasks])
-        own = np.array([[alone[task][m] for m in members] for task in tasks])
         best, highest = best_member(own), own.max(axis=1)
         findings = [
-            _gap(NAMES[0], t - own.mean(axis=1), "team less its mean member"),
-            _gap(NAMES[1], t - best, "team less its best member, chosen on other tasks"),
-            _gap(NAMES[2], t - highest, "team less each task's best answer", True),
+            _gap(NAMES[0], t - own.mean(axis=1), f"team less its mean member{alone.told}"),
+            _gap(NAMES[1], t - best,
+                 f"team less its best member, chosen on other tasks{alone.told}"),
+            _gap(NAMES[2], t - highest, f"team less each task's best answer{alone.told}", True),
             _gap(NAMES[3], highest - best, "each task's best answer less the best member: what "
-                 "perfect selection would add", True),
+                 f"perfect selection would add{alone.told}", True),
             _selection(t, best, highest),
             _correlation(own),
         ]  # fmt: skip
@@ -78,6 +76,50 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
             _gap("team_minus_solo", gaps, f"team less one agent{_cost_ratio(outcomes)}")
         )
     return [*findings, *_ideas(outcomes)]
+
+
+@dataclass(frozen=True)
+class MembersAlone:
+    """The scores of members alone, at the tasks that all of them and the team have done."""
+
+    tasks: tuple[str, ...]
+    members: tuple[str, ...]
+    scores: Floats
+    """[tasks, members]"""
+    told: str
+    """What was left out, in brackets behind a space; empty if nothing was."""
+
+
+def members_alone(outcomes: Sequence[Outcome], team: Mapping[str, float]) -> MembersAlone:
+    """Returns the scores of members alone.
+
+    A member with a score at less than half of the tasks is left out; then a task at which one of
+    the others has none.
+
+    Args:
+        outcomes: those of single members in isolation count.
+        team: task to the score of the team.
+    """
+    given: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for each in outcomes:
+        if each.setting == "isolated" and len(each.members) == 1 and each.task in team:
+            given[each.task][each.members[0]].append(each.score)
+    counts = Counter(member for of_task in given.values() for member in of_task)
+    members = tuple(sorted(m for m, count in counts.items() if 2 * count >= len(given)))
+    tasks = tuple(sorted(task for task, of in given.items() if of.keys() >= set(members)))
+    rare, short = sorted(counts.keys() - set(members)), len(given) - len(tasks)
+    left = (
+        [f"{short} of {len(given)} tasks where a member has no score of its own"] if short else []
+    )
+    if rare:
+        named = ", ".join(rare[:SHOWN]) + (" and others" if len(rare) > SHOWN else "")
+        left.append(f"members with a score at less than half of the tasks: {named}")
+    return MembersAlone(
+        tasks,
+        members,
+        np.array([[float(np.mean(given[t][m])) for m in members] for t in tasks]),
+        f" (left out: {'; '.join(left)})" if left else "",
+    )
 
 
 def _ideas(outcomes: Sequence[Outcome]) -> list[Finding]:

@@ -15,9 +15,9 @@ from counterpoint.cli.exits import Exit, kept
 from counterpoint.cli.import_logs import NotePrinter
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar, ReadingDisplay
-from counterpoint.cli.results import finish, first_step, prepare
+from counterpoint.cli.results import demand_writable, finish, first_step, prepare
 from counterpoint.cli.serve import PORT
-from counterpoint.errors import ServerError, SettingError, choices
+from counterpoint.errors import OutputError, ServerError, SettingError, choices
 from counterpoint.judge.catalogue import reader_and_settings, setting_names
 from counterpoint.judge.mistakes import (
     Judging,
@@ -171,6 +171,9 @@ class Audit:
             )
         for file in self.export:
             ending_of(file)
+            if file.is_dir():
+                raise OutputError(f"{file} is a folder; wanted a file")
+            demand_writable(file.absolute().parent)
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
         path = self.path

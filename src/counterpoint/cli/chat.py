@@ -60,6 +60,7 @@ class Chat:
         """Loads the team, then plays or talks."""
         if self.episodes is not None and self.episodes < 1:
             raise SettingError(f"got {self.episodes} episodes; wanted at least 1")
+        asked = [addressed(text) for text in self.ask]
         require_language()
         from counterpoint.train.lora.chat import TrainedTeam
 
@@ -73,7 +74,7 @@ class Chat:
         if alone and not self.json and sys.stdin.isatty():
             converse(team)
             return 0
-        answers = [team.ask(*addressed(text)) for text in self.ask]
+        answers = [team.ask(*each) for each in asked]
         if alone:
             for line in piped_lines():
                 answers.append(team.ask(*addressed(line)))

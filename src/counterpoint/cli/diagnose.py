@@ -104,7 +104,11 @@ class Diagnose:
                     say(f"counterpoint: {self.file} {waits}")
                 time.sleep(LOOKS_EVERY)
         tail.poll()
-        result = judged(self._latest(tail, seen, ended=True), self.file, self.scheme)
+        try:
+            result = judged(self._latest(tail, seen, ended=True), self.file, self.scheme)
+        except (LogError, RewardError) as error:
+            say(f"counterpoint: ended without a last diagnosis: {error}")
+            return stopper.exit_status
         if self.json:
             self._print(encoded(result))
         else:

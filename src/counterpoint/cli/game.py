@@ -66,8 +66,8 @@ class GameCommand:
     """With --learn: remedies, separated by commas, of which one at a time is used: none,
     convention, device, cheap_talk, other_play, population; shaping, for pairs that repeat a game of
     two actions, where each player allows for the learning of the other."""
-    seeds: int = 100
-    """Number of teams for each scheme."""
+    seeds: int | None = None
+    """With --learn: number of teams for each scheme; default: 100."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """An option of the game (players=4), or of the learners (updates, batch, lr, entropy, start,
     paid=team, signals, partners, restarts); may be repeated."""
@@ -85,9 +85,11 @@ class GameCommand:
         options = split_pairs(self.set, "--set")
         own = {key: options.pop(key) for key in LEARNER if key in options}
         only_learn = [*own, *(["--schemes"] if self.schemes else []),
-                 *(["--remedies"] if self.remedies != "none" else [])]  # fmt: skip
+                 *(["--remedies"] if self.remedies != "none" else []),
+                 *(["--seeds"] if self.seeds is not None else [])]  # fmt: skip
         if only_learn and not self.learn:
             raise SettingError(f"got {', '.join(only_learn)} without --learn; wanted both")
+        seeds = 100 if self.seeds is None else self.seeds
         game = made(self.game, options)
         if self.out:
             prepare(self.out)
@@ -97,11 +99,11 @@ class GameCommand:
             remedies = split_list(self.remedies)
             with Bar(f"learning {game.name}") as report:
                 learned = learn_game(
-                    game, schemes or SCHEMES, remedies, self.seeds,
+                    game, schemes or SCHEMES, remedies, seeds,
                     settings_from(own, Learning, "learners"), report,
                 )  # fmt: skip
             result = replace(result, learned=learned)
-        config = {"game": self.game, "settings": {**options, **own}, "seeds": self.seeds}
+        config = {"game": self.game, "settings": {**options, **own}, "seeds": seeds}
         # the result has the name of a game, which may be that of a file or have options
         then = "" if self.learn else command_line("game", self.game, *self.set, "--learn")
         finish(replace(result, config=config), game_parts, self.out, self.json, then)

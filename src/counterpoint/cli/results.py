@@ -36,6 +36,20 @@ PIPED = 100
 """Number of columns where there is no terminal and COLUMNS is not set."""
 
 
+def demand_writable(folder: Path) -> None:
+    """Makes a folder, and checks before any work is done that files can be written there.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder} ({error.strerror or error})") from error
+
+
 def prepare(folder: Path, reuses: str = "") -> None:
     """Makes the folder for results, before any work is done for them.
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import replace as evolve
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from msgspec.structs import replace
+from rich.console import RenderableType
+from rich.text import Text
 
 from counterpoint.cli.exits import Exit
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import command_line, finish, prepare
+from counterpoint.cli.results import command_line, demand_writable, finish, prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology import sketch
 from counterpoint.report.terminal.parts import search_parts, topology_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.numerals import counted
+from counterpoint.results import document_of
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.settings import settings_from, split_list, split_pairs
 from counterpoint.topology import TOPOLOGIES, make_topology, measures
@@ -26,9 +31,11 @@ from counterpoint.topology.design import (
     TopologyPlan,
     compare_topologies,
 )
+from counterpoint.topology.duration import expected_duration
 from counterpoint.topology.play import Guards
 from counterpoint.topology.records import write_logs
 from counterpoint.topology.search import search_topologies
+from counterpoint.worlds.message.task_file import TASKS, read_task_file, sizes_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class TopologyCommand:
     all information of the team and as many calls.
 
     WORLD is hidden_profile, idea_search, or tasks:PATH for a file of hidden profiles in words, as
-    HiddenBench writes them (then with --model).
+    HiddenBench writes them (then with --model). Its tasks are for teams of different sizes: each
+    size is played and reported by itself, or one alone with --members.
 
     Examples:
       counterpoint topology --members 6
@@ -63,7 +71,7 @@ class TopologyCommand:
     """Names of the world's prompts, separated by commas; `trained` is a prompt that is searched for
     each topology. Default: all prompts that the world names."""
     members: int | None = None
-    """Size of the team; default: that of the world."""
+    """Size of the team; default: that of the world, or each size that a file of tasks has."""
     seeds: int = 30
     """Number of batches, each with its own items."""
     items: int = 100
@@ -99,24 +107,63 @@ class TopologyCommand:
             if self != TopologyCommand(members=self.members, json=self.json):
                 raise SettingError("got options and no world; wanted counterpoint topology WORLD")
             return list_topologies(4 if self.members is None else self.members, self.json)
-        plan = self.plan(self.world)
+        plans = self.plans(self.world)
         if self.out:
             prepare(self.out)
+        if self.log and self.search is None:
+            demand_writable(self.log)
+        if len(plans) == 1:
+            result = self.played(plans[0])
+            parts = search_parts if isinstance(result, TopologySearchResult) else topology_parts
+            finish(result, parts, self.out, self.json)  # type: ignore[arg-type]
+            self.write_logs(plans[0], self.log)
+            return lost_status([result])
+        results = {}
+        for plan in plans:
+            name = f"members_{plan.settings['members']}"
+            results[name] = self.played(plan)
+            if self.out:
+                save(results[name], self.out / name)
+            self.write_logs(plan, self.log and self.log / name)
+        documents = {name: document_of(result) for name, result in results.items()}
+        then = command_line("report", self.out) if self.out else ""
+        finish(documents, lambda _: sized_parts(results), None, self.json, then)
+        return lost_status([*results.values()])
+
+    def played(self, plan: TopologyPlan) -> TopologyResult | TopologySearchResult:
+        """Plays a plan."""
         if self.search is not None:
             with Bar("halving") as report:
-                winner = search_topologies(plan, self.search, on_progress=report)
-            finish(winner, search_parts, self.out, self.json)
-            return lost_status(winner)
+                return search_topologies(plan, self.search, on_progress=report)
+        if plan.model:
+            duration = expected_duration(plan)
+            if duration.seconds is not None:
+                say(f"counterpoint: {duration.requests:,} requests to {plan.model}, "
+                    f"about {spelled(duration.seconds)}")  # fmt: skip
         with Bar(f"playing {plan.world}") as report:
             result = compare_topologies(plan, workers=self.workers, on_progress=report)
         config = {"world": plan.world, "settings": dict(plan.settings)}
-        finish(replace(result, config=config), topology_parts, self.out, self.json)
-        if self.log:
-            written = write_logs(plan, self.log)
-            episodes, outcomes = written[0] / "episodes.jsonl", written[0] / "outcomes.jsonl"
-            line = command_line("audit", episodes, "--outcomes", outcomes)
-            say(f"logs: {self.log}; {line}")
-        return lost_status(result)
+        return replace(result, config=config)
+
+    def write_logs(self, plan: TopologyPlan, folder: Path | None) -> None:
+        """Writes the transcripts of a plan where `--log` says so."""
+        if folder is None or self.search is not None:
+            return
+        written = write_logs(plan, folder)
+        episodes, outcomes = written[0] / "episodes.jsonl", written[0] / "outcomes.jsonl"
+        line = command_line("audit", episodes, "--outcomes", outcomes)
+        say(f"logs: {folder}; {line}")
+
+    def plans(self, world: str) -> list[TopologyPlan]:
+        """Returns what to compare in a world: a file of tasks for teams of several sizes is played
+        once for each size, if none is chosen."""
+        plan = self.plan(world)
+        if not world.startswith(TASKS) or "members" in plan.settings:
+            return [plan]
+        sizes = sizes_of(read_task_file(world.removeprefix(TASKS)))
+        if len(sizes) == 1:
+            return [plan]
+        return [evolve(plan, settings={**plan.settings, "members": size}) for size in sizes]
 
     def plan(self, world: str) -> TopologyPlan:
         """Returns what to compare in a world."""
@@ -130,12 +177,35 @@ class TopologyCommand:
         )  # fmt: skip
 
 
-def lost_status(result: TopologyResult | TopologySearchResult) -> Exit:
+def sized_parts(
+    results: Mapping[str, TopologyResult | TopologySearchResult],
+) -> Iterator[RenderableType]:
+    """Yields what a terminal shows of the results for teams of each size."""
+    for name, result in results.items():
+        yield Text(f"Tasks for teams of {name.removeprefix('members_')}", style="bold")
+        if isinstance(result, TopologySearchResult):
+            yield from search_parts(result)
+        else:
+            yield from topology_parts(result)
+
+
+def spelled(seconds: float) -> str:
+    """Returns a duration in words: seconds below two minutes, minutes below two hours."""
+    if seconds < 120:
+        return counted(max(1, round(seconds)), "second")
+    if seconds < 7200:
+        return counted(round(seconds / 60), "minute")
+    return counted(round(seconds / 3600), "hour")
+
+
+def lost_status(results: Sequence[TopologyResult | TopologySearchResult]) -> Exit:
     """Says how many requests got no reply; returns the exit status."""
-    if not result.lost:
+    lost = sum(result.lost for result in results)
+    if not lost:
         return Exit.DONE
-    say(f"counterpoint: {counted(result.lost, 'request')} without a reply, which count as silence "
-        f"or as no answer: {result.why_lost}")  # fmt: skip
+    why = next(result.why_lost for result in results if result.lost)
+    say(f"counterpoint: {counted(lost, 'request')} without a reply, which count as silence or as "
+        f"no answer: {why}")  # fmt: skip
     return Exit.PART
 
 

@@ -44,6 +44,7 @@ from counterpoint.stats import (
     paired_t_test,
     probability_of_improvement,
 )
+from counterpoint.stats.decision import ROUNDING
 from counterpoint.train.algorithms import algorithms
 from counterpoint.train.series import finite_or_none
 
@@ -162,7 +163,8 @@ def band(curves: Floats) -> Band:
 
 
 def paired(x: Floats, y: Floats) -> PairedDifference:
-    """Returns x minus y [S]."""
+    """Returns x minus y [S]; what rounding alone makes of equal numbers is 0."""
+    y = np.where(abs(x - y) <= ROUNDING, x, y)
     if len(x) < 2:
         return PairedDifference(iqm=float(x[0] - y[0]), low=None, high=None)
     change = paired_difference(x, y, rng=np.random.default_rng(0))

@@ -11,7 +11,7 @@ import numpy as np
 
 from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.games.bayesian import unsure_battle
-from counterpoint.games.game import Game, bimatrix
+from counterpoint.games.game import LARGEST, Game, bimatrix
 from counterpoint.settings import GivenSettings, from_text
 
 
@@ -129,8 +129,8 @@ def public_goods(players: int = 3, factor: float = 1.6) -> Game:
     """Returns the game in which each gives 1 to a pot that is multiplied and shared, or not."""
     if not 2 <= players <= 12:
         raise SettingError(f"got players={players}; wanted 2 to 12")
-    if not np.isfinite(factor):
-        raise SettingError(f"got factor={factor}; wanted a number")
+    if not abs(factor) <= LARGEST:
+        raise SettingError(f"got factor={factor}; wanted a number up to {LARGEST:.0e}")
     shape = (2,) * players
     gives = np.stack(np.meshgrid(*[[1.0, 0.0]] * players, indexing="ij"), axis=-1)
     pot = factor * gives.sum(axis=-1, keepdims=True) / players

@@ -61,6 +61,8 @@ def exact_number(value: Any) -> Fraction:
     """
     if isinstance(value, Fraction):
         return value
+    if isinstance(value, bool):
+        raise SettingError(f"got {_kind(value)}; wanted a number")
     if isinstance(value, str):
         return number_from_text(value)
     if isinstance(value, Decimal):
@@ -193,6 +195,6 @@ def _entries(values: Any, shape: tuple[int, ...], place: list[str]) -> Any:
 def _kind(value: Any) -> str:
     if isinstance(value, list | tuple | np.ndarray):
         return f"a list of {len(value)}"
-    return {"NoneType": "nothing (null)", "dict": "an object"}.get(
+    return {"NoneType": "nothing (null)", "dict": "an object", "bool": str(value).lower()}.get(
         type(value).__name__, f"{type(value).__name__} {str(value)[:40]!r}"
     )

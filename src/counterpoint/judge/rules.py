@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +17,9 @@ from dataclasses import dataclass
 from counterpoint.errors import JudgeError, SettingError
 from counterpoint.judge.judges import Opinion, parse_score, written
 from counterpoint.judge.present import Sheet
+
+MOST_PRINTED = 1 << 16
+"""Bytes that a program may print about one text; it is killed if it prints more."""
 
 
 @dataclass(frozen=True)
@@ -155,23 +161,49 @@ class CommandJudge:
         """
         texts = sorted({each.text for sheet in sheets for each in sheet.shown} - set(self._known))
         with ThreadPoolExecutor(2) as pool:
-            self._known |= dict(zip(texts, pool.map(self._score, texts), strict=True))
+            scores = dict(zip(texts, pool.map(self._score, texts), strict=True))
+        if cut := sum(score is None for score in scores.values()):
+            warnings.warn(
+                f"{self.settings.command!r:.60} ran longer than {self.settings.timeout_seconds:g} "
+                f"s, or printed more than {MOST_PRINTED:,} bytes, for {cut} of {len(texts)} texts: "
+                "they score 0",
+                stacklevel=2,
+            )
+        self._known |= {text: score or 0.0 for text, score in scores.items()}
         return [Opinion(written(s, [self._known[each.text] for each in s.shown])) for s in sheets]
 
-    def _score(self, text: str) -> float:
+    def _score(self, text: str) -> float | None:
+        """Returns the score of a text, or None if the program was killed."""
         try:
-            done = subprocess.run(
-                shlex.split(self.settings.command),
-                input=text.encode("utf-8", "replace"),
-                capture_output=True,
-                timeout=self.settings.timeout_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return 0.0
+            process = subprocess.Popen(
+                shlex.split(self.settings.command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
         except OSError as error:
             raise JudgeError(
                 f"got command={self.settings.command!r}: {error.strerror}; wanted a program"
             ) from None
-        output = done.stdout.decode("utf-8", "replace").strip()
-        return parse_score(output) if output else float(done.returncode == 0)
+        late = threading.Timer(self.settings.timeout_seconds, process.kill)
+        feeder = threading.Thread(target=_feed, args=(process, text), daemon=True)
+        with process:
+            late.start()
+            feeder.start()
+            assert process.stdout is not None
+            output = process.stdout.read(MOST_PRINTED + 1)
+            if len(output) > MOST_PRINTED:
+                process.kill()
+            status = process.wait()
+            was_late = not late.is_alive()
+            late.cancel()
+            feeder.join()
+        if was_late or len(output) > MOST_PRINTED:
+            return None
+        shown = output.decode("utf-8", "replace").strip()
+        return parse_score(shown) if shown else float(status == 0)
+
+
+def _feed(process: subprocess.Popen[bytes], text: str) -> None:
+    """Writes a text to a program, as far as it reads."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError, ValueError), process.stdin:
+        process.stdin.write(text.encode("utf-8", "replace"))

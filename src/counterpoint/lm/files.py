@@ -15,6 +15,7 @@ from pathlib import Path
 
 from counterpoint.errors import ModelError
 from counterpoint.lm.models import CONFIG, file_sha256, find_model
+from counterpoint.machine.files import read_ordinary
 
 GENERATION = "generation_config.json"
 DECISIVE = (
@@ -97,7 +98,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _hash(path: Path, _size: int, _time: int) -> str:
     if path.name in (CONFIG, GENERATION):
         try:
-            document = json.loads(path.read_bytes())
+            document = json.loads(read_ordinary(path))
             said = {key: value for key, value in document.items() if key not in NEUTRAL}
             return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
         except (ValueError, AttributeError):  # no JSON object: transformers will say so

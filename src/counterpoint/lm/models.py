@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from counterpoint.errors import ModelError, UnknownNameError, choices
+from counterpoint.machine.files import read_ordinary
 from counterpoint.optional import require_language
 from counterpoint.runs.files import write_synced
 
@@ -237,7 +238,7 @@ def model_problem(name: str, *, thoroughly: bool = False) -> str | None:
 def _damage(folder: Path, thoroughly: bool) -> str | None:
     """Returns the damage of a fetched model, or None."""
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(read_ordinary(folder / MANIFEST), type=Manifest)
         if manifest.schema != SCHEMA or CONFIG not in manifest.files:
             return f"{MANIFEST} is not as it was written"
         for name, wanted in manifest.files.items():
@@ -324,7 +325,7 @@ def _has_weights(folder: Path) -> bool:
     if not index.is_file():
         return (folder / "model.safetensors").is_file()
     try:
-        shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        shards = set(json.loads(read_ordinary(index))["weight_map"].values())
     except (ValueError, LookupError, TypeError, AttributeError):
         return False
     return all((folder / shard).is_file() for shard in shards)

@@ -26,6 +26,8 @@ from counterpoint.lm.model import Encoded, LanguageModel, Messages
 
 KEPT_BYTES = 1 << 28
 """The most memory that prompts take that were read before."""
+SHARED_BYTES = 1 << 28
+"""The most memory that prefixes take that `Reader.share` keeps."""
 READ_TOGETHER = 1 << 14
 """Tokens that are read side by side where a batch is faster."""
 SHORTEST_SHARED = 8
@@ -100,6 +102,29 @@ class Reader:
         """Tokens with which many prompts begin: see `common_prefixes`."""
         self._shared: dict[tuple[bool, tuple[int, ...]], Prefix] = {}
         self.tail = len(model.opening) if kind == "activated" else 1
+
+    def share(self, prefixes: Sequence[tuple[int, ...]]) -> None:
+        """Reads these tokens once for all prompts that begin with them, behind what was shared
+        before of their first tokens; the newest `SHARED_BYTES` are kept.
+
+        The bits of a prompt then depend on what was shared before it too.
+        """
+        for tokens in prefixes:
+            if (False, tokens) not in self._shared:
+                behind = self._shared_by(tokens)
+                before = self._read_shared(behind, low=False) if behind else None
+                (read,) = self.model.encode([tokens], self.first, None, before)
+                self._shared[False, tokens] = Prefix(
+                    read.keys, read.values, (), read.hidden, len(tokens)
+                )
+                self.shared_prefixes += (tokens,)
+            while (
+                len(self._shared) > 1
+                and sum(x.nbytes for x in self._shared.values()) > SHARED_BYTES
+            ):
+                oldest = next(iter(self._shared))
+                del self._shared[oldest]
+                self.shared_prefixes = tuple(x for x in self.shared_prefixes if x != oldest[1])
 
     def prefixes(
         self, prompts: Sequence[Messages], rooms: Sequence[int], adapters: Sequence[Adapter] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import EINVAL
 from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISFIFO, S_ISSOCK
 
@@ -42,6 +43,17 @@ def special_file(path: str | os.PathLike[str]) -> str:
     kinds = {"a pipe": S_ISFIFO, "a device": S_ISCHR, "a socket": S_ISSOCK}
     kind = next((kind for kind, is_kind in kinds.items() if is_kind(mode)), "")
     return "a device" if S_ISBLK(mode) else kind
+
+
+def read_ordinary(path: Path) -> bytes:
+    """Returns the bytes of a file; a pipe or a device is never waited for.
+
+    Raises:
+        OSError: it cannot be read, or is none; see `special_file`.
+    """
+    if kind := special_file(path):
+        raise OSError(EINVAL, f"is {kind}", str(path))
+    return path.read_bytes()
 
 
 def sync_folder(folder: Path) -> None:

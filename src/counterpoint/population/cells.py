@@ -19,6 +19,7 @@ import numpy as np
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import ExecutorName, run_tasks
 from counterpoint.runs.files import is_whole, with_checksum, write_atomically
@@ -178,7 +179,7 @@ def damaged_cells(folder: Path) -> list[Path]:
     return [
         file
         for file in sorted((folder / CELLS).glob("*.json"))
-        if _whole(file.read_bytes()) is None
+        if _whole(read_ordinary(file)) is None
     ]
 
 
@@ -197,7 +198,7 @@ def _kept(file: Path, key: bytes) -> ArmOutcome | None:
     """Returns the outcome in a file; None if there is none, or it is damaged or another's."""
     try:
         cell = msgspec.json.decode(
-            _whole(file.read_bytes()) or b"", type=_KeptCell,
+            _whole(read_ordinary(file)) or b"", type=_KeptCell,
             dec_hook=lambda _, value: np.array(value, dtype=np.float64),
         )  # fmt: skip
     except (OSError, msgspec.DecodeError, TypeError, ValueError):

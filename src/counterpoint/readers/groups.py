@@ -31,6 +31,8 @@ from counterpoint.records import Episode, Event
 
 RUNS = ("runs", "trajectories", "candidates")
 """The keys that may hold the runs of a group."""
+LARGEST_NUMBER = 1e100
+"""Differences and squares of smaller scores stay finite."""
 TRUTHS = ("score", "success", "reward")
 _EVENT = ("agent", "kind", "text", "to", "answer", "work", "tokens", "tool", "call")
 
@@ -191,6 +193,6 @@ def _number(where: str, key: str, value: Any) -> float:
     if isinstance(value, bool):
         return float(value)
     number = finite(value)
-    if number is None:
-        raise LogError(f"{where}, {key}: got {value!r:.60}; wanted a finite number")
+    if number is None or abs(number) > LARGEST_NUMBER:
+        raise LogError(f"{where}, {key}: got {value!r:.60}; wanted a number up to 1e100")
     return number

@@ -84,7 +84,7 @@ def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Col
         LogError: A line is no such record; the message has its number and the column.
     """
     stream = iter(blocks)
-    first = next(stream, None)
+    first = next((block for block in stream if any(block.lines())), None)
     if first is None:
         return Columns()
     peeked = list(_peeked(first))

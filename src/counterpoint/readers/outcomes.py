@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from counterpoint.records import Outcome
 from counterpoint.settings import split_list
 
 LARGEST = 256 * 2**20
+LARGEST_NUMBER = 1e100
+"""Sums and ratios of smaller numbers stay finite."""
 SEPARATORS = (",", ";", "\t")
 COSTS = ("cost", "budget")
 
@@ -113,6 +114,6 @@ def _number(where: str, name: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a number") from None
-    if not math.isfinite(number):
-        raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a finite number")
+    if not abs(number) <= LARGEST_NUMBER:
+        raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a number up to 1e100")
     return number

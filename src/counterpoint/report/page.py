@@ -24,6 +24,7 @@ from markupsafe import Markup, escape
 
 from counterpoint import __version__
 from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.report.glossary import word_of, words_in
 from counterpoint.report.next_steps import NextStep, next_steps
 from counterpoint.report.pages.audit import audit_page
@@ -265,7 +266,7 @@ def is_edited_page(path: Path) -> bool:
     A page of an earlier version has no SHA-256, so that nothing is known of it.
     """
     try:
-        data = path.read_bytes()
+        data = read_ordinary(path)
     except OSError:
         return False
     return data != _stamped(data[:-_STAMP_BYTES]) and not data.endswith(b"</html>")

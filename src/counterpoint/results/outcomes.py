@@ -65,6 +65,8 @@ class OutcomesResult(Result, frozen=True, kw_only=True, tag="counterpoint.outcom
     """What else the table shows: whatever it has the data for."""
     left_out: int | None = None
     """Number of members with and without whom the team did tasks enough for their contribution."""
+    incomplete: str = ""
+    """Tasks and members that were left out of the comparison with members, if any were."""
 
     def __post_init__(self) -> None:
         expect(bool(self.compared), "compared", "at least one comparison")

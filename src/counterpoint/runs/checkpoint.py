@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import NamedArrays
 from counterpoint.errors import CheckpointError, MissingPackageError, OutputError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.optional import needs, pip_line
 from counterpoint.runs.files import make_folder, remove, sync_folder, write_synced
 
@@ -141,8 +142,8 @@ def verify(path: Path) -> dict[str, bytes]:
         CheckpointError: it is damaged or incomplete: which file, and how.
     """
     try:
-        manifest = (path / MANIFEST).read_bytes()
-        files = {name: (path / name).read_bytes() for name in (TENSORS, FACTS)}
+        manifest = read_ordinary(path / MANIFEST)
+        files = {name: read_ordinary(path / name) for name in (TENSORS, FACTS)}
     except OSError as error:
         name = Path(str(error.filename)).name
         raise CheckpointError(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from counterpoint.errors import BusyError, OutputError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.machine.locks import FileLock, lock_file
 from counterpoint.machine.locks import is_locked as is_locked
 
@@ -68,7 +69,7 @@ class Lock:
 
 def _holder(path: Path) -> str:
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(read_ordinary(path))
         return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
     except (OSError, ValueError, LookupError, TypeError):
         return "another process"

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import OutputError, RunError
-from counterpoint.machine.files import open_to_write
+from counterpoint.machine.files import open_to_write, read_ordinary
 from counterpoint.settings import NOT_JSON
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
@@ -138,7 +138,7 @@ def _lines(path: Path) -> tuple[list[tuple[bytes, int, Line]], int]:
     """Returns each complete row with its bytes and its step, and the number of damaged lines."""
     complete: list[tuple[bytes, int, Line]] = []
     damaged = 0
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
+    for line in read_ordinary(path).split(b"\n") if path.exists() else ():
         if not line:
             continue
         step, row = _decode(line)

@@ -23,6 +23,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from counterpoint.errors import CheckpointError, EditedError, OutputError, RunError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.runs import checkpoint
 from counterpoint.runs.files import is_whole, with_checksum, write_atomically
 from counterpoint.runs.find import find_folders
@@ -92,7 +93,9 @@ def seal_files(folder: Path, files: Iterable[Path], accepted: Iterable[str] = ()
     Raises:
         OutputError: the seal could not be written.
     """
-    sealed = {path.relative_to(folder).as_posix(): sealed_file(path.read_bytes()) for path in files}
+    sealed = {
+        path.relative_to(folder).as_posix(): sealed_file(read_ordinary(path)) for path in files
+    }
     write_seal(folder, Seal(plan=_plan(folder), files=sealed, accepted=[*accepted]))
 
 
@@ -162,6 +165,11 @@ def edited(folder: Path, found: Sequence[str]) -> EditedError:
     more = len(found) - MOST_NAMED
     named = "; ".join(found[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
     command = "resume" if _is_training(folder) else "report"
+    if not _plan(folder):
+        return EditedError(
+            f"{folder} is not as it was written: {named}. Put the files back: without {RUN}, which "
+            "has the plan, what is there now cannot be accepted"
+        )
     return EditedError(
         f"{folder} is not as it was written: {named}. Put the files back, or accept what is there "
         f"now, which is recorded and shown: counterpoint {command} {shlex.quote(str(folder))} "
@@ -236,7 +244,7 @@ def accept_edits(folder: Path) -> list[str]:
             raise RunError(f"{folder / RUN} cannot be read; put it back: it is the plan")
         names = [RUN, *(name for name in old.files if name != RUN and (folder / name).is_file())]
         series = {
-            name: Digest((folder / name).read_bytes()).sealed()
+            name: Digest(read_ordinary(folder / name)).sealed()
             for name in SERIES
             if training and (folder / name).is_file()
         }
@@ -247,7 +255,7 @@ def accept_edits(folder: Path) -> list[str]:
         at = now()
         seal = Seal(
             plan=plan,
-            files={name: sealed_file((folder / name).read_bytes()) for name in names},
+            files={name: sealed_file(read_ordinary(folder / name)) for name in names},
             series=series,
             checkpoints=manifests(folder),
             closed=old.closed,
@@ -405,6 +413,6 @@ def _is_training(folder: Path) -> bool:
 
 def _read(file: Path) -> bytes | None:
     try:
-        return file.read_bytes()
+        return read_ordinary(file)
     except OSError:
         return None

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType, field
 from msgspec.structs import replace
 
 from counterpoint.errors import RunError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs.checkpoint import steps
@@ -89,7 +90,7 @@ def read_run(path: Path) -> RunFile:
     """
     file = path / RUN
     try:
-        run = msgspec.json.decode(file.read_bytes(), type=RunFile)
+        run = msgspec.json.decode(read_ordinary(file), type=RunFile)
     except OSError as error:
         raise RunError(
             f"{path} is no run: {RUN} cannot be read ({error.strerror or error}); wanted the "
@@ -146,7 +147,7 @@ def read_facts(path: Path) -> RunFacts:
 def read_status(path: Path) -> RunStatus:
     """Returns the content of status.json; an empty status if it is missing or damaged."""
     with contextlib.suppress(OSError, *NOT_JSON):
-        return msgspec.json.decode((path / STATUS).read_bytes(), type=RunStatus)
+        return msgspec.json.decode(read_ordinary(path / STATUS), type=RunStatus)
     return RunStatus()
 
 

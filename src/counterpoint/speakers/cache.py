@@ -39,6 +39,8 @@ _CREATE = """CREATE TABLE IF NOT EXISTS replies (
 ) WITHOUT ROWID"""
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _WAIT_SECONDS = 10.0
+SUFFIXES = (".sqlite", ".sqlite3", ".db")
+"""Endings of names of databases."""
 Result = TypeVar("Result")
 Value = TypeVar("Value")
 
@@ -230,6 +232,8 @@ class Replies:
     def _make(self) -> None:
         """Sets a damaged file aside, and makes a new file if there is none."""
         with self._locked(shared=False):
+            if self.path.exists() and not _may_be_database(self.path):
+                raise sqlite3.OperationalError("it is no cache of answers; wanted another name")
             if self.path.exists() and self._is_damaged():
                 aside = self._set_aside()
                 self._warn(f"{self.path} was damaged; it is {aside.name} now, and begun anew")
@@ -281,6 +285,12 @@ class Replies:
             yield
         finally:
             held.release()
+
+
+def _may_be_database(path: Path) -> bool:
+    """Returns whether a file is a database or has the name of one, which may be damaged."""
+    with path.open("rb") as file:
+        return file.read(16) in (b"", b"SQLite format 3\0") or path.suffix.lower() in SUFFIXES
 
 
 def _version(database: sqlite3.Connection) -> int:

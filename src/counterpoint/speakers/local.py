@@ -13,10 +13,12 @@ from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter, lowest_layer
 from counterpoint.lm.generate import COLDEST, decode_answer, generate
 from counterpoint.lm.memory import Memory, Prefix
-from counterpoint.lm.model import LanguageModel
-from counterpoint.lm.reader import Kind, Reader
+from counterpoint.lm.model import LanguageModel, Messages
+from counterpoint.lm.reader import Kind, Reader, common_prefixes
 from counterpoint.speakers.speaker import Reply, Request
 
+TOGETHER = 32
+"""Requests whose prompts are in memory, and whose texts are written, side by side."""
 Priors = Mapping[tuple[str, tuple[str, ...]], torch.Tensor]
 
 
@@ -50,8 +52,41 @@ class LocalSpeaker:
         self._rng = np.random.default_rng(seed)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """Returns one reply for each request, in their order; some may have an error."""
-        return [self._reply(request) for request in requests]
+        """Returns one reply for each request, in their order; some may have an error.
+
+        Free texts are written side by side, and what the prompts of an agent share behind the same
+        earlier messages is read once. So the last bits of a probability depend on what is asked
+        together: the same requests get the same replies, one of them alone perhaps another text.
+        """
+        groups: dict[object, list[int]] = {}
+        for i, request in enumerate(requests):
+            groups.setdefault((request.agent, as_messages(request)[:-1]), []).append(i)
+        alike = [i for rows in groups.values() for i in rows]
+        replies: dict[int, Reply] = {}
+        for i in range(0, len(alike), TOGETHER):
+            replies |= self._answered({j: requests[j] for j in alike[i : i + TOGETHER]})
+        return [replies[i] for i in range(len(requests))]
+
+    def _answered(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
+        """Returns the replies to a few requests, by their number."""
+        start = time.monotonic()
+        replies: dict[int, Reply] = {}
+        free: dict[tuple[str, float], dict[int, Prefix]] = {}
+        for i, prefix in self._read_all(requests).items():
+            request = requests[i]
+            if isinstance(prefix, str):
+                replies[i] = Reply("", 0, 0, None, time.monotonic() - start, error=prefix)
+            elif request.words is not None:
+                word = request.words[self._drawn(request, prefix)]
+                replies[i] = Reply(word, prefix.tokens, 1, 0.0, time.monotonic() - start)
+            else:
+                free.setdefault((request.agent, request.temperature), {})[i] = prefix
+        for prefixes in free.values():
+            texts = self._written([requests[i] for i in prefixes], list(prefixes.values()))
+            seconds = time.monotonic() - start
+            for (i, prefix), (text, tokens) in zip(prefixes.items(), texts, strict=True):
+                replies[i] = Reply(text, prefix.tokens, tokens, 0.0, seconds)
+        return replies
 
     def probabilities(self, request: Request) -> NDArray[np.float64]:
         """Returns [W] probability of each of the request's words at temperature 1.
@@ -65,35 +100,56 @@ class LocalSpeaker:
             chances = self._chances(request, self._read(request, 1)).exp().double()
         return np.asarray(chances.cpu().numpy())
 
-    def _reply(self, request: Request) -> Reply:
-        start, seed = time.monotonic(), request.seed
-        rng = self._rng if seed is None else np.random.default_rng(seed)
-        try:
-            prefix = self._read(request, request.max_tokens if request.words is None else 1)
-        except SettingError as error:
-            return Reply("", 0, 0, None, time.monotonic() - start, error=str(error))
-        read = prefix.tokens
-        if request.words is not None:
-            with torch.no_grad():
-                chances = self._chances(request, prefix)
-            heat = request.temperature
-            greedy = heat < COLDEST
-            scaled = chances == chances.max() if greedy else torch.softmax(chances / heat, 0)
-            weights = scaled.double().cpu().numpy()
-            at = rng.random() * weights.sum()
-            word = min(int(np.searchsorted(weights.cumsum(), at, side="right")), len(weights) - 1)
-            text, count = request.words[word], 1
-        else:
-            most, draws = request.max_tokens, rng.random((1, request.max_tokens))
-            answer = generate(self.model, [prefix], self._adapters(request, 1), [most], draws,
-                              request.temperature)[0]  # fmt: skip
-            text, count = decode_answer(self.model, answer), len(answer.tokens)
-        return Reply(text, read, count, 0.0, time.monotonic() - start)
+    def _read_all(self, requests: Mapping[int, Request]) -> dict[int, Prefix | str]:
+        """Returns each prompt as it was read, or why it cannot be; what those of an agent have in
+        common behind the same earlier messages is read once."""
+        groups: dict[object, list[int]] = {}
+        for i, request in requests.items():
+            groups.setdefault((request.agent, as_messages(request)[:-1]), []).append(i)
+        read: dict[int, Prefix | str] = {}
+        for rows in groups.values():
+            prompts = {as_messages(requests[i]): None for i in rows}
+            if len(prompts) > 1:
+                tokens = [self.model.prompt(prompt) for prompt in prompts]
+                self._reader.share(common_prefixes([tokens]))
+            for i in rows:
+                room = requests[i].max_tokens if requests[i].words is None else 1
+                try:
+                    read[i] = self._read(requests[i], room)
+                except SettingError as error:
+                    read[i] = str(error)
+        return read
+
+    def _drawn(self, request: Request, prefix: Prefix) -> int:
+        """Returns which of the request's words the model chooses."""
+        with torch.no_grad():
+            chances = self._chances(request, prefix)
+        heat = request.temperature
+        scaled = chances == chances.max() if heat < COLDEST else torch.softmax(chances / heat, 0)
+        ends = scaled.double().cpu().numpy().cumsum()
+        at = self._rng_of(request).random() * ends[-1]
+        return min(int(np.searchsorted(ends, at, side="right")), len(ends) - 1)
+
+    def _written(
+        self, requests: Sequence[Request], prefixes: Sequence[Prefix]
+    ) -> list[tuple[str, int]]:
+        """Returns the texts behind prompts of one agent and temperature, with their tokens."""
+        most = [request.max_tokens for request in requests]
+        draws = np.zeros((len(requests), max(most)))
+        for draw, request in zip(draws, requests, strict=True):
+            draw[: request.max_tokens] = self._rng_of(request).random(request.max_tokens)
+        answers = generate(self.model, prefixes, self._adapters(requests[0], len(requests)), most,
+                           draws, requests[0].temperature)  # fmt: skip
+        return [(decode_answer(self.model, one), len(one.tokens)) for one in answers]
+
+    def _rng_of(self, request: Request) -> np.random.Generator:
+        return self._rng if request.seed is None else np.random.default_rng(request.seed)
 
     def _read(self, request: Request, room: int) -> Prefix:
-        messages = tuple((m.role, m.content) for m in request.messages)
         with torch.no_grad():
-            return self._reader.prefixes([messages], [room], self._adapters(request, 1))[0]
+            return self._reader.prefixes(
+                [as_messages(request)], [room], self._adapters(request, 1)
+            )[0]
 
     def _adapters(self, request: Request, rows: int) -> list[Adapter]:
         adapter = self.adapters.get(request.agent)
@@ -127,3 +183,8 @@ class LocalSpeaker:
         logits = (hidden @ self.model.unembedding.T).float()
         each = logits.gather(2, padded[..., None])[..., 0] - logits.logsumexp(dim=2)
         return torch.log_softmax((each * there).sum(dim=1), 0)
+
+
+def as_messages(request: Request) -> Messages:
+    """Returns the messages of a request as a model takes them."""
+    return tuple((message.role, message.content) for message in request.messages)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
@@ -37,11 +37,13 @@ from counterpoint.results.topology import (
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
 from counterpoint.speakers.named import open_speaker
+from counterpoint.speakers.speaker import Speaker
 from counterpoint.stats import bootstrap_interval, means, variance_shares
 from counterpoint.stats.estimate import Estimate
 from counterpoint.topology.catalogue import independent, make_topology, parse_topology
 from counterpoint.topology.members import TRAINED, Parameters, ParameterSearch, Seats
-from counterpoint.topology.play import Guards, play
+from counterpoint.topology.play import Guards, Meter, play
+from counterpoint.topology.together import play_together
 from counterpoint.topology.topology import Topology, measures, orders
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.message.world import MessageWorld
@@ -114,14 +116,32 @@ class Design:
     seatings: Mapping[str, tuple[Topology, ...]]
     """The orders of each topology that are compared; its own order comes first."""
 
+    @property
+    def cells(self) -> list[tuple[str, int, int, int]]:
+        """Returns the name of each topology, its number, and those of a prompt and an order."""
+        return [
+            (name, t, p, o)
+            for t, (name, seatings) in enumerate(self.seatings.items())
+            for p in range(len(self.prompts))
+            for o in range(len(seatings))
+        ]
+
+    def speaker(self) -> Speaker | None:
+        """Returns the model of the plan, if it has one.
+
+        Raises:
+            CounterpointError: `open_speaker` raises it.
+        """
+        model, base_url = self.plan.model, self.plan.base_url
+        return None if model is None else open_speaker(model, base_url)
+
     def seats(self) -> Seats:
         """Returns who sits in the teams: the world's own members, or the model of the plan.
 
         Raises:
             CounterpointError: `open_speaker` raises it.
         """
-        model, base_url = self.plan.model, self.plan.base_url
-        return Seats(self.world, None if model is None else open_speaker(model, base_url))
+        return Seats(self.world, self.speaker())
 
     def trained(self, workers: int | None) -> dict[str, Parameters]:
         """Returns the parameters that are searched for each topology, if a prompt wants them."""
@@ -163,45 +183,76 @@ class SeedTask:
     parameters: Mapping[str, Parameters]
 
     def __call__(self, advance: Advance) -> SeedScores:
-        plan, design = self.plan, lay_out(self.plan)
-        world = design.world
-        items = world.draw(np.random.default_rng([self.seed, ITEMS]), plan.items)
-        seats = design.seats()
-        scores, calls = {}, {}
-        for t, (name, seatings) in enumerate(design.seatings.items()):
-            cells = np.zeros((len(design.prompts), len(seatings)))
-            for p, prompt in enumerate(design.prompts):
-                for o, topology in enumerate(seatings):
-                    # A stream for each cell: no cell changes if another is left out or added.
-                    rng = np.random.default_rng([self.seed, CHANCE, t, p, o])
-                    members = seats.members(prompt, self.parameters.get(name))
-                    transcript = play(topology, items, plan.items, members, rng, guards=plan.guards)
-                    won = world.score(items, transcript.answers) * transcript.answered
-                    cells[p, o] = won.mean()
-                    calls[name] = transcript.calls / plan.items
-            scores[name] = cells
-            advance()
-        alone, single = self._references(design, items, seats)
-        meter = seats.meter
-        return SeedScores(scores, alone, single, calls, meter.asked, tuple(meter.errors))
+        design = lay_out(self.plan)
+        items = design.world.draw(np.random.default_rng([self.seed, ITEMS]), self.plan.items)
+        plays: list[Play] = [partial(self._cell, design, items, *cell) for cell in design.cells]
+        plays += [partial(self._alone, design, items, p) for p in range(len(design.prompts))]
+        speaker = design.speaker()
+        if speaker is None:
+            played = []
+            for each in plays:
+                played.append(each(None))
+                advance()
+        else:
+            played = play_together(speaker, plays, advance)
+        scores = {
+            name: np.zeros((len(design.prompts), len(one))) for name, one in design.seatings.items()
+        }
+        calls = {}
+        for (name, _, p, o), one in zip(design.cells, played, strict=False):
+            scores[name][p, o], calls[name] = one.scores.mean(), one.calls / self.plan.items
+        against = played[len(design.cells) :]
+        return SeedScores(
+            scores,
+            np.stack([one.scores for one in against]),
+            np.array([one.single for one in against]),
+            calls,
+            sum(one.meter.asked for one in played),
+            tuple(error for one in played for error in one.meter.errors),
+        )
 
-    def _references(
-        self, design: Design, items: Any, seats: Seats
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Returns [P, A, B] scores of the members alone, and [P] of one agent with everything."""
+    def _cell(
+        self, design: Design, items: Any, name: str, t: int, p: int, o: int,
+        speaker: Speaker | None,
+    ) -> Played:  # fmt: skip
+        """Plays one order of a topology under one prompt."""
+        # A stream for each cell: no cell changes if another is left out or added.
+        rng = np.random.default_rng([self.seed, CHANCE, t, p, o])
+        seats = Seats(design.world, speaker)
+        members = seats.members(design.prompts[p], self.parameters.get(name))
+        topology, count = design.seatings[name][o], self.plan.items
+        transcript = play(topology, items, count, members, rng, guards=self.plan.guards)
+        won = design.world.score(items, transcript.answers) * transcript.answered
+        return Played(won, transcript.calls, seats.meter)
+
+    def _alone(self, design: Design, items: Any, p: int, speaker: Speaker | None) -> Played:
+        """Plays what a prompt is measured against: each member alone, and one with everything."""
         world, count, size = design.world, self.plan.items, design.world.settings.members
-        alone = np.zeros((len(design.prompts), size, count))
-        single = np.zeros(len(design.prompts))
+        prompt, seats = design.prompts[p], Seats(world, speaker)
         parameters = self.parameters.get("independent", next(iter(self.parameters.values()), None))
-        for p, prompt in enumerate(design.prompts):
-            rng = np.random.default_rng([self.seed, CHANCE, len(self.plan.topologies), p])
-            members = seats.members(prompt, parameters)
-            for vote in play(independent(size), items, count, members, rng).votes:
-                answered = vote.sure > -np.inf
-                alone[p, vote.member] = world.score(items, vote.answers) * answered
-            answers = seats.single(items, prompt, size, rng)
-            single[p] = world.score(items, answers).mean()
-        return alone, single
+        rng = np.random.default_rng([self.seed, CHANCE, len(self.plan.topologies), p])
+        scores = np.zeros((size, count))
+        members = seats.members(prompt, parameters)
+        for vote in play(independent(size), items, count, members, rng).votes:
+            scores[vote.member] = world.score(items, vote.answers) * (vote.sure > -np.inf)
+        answers = seats.single(items, prompt, size, rng)
+        return Played(scores, 0, seats.meter, float(world.score(items, answers).mean()))
+
+
+@dataclass(frozen=True)
+class Played:
+    """What one cell, or what it is measured against, got on the items of a seed."""
+
+    scores: Floats
+    """[B], or [A, B] of each member alone."""
+    calls: int
+    """Calls of all items."""
+    meter: Meter
+    single: float = 0.0
+    """Mean score of one agent that has everything."""
+
+
+Play = Callable[[Speaker | None], Played]
 
 
 def compare_topologies(
@@ -223,7 +274,7 @@ def compare_topologies(
     """
     design = lay_out(plan)
     parameters = design.trained(workers)
-    total = plan.seeds * len(plan.topologies)
+    total = plan.seeds * (len(design.cells) + len(design.prompts))
     seeds = run_tasks(
         [SeedTask(plan, seed, parameters) for seed in range(plan.seeds)],
         workers=1 if plan.model else workers,

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.results.competition import SIDE_RETURN, Competition
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import (
@@ -200,7 +201,7 @@ def read_competition(path: Path, config: Settings) -> Competition | None:
         config: the configuration of the run.
     """
     with contextlib.suppress(OSError, *NOT_JSON):
-        return msgspec.json.decode((path / GAMES).read_bytes(), type=Competition)
+        return msgspec.json.decode(read_ordinary(path / GAMES), type=Competition)
     policy = only(dict, config.get("policy")) or {}
     sides, scoring = only(str, policy.get("sides")) or NONE, policy.get("scoring")
     if sides == NONE:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from counterpoint.errors import CounterpointError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.report import render
 from counterpoint.report.page import PAGE, Live
 from counterpoint.report.pages.episodes import FOLDER
@@ -81,7 +82,7 @@ class AuditPages:
 def read_page(file: Path) -> Response | None:
     """Returns the page in a file; None if there is no such file."""
     try:
-        return Response(file.read_bytes())
+        return Response(read_ordinary(file))
     except OSError:
         return None
 

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from counterpoint import __version__
 from counterpoint.errors import CounterpointError, LogError, RunError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.report.headings import heading
 from counterpoint.report.page import PAGE
 from counterpoint.report.toolkit.safe_text import visible
@@ -205,7 +206,7 @@ def _latest(files: Mapping[str, os.stat_result], names: Sequence[str]) -> str:
 def _saved(path: Path) -> str:
     """Returns when a result was saved, as the run.json beside it says; "" if it does not."""
     try:
-        return _utc(msgspec.json.decode((path / RUN).read_bytes(), type=RunFile).created or "")
+        return _utc(msgspec.json.decode(read_ordinary(path / RUN), type=RunFile).created or "")
     except (OSError, *NOT_JSON):
         return ""
 
@@ -260,7 +261,7 @@ def load(path: Path) -> Document:
     """
     file = path / RESULTS if path.is_dir() else path
     try:
-        document: Document = msgspec.json.decode(file.read_bytes(), type=dict)
+        document: Document = msgspec.json.decode(read_ordinary(file), type=dict)
     except (OSError, *NOT_JSON) as error:
         reason = getattr(error, "strerror", None) or error
         raise LogError(
@@ -280,7 +281,7 @@ def _team_result(path: Path) -> TeamResult:
         require_valid_queue(state.queue)
         return result_of(state)
     try:
-        return msgspec.json.decode((path / RESULT).read_bytes(), type=TeamResult)
+        return msgspec.json.decode(read_ordinary(path / RESULT), type=TeamResult)
     except FileNotFoundError as error:
         raise RunError(
             f"the team has no {RESULT}: it was killed; `counterpoint team status` shows it"

@@ -22,6 +22,7 @@ import msgspec
 
 from counterpoint import __version__
 from counterpoint.errors import RunError, SettingError, choices
+from counterpoint.machine.files import read_ordinary
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.workers.gate.gate import Gate
 from counterpoint.workers.keys import passed_variables, without_secrets
@@ -131,7 +132,7 @@ class TeamState:
         """
         require_plain_folder(folder)
         try:
-            document = json.loads((folder / TEAM).read_bytes())
+            document = json.loads(read_ordinary(folder / TEAM))
             plan = parse_plan(document.pop("plan"), str(folder / TEAM))
             if document.pop("schema") != SCHEMA:
                 raise RunError(f"{folder} holds a run of another version")

@@ -137,6 +137,8 @@ def compared_table(result: OutcomesResult) -> Table:
         for one in result.compared
     ]  # fmt: skip
     caption = f"The same tasks on both sides; a loss below {result.margin:g} does not matter."
+    if result.incomplete:
+        caption += f" {result.incomplete[0].upper()}{result.incomplete[1:]}."
     return Table("compared", caption, columns, rows)
 
 

@@ -29,6 +29,7 @@ def outcomes_parts(result: OutcomesResult) -> list[RenderableType]:
     return [
         Text(outcomes_headline(result)),
         terminal_table(compared_table(result)),
+        *([Text(visible(result.incomplete))] if result.incomplete else []),
         *([Text(f"cost per success: {costs}")] if costs else []),
         *([terminal_table(others)] if others else []),
     ]

@@ -17,6 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from counterpoint.errors import OutputError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.runs.exporters.exporter import scalars
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.metrics import Json, Loggable, read_rows
@@ -117,7 +118,7 @@ class Tracker(ABC):
         if not self.file.exists():
             return Record(uuid4().hex)
         try:
-            return msgspec.json.decode(self.file.read_bytes(), type=Record)
+            return msgspec.json.decode(read_ordinary(self.file), type=Record)
         except (OSError, *NOT_JSON) as error:
             raise OutputError(
                 f"could not read {self.file} ({error}); without it another run begins"

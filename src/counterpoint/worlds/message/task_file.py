@@ -8,6 +8,7 @@ A JSON list, or JSON lines, of objects with `description`, `shared_information` 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,11 +56,15 @@ class HiddenProfileTask:
 
 
 class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
-    """Tasks of a file; teams are as large as the tasks have pieces of hidden information.
+    """Tasks of a file; a team is as large as a task has pieces of hidden information.
+
+    Args:
+        path: of the file.
+        settings: which size of team is played; None takes the one size that all tasks have.
 
     Raises:
         LogError: the file cannot be read, or a task lacks something; the message says which.
-        SettingError: its tasks are for teams of different sizes.
+        SettingError: no task is for a team of that size, or they differ and none was chosen.
     """
 
     name = "tasks"
@@ -69,12 +74,16 @@ class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
     scale = "share of tasks with the right answer"
 
     def __init__(self, path: str, settings: MessageSettings | None = None) -> None:
-        self.all = read_task_file(path)
-        sizes = {len(task.hidden) for task in self.all}
-        if len(sizes) > 1:
-            raise SettingError(f"got tasks for teams of {sorted(sizes)}; wanted teams of one size")
-        size = sizes.pop()
-        super().__init__(replace(settings or MessageSettings(), members=size))
+        tasks = read_task_file(path)
+        counts = sizes_of(tasks)
+        if settings is None and len(counts) == 1:
+            settings = MessageSettings(members=next(iter(counts)))
+        if settings is None or settings.members not in counts:
+            got = f"members={settings.members}" if settings else "tasks for teams of several sizes"
+            there = ", ".join(f"{size} members ({count})" for size, count in counts.items())
+            raise SettingError(f"got {got}; wanted one of {there}")
+        super().__init__(settings)
+        self.all = [task for task in tasks if len(task.hidden) == settings.members]
 
     def draw(self, rng: np.random.Generator, count: int) -> list[HiddenProfileTask]:
         """Returns tasks, each about equally often, whose private information is shuffled."""
@@ -95,6 +104,11 @@ class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
         task = items[index]
         own = task.hidden[member : member + 1] if member >= 0 else task.hidden
         return Brief(task.description, "\n".join([*task.shared, *own]), task.options)
+
+
+def sizes_of(tasks: Sequence[HiddenProfileTask]) -> dict[int, int]:
+    """Returns the number of tasks for teams of each size, the smallest first."""
+    return dict(sorted(Counter(len(task.hidden) for task in tasks).items()))
 
 
 def read_task_file(path: str) -> list[HiddenProfileTask]:
@@ -198,5 +212,5 @@ class TaskFileEntry(MessageEntry):
             UnknownNameError, SettingError: as for every entry.
             LogError: the file cannot be read.
         """
-        given = settings_from(settings, TaskFile.settings_type, self.name)
+        given = settings_from(settings, TaskFile.settings_type, self.name) if settings else None
         return TaskFile(self.name.removeprefix(TASKS), given)
