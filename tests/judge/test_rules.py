@@ -66,7 +66,8 @@ def test_programs_that_were_killed_are_counted(tmp_path):
     runs = [{"id": f"r{i}", "text": f"text {i}"} for i in range(3)]
     groups = tmp_path / "groups.jsonl"
     groups.write_text(json.dumps({"id": "g", "task": "do it", "runs": runs}))
-    line = [sys.executable, "-m", "counterpoint", "rank", str(groups), "--judge", "tests"]
+    line = [sys.executable, "-m", "counterpoint", "rank", str(groups), "--judge", "tests",
+            "--store", str(tmp_path / "store.sqlite")]  # fmt: skip
     done = subprocess.run([*line, "--set", "command=yes"], capture_output=True, text=True)
     said = [one for one in done.stderr.splitlines() if "score 0" in one]
     assert len(said) == 1
