@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from counterpoint.errors import UnknownNameError
 from counterpoint.report.pages.audit import audit_headline
+from counterpoint.report.pages.claims import claim_headline, claims_headline
 from counterpoint.report.pages.comparison.decision_words import comparison_headline
 from counterpoint.report.pages.contribution import contribution_headline
 from counterpoint.report.pages.diagnosis import diagnosis_headline
@@ -28,6 +29,8 @@ from counterpoint.report.toolkit.frame import Page
 from counterpoint.report.toolkit.safe_text import visible
 from counterpoint.results import (
     AuditResult,
+    ClaimResult,
+    ClaimsResult,
     ComparisonResult,
     ContributionResult,
     DiagnosisResult,
@@ -71,6 +74,8 @@ def _of_page(page: Page) -> Heading:
 
 HEADINGS: Mapping[type[Result], Callable[[Any], Heading]] = {
     AuditResult: lambda audit: Heading("Audit", audit.source, audit_headline(audit)),
+    ClaimResult: lambda one: Heading("Claim", one.name, claim_headline(one)),
+    ClaimsResult: lambda one: Heading("Claims", "all", claims_headline(one)),
     ComparisonResult: lambda one: Heading("Comparison", one.world, comparison_headline(one)),
     ContributionResult: lambda one: Heading("Contribution", one.source, contribution_headline(one)),
     DiagnosisResult: lambda one: Heading("Diagnosis", one.source, diagnosis_headline(one)),

@@ -205,8 +205,8 @@ class Project(World):
         then = given.worth * one_hot(np.array(given.pieces), given.pieces + 1)
         if given.fresh:
             for turn in reversed(range(given.rounds)):
-                value = small + after @ then  # [pieces+1, n+1]
-                plan[turn], then = value.argmax(axis=1), value.max(axis=1)
+                worth = small + after @ then  # [pieces+1, n+1]
+                plan[turn], then = worth.argmax(axis=1), worth.max(axis=1)
             return plan, float(then[0])
         value, best = -1.0, plan
         for ks in product(k.tolist(), repeat=given.rounds):
