@@ -89,9 +89,8 @@ class Project(World):
         self.joint = self.plans if self.led else free
         """[J, n] the tasks that all members can have in a round."""
         self.agents = ("planner",) if self.led else tuple(f"member_{i}" for i in range(n))
-        self.slots = tuple(
-            (i, turn) for turn in range(given.rounds) for i in range(len(self.agents))
-        )
+        agents, turns = range(len(self.agents)), range(given.rounds)
+        self.slots = tuple((agent, turn) for turn in turns for agent in agents)
         self.actions = n + 1 if self.led else given.tasks + 1
         self.contexts = given.rounds * (given.pieces + 1)
         self.plan, self.best = self._best_plan()
@@ -208,11 +207,11 @@ class Project(World):
                 worth = small + after @ then  # [pieces+1, n+1]
                 plan[turn], then = worth.argmax(axis=1), worth.max(axis=1)
             return plan, float(then[0])
-        value, best = -1.0, plan
+        most, best = -1.0, plan
         for ks in product(k.tolist(), repeat=given.rounds):
             board = one_hot(np.array(0), given.pieces + 1)
             for one in ks:
                 board = board @ after[:, one]
-            if (got := float(small[list(ks)].sum() + board @ then)) > value + 1e-12:
-                value, best = got, np.repeat(np.array(ks)[:, None], given.pieces + 1, axis=1)
-        return best, value
+            if (got := float(small[list(ks)].sum() + board @ then)) > most + 1e-12:
+                most, best = got, np.repeat(np.array(ks)[:, None], given.pieces + 1, axis=1)
+        return best, most
