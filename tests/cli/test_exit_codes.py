@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "speakers"))
 from faulty_server import hangs, says, serving, status
 
 GOOD = {
+    "claims": "claims",
     "demo": "demo --seeds 2 --workers 1 --out demo",
     "doctor": "doctor",
     "diagnose": "diagnose rewards.jsonl",
@@ -49,6 +50,7 @@ GOOD = {
 }
 """Command to a small call that ends with 0; `serve` ends only by a signal."""
 BAD = {
+    "claims": "claims nothing",
     "demo": "demo --seeds 0", "doctor": "doctor now", "diagnose": "diagnose nowhere",
     "compare": "compare nowhere", "schemes": "schemes nothing", "worlds": "worlds nowhere",
     "train": "train nowhere", "resume": "resume nowhere", "sweep": "sweep spread --over lr",

@@ -42,7 +42,7 @@ READ_ONLY = (
 )  # fmt: skip
 """Words of examples that are read and not run: other tests run these commands."""
 
-SLOW = {"--remedies", "players=4"}
+SLOW = {"--remedies", "players=4", "claims"}
 """Words of examples that take seconds even so."""
 
 

@@ -49,7 +49,7 @@ def test_a_limit_is_a_positive_number_of_seconds():
 )
 def test_a_program_that_does_not_end_is_killed(program, seconds):
     begun = time.monotonic()
-    judge = CommandJudge(CommandSettings(f'{sys.executable} -c "{program}"', seconds))
+    judge = CommandJudge(CommandSettings(f'"{sys.executable}" -c "{program}"', seconds))
     assert judge._score("a text") is None
     assert time.monotonic() - begun < 20
 
@@ -58,7 +58,7 @@ def test_a_program_that_reads_nothing_and_one_that_prints_a_score():
     long = "x" * 1_000_000
     for program, score in (("pass", 1.0), ("raise SystemExit(1)", 0.0),
                            ("import json; print(json.dumps(dict(score=0.25)))", 0.25)):  # fmt: skip
-        judge = CommandJudge(CommandSettings(f'{sys.executable} -c "{program}"'))
+        judge = CommandJudge(CommandSettings(f'"{sys.executable}" -c "{program}"'))
         assert judge._score(long) == score
 
 
