@@ -13,7 +13,14 @@ from counterpoint.runs import checkpoint
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.metrics import Digest
-from counterpoint.runs.seal import accept_edits, accepted_edits, edits, require_unedited
+from counterpoint.runs.seal import (
+    Seal,
+    accept_edits,
+    accepted_edits,
+    edits,
+    require_unedited,
+    write_seal,
+)
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 
@@ -237,3 +244,16 @@ def test_without_a_plan_no_edit_can_be_accepted(tmp_path):
     with pytest.raises(EditedError, match="cannot be accepted") as refused:
         require_unedited(path)
     assert "--accept-edits" not in str(refused.value)
+
+
+def test_a_seal_that_cannot_be_read_is_no_missing_one(tmp_path):
+    write_seal(tmp_path, Seal(files={}))
+    assert edits(tmp_path) == []
+    (tmp_path / "seal.json").unlink()
+    assert edits(tmp_path) == []  # of an earlier version
+    (tmp_path / "seal.json").mkdir()
+    (edit,) = edits(tmp_path)
+    assert edit.startswith("seal.json: ")
+    (tmp_path / "seal.json").rmdir()
+    (tmp_path / "seal.json").symlink_to("nowhere")
+    assert edits(tmp_path) == [edit]

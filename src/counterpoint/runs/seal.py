@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -141,7 +142,7 @@ def read_seal(folder: Path) -> Seal | None:
 
 def has_seal(folder: Path) -> bool:
     """Returns whether a folder has a seal, damaged or not."""
-    return (folder / SEAL).exists()
+    return os.path.lexists(folder / SEAL)
 
 
 def accepted_edits(folder: Path) -> list[str]:
@@ -271,7 +272,7 @@ def accept_edits(folder: Path) -> list[str]:
 def _edits(folder: Path, data: bytes | None) -> Iterator[str]:
     """Yields what differs from the bytes of a seal; see `edits`."""
     if data is None:
-        if _plan(folder).get("sealed") is True:
+        if has_seal(folder) or _plan(folder).get("sealed") is True:
             yield f"{SEAL}: {GONE}"
         return
     seal = _decoded(data)
