@@ -176,11 +176,15 @@ class PopulationCell:
 
 def damaged_cells(folder: Path) -> list[Path]:
     """Returns the kept cells of a folder that are not as they were written."""
-    return [
-        file
-        for file in sorted((folder / CELLS).glob("*.json"))
-        if _whole(read_ordinary(file)) is None
-    ]
+    return [file for file in sorted((folder / CELLS).glob("*.json")) if not _is_readable(file)]
+
+
+def _is_readable(file: Path) -> bool:
+    """Returns whether a file is a cell as it was written; a dangling link and a pipe are none."""
+    try:
+        return _whole(read_ordinary(file)) is not None
+    except OSError:
+        return False
 
 
 def _whole(data: bytes) -> bytes | None:
