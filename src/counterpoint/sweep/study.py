@@ -60,6 +60,7 @@ class Study:
         self._optuna, self._sampler, self._seed = optuna, sampler, seed
         self._every, self._over = combinations(over), over
         try:
+            _cut_torn_line(journal)
             storage = JournalStorage(JournalFileBackend(str(journal)))
             self._study = optuna.create_study(
                 storage=storage, study_name=name, direction="maximize", load_if_exists=True
@@ -67,10 +68,12 @@ class Study:
             known = self._study.user_attrs.get(PLAN)
             if known is None:
                 self._study.set_user_attr(PLAN, plan)
+            self.trials()  # so that all of it is read here
         except OSError as error:
             raise OutputError(f"could not write {journal} ({error.strerror or error})") from error
-        except (ValueError, KeyError) as error:
-            raise RunError(f"{journal} is damaged ({error}); remove it to begin again") from error
+        except Exception as error:  # Optuna raises what its own code happens to meet
+            told = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+            raise RunError(f"{journal} is damaged ({told}); remove it to begin again") from error
         if known not in (None, msgspec.to_builtins(plan)):
             raise RunError(
                 f"{journal.parent} holds another search; choose another folder with --out, or run "
@@ -146,3 +149,14 @@ def _suggested(trial: Any, one: Dimension) -> Value:
     if one.whole:
         return int(trial.suggest_int(one.name, int(one.low or 0), int(one.high or 0), log=one.log))
     return float(trial.suggest_float(one.name, one.low, one.high, log=one.log))
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Removes a last line without an end, which a full disk or a power cut has left: no process has
+    read it, since the next one would have ended it."""
+    if not journal.is_file():
+        return
+    with journal.open("r+b") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            file.truncate(data.rfind(b"\n") + 1)
