@@ -41,12 +41,16 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Of a test that is marked `few(n)`, all but `n` cases become slow: its first, its last and
     those at equal distances between them stay. A case that is slow anyway does not count.
+
+    One that is marked `timed` has three tries: other work on the machine only adds to the seconds.
     """
     if rows := set(filter(None, (config.getoption("--rows") or "").split(","))):
         config.hook.pytest_deselected(items=[item for item in items if not rows & rows_of(item)])
         items[:] = [item for item in items if rows & rows_of(item)]
     for item in items:
         note_rows(item)
+        if item.get_closest_marker("timed"):
+            item.add_marker(pytest.mark.flaky(reruns=2, only_rerun="AssertionError"))
     cases = defaultdict(list)
     for item in items:
         if item.get_closest_marker("few") and not item.get_closest_marker("slow"):

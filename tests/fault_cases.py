@@ -65,6 +65,8 @@ class FaultCounts:
         self.is_whole = True
 
     def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.outcome == "rerun":  # of a test that is timed: the next try counts
+            return
         named = {row for key, rows in report.user_properties if key == ROWS for row in rows}
         # a test that failed has failed as one, whatever it had tried before
         cases = dict(report.user_properties).get(CASES, 1) if report.outcome == "passed" else 1

@@ -205,6 +205,7 @@ def test_a_server_that_refuses_is_3_after_one_call(name, code, capsys):
     assert f"the server refused with status {code}: no such key" in last
 
 
+@pytest.mark.timed
 @pytest.mark.few(2)
 @pytest.mark.parametrize("name", ASKS)
 def test_a_dead_server_is_3_with_the_reason(name, capsys):

@@ -163,6 +163,7 @@ def test_a_killed_job_goes_on_without_asking_twice(tmp_path):
     assert len(prompts) <= 60 + 2 * 128
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_ten_thousand_kept_verdicts_are_ranked_again_in_ten_seconds(tmp_path, capsys):
     file = write(tmp_path / "g.jsonl", 10_000, runs=3)

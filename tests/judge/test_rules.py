@@ -28,6 +28,7 @@ def test_who_matches_is_better():
     assert scores("x", []) == []
 
 
+@pytest.mark.timed
 @pytest.mark.fault("R38")
 def test_a_text_on_which_a_pattern_hangs_counts_as_no_match_and_the_others_are_searched():
     hangs = "a" * 60 + "!"  # 2 ** 60 steps
@@ -41,6 +42,7 @@ def test_a_limit_is_a_positive_number_of_seconds():
         PatternSettings("a", 0.0)
 
 
+@pytest.mark.timed
 @pytest.mark.fault("R13")
 @pytest.mark.parametrize(
     ("program", "seconds"),

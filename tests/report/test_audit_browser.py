@@ -165,6 +165,7 @@ def test_a_phone_shows_the_findings_of_an_episode_at_once(browser: Browser, tmp_
     shown.close()
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("count", [80, pytest.param(2000, marks=pytest.mark.slow)])
 def test_the_page_and_the_first_transcript_open_fast(
     browser: Browser, tmp_path: Path, count: int

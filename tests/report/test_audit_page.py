@@ -292,6 +292,7 @@ def test_more_episodes_than_are_listed_are_counted(tmp_path: Path) -> None:
     assert "3 later episodes without a listed case are counted" in render(result)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("count", "seconds", "most"),
     [(60, 5.0, 150_000), pytest.param(2000, 60.0, 1_500_000, marks=pytest.mark.slow)],

@@ -103,6 +103,7 @@ def test_an_unknown_executor_is_an_error():
         run_tasks([Squares(1)], executor="slurm")
 
 
+@pytest.mark.timed
 def test_a_call_to_advance_costs_little():
     start = time.perf_counter()
     run_tasks([Squares(100_000), Squares(100_000)], workers=2)

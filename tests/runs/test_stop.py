@@ -55,6 +55,7 @@ def start(path, how):
     return child
 
 
+@pytest.mark.timed
 @pytest.mark.fault("R20")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_one_signal_a_checkpoint_and_how_to_go_on(number, status, tmp_path):

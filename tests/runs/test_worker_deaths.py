@@ -141,6 +141,7 @@ def test_workers_end_when_the_main_process_is_killed(tmp_path):
     assert wait_for(lambda: [w for w in workers if not Path(f"/proc/{w}").exists()], 2) == workers
 
 
+@pytest.mark.timed
 @pytest.mark.fault("R20")
 def test_tasks_that_are_told_to_stop_have_time_for_a_checkpoint(tmp_path):
     body = "run_tasks([TrainsUntilAsked(folder / name) for name in 'ab'], workers=2)"

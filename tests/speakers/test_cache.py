@@ -307,6 +307,7 @@ def test_a_full_disk_costs_the_memory_and_no_answer(path, monkeypatch):
     assert [reply.cached for reply in cached_at(path).answer(ask(1, 2))] == [True, False]
 
 
+@pytest.mark.timed
 def test_a_thousand_answers_take_no_time(path):
     requests = ask(*range(1000))
     cached_at(path).answer(requests)

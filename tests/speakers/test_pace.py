@@ -194,6 +194,7 @@ def test_a_server_that_is_not_there_costs_the_tries_of_one_question():
     assert all(reply.refused for reply in replies)
 
 
+@pytest.mark.timed
 @pytest.mark.fault("R33")
 @pytest.mark.parametrize("fault", [hangs, status(500)], ids=["hangs", "500"])
 def test_a_server_that_never_answers_is_given_up(fault):
@@ -270,6 +271,7 @@ def certificate(folder):
     return folder / "cert.pem", folder / "key.pem"
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("kind", [HTTPServer, ThreadingHTTPServer])
 def test_https_to_an_http_port_says_so_within_seconds(kind):
     class Waits(Answers):
@@ -286,6 +288,7 @@ def test_https_to_an_http_port_says_so_within_seconds(kind):
     assert seconds < 12
 
 
+@pytest.mark.timed
 def test_a_port_that_is_mute_under_https_ends_within_seconds():
     """A server that waits for the end of a line, which a TLS greeting may not have."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
@@ -297,6 +300,7 @@ def test_a_port_that_is_mute_under_https_ends_within_seconds():
     assert seconds < 12
 
 
+@pytest.mark.timed
 def test_http_to_an_https_port_says_so_within_seconds(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate(tmp_path))

@@ -120,6 +120,7 @@ def test_a_fault_that_stays_is_a_reply_and_hurts_nobody_else(name):
     assert replies[1].seconds < 5
 
 
+@pytest.mark.timed
 @pytest.mark.fault("R11")
 def test_the_deadline_holds_however_a_server_dawdles():
     dawdling = {
@@ -242,6 +243,7 @@ def hears_interrupts():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.timed
 @pytest.mark.usefixtures("hears_interrupts")
 def test_an_interrupt_ends_the_batch_at_once():
     with serving(hangs=[hangs]) as playing:

@@ -161,6 +161,7 @@ def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path
     capsys.readouterr()
 
 
+@pytest.mark.timed
 @pytest.mark.fault("R20")
 @pytest.mark.slow
 def test_a_second_interrupt_ends_it_at_once_and_loses_no_checkpoint(tmp_path, errors, capsys):

@@ -86,6 +86,7 @@ def test_every_topology_makes_all_tests_pass(tmp_path, topology, workers):
     assert (again.head, again.tries) == (result.head, result.tries)
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_a_budget_ends_the_work_and_is_never_passed(tmp_path):
     state = start(tmp_path, package(tmp_path, modules=3, each=3), "planner_workers", 2, tries=30)

@@ -54,7 +54,8 @@ def prepare(folder: Path, reuses: str = "") -> None:
     """Makes the folder for results, before any work is done for them.
 
     What killed processes have left in it half-written is deleted, and how much it was is printed.
-    Its seal goes, since the files are about to change; the result brings a new one.
+    Nothing else changes, since the work may still be refused: the seal of a result that is there
+    goes with the first file that it is of.
 
     Args:
         folder: the folder.
@@ -74,7 +75,6 @@ def prepare(folder: Path, reuses: str = "") -> None:
             raise EditedError(
                 f"{folder} is not as it was written: {about[0]}; remove {reuses} to begin again"
             )
-        remove_seal(folder)
     except OSError as error:
         raise OutputError(
             f"cannot write to {folder} ({error.strerror or error}); wanted a folder: choose "

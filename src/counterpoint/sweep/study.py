@@ -6,8 +6,9 @@ a seed of its own. So a search that was killed and resumed tries the same settin
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from counterpoint.errors import OutputError, RunError
 from counterpoint.optional import needs, pip_line
 from counterpoint.results.parts import Settings
 from counterpoint.results.sweep import Dimension, Trial, Value
+from counterpoint.runs.seal import remove_seal
 from counterpoint.sweep.space import combinations, rounded
 
 SamplerName = Literal["tpe", "random"]
@@ -59,26 +61,23 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna, self._sampler, self._seed = optuna, sampler, seed
         self._every, self._over = combinations(over), over
-        try:
+        with _reads(journal):
             _cut_torn_line(journal)
             storage = JournalStorage(JournalFileBackend(str(journal)))
-            self._study = optuna.create_study(
-                storage=storage, study_name=name, direction="maximize", load_if_exists=True
-            )
-            known = self._study.user_attrs.get(PLAN)
-            if known is None:
-                self._study.set_user_attr(PLAN, plan)
-            self.trials()  # so that all of it is read here
-        except OSError as error:
-            raise OutputError(f"could not write {journal} ({error.strerror or error})") from error
-        except Exception as error:  # Optuna raises what its own code happens to meet
-            told = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
-            raise RunError(f"{journal} is damaged ({told}); remove it to begin again") from error
-        if known not in (None, msgspec.to_builtins(plan)):
+            known = [one.user_attrs.get(PLAN) for one in storage.get_all_studies()]
+        if any(one not in (None, msgspec.to_builtins(plan)) for one in known):
             raise RunError(
                 f"{journal.parent} holds another search; choose another folder with --out, or run "
                 "its own command line (only --trials, --schemes and --fresh may change)"
             )
+        remove_seal(journal.parent)  # the journal changes from here on
+        with _reads(journal):
+            self._study = optuna.create_study(
+                storage=storage, study_name=name, direction="maximize", load_if_exists=True
+            )
+            if self._study.user_attrs.get(PLAN) is None:
+                self._study.set_user_attr(PLAN, plan)
+            self.trials()  # so that all of it is read here
 
         for trial in self._all():  # a process that was killed between two lines of the journal
             if RESULT in trial.user_attrs and not trial.state.is_finished():
@@ -141,6 +140,22 @@ class Study:
     def _chosen(self, trial: Any) -> dict[str, Value]:
         """Returns the settings of a trial; one that has none yet is chosen now."""
         return {one.name: rounded(_suggested(trial, one)) for one in self._over}
+
+
+@contextlib.contextmanager
+def _reads(journal: Path) -> Iterator[None]:
+    """Says which file is damaged, or could not be written, where Optuna reads it.
+
+    Raises:
+        OutputError, RunError: it is so.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"could not write {journal} ({error.strerror or error})") from error
+    except Exception as error:  # Optuna raises what its own code happens to meet
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+        raise RunError(f"{journal} is damaged ({told}); remove it to begin again") from error
 
 
 def _suggested(trial: Any, one: Dimension) -> Value:
