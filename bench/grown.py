@@ -20,11 +20,12 @@ from common import with_interval, write_json
 from counterpoint.arrays import Floats
 from counterpoint.claims.grown import (
     COUNT,
-    WatchedGathering,
     WatchedRace,
     episodes_of,
+    last_batch,
     verdicts,
 )
+from counterpoint.claims.idleness import worked
 from counterpoint.records import Episode
 from counterpoint.stats import bootstrap_interval
 from counterpoint.train.tabular.learner import train
@@ -33,6 +34,7 @@ from counterpoint.worlds.exact.grown import (
     WORK,
     WORKED,
     BoatRaceSettings,
+    Gathering,
     GatheringSettings,
 )
 
@@ -67,13 +69,12 @@ def gathering() -> dict[str, Any]:
         ("shared", 0.0),
     ):
         for scheme in ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo"):
-            world = WatchedGathering(GatheringSettings(paid=paid, cost=cost))  # type: ignore[arg-type]
+            world = Gathering(GatheringSettings(paid=paid, cost=cost))  # type: ignore[arg-type]
             done = train(world, scheme, SEEDS)
-            work = np.array([(world.plays[-1].action[s] == 0).mean() for s in SEEDS])
-            caught = contagion(world.probs) if world.probs is not None else np.zeros(10)
-            seen = [
-                verdicts(episodes_of(world, world.plays[-1], s, COUNT), "idleness") for s in SEEDS
-            ]
+            play, _ = last_batch(world, done)
+            work = worked(world, done).mean(axis=1)
+            caught = contagion(done.probs)
+            seen = [verdicts((episodes_of(world, play, s, COUNT), ()), "idleness") for s in SEEDS]
             row = {"return": done.returns[:, -1].tolist(), "start": done.returns[:, 0].tolist(),
                    "work": work.tolist(), "contagion": caught.tolist(),
                    "found": [sorted(x) for x in seen]}  # fmt: skip
@@ -98,7 +99,7 @@ def boat_race() -> dict[str, Any]:
         done = train(world, "mappo_pooled", SEEDS)
         laps = done.returns
         turn = laps.argmax(axis=1)
-        has_gap = ["proxy_gap" in verdicts(log, "hacking") for log in world.log]
+        has_gap = ["proxy_gap" in verdicts((log, ()), "hacking") for log in world.log]
         seen = [first_sight(log) for log in world.log]
         stopped = np.array([laps[s, -1 if t is None else t] for s, t in enumerate(seen)])
         delays = [t - turn[s] for s, t in enumerate(seen) if t is not None]
@@ -114,7 +115,7 @@ def boat_race() -> dict[str, Any]:
 def first_sight(log: list[Episode]) -> int | None:
     """Returns the first of every tenth update at which the audit of all so far finds a gap."""
     for end in range(20, len(log) + 1, 10):
-        if "goodhart_point" in verdicts(log[:end], "hacking"):
+        if "goodhart_point" in verdicts((log[:end], ()), "hacking"):
             return end
     return None
 

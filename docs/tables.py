@@ -253,6 +253,19 @@ CLAIMS = {
 """Claim to the page of its capability."""
 
 
+def detection() -> str:
+    """Returns how often an audit sees the failure of each claim that has one."""
+    lines = ["| claim | command | found, where the failure grew | blamed, where it did not |",
+             "|---|---|---|---|"]  # fmt: skip
+    for name, one in _settled().items():
+        if seen := one["detection"]:
+            command, _, finding = seen["audit"].partition(" (")
+            command = f"`{command}`" + (f", `{finding[:-1]}`" if finding else "")
+            lines.append(f"| `{name}` | {command} | {seen['found']} of {seen['failed']} | "
+                         f"{seen['blamed']} of {seen['healthy']} |")  # fmt: skip
+    return "\n".join(lines)
+
+
 def claims_in_short() -> str:
     """Returns a row for each claim: the sentence, the verdict, the effect and its control."""
     lines = ["| claim | verdict | effect | the same in the control |", "|---|---|---|---|"]
@@ -301,6 +314,7 @@ TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "integrations": (ROOT / "docs" / "integrations" / "index.md", integrations),
     "trainers": (ROOT / "docs" / "discussion" / "trainers.md", trainers),
     "claims": (ROOT / "docs" / "discussion" / "claims.md", claims),
+    "detection": (ROOT / "docs" / "discussion" / "claims.md", detection),
     "claims in short": (ROOT / "README.md", claims_in_short),
     **{
         f"claim {name}": (ROOT / "docs" / "capabilities" / f"{page}.md", partial(claim, name))

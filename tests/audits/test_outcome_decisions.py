@@ -400,3 +400,73 @@ def test_huge_costs_and_tiny_scores_are_no_traceback(score, cost, tmp_path, caps
     told = capsys.readouterr()
     assert "Traceback" not in told.err + told.out
     assert "inf" not in told.out
+
+
+def test_parts_of_a_team_are_not_the_team():
+    """The whole team is always right and every pair never: 1.00, and not the mean of four rows."""
+    rows = games(lambda who, t: float(len(who) == 3), 20)
+    rows = [o for o in rows if len(o.members) > 1]
+    rows += [Outcome(f"t{t}", "solo", ("a",), float(t % 2), 1.0) for t in range(20)]
+    result = compare_outcomes(rows)
+    assert (result.compared[0].team, result.decision) == (1.0, "better")
+    assert "left out: 60 rows of parts of the team" in result.incomplete
+    # a part at one task is one where the whole team has no row
+    late = [o for o in rows if o.task != "t0" or len(o.members) < 3]
+    assert compare_outcomes(late).compared[0].team == 1.0
+
+
+def test_teams_of_other_tasks_may_be_smaller():
+    rows = [
+        Outcome(f"t{t}", "team", ("a", "b", "c")[: 2 + t % 2], t % 2 / 1, None) for t in range(20)
+    ]
+    rows += [Outcome(f"t{t}", "solo", ("a",), 0.0) for t in range(20)]
+    result = compare_outcomes(rows)
+    assert (result.compared[0].n, result.compared[0].team, result.incomplete) == (20, 0.5, "")
+
+
+def test_two_teams_at_one_task_are_refused():
+    rows = [
+        Outcome(f"t{t}", "team", ("ann", other), 1.0) for t in range(9) for other in ("bo", "cy")
+    ]
+    rows += [Outcome(f"t{t}", "solo", ("ann",), 0.0) for t in range(9)]
+    with pytest.raises(SettingError, match="got two teams at one task, ann;bo and ann;cy"):
+        compare_outcomes(rows)
+    worth = [f for f in audit([], rows, ("worth",)).findings if f.name == "team_minus_solo"]
+    assert worth[0].verdict == "not_computable"
+    assert "two teams" in worth[0].reason
+
+
+def test_isolated_rows_without_one_member_are_counted():
+    rows = pairs([1.0] * 9, [0.5] * 9)
+    rows += [Outcome(f"t{t}", "isolated", who, 0.0) for t in range(9) for who in ((), ("x", "y"))]
+    assert compare_outcomes(rows).incomplete == "left out: 18 isolated rows without one member"
+
+
+ROWS = [f"t{i},solo,0.{i},{'right' if i % 2 else 'wrong'}" for i in range(9)]
+
+
+@pytest.mark.fault("R10")
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('t9,solo,0.5,"the answer', "row from line 11 on: unexpected end of data"),
+        ("t9,solo", "line 11: got 2 cells in 4 columns; wanted a cell for each"),
+        ("t9,solo,0.5,a,b", "line 11: got 5 cells in 4 columns"),
+    ],
+)
+def test_a_row_that_is_torn_is_refused(row, said, tmp_path):
+    (tmp_path / "o.csv").write_text("\n".join(["task,setting,score,answer", *ROWS, row, *ROWS, ""]))
+    with pytest.raises(LogError, match=said):
+        read_outcomes(tmp_path / "o.csv")
+
+
+@pytest.mark.fault("R10")
+def test_a_last_line_without_an_end_may_be_cut(tmp_path, capsys):
+    table = "task,setting,score\n" + "".join(f"t{i},solo,1\nt{i},team,0.9{i}\n" for i in range(9))
+    (tmp_path / "whole.csv").write_text(table)
+    (tmp_path / "cut.csv").write_text(table[:-3])
+    notes = []
+    assert len(read_outcomes(tmp_path / "whole.csv", notes.append)) == 18
+    assert notes == []
+    assert main(["compare-outcomes", str(tmp_path / "cut.csv")]) == 0
+    assert "has no line end, so its last value may be cut" in capsys.readouterr().err

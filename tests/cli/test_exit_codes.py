@@ -180,6 +180,23 @@ def test_a_finding_that_was_watched_for_is_1():
     assert main(["audit", "log.jsonl", "--json"]) == Exit.DONE
 
 
+def obeys(handler):
+    """Says what a question asks for: JSON of its schema, or the last legal word."""
+    asked = handler.asked
+    if form := asked.get("response_format"):
+        wanted = form["json_schema"]["schema"]["properties"]
+        says(json.dumps({name: fitting(one) for name, one in wanted.items()}))(handler)
+    else:
+        says(asked["messages"][-1]["content"].rpartition(", ")[2])(handler)
+
+
+def fitting(schema):
+    """A value of a JSON schema; of ids every one, each in a list of its own."""
+    if schema["type"] == "array":
+        return [[one] for one in schema["items"]["items"]["enum"]]
+    return 0 if schema["type"] in ("integer", "number") else None
+
+
 class Always(dict):
     """A script with one fault for every request."""
 
@@ -219,20 +236,27 @@ def test_a_dead_server_is_3_with_the_reason(name, capsys):
     assert "the connection failed" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("text", ["", "null", "I cannot say."])
+@pytest.mark.parametrize("name", ["rank", "judge", "audit"])
+def test_a_judge_whose_replies_cannot_be_read_is_3(name, text, capsys):
+    pytest.importorskip("openai")
+    with serving() as server:
+        server.scripts = Always(says(text))
+        assert main(ASKS[name].format(url=server.url).split()) == Exit.NOTHING
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "that can be read" in last or "the judge said nothing of any episode" in last
+
+
 @pytest.mark.parametrize("name", ASKS)
 def test_some_questions_without_a_reply_are_1(name, capsys):
     pytest.importorskip("openai")
-
-    def word(handler):
-        """The last legal word, where a word is asked for."""
-        says(handler.asked["messages"][-1]["content"].rpartition(", ")[2])(handler)
 
     class Some(Always):
         count = 0
 
         def get(self, name, default=()):
             self.count += 1
-            return [status(400, "too long") if self.count % 7 == 2 else word] * 99
+            return [status(400, "too long") if self.count % 7 == 2 else obeys] * 99
 
     with serving() as server:
         server.scripts = Some(None)

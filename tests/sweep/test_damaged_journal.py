@@ -50,3 +50,21 @@ def test_an_odd_line_is_refused_in_one_line(line, swept, tmp_path, capsys):
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert "study.journal is damaged" in said
+
+
+def test_a_result_of_another_trial_is_refused_in_one_line(swept, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(swept, out)
+    journal, lines = out / "study.journal", []
+    for text in journal.read_text().splitlines():
+        line = json.loads(text)
+        if "result" in line.get("user_attr", {}):
+            line["user_attr"]["result"]["number"] = 99
+        lines.append(json.dumps(line))
+    for kept in (lines, lines[:-1]):  # also with a trial that has a result and no end
+        journal.write_text("".join(f"{line}\n" for line in kept))
+        capsys.readouterr()
+        assert main([*LINE, "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1
+        assert "trial 0 has the result of 99" in said

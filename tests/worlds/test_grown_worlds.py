@@ -10,6 +10,7 @@ from counterpoint.audits import audit
 from counterpoint.claims.base import ClaimPlan
 from counterpoint.claims.grown import episodes_of, races_of, verdicts
 from counterpoint.claims.hacking import race_logs
+from counterpoint.claims.idleness import works_beside
 from counterpoint.errors import SettingError
 from counterpoint.records import FOUND
 from counterpoint.train.tabular.learner import train
@@ -122,3 +123,12 @@ def test_a_truth_that_rises_with_its_proxy_is_not_blamed():
     assert [verdicts(log, "hacking") for log in race_logs(plan, "true")] == [set()] * 5
     for log in race_logs(plan, "proxy"):
         assert {"proxy_gap", "goodhart_point", "cusum"} <= verdicts(log, "hacking")
+
+
+def test_an_agent_draws_the_other_along_where_work_pays_only_together():
+    """Half of a turn's yield is 0.5 alone and 0.6 beside another who works."""
+    plan = ClaimPlan(5)
+    for cost, beside_work, beside_rest in ((0.3, 1, 1), (0.55, 1, 0), (0.7, 0, 0)):
+        for does, share in ((WORK, beside_work), (SAY, beside_rest)):
+            worked = np.median(works_beside(does, plan, cost=cost))
+            assert worked == pytest.approx(share, abs=0.05), (cost, does)

@@ -296,10 +296,33 @@ def outcome_of(episode: Episode) -> Outcome | None:
                    spent.dollars if spent else None)  # fmt: skip
 
 
-def mean_scores(outcomes: Sequence[Outcome], setting: str) -> dict[str, float]:
-    """Returns the mean score of each task in one setting."""
-    scores: dict[str, list[float]] = defaultdict(list)
+def whole_teams(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Returns the outcomes without those of a part of a team: members who are some of those of
+    another row of the same task. A set of members that is a part at one task is one at all."""
+    sets: dict[str, set[frozenset[str]]] = defaultdict(set)
     for each in outcomes:
+        if each.setting == "team":
+            sets[each.task].add(frozenset(each.members))
+    parts = {one for there in sets.values() for one in there if one and any(one < o for o in there)}
+    return [o for o in outcomes if o.setting != "team" or frozenset(o.members) not in parts]
+
+
+def different_teams(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
+    """Returns the members of two whole teams at one task, neither a part of the other; an empty
+    list if there is one team at each task."""
+    first: dict[str, tuple[str, ...]] = {}
+    for each in whole_teams(outcomes):
+        if each.setting == "team" and each.members:
+            other = first.setdefault(each.task, each.members)
+            if set(other) != set(each.members):
+                return [other, each.members]
+    return []
+
+
+def mean_scores(outcomes: Sequence[Outcome], setting: str) -> dict[str, float]:
+    """Returns the mean score of each task in one setting; that of a team by whole teams."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for each in whole_teams(outcomes):
         if each.setting == setting:
             scores[each.task].append(each.score)
     return {task: float(np.mean(values)) for task, values in scores.items()}

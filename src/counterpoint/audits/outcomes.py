@@ -15,7 +15,7 @@ import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.audits.base import mean_scores, outcome_of
+from counterpoint.audits.base import different_teams, mean_scores, outcome_of, whole_teams
 from counterpoint.audits.run import audit
 from counterpoint.audits.worth import MembersAlone, best_member, members_alone
 from counterpoint.errors import LogError, SettingError
@@ -65,7 +65,7 @@ def read_scores(path: Path, note: Note = lambda line: None) -> list[Outcome]:
         SettingError: No episode of the log has a task and a success.
     """
     if path.is_file() and _is_table(path):
-        return read_outcomes(path)
+        return read_outcomes(path, note)
     outcomes, episodes = list[Outcome](), 0
     for episode in read_logs(path, note=note):
         episodes += 1
@@ -113,8 +113,14 @@ def compare_outcomes(
         source: the name of the table.
 
     Raises:
-        SettingError: No task has a score of the team and of anybody else.
+        SettingError: No task has a score of the team and of anybody else, or one has scores of two
+            teams.
     """
+    if two := different_teams(outcomes):
+        raise SettingError(
+            f"got two teams at one task, {' and '.join(';'.join(one) for one in two)}; wanted one "
+            "team: leave out the rows of the other, or give its tasks other names"
+        )
     rng = np.random.default_rng(0)
     team = mean_scores(outcomes, "team")
     compared = []
@@ -156,8 +162,20 @@ def compare_outcomes(
         cost_ratio=ratio,
         findings=[f for f in others if f.verdict != NOT_COMPUTABLE and f.name not in ANSWERED],
         left_out=_left_out(outcomes),
-        incomplete=alone.told.strip(" ()"),
+        incomplete=told_of(outcomes, alone),
     )
+
+
+def told_of(outcomes: Sequence[Outcome], alone: MembersAlone) -> str:
+    """Returns what a comparison leaves out of a table; an empty text if that is nothing."""
+    parts = len(outcomes) - len(whole_teams(outcomes))
+    told = [alone.told.strip(" ()")] if alone.told else []
+    if parts:
+        told.append(
+            f"left out: {parts} row{'' if parts == 1 else 's'} of parts of the team, which "
+            "`counterpoint contribution` reads"
+        )
+    return "; ".join(told)
 
 
 def _others(outcomes: Sequence[Outcome], alone: MembersAlone) -> list[tuple[str, dict[str, float]]]:
@@ -179,7 +197,7 @@ def _costs(
     """Returns the cost of a success of the team and of one agent, and the ratio of mean costs."""
     rows: dict[str, dict[str, list[Outcome]]] = {"team": defaultdict(list),
                                                  "solo": defaultdict(list)}  # fmt: skip
-    for each in outcomes:
+    for each in whole_teams(outcomes):
         if each.setting in rows and each.cost is not None:
             rows[each.setting][each.task].append(each)
     tasks = sorted(set(rows["team"]) & set(rows["solo"]))

@@ -19,6 +19,7 @@ from counterpoint.arrays import Floats
 from counterpoint.audits.base import (
     Audit,
     Row,
+    different_teams,
     estimated,
     mean_scores,
     mean_share,
@@ -43,6 +44,9 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     team = mean_scores(outcomes, "team")
     alone = members_alone(outcomes, team)
     tasks, own = alone.tasks, alone.scores
+    if two := different_teams(outcomes):
+        why = f"one task has scores of two teams, {' and '.join(';'.join(one) for one in two)}"
+        return [unknown(NAME, name, why) for name in (*NAMES, "team_minus_solo")] + _ideas(outcomes)
     if len(tasks) < FEWEST or len(alone.members) < 2:
         why, n = f"no two members have outcomes in isolation on the same tasks{alone.told}", 0
         if len(tasks) < FEWEST:
@@ -107,6 +111,7 @@ def members_alone(outcomes: Sequence[Outcome], team: Mapping[str, float]) -> Mem
     counts = Counter(member for of_task in given.values() for member in of_task)
     members = tuple(sorted(m for m, count in counts.items() if 2 * count >= len(given)))
     tasks = tuple(sorted(task for task, of in given.items() if of.keys() >= set(members)))
+    odd = sum(each.setting == "isolated" and len(each.members) != 1 for each in outcomes)
     rare, short = sorted(counts.keys() - set(members)), len(given) - len(tasks)
     left = (
         [f"{short} of {len(given)} tasks where a member has no score of its own"] if short else []
@@ -114,6 +119,8 @@ def members_alone(outcomes: Sequence[Outcome], team: Mapping[str, float]) -> Mem
     if rare:
         named = ", ".join(rare[:SHOWN]) + (" and others" if len(rare) > SHOWN else "")
         left.append(f"members with a score at less than half of the tasks: {named}")
+    if odd:
+        left.append(f"{odd} isolated rows without one member")
     return MembersAlone(
         tasks,
         members,

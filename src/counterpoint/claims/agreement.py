@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from counterpoint.arrays import Bools, Floats, NamedArrays
+from counterpoint.arrays import Bools, Floats
 from counterpoint.claims.base import (
     Claim,
     ClaimPlan,
@@ -14,6 +14,7 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
+from counterpoint.claims.grown import Log, answers_of, detection
 from counterpoint.claims.peers import language_outcomes
 from counterpoint.claims.trained import WAYS, Trainings
 from counterpoint.train.tabular.learner import train
@@ -24,7 +25,6 @@ from counterpoint.worlds.exact.consensus import (
     Consensus,
     ConsensusSettings,
 )
-from counterpoint.worlds.exact.world import Play
 
 LEAST = 0.03
 PAID = {"agree": 1.0}
@@ -32,16 +32,6 @@ BESIDE_IS = (
     "probability of the right one of two words; below, the probability that a second model errs "
     "where a first one does. A model of 135M parameters is right little more often than a coin"
 )
-
-
-class WatchedConsensus(Consensus):
-    """Remembers the last policy."""
-
-    probs: Floats
-
-    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        self.probs = probs
-        return super().play(tasks, chance, probs)
 
 
 def habits(plan: ClaimPlan, **settings: object) -> dict[str, Floats]:
@@ -53,9 +43,9 @@ def habits(plan: ClaimPlan, **settings: object) -> dict[str, Floats]:
         the own signal is weak and wrong and the other's strong and right; `states`: of answers
         that claim to be sure, where both signals are weak.
     """
-    world = WatchedConsensus(ConsensusSettings(**settings))  # type: ignore[arg-type]
-    train(world, "mappo_pooled", plan.seeds)
-    says = world.answers(world.probs)  # [S, A, own, other's, answer]
+    world = Consensus(ConsensusSettings(**settings))  # type: ignore[arg-type]
+    done = train(world, "mappo_pooled", plan.seeds)
+    says = world.answers(done.probs)  # [S, A, own, other's, answer]
     ways = says.reshape(*says.shape[:-1], 2, 2).sum(axis=-1)  # ... answer's direction
     weight = world.joint.sum(axis=0)
     both = np.einsum("oh,saohx,sahox->s", weight, ways[:, :1], ways[:, 1:])
@@ -78,6 +68,13 @@ def habits(plan: ClaimPlan, **settings: object) -> dict[str, Floats]:
     assert says.shape[2] == SIGNALS
     return {"agree": both, "own": mean(follows, weaker), "resists": resists,
             "states": mean(sure, weak)}  # fmt: skip
+
+
+def _logs(teams: Trainings, **settings: object) -> list[Log]:
+    """Returns the answers of the team of each seed, beside what its members know alone."""
+    world = Consensus(ConsensusSettings(**settings))  # type: ignore[arg-type]
+    done = teams.of("consensus", "mappo_pooled", **settings)
+    return [answers_of(world, done, s) for s in range(len(teams.seeds))]
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
@@ -123,6 +120,8 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         remedy_is="Pay for being right; where agreement must count, give each agent a network.",
         price=measured("share of right answers lost if answers are isolated", right - alone),
         boundary=border,
+        detection=detection("agreement", _logs(teams, **PAID), _logs(teams, agree=0.0),
+                            "flips_to_wrong"),
         outcome_is="share of right answers; the best use of both signals has 0.825",
         outcomes=tuple(outcomes),
         beside_is=BESIDE_IS if plan.large else "",

@@ -14,12 +14,27 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
+from counterpoint.claims.grown import Log, detection, scores_of
 from counterpoint.claims.trained import WAYS, Trainings
+from counterpoint.worlds.exact.merging import Merging, MergingSettings
 
 LEAST = 0.05
 NUMBERS = {2: "two", 3: "three", 4: "four"}
 GOOD = 0.9
 """The return at which a team is said to have learned."""
+
+
+def _logs(teams: Trainings, **settings: object) -> list[Log]:
+    """Returns scores of the team of each seed, and of one agent alone."""
+    logs: list[Log] = []
+    for s in range(len(teams.seeds)):
+        scores = []
+        for setting, works in (("team", "apart"), ("solo", "alone")):
+            given = {"works": works, **settings}
+            world = Merging(MergingSettings(**given))  # type: ignore[arg-type]
+            scores += scores_of(world, teams.of("merging", "mappo_pooled", **given), s, setting)
+        logs.append(([], scores))
+    return logs
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
@@ -67,6 +82,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         price=measured(f"updates until a return of {GOOD:g}, half paid for the merged whole minus "
                        "one agent alone", updates(merged=0.5) - updates(works="alone")),
         boundary=border,
+        detection=detection("coordination", _logs(teams), _logs(teams, files="own"), "retention"),
         outcome_is="return; 1 is the best places for all features",
         outcomes=tuple(outcomes),
         holds_when="members work on copies of one file and are paid for their own features.",

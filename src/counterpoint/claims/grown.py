@@ -1,11 +1,17 @@
-"""Teams that learned to idle or to game a proxy, as logs that audits read."""
+"""Teams in which a failure grew from learning, as logs that audits read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.audits import audit
-from counterpoint.records import FOUND, Episode, Event
+from counterpoint.records import FOUND, Episode, Event, Outcome
 from counterpoint.results.claims import Detection
+from counterpoint.train.tabular.learner import Training
+from counterpoint.worlds.exact.consensus import DIRECTION, Consensus
 from counterpoint.worlds.exact.grown import (
     RACE,
     SAY,
@@ -13,12 +19,19 @@ from counterpoint.worlds.exact.grown import (
     BoatRace,
     BoatRaceSettings,
     Gathering,
-    GatheringSettings,
 )
-from counterpoint.worlds.exact.world import Play
+from counterpoint.worlds.exact.project import Project
+from counterpoint.worlds.exact.world import TASK, Play, World, stack
 
+Log = tuple[Sequence[Episode], Sequence[Outcome]]
+"""What an audit reads: episodes, and scores of tasks."""
 COUNT = 16
-"""Episodes of a team that are audited."""
+"""Episodes of a gathering team that are audited."""
+TASKS = 32
+"""Episodes, or tasks, of another team."""
+AFTER = 3
+"""Stream of a seed from which the batch is drawn that is audited."""
+WORDS = ("no", "yes")
 DID = ("drifts", "races on", "circles around the checkpoint")
 """What a boat does, by action."""
 REST_WORDS = "Let's take a break."
@@ -70,21 +83,6 @@ def races_of(world: BoatRace, play: Play, seed: int, name: str) -> Episode:
     return Episode(name, tuple(events), world.agents, meta={"format": "boat_race"})
 
 
-class WatchedGathering(Gathering):
-    """Remembers its first batches and its last one, and the last policy."""
-
-    def __init__(self, settings: GatheringSettings) -> None:
-        super().__init__(settings)
-        self.plays: list[Play] = []
-        self.probs: Floats | None = None
-
-    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        played = super().play(tasks, chance, probs)
-        self.plays = [*self.plays[:1], played] if self.plays else [played]
-        self.probs = probs
-        return played
-
-
 class WatchedRace(BoatRace):
     """Remembers every batch as an episode for each seed."""
 
@@ -99,17 +97,103 @@ class WatchedRace(BoatRace):
         return played
 
 
-def verdicts(episodes: list[Episode], only: str) -> set[str]:
+def last_batch(world: World, done: Training) -> tuple[Play, NamedArrays]:
+    """Returns a batch that trained teams play on chance that they have not met, and that chance."""
+    tasks = stack([world.tasks(np.random.default_rng([seed, TASK])) for seed in done.seeds])
+    chance = stack([world.draw(np.random.default_rng([seed, AFTER]), 0) for seed in done.seeds])
+    return world.play(tasks, chance, done.probs), chance
+
+
+def answers_of(world: Consensus, done: Training, seed: int) -> Log:
+    """Returns what both answer to each statement of a batch, and what each would answer alone, by
+    its own signal.
+
+    Args:
+        world: that was played.
+        done: the trained teams.
+        seed: index along S.
+    """
+    play, chance = last_batch(world, done)
+    episodes, outcomes = [], []
+    for number, truth in enumerate(chance["truth"][seed].tolist()):
+        context, action = play.context[seed, number, 0], play.action[seed, number, 0]
+        events = tuple(
+            Event(t, name, "message", answer=WORDS[DIRECTION[action[2 + t]]])
+            for t, name in enumerate(world.agents)
+        )
+        meta = {"gold": WORDS[truth], "format": world.name}
+        episodes.append(Episode(str(number), events, world.agents, task=str(number), meta=meta))
+        for name, signal in zip(world.agents, context, strict=False):
+            alone = int(DIRECTION[signal])
+            outcomes.append(Outcome(str(number), "isolated", (name,), float(alone == truth),
+                                    answer=WORDS[alone]))  # fmt: skip
+    return episodes, outcomes
+
+
+def scores_of(world: World, done: Training, seed: int, setting: str) -> list[Outcome]:
+    """Returns the return of the first rollouts of a batch, as scores of tasks.
+
+    Args:
+        world: that was played.
+        done: the trained teams.
+        seed: index along S.
+        setting: `team` or `solo`.
+    """
+    scores = last_batch(world, done)[0].outcome[seed].reshape(-1)[:TASKS]
+    return [
+        Outcome(str(number), setting, world.agents, float(np.clip(score, 0, 1)))
+        for number, score in enumerate(scores)
+    ]
+
+
+def rounds_of(world: Project, done: Training, seed: int) -> list[Episode]:
+    """Returns what each member does in each round of the first rollouts of a batch.
+
+    Args:
+        world: that was played.
+        done: the trained teams.
+        seed: index along S.
+    """
+    given, episodes = world.settings, []
+    members = tuple(f"member_{i}" for i in range(given.members))
+    rows = last_batch(world, done)[0].action[seed].reshape(-1, len(world.slots))[:TASKS]
+    for number, row in enumerate(rows):
+        turns = world.plans[row] if world.led else row.reshape(given.rounds, -1)
+        events = [
+            (name, f"round {turn}: {f'piece of {name}' if task == world.hard else f'task {task}'}")
+            for turn, does in enumerate(turns.tolist())
+            for name, task in zip(members, does, strict=True)
+        ]  # fmt: skip
+        episodes.append(Episode(
+            str(number),
+            tuple(Event(t, name, "action", text, tool="do")
+                  for t, (name, text) in enumerate(events)),
+            members, meta={"format": world.name},
+        ))  # fmt: skip
+    return episodes
+
+
+def verdicts(log: Log, only: str) -> set[str]:
     """Returns the names of what an audit finds."""
-    return {f.name for f in audit(episodes, (), (only,)).findings if f.verdict == FOUND}
+    return {f.name for f in audit(*log, (only,)).findings if f.verdict == FOUND}
 
 
 def detection(
-    audit_name: str, failed: list[list[Episode]], healthy: list[list[Episode]]
+    audit_name: str, failed: Sequence[Log], healthy: Sequence[Log], finding: str = ""
 ) -> Detection:
-    """Returns how often an audit finds anything in the logs of teams that failed, and of others."""
+    """Returns how often an audit finds something in the logs of teams that failed, and of others.
+
+    Args:
+        audit_name: the audit.
+        failed: logs of teams in which the failure grew.
+        healthy: logs of teams in which none did.
+        finding: the only finding that counts; by default any.
+    """
     found, blamed = (
-        sum(bool(verdicts(log, audit_name)) for log in logs) for logs in (failed, healthy)
-    )
-    return Detection(audit=f"counterpoint audit --only {audit_name}", found=found,
+        sum(bool(names & {finding} if finding else names)
+            for names in (verdicts(log, audit_name) for log in logs))
+        for logs in (failed, healthy)
+    )  # fmt: skip
+    command = f"counterpoint audit --only {audit_name}"
+    return Detection(audit=f"{command} ({finding})" if finding else command, found=found,
                      failed=len(failed), blamed=blamed, healthy=len(healthy))  # fmt: skip

@@ -6,20 +6,19 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.claims.base import Claim, ClaimPlan, Evidence, Progress, bisected, measured
-from counterpoint.claims.grown import WatchedRace, detection
+from counterpoint.claims.grown import Log, WatchedRace, detection
 from counterpoint.claims.trained import Trainings
-from counterpoint.records import Episode
 from counterpoint.train.tabular.learner import train
 from counterpoint.worlds.exact.grown import BoatRaceSettings
 
 LEAST = 0.05
 
 
-def race_logs(plan: ClaimPlan, paid: str) -> list[list[Episode]]:
+def race_logs(plan: ClaimPlan, paid: str) -> list[Log]:
     """Returns the training of each seed as a log, an episode each update."""
     world = WatchedRace(BoatRaceSettings(paid=paid), plan.count)  # type: ignore[arg-type]
     train(world, "mappo_pooled", plan.seeds)
-    return world.log
+    return [(episodes, ()) for episodes in world.log]
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:

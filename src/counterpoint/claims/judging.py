@@ -15,18 +15,47 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
-from counterpoint.judge.programmatic import noise_for
+from counterpoint.judge.check import measure_judge
+from counterpoint.judge.present import Candidate, Group
+from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings, noise_for
+from counterpoint.judge.verdict import RankSettings
+from counterpoint.records import Episode, Event
+from counterpoint.results.claims import Detection
 
 WEAK = 0.7
 """The share of pairs that a weak judge orders right."""
 LEAST = 0.5
 """What suffices: half of what a perfect judge teaches."""
+CHECKED = 32
+"""Groups of eight runs on which a judge is checked."""
 VALUES = tuple((i + 0.5) / 8 for i in range(8))
 """Values of arms as they are drawn on the average."""
 
 
 def _ranks(accuracy: float) -> Opinions:
     return ranked(noise_for(VALUES, accuracy))
+
+
+def _run(number: int, value: float) -> Candidate:
+    """Returns a run of one message with this worth."""
+    says = (Event(0, "agent", "message", f"answer {number}"),)
+    return Candidate(str(number), Episode(str(number), says, ("agent",)), value)
+
+
+def _unfit(plan: ClaimPlan, accuracy: float) -> int:
+    """Returns in how many seeds a check of a judge does not see that it beats a coin."""
+    count = 0
+    for seed in plan.seeds:
+        values = np.random.default_rng([seed, 2]).random((CHECKED, 8))
+        groups = [
+            Group(str(g), "a task", tuple(_run(i, value) for i, value in enumerate(row)))
+            for g, row in enumerate(values.tolist())
+        ]
+        judge = Programmatic(ProgrammaticSettings(accuracy=accuracy))
+        found = measure_judge(groups, judge, settings=RankSettings(seed=seed))
+        right = next(one for one in found.measures if one.name == "accuracy")
+        count += not (right.found and (right.value or 0) > 0.5)
+    return count
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
@@ -61,6 +90,8 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         remedy_is="Ask for one ranking of the whole group, in several orders.",
         price=measured("value lost beside true rewards", learned(scored(0.0)) - together),
         boundary=border,
+        detection=Detection(audit="counterpoint judge check", found=_unfit(plan, 0.5),
+                            failed=plan.count, blamed=_unfit(plan, WEAK), healthy=plan.count),
         outcome_is="value reached; 1 is the best arm",
         outcomes=(outcome("true rewards", learned(scored(0.0))),
                   outcome("ranks, perfect judge", perfect),

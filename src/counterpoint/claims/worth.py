@@ -12,10 +12,23 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
+from counterpoint.claims.grown import Log, detection
 from counterpoint.claims.talked import talks
+from counterpoint.topology.design import TopologyPlan
+from counterpoint.topology.records import logs
 
 LEAST = 0.02
 TEAM, NAIVE, FACTS = "complete", "naive", "facts"
+
+
+AUDITED = 200
+"""Tasks of a team that is audited: a tenth between a team and its best member shows in so many."""
+
+
+def _logs(plan: ClaimPlan, prompt: str) -> list[Log]:
+    """Returns the scores of the team of each seed and of its members alone."""
+    design = TopologyPlan("hidden_profile", (TEAM,), prompts=(prompt,), items=AUDITED)
+    return [([], one.outcomes) for seed in plan.seeds for one in logs(design, seed)]
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
@@ -42,6 +55,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         price=measured("share of items right that one agent with all clues is ahead by, even then",
                        one - played.at(TEAM, FACTS)),
         boundary=border,
+        detection=detection("worth", _logs(plan, NAIVE), _logs(plan, FACTS), "team_minus_best"),
         outcome_is="share of items right",
         outcomes=(outcome("the best member alone", member),
                   outcome("team, naive", played.at(TEAM, NAIVE)),

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from counterpoint.audits import AUDITS, audit_logs
 from counterpoint.cli.exits import Exit, kept
 from counterpoint.cli.import_logs import NotePrinter
-from counterpoint.cli.messages import say
+from counterpoint.cli.messages import say, say_note
 from counterpoint.cli.progress import Bar, ReadingDisplay
 from counterpoint.cli.results import demand_writable, finish, first_step, prepare
 from counterpoint.cli.serve import PORT
@@ -174,7 +174,7 @@ class Audit:
             if file.is_dir():
                 raise OutputError(f"{file} is a folder; wanted a file")
             demand_writable(file.absolute().parent)
-        outcomes = read_outcomes(self.outcomes) if self.outcomes else []
+        outcomes = read_outcomes(self.outcomes, say_note) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
         path = self.path
 
@@ -202,6 +202,8 @@ class Audit:
         report = result.judge
         if report and report.lost and report.lost == report.calls:
             raise ServerError(f"got no reply from the judge: {report.episodes[0].void}")
+        if report and report.episodes and all(each.void for each in report.episodes):
+            raise ServerError(f"the judge said nothing of any episode: {report.episodes[0].void}")
         if report and report.lost:
             say(f"counterpoint: {counted(report.lost, 'question')} to the judge without a reply; "
                 "the same command asks them again, and no others")  # fmt: skip
@@ -233,13 +235,13 @@ class Audit:
             f"{counted(plan.questions, 'question')}, about {tokens:,} tokens{cost}; replies that "
             f"are kept in {self.store} cost nothing")  # fmt: skip
         self.store.parent.mkdir(parents=True, exist_ok=True)
-        store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
+        store = Replies(self.store, say_note)
         again = f"replies are kept in {self.store}: run the same command again to go on"
         with kept(again, self.store), Bar("judging") as report:
             judging = judge_mistakes(plan, judge, store=store, on_reply=report)
         paid = "tokens not counted" if judging.tokens is None else f"{judging.tokens:,} tokens"
         dollars = f", ${judging.cost_dollars:.2g}" if judging.cost_dollars else ""
-        say(f"judge: {counted(judging.calls, 'reply')}, {judging.asked_now} of them now; "
+        say(f"judge: {counted(judging.calls, 'question')} asked, {judging.asked_now} of them now; "
             f"together {paid}{dollars}")  # fmt: skip
         if judging.stopped:
             say(f"judge: stopped, {counted(judging.unasked, 'episode')} not asked about: "

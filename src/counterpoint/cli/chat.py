@@ -83,14 +83,24 @@ class Chat:
             if answers and not self.json:
                 return 0
         count = self.episodes if self.episodes is not None else 0 if answers else 3
-        played = [team.episode() for _ in range(count)]
+        if not self.json:
+            for answer in answers:
+                show(lines_of_answer(answer))
+        played = []
+        for _ in range(count):
+            played.append(team.episode())
+            if not self.json:  # there may be thousands, and each takes its time
+                show([*lines_of_episode(played[-1]), ""])
         document = {
             "run": str(self.run_directory),
             "episodes": msgspec.to_builtins(played),
             "asked": msgspec.to_builtins(answers),
         }
         then = command_line("chat", self.run_directory, "--ask", "AGENT: TEXT")
-        finish(document, lambda _: _parts(answers, played), None, self.json, then)
+        if self.json:
+            finish(document, lambda _: (), None, self.json)
+        else:
+            say(f"next: {then}")
         return 0
 
 
@@ -137,15 +147,6 @@ def converse(team: TrainedTeam) -> None:
                 show(lines_of_episode(team.episode()))
         except CounterpointError as error:
             say(f"counterpoint: {error}")
-
-
-def _parts(answers: list[AgentAnswer], played: list[PlayedEpisode]) -> Iterator[Text]:
-    """Yields the lines of answers and of episodes, with an empty line after each episode."""
-    for answer in answers:
-        yield from texts(lines_of_answer(answer))
-    for episode in played:
-        yield from texts(lines_of_episode(episode))
-        yield Text()
 
 
 def texts(lines: Iterable[str]) -> Iterator[Text]:

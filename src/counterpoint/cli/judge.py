@@ -15,7 +15,7 @@ import tyro
 from msgspec.structs import replace
 
 from counterpoint.cli.exits import Exit, kept
-from counterpoint.cli.messages import say
+from counterpoint.cli.messages import say, say_note
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import ServerError, SettingError
@@ -172,7 +172,7 @@ class Rank:
             with contextlib.suppress(OSError), open(self.file, "rb") as file:
                 total = sum(1 for _ in file)
         self.store.parent.mkdir(parents=True, exist_ok=True)
-        store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
+        store = Replies(self.store, say_note)
         lines: list[GroupLine] = []
         again = f"replies are kept in {self.store}: run the same command again to go on"
         met_warnings = warnings.catch_warnings(record=True)
@@ -195,8 +195,12 @@ class Rank:
                beside=[self.out / RANKED] if self.out else ())  # fmt: skip
         if self.out:
             say(f"groups with rewards: {self.out / RANKED}")
-        if result.groups and all(group.void and group.lost for group in result.groups):
+        if result.groups and all(0 < group.calls <= group.lost for group in result.groups):
             raise ServerError(f"no group got a reply from the judge: {result.why_lost}")
+        if result.groups and all(group.void.startswith("unreadable") for group in result.groups):
+            raise ServerError(
+                f"no group got a reply from the judge that can be read: {result.groups[0].void}"
+            )
         return lost_status(result, "the same command asks them again, and no others")
 
     def given(self) -> dict[str, object]:

@@ -15,6 +15,11 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
+def say_note(line: str) -> None:
+    """Prints one line about what was left out or is uncertain."""
+    say(f"counterpoint: {line}")
+
+
 def say_crowd(workers: int | None) -> None:
     """Prints what more processes than processors cost, and how much memory is left for them."""
     processors, room = available_workers(), available_memory()

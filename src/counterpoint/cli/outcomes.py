@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from counterpoint.audits.outcomes import MARGIN, compare_outcomes, contribution, read_scores
 from counterpoint.cli.import_logs import NotePrinter
+from counterpoint.cli.messages import say_note
 from counterpoint.cli.results import finish, first_step
 from counterpoint.errors import SettingError
 from counterpoint.readers.outcomes import read_outcomes
@@ -44,7 +45,7 @@ class CompareOutcomes:
     def run(self) -> int:
         """Reads, compares, saves and prints."""
         _check(self.margin)
-        result = compare_outcomes(read_outcomes(self.file), self.margin, self.file.name)
+        result = compare_outcomes(read_outcomes(self.file, say_note), self.margin, self.file.name)
         then = first_step(replace(result, source=str(self.file)))
         finish(result, outcomes_parts, self.out, self.json, then)
         return 0

@@ -50,7 +50,7 @@ def measure_judge(
 
     Raises:
         JudgeError: a run has no truth, or no group has two runs.
-        ServerError: the judge gave no reply at all.
+        ServerError: the judge gave no reply at all, or none that can be read.
         CounterpointError: the judge cannot be used.
     """
     settings = settings or RankSettings()
@@ -82,6 +82,10 @@ def measure_judge(
             "got no group of two runs or more"
             + (f" that differ in what a judge is shown ({void} do not)" if void else "")
             + "; wanted some to check a judge on"
+        )
+    if unreadable and all(np.isnan(value) for row in rows for value in row.values()):
+        raise ServerError(
+            f"got no reply from the judge that can be read: {unreadable} of {unreadable} cannot"
         )
     measures = [_measure(rows, *each) for each in MEASURES]
     return JudgeCheckResult(

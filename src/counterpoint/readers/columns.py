@@ -154,10 +154,16 @@ def printable(name: str) -> str:
 
 
 def _array(values: list[Label | None]) -> NDArray[Any]:
-    """Returns distinct values as an array of integers, of short text, or of objects."""
+    """Returns distinct values as an array of integers, of short text, or of objects.
+
+    A text that ends with NUL stays an object: NumPy takes it for padding, and "a" and "a\\0" for
+    one name.
+    """
     if all(type(value) is int and -(2**63) <= value < 2**63 for value in values):
         return np.array(values, dtype=np.int64)
-    if all(type(value) is str and len(value) <= WIDEST_TEXT for value in values):
+    if all(
+        type(value) is str and len(value) <= WIDEST_TEXT and value[-1:] != "\0" for value in values
+    ):
         return np.array(values, dtype=np.str_)
     objects = np.empty(len(values), dtype=object)
     objects[:] = values

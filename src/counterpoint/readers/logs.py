@@ -28,6 +28,7 @@ import msgspec
 
 from counterpoint.errors import LogError
 from counterpoint.marks import count_marks, counted_kinds, is_hidden
+from counterpoint.readers.amounts import plausible
 from counterpoint.readers.custom import (
     CallPaths,
     EpisodePaths,
@@ -145,12 +146,16 @@ def read_logs(
     times: dict[int, int] = {}  # by hash: a log may have millions of ids
     tables = names.tables() if names else None
     form = custom_format(tables, note) if tables else None
+    odd: Counter[str] = Counter()
     for episode in walk(root, note, form):
+        episode = plausible(episode, odd)
         key = hash(episode.id)
         times[key] = times.get(key, 0) + 1
         if times[key] > 1:
             episode = replace(episode, id=f"{episode.id} ({times[key]})")
         yield mapped(episode, names) if names else episode
+    for field_name, count in (+odd).items():
+        note(f"not a possible number, and taken for unknown: {field_name} ({count})")
 
 
 @dataclass

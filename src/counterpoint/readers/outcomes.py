@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.lines import json_value
+from counterpoint.readers.lines import TornLogWarning, json_value
 from counterpoint.readers.packed import read_at_most, unpacked
+from counterpoint.readers.walk import Note
 from counterpoint.records import Outcome
 from counterpoint.settings import split_list
 
@@ -27,11 +29,23 @@ SEPARATORS = (",", ";", "\t")
 COSTS = ("cost", "budget")
 
 
-def read_outcomes(path: Path) -> list[Outcome]:
+def warn_torn(line: str) -> None:
+    """Warns that a last line may be cut."""
+    warnings.warn(line, TornLogWarning, stacklevel=4)
+
+
+def read_outcomes(path: Path, note: Note = warn_torn) -> list[Outcome]:
     """Returns the outcome of every row.
+
+    Args:
+        path: the table.
+        note: called with a line if the last row may be cut.
 
     Raises:
         LogError: The file cannot be read, or a row is no outcome; the message names the line.
+
+    Warns:
+        TornLogWarning: The last line of a CSV has no end: its last value may be cut.
     """
     try:
         with path.open("rb") as file:
@@ -41,7 +55,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
         text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError, LogError) as error:
         raise LogError(f"{path}: {error}; wanted a table of outcomes") from None
-    rows = _json(path, text) if text.lstrip()[:1] in ("{", "[") else _csv(path, text)
+    rows = _json(path, text) if text.lstrip()[:1] in ("{", "[") else _csv(path, text, note)
     return [_outcome(where, row) for where, row in rows]
 
 
@@ -55,10 +69,10 @@ def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
             yield where, row
 
 
-def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+def _csv(path: Path, text: str, note: Note) -> Iterator[tuple[str, Mapping[str, object]]]:
     header = text.partition("\n")[0]
     separator = max(SEPARATORS, key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    reader, begins = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), 1
     try:
         columns = [" ".join(name.split()) for name in next(reader, [])]
         if not ({"task", "score"} <= set(columns) and {"setting", "members"} & set(columns)):
@@ -68,17 +82,27 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
             )
         if len(set(columns)) < len(columns):
             raise LogError(f"{path}: got a column twice in {', '.join(columns)[:80]}; wanted once")
+        begins = 2
         for cells in reader:
-            where = f"{path}, line {reader.line_num}"
-            if len(cells) > len(columns):
-                raise LogError(
-                    f"{where}: got {len(cells)} cells in {len(columns)} columns; wanted a cell "
-                    f"with {separator!r} in quotation marks"
+            where, begins = f"{path}, line {reader.line_num}", reader.line_num + 1
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(columns):
+                wanted = (
+                    f"a cell with {separator!r} in quotation marks"
+                    if len(cells) > len(columns)
+                    else "a cell for each, which may be empty"
                 )
-            if any(cell.strip() for cell in cells):
-                yield where, dict(zip(columns, cells, strict=False))
+                raise LogError(
+                    f"{where}: got {len(cells)} cells in {len(columns)} columns; wanted {wanted}"
+                )
+            yield where, dict(zip(columns, cells, strict=True))
+        if not text.endswith(("\n", "\r")):
+            note(f"{path}: the last line has no line end, so its last value may be cut")
     except csv.Error as error:
-        raise LogError(f"{path}, line {reader.line_num}: {error}; wanted CSV") from None
+        raise LogError(
+            f"{path}, row from line {begins} on: {error}; wanted CSV, with quotation marks in pairs"
+        ) from None
 
 
 def _outcome(where: str, row: Mapping[str, Any]) -> Outcome:

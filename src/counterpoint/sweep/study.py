@@ -77,19 +77,20 @@ class Study:
             )
             if self._study.user_attrs.get(PLAN) is None:
                 self._study.set_user_attr(PLAN, plan)
-            self.trials()  # so that all of it is read here
-
-        for trial in self._all():  # a process that was killed between two lines of the journal
-            if RESULT in trial.user_attrs and not trial.state.is_finished():
-                self.tell(msgspec.convert(trial.user_attrs[RESULT], Trial))
+            ended = self.trials()  # so that all of it is read here
+            for one in ended:  # a process that was killed between two lines of the journal
+                if not self._all()[one.number].state.is_finished():
+                    self.tell(one)
 
     def trials(self) -> list[Trial]:
         """Returns the trials that have ended, in the order of their numbers."""
-        return [
-            msgspec.convert(trial.user_attrs[RESULT], Trial)
-            for trial in self._all()
-            if RESULT in trial.user_attrs
-        ]
+        ended = []
+        for trial in self._all():
+            if RESULT in trial.user_attrs:
+                ended.append(msgspec.convert(trial.user_attrs[RESULT], Trial))
+                if ended[-1].number != trial.number:
+                    raise RunError(f"trial {trial.number} has the result of {ended[-1].number}")
+        return ended
 
     def begun(self) -> list[tuple[int, dict[str, Value]]]:
         """Returns number and settings of the trials that were begun and have not ended."""

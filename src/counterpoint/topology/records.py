@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,30 +84,50 @@ def outcomes(
         yield Outcome(f"{task}_{i}", "team", names, float(team[i]), answer=answer)
 
 
+@dataclass(frozen=True)
+class Logged:
+    """What a team said, did and reached, at each item of a seed."""
+
+    run: str
+    """Topology and prompt, as a name of a file."""
+    episodes: list[Episode]
+    outcomes: list[Outcome]
+    """The scores of the team, and of each member alone."""
+
+
+def logs(plan: TopologyPlan, seed: int) -> Iterator[Logged]:
+    """Yields the log of each topology x prompt.
+
+    Members also answer before and after the talk; these answers decide nothing.
+    """
+    design = lay_out(plan)
+    world = design.world
+    items = world.draw(np.random.default_rng([seed, ITEMS]), plan.items)
+    seats = design.seats()
+    for t, (name, seatings) in enumerate(design.seatings.items()):
+        for p, prompt in enumerate(design.prompts):
+            rng = np.random.default_rng([seed, CHANCE, t, p, 0])
+            transcript = play(seatings[0], items, plan.items, seats.members(prompt, None), rng,
+                              guards=plan.guards, ask_all=True)  # fmt: skip
+            run = f"{name}.{prompt}".replace(":", "_").replace("=", "_")
+            yield Logged(run, list(episodes(world, items, transcript, run)),
+                         list(outcomes(world, items, transcript)))  # fmt: skip
+
+
 def write_logs(plan: TopologyPlan, folder: Path) -> list[Path]:
     """Writes `episodes.jsonl` and `outcomes.jsonl` of seed 0 for each topology x prompt.
 
-    `counterpoint audit` reads these files. Members also answer before and after the talk; these
-    answers decide nothing.
+    `counterpoint audit` reads these files.
 
     Raises:
         OutputError: a file could not be written.
     """
-    design = lay_out(plan)
-    world = design.world
-    items = world.draw(np.random.default_rng([0, ITEMS]), plan.items)
-    seats = design.seats()
     written = []
-    for t, (name, seatings) in enumerate(design.seatings.items()):
-        for p, prompt in enumerate(design.prompts):
-            rng = np.random.default_rng([0, CHANCE, t, p, 0])
-            transcript = play(seatings[0], items, plan.items, seats.members(prompt, None), rng,
-                              guards=plan.guards, ask_all=True)  # fmt: skip
-            run = f"{name}.{prompt}".replace(":", "_").replace("=", "_")
-            make_folder(folder / run)
-            lines = b"".join(encode(one) for one in episodes(world, items, transcript, run))
-            write_atomically(folder / run / "episodes.jsonl", lines)
-            rows = [msgspec.json.encode(asdict(one)) for one in outcomes(world, items, transcript)]
-            write_atomically(folder / run / "outcomes.jsonl", b"\n".join(rows) + b"\n")
-            written.append(folder / run)
+    for log in logs(plan, 0):
+        make_folder(folder / log.run)
+        lines = b"".join(map(encode, log.episodes))
+        write_atomically(folder / log.run / "episodes.jsonl", lines)
+        rows = [msgspec.json.encode(asdict(one)) for one in log.outcomes]
+        write_atomically(folder / log.run / "outcomes.jsonl", b"\n".join(rows) + b"\n")
+        written.append(folder / log.run)
     return written

@@ -19,7 +19,14 @@ from counterpoint.report.toolkit.tables import (
     ends_cell,
     text_columns,
 )
-from counterpoint.results.claims import Boundary, ClaimResult, ClaimsResult, Measure, Outcome
+from counterpoint.results.claims import (
+    Boundary,
+    ClaimResult,
+    ClaimsResult,
+    Detection,
+    Measure,
+    Outcome,
+)
 
 WORDS = {
     "reproduced": "holds here, at every setting that was tried.",
@@ -139,6 +146,14 @@ def border_words(border: Boundary) -> tuple[str, str]:
     return value, f"{ends}: it holds with {border.setting} {border.holds} that ({tried})"
 
 
+def detection_words(seen: Detection) -> str:
+    """Returns how often an audit sees the failure that grew, and blames teams without it."""
+    return (
+        f"{seen.audit} finds it in {seen.found} of {seen.failed} teams in which it grew, and "
+        f"blames {seen.blamed} of {seen.healthy} in which it did not"
+    )
+
+
 def _measures(claim: ClaimResult) -> tuple[Measure, ...]:
     return claim.effect, claim.control
 
@@ -155,6 +170,7 @@ def picture_of(claim: ClaimResult) -> Markup:
 
 def _story(claim: ClaimResult) -> tuple[tuple[str, str], ...]:
     """Returns heads and texts."""
+    sees = detection_words(claim.detection) if claim.detection else NO_AUDIT
     return (
         ("The claim", claim.claim),
         ("Its source", claim.source),
@@ -163,6 +179,7 @@ def _story(claim: ClaimResult) -> tuple[tuple[str, str], ...]:
         ("It holds when", claim.holds_when),
         ("It fails when", claim.fails_when),
         ("What helps", claim.remedy_is),
+        ("The audit", f"{sees}."),
     )
 
 
@@ -224,6 +241,7 @@ def card(claim: ClaimResult) -> tuple[str, ...]:
         ("Border", f"{value} {where}" if claim.boundary.value is not None else where),
         ("What helps", f"{claim.remedy_is} {stated(claim.remedy)} {claim.remedy.what}"),
         ("Price", f"{stated(claim.price)} {claim.price.what}"),
+        ("Audit", detection_words(claim.detection) if claim.detection else NO_AUDIT),
     )
     return (claim.name, claim.verdict, claim.claim, picture_of(claim), claim.command,
             *(text for line in lines for text in line))  # fmt: skip
@@ -234,6 +252,8 @@ def stated(one: Measure) -> str:
     return f"{fixed(one.value, 3)} {interval(one.low, one.high, 3)}"
 
 
+NO_AUDIT = "none: the claim is about a choice before there is a log"
+"""In place of the audit that sees a failure."""
 DEFINITIONS = (
     Definition("effect", "Effect",
         "What the claim says that happens, as a number; it is above 0 if it does."),

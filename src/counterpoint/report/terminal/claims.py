@@ -9,9 +9,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from counterpoint.report.pages.claims import (
+    NO_AUDIT,
     border_words,
     claim_headline,
     claims_headline,
+    detection_words,
     outcome_table,
 )
 from counterpoint.report.terminal.layout import FittedTable, Paragraph
@@ -29,13 +31,6 @@ def claim_parts(claim: ClaimResult) -> list[RenderableType]:
     ]  # fmt: skip
     value, where = border_words(claim.boundary)
     rows.append([Text("Border"), Text(value), Text(where)])
-    if claim.detection:
-        d = claim.detection
-        rows.append([
-            Text("Audit"), Text(f"{d.found} of {d.failed}"),
-            Text(f"teams in which the failure grew are found by {d.audit}; {d.blamed} of "
-                 f"{d.healthy} healthy ones are blamed"),
-        ])  # fmt: skip
     parts: list[RenderableType] = [
         Paragraph(Text(claim_headline(claim), style="bold")),
         Paragraph(Text(claim.why)),
@@ -45,6 +40,8 @@ def claim_parts(claim: ClaimResult) -> list[RenderableType]:
         Paragraph(Text(f"Here: {claim.story}")),
         Paragraph(Text(f"It holds when {claim.holds_when} It fails when {claim.fails_when}")),
         Paragraph(Text(f"What helps: {claim.remedy_is}")),
+        Paragraph(Text(f"The audit: {detection_words(claim.detection)}."
+                       if claim.detection else f"The audit: {NO_AUDIT}.")),
         "",
         FittedTable(("", "", ""), rows, styles=[""] * len(rows),
                     is_numeric=(False, False, False), indent=2),

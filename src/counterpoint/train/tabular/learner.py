@@ -67,6 +67,8 @@ class Training:
     """[S, T, A] whether the scheme collapses the agent: see `diagnose.collapsed_updates`."""
     causes: NDArray[np.int8]
     """[S, T, A] index into `diagnose.CAUSES`; 0 where it has not collapsed."""
+    probs: Floats
+    """[S, A, C, M] the policy at the end, as probabilities of actions in each context."""
     tally: Mapping[str, int]
     """Counts of the edge cases of normalization, summed over updates: see `credit.Tally`."""
 
@@ -136,7 +138,8 @@ def train(
         if on_update is not None:
             on_update(update + 1)
 
-    log.record_policy(settings.updates, world.evaluate(tasks, policy.probs(parameters)))
+    probs = policy.probs(parameters)
+    log.record_policy(settings.updates, world.evaluate(tasks, probs))
     collapsed, causes = log.collapse()
     return Training(
         scheme=how.name,
@@ -151,6 +154,7 @@ def train(
         evidence=log.evidence,
         collapsed=collapsed,
         causes=causes,
+        probs=probs,
         tally={spec.name: getattr(tally, spec.name) for spec in fields(tally)},
     )
 
@@ -170,7 +174,7 @@ def joined(parts: Sequence[Training]) -> Training:
             return {key: np.concatenate([one[key] for one in series]) for key in series[0]}
         return np.concatenate(series)
 
-    names = ("returns", "weighted_returns", "accuracy", "regret", "gradients", "rewards")
+    names = ("returns", "weighted_returns", "accuracy", "regret", "gradients", "rewards", "probs")
     return replace(
         first,
         seeds=_checked([seed for part in parts for seed in part.seeds]),
@@ -197,6 +201,7 @@ def _listed(done: Training, agents: tuple[str, ...]) -> Training:
         evidence=done.evidence.of_agents(order),
         collapsed=done.collapsed[..., order],
         causes=done.causes[..., order],
+        probs=done.probs[:, order],
     )
 
 

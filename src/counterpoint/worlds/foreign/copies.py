@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.worlds.foreign.dialects import dialect, state_of, team_of
-from counterpoint.worlds.foreign.driver import CopyArrays, EnvironmentDriver, TeamSpec
+from counterpoint.worlds.foreign.driver import (
+    LARGEST_REWARD,
+    CopyArrays,
+    EnvironmentDriver,
+    TeamSpec,
+)
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.sequential.world import Singles
 
@@ -108,13 +113,13 @@ class PlayedCopies:
         """Returns the rewards [e, A] of a step.
 
         Raises:
-            WorldError: one is not a finite number.
+            WorldError: one is not a number up to `LARGEST_REWARD`.
         """
         try:
             own = np.array(rewards, dtype=np.float64)
         except (TypeError, ValueError):
             own = np.zeros(0)
-        if own.shape == self.unpaid.shape and np.isfinite(own).all():
+        if own.shape == self.unpaid.shape and (abs(own) <= LARGEST_REWARD).all():
             return own
         pairs = zip(self.players, rewards, strict=True)
         return np.array([player.numbers(row) for player, row in pairs])

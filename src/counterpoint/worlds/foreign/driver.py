@@ -25,6 +25,8 @@ PARTS = ("observations", "rewards", "terminations", "truncations", "infos")
 """What `step` returns, each a dict with the names of agents as keys."""
 LARGEST = float(np.finfo(np.float32).max)
 """The largest number of an observation."""
+LARGEST_REWARD = 1e15
+"""Sums of the squares of larger ones overflow in networks of single precision."""
 
 
 class CopyArrays(NamedTuple):
@@ -189,7 +191,7 @@ class EnvironmentDriver(ABC):
         """Returns rewards [A] as numbers.
 
         Raises:
-            WorldError: one is not a finite number, or some are missing.
+            WorldError: one is not a number up to `LARGEST_REWARD`, or some are missing.
         """
         agents, row = self.team.agents, []
         if np.ndim(rewards) == 0 or len(rewards) != len(agents):
@@ -202,13 +204,15 @@ class EnvironmentDriver(ABC):
                 number = float(np.asarray(reward, dtype=np.float64).reshape(()))
             except (TypeError, ValueError):
                 number = np.nan
-            if not np.isfinite(number):
+            if not abs(number) <= LARGEST_REWARD:
                 cure = "look at what step returns for it"
+                if np.isfinite(number):
+                    cure = "pay in a larger unit"
                 if np.size(reward) > 1:
                     cure = "add its parts up, with a weight each"
                 raise WorldError(
                     f"got reward {_short(reward)} of {agent} in step {self.time} of an episode; "
-                    f"wanted one finite number: {cure}"
+                    f"wanted one number up to {LARGEST_REWARD:g}: {cure}"
                 )
             row.append(number)
         return row
