@@ -175,7 +175,8 @@ class Lamps(ParallelEnv):
         if self.pays == "widow":
             return float(self.dead)
         right = float(pressed == self.lit[name])
-        odd = {"nothing": None, "no_number": np.nan, "list": [1.0, 2.0], "array": np.array([right])}
+        odd = {"nothing": None, "no_number": np.nan, "list": [1.0, 2.0], "huge": 1e200,
+               "array": np.array([right])}  # fmt: skip
         return odd.get(self.pays, right)
 
 

@@ -156,6 +156,7 @@ def test_a_mask_of_zeros_allows_everything_and_is_counted():
             r"got reward None of ann in step 1 of an episode; wanted one number up to 1e\+15",
         ),
         ("no_number", "got reward nan of ann in step 1"),
+        ("huge", r"reward 1e\+200 of ann in step 1 .*up to 1e\+15: pay in a larger unit"),
         ("list", r"reward \[1.0, 2.0\] of ann in step 1 .*add its parts up"),
     ],
 )
