@@ -51,10 +51,10 @@ def test_a_judge_is_asked_once_and_its_opinion_is_everywhere(tmp_path, capsys):
             "member", "event", "mode"
         ]  # fmt: skip
     assert f"judge: m at {server.url} reads 3 episodes: 6 questions, about " in err
-    assert "judge: 6 replies, 6 of them now; together 720 tokens" in err
+    assert "judge: 6 questions asked, 6 of them now; together 720 tokens" in err
     assert "judging: 6 of 6 (100%)" in err
     assert "tokens, about $0.0" in later
-    assert "judge: 6 replies, 0 of them now" in later
+    assert "judge: 6 questions asked, 0 of them now" in later
     shown = " ".join(shown.split())
     assert "The judge names a member in 3 of 3 episodes." in shown
     assert "It agrees with the labelled member in 3 of 3 (1.00 [0.44, 1.00]" in shown
@@ -102,7 +102,7 @@ def test_bad_replies_are_counted_and_never_guessed(tmp_path, capsys, reply):
         status, text, _ = ask(capsys, tmp_path, server.url, write(tmp_path / "log", 2), "--json",
                               "--set", "repairs=1", "--set", "orders=1")  # fmt: skip
     judge = json.loads(text)["judge"]
-    assert status == 0
+    assert status == 3
     assert (judge["void"], judge["repaired"], judge["calls"], judge["lost"]) == (2, 2, 4, 0)
     assert all("agent" not in e and e["void"].startswith("unreadable") for e in judge["episodes"])
 

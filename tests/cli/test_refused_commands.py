@@ -83,3 +83,20 @@ def test_a_refused_command_changes_nothing(name, tmp_path, monkeypatch, capsys):
         capsys.readouterr()
         assert main([*line.split(), "--out", "a result"]) == 2, line
         assert content(Path("a result")) == before, line
+
+
+@pytest.mark.fault("R31")
+def test_that_a_result_of_another_command_is_replaced_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for line, said in (
+        ("game chicken", 0),
+        ("game stag_hunt", 0),
+        ("judge", 1),
+        ("game chicken", 1),
+    ):
+        if line == "judge":
+            Path("o.csv").write_text("task,setting,score\n" + "t,solo,1\nt,team,0\n")
+            line = "compare-outcomes o.csv"
+        capsys.readouterr()
+        assert main([*line.split(), "--out", "here"]) == 0
+        assert capsys.readouterr().err.count("here held the result of another command (") == said

@@ -16,14 +16,16 @@ from rich.text import Text
 
 from counterpoint.cli.console import SafeConsole
 from counterpoint.cli.messages import say
-from counterpoint.errors import EditedError, OutputError, RunError
+from counterpoint.errors import EditedError, LogError, OutputError, RunError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.machine.terminal import escaped
+from counterpoint.readers.lines import json_value
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
 from counterpoint.report.terminal.layout import Paragraph
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results import ComparisonResult, Result, document_of, encode
-from counterpoint.results.saved import RESULTS
+from counterpoint.results.saved import KINDS, RESULTS
 from counterpoint.runs.files import sweep_partial, write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.seal import accepted_edits, edits, remove_seal, seal_files
@@ -105,6 +107,7 @@ def save(result: Result, folder: Path, beside: Iterable[Path] = ()) -> Path:
             were there are whole.
     """
     _spare_a_run(folder)
+    _say_other(folder, result)
     remove_seal(folder)  # until the files that it is of are all there
     write_atomically(folder / RUN, provenance(getattr(result, "config", {})).encode())
     write_atomically(folder / RESULTS, encode(result))
@@ -199,6 +202,16 @@ def _width() -> int | None:
     if columns.isdecimal() and int(columns):
         return int(columns)
     return None if sys.stdout.isatty() else PIPED
+
+
+def _say_other(folder: Path, result: Result) -> None:
+    """Prints that the result of another command is replaced, if one lies in a folder."""
+    try:
+        schema = json_value(read_ordinary(folder / RESULTS), RESULTS)["schema"]
+    except (OSError, LogError, TypeError, KeyError):  # there is none, or none to lose
+        return
+    if isinstance(schema, str) and KINDS.get(schema, type(result)) is not type(result):
+        say(f"counterpoint: {folder} held the result of another command ({schema}): it is replaced")
 
 
 def _spare_a_run(folder: Path) -> None:
