@@ -63,6 +63,8 @@ def test_the_command_writes_a_page_and_lists_verdicts(tmp_path, capsys, monkeypa
         (["nonsense"], "got claim 'nonsense'"),
         (["credit", "--all"], "got claim 'credit' and --all"),
         (["credit", "--seeds", "3"], "wanted at least 5"),
+        (["--seeds", "12"], "got options and no claim"),
+        (["--large", "--json"], "got options and no claim"),
     ],
 )
 def test_slips_are_one_line(words, said, capsys):

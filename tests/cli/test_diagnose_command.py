@@ -144,3 +144,9 @@ def test_columns_of_other_names_are_mapped_and_said(tmp_path, capsys):
     for bad, said in (("uid", "NAME=MEANING"), ("gain=reward", "no column 'gain' among uid, who")):
         assert main([*words, bad]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_wrong_scheme_is_named_before_the_log_is_read(tmp_path, capsys):
+    (tmp_path / "log.csv").write_text("prompt,rollout,agent,reward\n1,1,a,0.5\n")  # it has no step
+    assert main(["diagnose", str(tmp_path / "log.csv"), "--scheme", "grppo"]) == 2
+    assert capsys.readouterr().err.splitlines()[0].startswith("counterpoint: got scheme 'grppo'")

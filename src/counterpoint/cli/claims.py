@@ -80,6 +80,8 @@ class Claims:
                 save(claim, out / claim.name)
             finish(found, claims_parts, out, self.json)
         else:
+            if self != Claims(out=self.out, json=self.json):
+                raise SettingError("got options and no claim; wanted its name, or --all")
             out = self.out or HOME
             kept = {name: kept_claim(name, None, out) for name in CLAIMS}
             verdicts = {name: one.verdict for name, one in kept.items() if one is not None}

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from counterpoint.cli.follow import Tail, latest_updates, news, rows_before, state_line
 from counterpoint.cli.messages import say
 from counterpoint.cli.results import encoded, finish, save
+from counterpoint.credit import plain_scheme_named
 from counterpoint.diagnose import diagnose
 from counterpoint.errors import LogError, RewardError, SettingError
 from counterpoint.readers import LogNotice, LogWarning, read_decisions
@@ -80,6 +81,7 @@ class Diagnose:
 
     def run(self) -> int:
         """Reads, diagnoses, saves and prints."""
+        plain_scheme_named(self.scheme)  # a log may be long, and a name wrong
         if self.watch:
             return self._follow()
         result = diagnosis_of(self.file, self.scheme, self.columns)
