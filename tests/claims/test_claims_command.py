@@ -74,6 +74,20 @@ def test_slips_are_one_line(words, said, capsys):
     assert told.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("plan", "options"),
+    [
+        (ClaimPlan.of(None, 0, False), ""),
+        (ClaimPlan.of(None, 10, True), " --large --first 10"),
+        (ClaimPlan.of(10, 0, True), " --large --seeds 10"),
+        (ClaimPlan.of(30, 0, False), " --seeds 30"),
+    ],
+)
+def test_the_command_of_a_result_makes_it_again(plan, options):
+    assert plan.options == options
+    assert len(plan.seeds) == plan.count == (10 if plan.count == 10 else 30)
+
+
 def test_an_unknown_claim_is_named_before_anything_is_measured():
     with pytest.raises(UnknownNameError, match="nonsense"):
         settle(["judging", "nonsense"], FEW)

@@ -23,6 +23,8 @@ from counterpoint.stats import bootstrap_interval, interquartile_mean, interquar
 
 Progress = Callable[[float], None]
 """Called with the share of a claim that is done."""
+SEEDS, MORE = 10, 30
+"""Number of seeds, and that of a large plan."""
 RESAMPLES = 2000
 SEED = 20260
 """Of the generator of every bootstrap here: the same seeds give the same intervals."""
@@ -36,12 +38,13 @@ class ClaimPlan:
         SettingError: fewer than 5 seeds, or a first one below 0.
     """
 
-    count: int = 10
+    count: int = SEEDS
     """Number of seeds."""
     first: int = 0
     """The first seed; the others follow it."""
     large: bool = False
-    """Whether what takes minutes is measured, too: language models, where a claim has them."""
+    """Whether what takes minutes is measured, too: language models, where a claim has them, with
+    `SEEDS` seeds."""
 
     def __post_init__(self) -> None:
         if self.count < 5 or self.first < 0:
@@ -49,10 +52,29 @@ class ClaimPlan:
                 f"got {self.count} seeds from {self.first} on; wanted at least 5 from 0 on"
             )
 
+    @classmethod
+    def of(cls, seeds: int | None, first: int, large: bool) -> ClaimPlan:
+        """Returns a plan; without a number of seeds there are `SEEDS`, or `MORE` if it is large."""
+        return cls(_default(large) if seeds is None else seeds, first, large)
+
+    @property
+    def options(self) -> str:
+        """Returns the options of the command that makes this plan, each behind a space."""
+        parts = (
+            " --large" if self.large else "",
+            f" --seeds {self.count}" if self.count != _default(self.large) else "",
+            f" --first {self.first}" if self.first else "",
+        )
+        return "".join(parts)
+
     @property
     def seeds(self) -> range:
         """Returns the seeds."""
         return range(self.first, self.first + self.count)
+
+
+def _default(large: bool) -> int:
+    return MORE if large else SEEDS
 
 
 @dataclass(frozen=True)
@@ -115,7 +137,7 @@ def settled(claim: Claim, plan: ClaimPlan, progress: Progress) -> ClaimResult:
         fails_when=e.fails_when,
         verdict=verdict,
         why=why,
-        command=f"counterpoint claims {claim.name}" + (" --large" if plan.large else ""),
+        command=f"counterpoint claims {claim.name}{plan.options}",
         seeds=list(plan.seeds),
         seconds=time.process_time() - started,
     )

@@ -130,7 +130,5 @@ def kept_claim(name: str, plan: ClaimPlan | None, folder: Path | None) -> ClaimR
         return None  # a damaged file is measured again
     if not isinstance(found, ClaimResult) or found.version != __version__:
         return None
-    if plan is None:
-        return found
-    same = found.seeds == list(plan.seeds) and found.command.endswith("--large") == plan.large
-    return found if same else None
+    as_planned = plan is None or found.command == f"counterpoint claims {name}{plan.options}"
+    return found if as_planned else None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.claims.base import ClaimPlan, outcome
+from counterpoint.claims.base import SEEDS, ClaimPlan, outcome
 from counterpoint.results.claims import Outcome
 from counterpoint.speakers.named import local_speaker
 from counterpoint.speakers.speaker import Message, Request
@@ -49,8 +49,9 @@ def chances(plan: ClaimPlan, progress: Callable[[float], None]) -> dict[str, dic
 
     speaker = local_speaker(MODEL)
     assert isinstance(speaker, LocalSpeaker)
-    found = {name: {said: np.zeros((plan.count, ITEMS)) for said in BESIDE} for name in PROMPTS}
-    for s, seed in enumerate(plan.seeds):
+    seeds = plan.seeds[:SEEDS]
+    found = {name: {said: np.zeros((len(seeds), ITEMS)) for said in BESIDE} for name in PROMPTS}
+    for s, seed in enumerate(seeds):
         rng = np.random.default_rng([seed, 7])
         for i in range(ITEMS):
             kind, other = (str(one) for one in rng.choice(list(KINDS), 2, replace=False))
@@ -63,7 +64,7 @@ def chances(plan: ClaimPlan, progress: Callable[[float], None]) -> dict[str, dic
                     request = Request(messages, words=words, max_tokens=4)
                     chosen = speaker.probabilities(request)[words.index(right)]
                     found[name][said][s, i] = chosen
-        progress((s + 1) / plan.count)
+        progress((s + 1) / len(seeds))
     return found
 
 

@@ -42,12 +42,13 @@ class Claims:
     """The claim; without it, all are listed."""
     all: bool = False
     """Settle all claims, and write the overview."""
-    seeds: int = 10
-    """Number of seeds."""
+    seeds: int | None = None
+    """Number of seeds; default: 10, or 30 with --large."""
     first: int = 0
     """The first seed; the others follow it."""
     large: bool = False
-    """Also measure what takes minutes: language models, where a claim has them (agreement)."""
+    """Measure what takes minutes: 30 seeds, and language models where a claim has them
+    (agreement)."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json; with --all, by default
     counterpoint-out/claims."""
@@ -60,7 +61,7 @@ class Claims:
         """Settles, saves and prints; or lists."""
         if self.name and self.all:
             raise SettingError(f"got claim {self.name!r} and --all; wanted one of them")
-        plan = ClaimPlan(self.seeds, self.first, self.large)
+        plan = ClaimPlan.of(self.seeds, self.first, self.large)
         if self.name:
             claim_named(self.name)
             if self.out:
