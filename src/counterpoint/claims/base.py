@@ -128,6 +128,7 @@ def settled(claim: Claim, plan: ClaimPlan, progress: Progress) -> ClaimResult:
         remedy_is=e.remedy_is,
         price=e.price,
         boundary=e.boundary,
+        least=e.least,
         detection=e.detection,
         outcome_is=e.outcome_is,
         outcomes=list(e.outcomes),

@@ -43,7 +43,7 @@ def _gap(game: Game, learned: LearnedTeams) -> float:
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     def with_best(payoff: float) -> Floats:
         table = np.diag([*np.ones(9), payoff])
-        return _lost(bimatrix(table, table), plan)
+        return _lost(bimatrix(table, table), plan) / payoff
 
     lever = make_game("lever")
     effect = _lost(lever, plan)
@@ -54,7 +54,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     robust = np.array([_teams(lever, seed, remedy="other_play").payoffs.mean()
                        for seed in plan.seeds])  # fmt: skip
     progress(0.8)
-    border = bisected("a payoff of the lever that is unlike the others, which pay 1,", with_best,
+    border = bisected("a payoff of one lever, where the others pay 1,", with_best,
                       1.0, 20.0, border=LEAST, logarithmic=True)  # fmt: skip
     ways = [
         outcome(
@@ -64,7 +64,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         for scheme, name in (("mappo_pooled", "pooled"), ("mappo_per_agent", "per agent"))
     ]
     return Evidence(
-        effect=measured("payoff lost when players of different teams meet", effect),
+        effect=measured("share of the payoff lost when players of different teams meet", effect),
         control=measured("the same with a convention that all know", control),
         remedy=measured("loss avoided if alike actions are learned as one", effect - fixed),
         remedy_is="Other-Play, or a convention.",
@@ -73,7 +73,14 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
         outcome_is="payoff of a team with itself",
         outcomes=tuple(ways),
         holds_when="several ways of doing the right thing are equally good.",
-        fails_when="one way is the only best one, or everybody knows the same convention.",
+        beside_is="share of the best payoff lost when players of different teams meet, where one "
+        "lever pays more than the nine others",
+        beside=(
+            outcome("one lever pays 1.2 times as much", with_best(1.2)),
+            outcome("one lever pays 20 times as much", with_best(20.0)),
+        ),
+        fails_when="everybody knows the same convention, or alike actions are learned as one. That "
+        "one lever pays 20 times as much is not enough: some teams never find it.",
         least=LEAST,
     )  # fmt: skip
 

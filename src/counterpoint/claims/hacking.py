@@ -31,7 +31,7 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
 
     effect, control = lost(), lost(paid="true")
     progress(0.3)
-    border = bisected("checkpoints of a turn of circling, where racing has 1,",
+    border = bisected("gates that a turn of circling passes, where one of racing passes 1,",
                       lambda circle: lost(circle=circle), 0.5, 2.0, border=LEAST)  # fmt: skip
     progress(0.9)
     proxy, shaped = (teams.ends("boat_race", "mappo_pooled", paid=paid)
@@ -61,7 +61,7 @@ HACKING = Claim(
     "Clark and Amodei 2016, Faulty reward functions in the wild (a boat that circles)",
     "Proxies are often good enough: in many tasks proxy and truth part late or never (Gao et al. "
     "2023, arXiv 2210.10760, with small steps from the start).",
-    "Two boats are paid for checkpoints and not for laps; circling has more checkpoints. Both "
-    "reward and laps rise at first, then circling takes over.",
+    "Two boats learn on a race track. They are paid for the gates that they pass and not for laps, "
+    "and circling on the spot passes more gates. Both rise at first, then circling takes over.",
     _measure,
 )

@@ -167,7 +167,10 @@ def _html(
         + "base-uri 'none'; form-action 'none'"
     )
     prefix = f"counterpoint-{slug(page.file_name or page.subject)}"
-    definitions = [replace(d, text=f"{meaning(d.term)} {d.text}".strip()) for d in page.definitions]
+    definitions = [
+        d if d.own else replace(d, text=f"{meaning(d.term)} {d.text}".strip())
+        for d in page.definitions
+    ]
     page = replace(page, definitions=definitions)
     frame = {"style": Markup(sheet), "policy": policy, "version": version, "prefix": prefix,
              "sort": Markup(sort), "edits": [visible(edit) for edit in edits]}  # fmt: skip

@@ -85,6 +85,8 @@ class ClaimResult(Result, frozen=True, kw_only=True, tag="counterpoint.claim/1")
     """What is done about it."""
     price: Measure
     boundary: Boundary
+    least: float = 0.0
+    """The smallest effect that counts; that of the control must be below it."""
     detection: Detection | None = None
     outcome_is: str = ""
     """The unit of `outcomes`."""

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page
-from counterpoint.report.toolkit.numerals import counted, fixed, interval, significant
+from counterpoint.report.toolkit.numerals import counted, fixed, significant
 from counterpoint.report.toolkit.tables import (
     Cell,
     Column,
@@ -111,12 +111,12 @@ def claims_headline(claims: ClaimsResult) -> str:
     counts = _counts(claims)
     parts = [f"{counts[name]} {one if counts[name] == 1 else several}"
              for name, one, several in (
-        ("reproduced", "holds everywhere", "hold everywhere"),
         ("conditional", "holds under a condition", "hold under a condition"),
+        ("reproduced", "at every setting", "at every setting"),
         ("not reproduced", "does not hold", "do not hold"),
         ("cannot tell", "is undecided", "are undecided"),
     ) if counts.get(name)]  # fmt: skip
-    return f"Of {counted(len(claims.claims), 'claim')}, {', '.join(parts)}."
+    return f"Of {counted(len(claims.claims), 'claim')} in small worlds, {', '.join(parts)}."
 
 
 def _counts(claims: ClaimsResult) -> Counter[str]:
@@ -132,8 +132,8 @@ def _facts(claim: ClaimResult) -> tuple[Fact, ...]:
 
 
 def _fact(title: str, one: Measure) -> Fact:
-    below = f"95% interval {interval(one.low, one.high, 3)}"
-    return Fact(title, fixed(one.value, 3), below, f"{one.what}.")
+    below = f"95% interval [{_of(one.low, one)}, {_of(one.high, one)}]"
+    return Fact(title, _of(one.value, one), below, f"{one.what}.")
 
 
 def border_words(border: Boundary) -> tuple[str, str]:
@@ -211,60 +211,85 @@ def outcome_table(outcomes: Sequence[Outcome], unit: str, name: str = "ways") ->
 def overview_table(claims: ClaimsResult) -> Table:
     """Returns one row for each claim."""
     columns = (
-        *text_columns("Claim", "Verdict"),
+        *text_columns("Claim", "Verdict", "It holds when"),
         Column("Effect", ("effect", "low", "high")),
         Column("Control", ("control", "control_low", "control_high")),
-        Column("Seconds"),
     )
     rows = [
         TableRow((
-            Cell(one.name, link=f"claim-of-{one.name}"),
+            Cell(one.name),
             Cell(one.verdict),
+            Cell(one.holds_when),
             ends_cell(one.effect.value, one.effect.low, one.effect.high),
             ends_cell(one.control.value, one.control.low, one.control.high),
-            Cell(f"{one.seconds:.0f}", (one.seconds,)),
         ))
         for one in claims.claims
     ]  # fmt: skip
-    caption = "Interquartile means over seeds with 95% intervals; CPU-seconds."
-    return Table("claims", caption, columns, rows)
+    return Table("claims", "Interquartile means over seeds with 95% intervals.", columns, rows)
 
 
 def card(claim: ClaimResult) -> tuple[str, ...]:
     """Returns name, verdict, claim and picture of one claim, then heads and texts by turns."""
     value, where = border_words(claim.boundary)
+    counts = f" (it counts above {significant(claim.least)})" if claim.least else ""
     lines = (
-        ("Effect", f"{stated(claim.effect)} {claim.effect.what}"),
+        ("World", claim.story),
+        ("Effect", f"{stated(claim.effect)} {claim.effect.what}{counts}"),
         ("Control", f"{stated(claim.control)} {claim.control.what}"),
         ("Holds when", claim.holds_when),
         ("Fails when", claim.fails_when),
         ("Border", f"{value} {where}" if claim.boundary.value is not None else where),
-        ("What helps", f"{claim.remedy_is} {stated(claim.remedy)} {claim.remedy.what}"),
-        ("Price", f"{stated(claim.price)} {claim.price.what}"),
+        _helps(claim),
+        ("Price", _price(claim)),
         ("Audit", detection_words(claim.detection) if claim.detection else NO_AUDIT),
+        ("Against the claim", claim.against),
+        ("Source", claim.source),
+        ("Command", f"{claim.command} ({claim.seconds:.0f} CPU-seconds)"),
     )
-    return (claim.name, claim.verdict, claim.claim, picture_of(claim), claim.command,
+    return (claim.name, claim.verdict, claim.claim, picture_of(claim),
             *(text for line in lines for text in line))  # fmt: skip
 
 
 def stated(one: Measure) -> str:
-    """Returns `0.25 [0.20, 0.31]`."""
-    return f"{fixed(one.value, 3)} {interval(one.low, one.high, 3)}"
+    """Returns `0.25 [0.20, 0.31]`, all three with as many decimals as the largest needs."""
+    return f"{_of(one.value, one)} [{_of(one.low, one)}, {_of(one.high, one)}]"
+
+
+def _of(value: float, one: Measure) -> str:
+    largest = max(abs(end) for end in (one.value, one.low, one.high))
+    return fixed(value, 3 if largest < 1 else 2 if largest < 10 else 1)
+
+
+def _helps(claim: ClaimResult) -> tuple[str, str]:
+    """Returns head and text of the remedy: one whose interval holds 0 is not shown to help."""
+    is_shown = claim.remedy.low > 0
+    head = "What helps" if is_shown else "May help"
+    doubt = "" if is_shown else " (not shown: the interval holds 0)"
+    return head, f"{claim.remedy_is} {stated(claim.remedy)} {claim.remedy.what}{doubt}"
+
+
+def _price(claim: ClaimResult) -> str:
+    none = "none was found: " if claim.price.low <= 0 else ""
+    return f"{none}{stated(claim.price)} {claim.price.what}"
 
 
 NO_AUDIT = "none: the claim is about a choice before there is a log"
 """In place of the audit that sees a failure."""
 DEFINITIONS = (
     Definition("effect", "Effect",
-        "What the claim says that happens, as a number; it is above 0 if it does."),
+        "What the claim says that happens, as a number; it is above 0 if it does.", own=True),
     Definition("control", "Control",
-        "The same number where the claim gives no reason for it."),
+        "The same number in a world in which the claim predicts no effect: it should not be above "
+        "the least effect that counts.", own=True),
     Definition("price", "Price",
-        "What the remedy costs."),
+        "What else changes with the remedy, or what it cannot mend.", own=True),
     Definition("border", "Border",
-        "The setting at which the claim turns false, found by bisection."),
+        "The setting at which the claim turns false, found by bisection.", own=True),
     Definition("verdict", "Verdict",
-        "Reproduced: the effect is there, the control is clean, and no setting that was tried "
-        "turns it false. Conditional: one does. Not reproduced: no effect. Cannot tell: the "
-        "interval holds both, or the control shows an effect too."),
+        "Reproduced: the whole interval of the effect is above the least that counts, that of the "
+        "control reaches below it, and no setting that was tried turns the claim false. "
+        "Conditional: the same, but one does. Not reproduced: no effect. Cannot tell: the interval "
+        "holds both, or the control shows an effect too.", own=True),
+    Definition("prompt", "Prompt",
+        "What members are told to say: facts, opinions, or what they think is best.", own=True),
 )  # fmt: skip

@@ -15,17 +15,17 @@ from counterpoint.report.pages.claims import (
     claims_headline,
     detection_words,
     outcome_table,
+    stated,
 )
 from counterpoint.report.terminal.layout import FittedTable, Paragraph
 from counterpoint.report.terminal.tables import terminal_table
-from counterpoint.report.toolkit.numerals import fixed, interval
-from counterpoint.results.claims import ClaimResult, ClaimsResult, Measure
+from counterpoint.results.claims import ClaimResult, ClaimsResult
 
 
 def claim_parts(claim: ClaimResult) -> list[RenderableType]:
     """Returns the verdict, the claim, and what was measured."""
     rows = [
-        [Text(part), Text(_shown(one)), Text(one.what)]
+        [Text(part), Text(stated(one)), Text(one.what)]
         for part, one in (("Effect", claim.effect), ("Control", claim.control),
                           ("Remedy", claim.remedy), ("Price", claim.price))
     ]  # fmt: skip
@@ -56,8 +56,8 @@ def claim_parts(claim: ClaimResult) -> list[RenderableType]:
 def claims_parts(claims: ClaimsResult) -> list[RenderableType]:
     """Returns the counts, and a row for each claim."""
     rows = [
-        [Text(one.name, style="bold"), Text(one.verdict), Text(_shown(one.effect)),
-         Text(_shown(one.control)), Text(f"{one.seconds:.0f} s")]
+        [Text(one.name, style="bold"), Text(one.verdict), Text(stated(one.effect)),
+         Text(stated(one.control)), Text(f"{one.seconds:.0f} s")]
         for one in claims.claims
     ]  # fmt: skip
     return [
@@ -78,7 +78,3 @@ def claim_list(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
     ]  # fmt: skip
     return [FittedTable(("Claim", "Verdict", ""), cells, styles=[""] * len(cells),
                         is_numeric=(False, False, False))]  # fmt: skip
-
-
-def _shown(one: Measure) -> str:
-    return f"{fixed(one.value, 3)} {interval(one.low, one.high, 3)}"

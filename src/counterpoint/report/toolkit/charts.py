@@ -263,7 +263,7 @@ def interval_panel(key: str, heading: str, axis: str, dots: Sequence[Dot]) -> Ma
         axis: the quantity and its unit.
     """
     base = TOP + ROW * len(dots)
-    x = _dot_scale(dots, 2, PANEL - 8)
+    x = _dot_scale(dots, 6, PANEL - 12)  # so that a dot at the end is inside
     parts = [label(shorten(heading, PANEL, HEADING), 0, 12, "heading")]
     parts += _dot_axis(x, base, axis, PANEL)
     for i, dot in enumerate(dots):

@@ -70,6 +70,8 @@ class Definition:
     key: str
     term: str
     text: str
+    own: bool = False
+    """Whether the word means something else here than in the glossary, whose entry is left out."""
 
 
 @dataclass(frozen=True)
