@@ -42,7 +42,8 @@ def mutated(value: Any, rng: Random) -> Any:
         parent, key = path[-1]
         kind = rng.choice("rrrrdwmc")
         if type(old := parent[key]) in (int, float) and rng.random() < 0.5:
-            parent[key] = rng.choice([old + 1, old - 1, -old, old * 10, old / 3, 1e-9])
+            third = old / 3 if abs(old) < 1e300 else old // 3  # a huge integer is no float
+            parent[key] = rng.choice([old + 1, old - 1, -old, old * 10, third, 1e-9])
         elif kind == "d":
             del parent[key]
         elif kind == "m" and isinstance(parent, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -229,3 +230,14 @@ def test_what_is_no_log_is_a_line(tmp_path, capsys, content):
     assert status == 2
     assert not out
     assert len(err.strip().splitlines()) == 1
+
+
+def test_an_import_into_the_folder_that_is_read_does_not_read_itself(tmp_path, capsys):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    shutil.copy(next(iter(sorted(REAL.rglob("*.json")))), folder / "one.json")
+    for _ in range(3):
+        status, said, err = ask(capsys, "import", folder, "-o", folder / "out.jsonl", "--json")
+        assert (status, json.loads(said)["episodes"]) == (0, 1)
+        assert "out.jsonl" not in err
+    assert ask(capsys, "import", folder, "-o", "-")[0] == 2

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from counterpoint.cli.main import main
+from counterpoint.errors import LogError
+from counterpoint.worlds.message.task_file import read_task_file
 
 SMALL = ["--seeds", "3", "--items", "20", "--topologies", "star,complete", "--prompts",
          "naive,optimal"]  # fmt: skip
@@ -74,6 +76,11 @@ def test_topologies_are_listed(capsys):
         (["hidden_profile", "--seeds", "1"], "wanted at least 2"),
         (["tasks:none.json"], "could not read none.json"),
         (["hidden_profile", "bits=-3"], "wanted a number from 0"),
+        (["hidden_profile", "--items", "1000000000"], "wanted at most 1,000,000"),
+        (["hidden_profile", "--prompts", "naive,naive"], "got a prompt twice"),
+        (["hidden_profile", "--search", "20", "--log", "x"], "got --search with --log"),
+        (["hidden_profile", "--search", "20", "--workers", "2"], "got --search with --log or --w"),
+        (["tasks:/dev/zero"], "is a device"),
     ],
 )
 def test_what_cannot_be_is_one_line(words, told, capsys):
@@ -151,3 +158,28 @@ def test_a_folder_for_logs_that_cannot_be_made_is_said_before_anything_is_played
     assert told.out == ""
     assert "cannot write to" in told.err
     assert len(told.err.splitlines()) == 1
+
+
+def test_lines_of_tasks_are_read_as_lines(tmp_path):
+    task = {"description": "Whom\u2028do we\x85hire?", "shared_information": [],
+            "hidden_information": ["a", "b"], "possible_answers": ["x", "y"],
+            "correct_answer": "x"}  # fmt: skip
+    line, file = json.dumps(task, ensure_ascii=False), tmp_path / "t.jsonl"
+    for count in (1, 2):
+        file.write_text(f"{line}\n" * count, encoding="utf-8")
+        found = read_task_file(str(file))
+        assert [one.description for one in found] == [task["description"]] * count
+    file.write_text(f"{line}\n\n{line[:-40]}\n", encoding="utf-8")
+    with pytest.raises(LogError, match="line 3: neither JSON nor JSON lines"):
+        read_task_file(str(file))
+
+
+def test_every_size_of_team_is_checked_before_any_is_played(tmp_path, capsys):
+    task = {"description": "?", "shared_information": [], "correct_answer": "x",
+            "possible_answers": ["x", "y"]}  # fmt: skip
+    sizes = ({**task, "hidden_information": ["a"] * n} for n in (2, 200))
+    (tmp_path / "t.json").write_text(json.dumps([*sizes]))
+    assert main(["topology", f"tasks:{tmp_path / 't.json'}", *WITH_TINY]) == 2
+    told = capsys.readouterr().err
+    assert "got members=200" in told
+    assert told.count("\n") == 1

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+import warnings
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +77,31 @@ def test_programs_that_were_killed_are_counted(tmp_path):
     said = [one for one in done.stderr.splitlines() if "score 0" in one]
     assert len(said) == 1
     assert "'yes' ran longer than 10 s, or printed more than 65,536 bytes, for" in said[0]
+
+
+@pytest.mark.timed
+@pytest.mark.fault("R13")
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no groups of processes here")
+def test_a_program_is_killed_with_those_that_it_has_started(tmp_path):
+    """A shell waits for its command; a program may leave a server behind that holds the pipe."""
+    left = tmp_path / "left"
+    for command in (
+        "sh -c 'sleep 31.7; true'",
+        f"sh -c 'sleep 31.7 & echo $! > \"{left}\"'",
+    ):
+        begun = time.monotonic()
+        judge = CommandJudge(CommandSettings(command=command, timeout_seconds=1.0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            score = judge._score("x")
+        assert time.monotonic() - begun < 8
+        assert score == (1.0 if "echo" in command else None)
+    ended = Path("/proc") / left.read_text().strip() / "stat"
+    if Path("/proc/self/stat").exists():  # a zombie is what nobody has waited for yet
+        assert not ended.exists() or ended.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+@pytest.mark.parametrize("pattern", ["(", "w{1,99999999999}", "(" * 5000 + ")" * 5000])
+def test_a_pattern_that_is_none_is_refused(pattern):
+    with pytest.raises(SettingError, match="got pattern="):
+        PatternSettings(pattern=pattern)

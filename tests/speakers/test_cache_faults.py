@@ -141,3 +141,14 @@ def test_a_file_that_may_not_be_written_costs_no_answer(path, mode):
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert Path(path).exists()
+
+
+@pytest.mark.fault("R37")
+def test_a_schema_that_is_no_text_is_damage(path):
+    """SQLite quotes the schema in its message, which Python then cannot decode."""
+    data = path.read_bytes()
+    assert data.count(b"CREATE TABLE") == 1
+    path.write_bytes(data.replace(b"CREATE TABLE", b"CREA\x9a\xffTABLE"[:12]))
+    told = []
+    assert said_by("new", path, told.append) == ["new 0", "new 1", "new 2"]
+    assert len(told) == 1

@@ -10,13 +10,14 @@ from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.plan import TrainPlan
 from counterpoint.train.ppo.settings import PolicySettings
-from soak import HAS_PROC, Growth
+from soak import HAS_PROC, SECONDS, Growth
 
 SLOPE_MB = 1.0
 """Most that memory may grow in 10,000 steps."""
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 600)
 @pytest.mark.fault("R23")
 @pytest.mark.skipif(not HAS_PROC, reason="no /proc here to read the memory from")
 def test_memory_grows_by_less_than_a_megabyte_in_ten_thousand_steps(tmp_path, record_property):

@@ -11,7 +11,7 @@ from viewer_folders import make_run, row, save_comparison
 from counterpoint.runs.metrics import read_rows
 from counterpoint.viewer import FolderPages
 from counterpoint.viewer.server import PageServer
-from soak import HAS_PROC, Growth
+from soak import HAS_PROC, SECONDS, Growth
 
 PATHS = ("/", "/a%20run/report.html", "/a%20comparison/report.html", "/none")
 DAY_MB = 64.0
@@ -19,6 +19,7 @@ DAY_MB = 64.0
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 600)
 @pytest.mark.fault("R23")
 @pytest.mark.skipif(not HAS_PROC, reason="no /proc here to read the memory from")
 def test_pages_of_runs_that_change_all_day_keep_memory_and_files(tmp_path, record_property):

@@ -44,7 +44,7 @@ class Import:
     path: Annotated[Path, tyro.conf.Positional]
     """A log, or a folder of logs."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The file to write."""
+    """The file to write; if it lies in the folder that is read, it is not read."""
     mapping: Path | None = None
     """A TOML file that names the members (lists `agents`, `tools`, `ignore`, a table [rename]), and
     may say with paths where everything stands (tables [episode], [message])."""
@@ -61,6 +61,8 @@ class Import:
             raise OutputError(
                 f"could not write {self.output}, which is no file; choose another one"
             )
+        if self.output.name == "-":
+            raise SettingError("got the output -; wanted a file")
         if self.skeleton:
             return self._write_skeleton()
         names = read_mapping(self.mapping) if self.mapping else None
@@ -72,7 +74,9 @@ class Import:
         try:
             self.output.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file, ReadingDisplay() as counter:
-                for episode in noted_episodes(self.path, names, notes, counter):
+                for episode in noted_episodes(
+                    self.path, names, notes, counter, (self.output, temporary)
+                ):
                     file.write(encode(episode))
                     formats[str(episode.meta.get("format", "?"))] += 1
                     agents.update(episode.agents)

@@ -137,12 +137,19 @@ def finish(
         OutputError: something could not be written.
     """
     # saved before it is printed: a pipe that closes early loses no result
-    page = save(document, out, beside) if out and isinstance(document, Result) else None
+    page, lost = None, None
+    if out and isinstance(document, Result):
+        try:
+            page = save(document, out, beside)
+        except OutputError as error:  # a full disk loses none either
+            lost = error
     if json:
         sys.stdout.write(encoded(document) + "\n")
         sys.stdout.flush()
     else:
         print_result(*parts(document))
+    if lost is not None:
+        raise lost
     if page:
         say(f"report: {page}")
     if not then and isinstance(document, Result):

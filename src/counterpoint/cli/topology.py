@@ -30,6 +30,7 @@ from counterpoint.topology.design import (
     DEFAULT,
     TopologyPlan,
     compare_topologies,
+    lay_out,
 )
 from counterpoint.topology.duration import expected_duration
 from counterpoint.topology.play import Guards
@@ -107,10 +108,14 @@ class TopologyCommand:
             if self != TopologyCommand(members=self.members, json=self.json):
                 raise SettingError("got options and no world; wanted counterpoint topology WORLD")
             return list_topologies(4 if self.members is None else self.members, self.json)
+        if self.search is not None and (self.log or self.workers is not None):
+            raise SettingError("got --search with --log or --workers, which it does not use")
         plans = self.plans(self.world)
+        for plan in plans[1:]:  # each is played in its turn, which may cost money
+            lay_out(plan)
         if self.out:
             prepare(self.out)
-        if self.log and self.search is None:
+        if self.log:
             demand_writable(self.log)
         if len(plans) == 1:
             result = self.played(plans[0])
@@ -147,7 +152,7 @@ class TopologyCommand:
 
     def write_logs(self, plan: TopologyPlan, folder: Path | None) -> None:
         """Writes the transcripts of a plan where `--log` says so."""
-        if folder is None or self.search is not None:
+        if folder is None:
             return
         written = write_logs(plan, folder)
         episodes, outcomes = written[0] / "episodes.jsonl", written[0] / "outcomes.jsonl"

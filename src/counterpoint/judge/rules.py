@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from counterpoint.errors import JudgeError, SettingError
 from counterpoint.judge.judges import Opinion, parse_score, written
 from counterpoint.judge.present import Sheet
+from counterpoint.machine.processes import end_group
 
+PATIENCE_SECONDS = 2.0
+"""Seconds in which what a killed program printed has to arrive."""
 MOST_PRINTED = 1 << 16
 """Bytes that a program may print about one text; it is killed if it prints more."""
 
@@ -41,8 +44,8 @@ class PatternSettings:
             raise SettingError("got no pattern; wanted one: --set pattern='the answer is 42'")
         try:
             re.compile(self.pattern)
-        except re.error as error:
-            raise SettingError(f"got pattern={self.pattern!r}: {error}") from None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise SettingError(f"got pattern={self.pattern!r:.80}: {error}") from None
 
 
 def _check_timeout(seconds: float) -> None:
@@ -177,29 +180,40 @@ class CommandJudge:
         try:
             process = subprocess.Popen(
                 shlex.split(self.settings.command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise JudgeError(
                 f"got command={self.settings.command!r}: {error.strerror}; wanted a program"
             ) from None
-        late = threading.Timer(self.settings.timeout_seconds, process.kill)
+        printed: list[bytes] = []
+        reader = threading.Thread(target=_read, args=(process, printed), daemon=True)
         feeder = threading.Thread(target=_feed, args=(process, text), daemon=True)
-        with process:
-            late.start()
-            feeder.start()
-            assert process.stdout is not None
-            output = process.stdout.read(MOST_PRINTED + 1)
-            if len(output) > MOST_PRINTED:
-                process.kill()
-            status = process.wait()
-            was_late = not late.is_alive()
-            late.cancel()
-            feeder.join()
-        if was_late or len(output) > MOST_PRINTED:
+        reader.start()
+        feeder.start()
+        try:
+            status = process.wait(self.settings.timeout_seconds)
+        except subprocess.TimeoutExpired:
             return None
-        shown = output.decode("utf-8", "replace").strip()
+        finally:  # also those that the program has started, who may hold the pipe
+            end_group(process)
+            process.wait()
+            reader.join(PATIENCE_SECONDS)
+            feeder.join(PATIENCE_SECONDS)
+        if not printed or len(printed[0]) > MOST_PRINTED:
+            return None
+        shown = printed[0].decode("utf-8", "replace").strip()
         return parse_score(shown) if shown else float(status == 0)
+
+
+def _read(process: subprocess.Popen[bytes], printed: list[bytes]) -> None:
+    """Adds what a program prints, up to one byte too many; then it is killed."""
+    assert process.stdout is not None
+    with contextlib.suppress(OSError, ValueError), process.stdout:
+        output = process.stdout.read(MOST_PRINTED + 1)
+        if len(output) > MOST_PRINTED:
+            end_group(process)
+        printed.append(output)
 
 
 def _feed(process: subprocess.Popen[bytes], text: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 
 from counterpoint.machine.modules import module_or_none
@@ -32,6 +34,18 @@ def begin_child() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     guard_streams()
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process that began a session of its own, and those that it has started.
+
+    Where there are no groups of processes, it alone is killed.
+    """
+    with contextlib.suppress(OSError):  # all have ended
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
 
 
 def peak_memory() -> int | None:

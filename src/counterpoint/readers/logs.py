@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -123,7 +123,10 @@ def _among(name: str, patterns: Sequence[str]) -> bool:
 
 
 def read_logs(
-    path: str | os.PathLike[str], names: Names | None = None, note: Note = lambda line: None
+    path: str | os.PathLike[str],
+    names: Names | None = None,
+    note: Note = lambda line: None,
+    without: Collection[Path] = (),
 ) -> Iterator[Episode]:
     """Yields every episode of a file or a folder, each with an id of its own.
 
@@ -132,6 +135,7 @@ def read_logs(
         names: the user's mapping of names and members.
         note: called with a line for each part that is left out: a file of a folder that is no log
             or is broken, lines of another kind.
+        without: files of a folder that are not read.
 
     Raises:
         LogError: There is no log, or the file that was asked for is broken; the message names file,
@@ -147,7 +151,7 @@ def read_logs(
     tables = names.tables() if names else None
     form = custom_format(tables, note) if tables else None
     odd: Counter[str] = Counter()
-    for episode in walk(root, note, form):
+    for episode in walk(root, note, form, without):
         episode = plausible(episode, odd)
         key = hash(episode.id)
         times[key] = times.get(key, 0) + 1
@@ -182,6 +186,7 @@ def noted_episodes(
     names: Names | None,
     notes: Notes,
     on_episode: Callable[[int], object] = lambda count: None,
+    without: Collection[Path] = (),
 ) -> Iterator[Episode]:
     """Yields the episodes of a log, and notes what was left out of it.
 
@@ -193,6 +198,7 @@ def noted_episodes(
         names: the user's mapping of names and members.
         notes: they are complete when the last episode has been taken.
         on_episode: called with the number of episodes that have been taken.
+        without: files of a folder that are not read.
 
     Raises:
         LogError: There is no log, or the file that was asked for is broken; the message names file,
@@ -204,7 +210,7 @@ def noted_episodes(
     unread: Counter[str] = Counter()
     with warnings.catch_warnings(record=True) as torn:
         warnings.simplefilter("always", TornLogWarning)
-        for count, episode in enumerate(read_logs(path, names, notes.add), 1):
+        for count, episode in enumerate(read_logs(path, names, notes.add, without), 1):
             doubts.update(episode.doubts)
             parts = episode.meta.get("left_out")
             for part, number in parts.items() if isinstance(parts, Mapping) else ():

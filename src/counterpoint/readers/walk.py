@@ -7,7 +7,7 @@ on; the file that was asked for is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -32,24 +32,30 @@ MOST_UNKNOWN = 50
 Note = Callable[[str], object]
 
 
-def walk(root: Path, note: Note, form: SessionFormat | None = None) -> Iterator[Episode]:
+def walk(
+    root: Path, note: Note, form: SessionFormat | None = None, without: Collection[Path] = ()
+) -> Iterator[Episode]:
     """Yields all episodes of a file or a folder.
 
     Args:
         root: the file or folder.
         note: called with a line for each part that is left out.
         form: the format of all files; by default, that of each is found.
+        without: files of the folder that are not read, and not noted.
 
     Raises:
         LogError: The file that was asked for is no log or is broken.
     """
-    yield from _Walk(root, note, form).episodes()
+    yield from _Walk(root, note, form, without).episodes()
 
 
 class _Walk:
     """One walk; it remembers the files that were read together with another one."""
 
-    def __init__(self, root: Path, note: Note, form: SessionFormat | None) -> None:
+    def __init__(
+        self, root: Path, note: Note, form: SessionFormat | None, without: Collection[Path]
+    ) -> None:
+        self._without = {path.absolute() for path in without}
         self._root, self._note, self._form = root, note, form
         self._done: set[Path] = set()
 
@@ -71,6 +77,8 @@ class _Walk:
             raise LogError(f"{folder}: {error.strerror}") from None
         gathered: dict[str, list[Line]] = {}
         for path in inner:
+            if path.absolute() in self._without:
+                continue
             if path.is_symlink():
                 self._note(f"{path}: a link, not followed")
             elif path.is_file():

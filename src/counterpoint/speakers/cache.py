@@ -271,6 +271,11 @@ class Replies:
         try:
             database.text_factory = lambda data: data.decode(errors="replace")
             database.execute("PRAGMA synchronous=NORMAL")
+        except UnicodeDecodeError as error:  # of SQLite's message, which quotes what is damaged
+            database.close()
+            damage = sqlite3.DatabaseError("malformed database schema")
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage from error
         except BaseException:
             database.close()
             raise

@@ -55,6 +55,10 @@ ITEMS, CHANCE = 0, 1
 """Random streams of a seed: the items, and everything else that is random."""
 
 
+MOST_ITEMS = 1_000_000
+"""Items of a batch: what members know of them is held in memory."""
+
+
 @dataclass(frozen=True)
 class TopologyPlan:
     """What to compare.
@@ -92,10 +96,14 @@ class TopologyPlan:
         for name, least in (("seeds", 2), ("items", 1), ("orders", 1)):
             if getattr(self, name) < least:
                 raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {least}")
+        if self.items > MOST_ITEMS:
+            raise SettingError(f"got items={self.items}; wanted at most {MOST_ITEMS:,}")
         if not self.topologies:
             raise SettingError("got no topologies; wanted at least one")
         if len(set(self.topologies)) < len(self.topologies):
             raise SettingError("got a topology twice; wanted each of them once")
+        if len(set(self.prompts)) < len(self.prompts):
+            raise SettingError("got a prompt twice; wanted each of them once")
         if TRAINED in self.prompts and self.model:
             raise SettingError("got trained members and a model; wanted one of them")
         if self.base_url and not self.model:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import LogError, SettingError
+from counterpoint.machine.files import read_ordinary
 from counterpoint.settings import GivenSettings, settings_from
 from counterpoint.worlds.kind import (
     Kind,
@@ -120,21 +121,28 @@ def read_task_file(path: str) -> list[HiddenProfileTask]:
     try:
         if Path(path).stat().st_size > MOST_BYTES:
             raise LogError(f"{path} has more than {MOST_BYTES:,} bytes; wanted a file of tasks")
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_ordinary(Path(path)).decode("utf-8")
     except (OSError, ValueError) as error:
         raise LogError(f"could not read {path} ({error})") from error
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError):
-        try:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except (ValueError, RecursionError) as error:
-            raise LogError(f"{path} is neither JSON nor JSON lines ({error})") from None
+        rows = [_line(line, f"{path}, line {number}")
+                for number, line in enumerate(text.split("\n"), 1) if line.strip()]  # fmt: skip
     if isinstance(rows, Mapping):
-        rows = next((value for value in rows.values() if isinstance(value, list)), [])
+        is_task = "hidden_information" in rows
+        lists = (value for value in rows.values() if isinstance(value, list))
+        rows = [rows] if is_task else next(lists, [])
     if not isinstance(rows, list) or not rows:
         raise LogError(f"got no task in {path}; wanted a list of them")
     return [_task(row, f"{path}, task {i + 1}") for i, row in enumerate(rows)]
+
+
+def _line(line: str, where: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise LogError(f"{where}: neither JSON nor JSON lines ({error})") from None
 
 
 def _task(row: Any, where: str) -> HiddenProfileTask:
