@@ -48,7 +48,9 @@ def by_name(done: Training) -> dict[Any, np.ndarray]:
     """Every array of a training; those with an axis of agents, for each agent by name."""
     found: dict[Any, np.ndarray] = {}
     for name, values in {**vars(done), **done.gradients, **done.rewards}.items():
-        if isinstance(values, np.ndarray) and values.ndim == 3:
+        if name == "probs":
+            found |= {(name, agent): values[:, k] for k, agent in enumerate(done.agents)}
+        elif isinstance(values, np.ndarray) and values.ndim == 3:
             found |= {(name, agent): values[..., k] for k, agent in enumerate(done.agents)}
         elif isinstance(values, np.ndarray):
             found[name] = values
