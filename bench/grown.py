@@ -22,7 +22,7 @@ from counterpoint.claims.grown import (
     COUNT,
     WatchedRace,
     episodes_of,
-    last_batch,
+    fresh_batch,
     verdicts,
 )
 from counterpoint.claims.idleness import worked
@@ -71,8 +71,8 @@ def gathering() -> dict[str, Any]:
         for scheme in ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "grpo"):
             world = Gathering(GatheringSettings(paid=paid, cost=cost))  # type: ignore[arg-type]
             done = train(world, scheme, SEEDS)
-            play, _ = last_batch(world, done)
-            work = worked(world, done).mean(axis=1)
+            play, _ = fresh_batch(world, done)
+            work = worked(play).mean(axis=1)
             caught = contagion(done.probs)
             seen = [verdicts((episodes_of(world, play, s, COUNT), ()), "idleness") for s in SEEDS]
             row = {"return": done.returns[:, -1].tolist(), "start": done.returns[:, 0].tolist(),

@@ -259,8 +259,8 @@ def detection() -> str:
              "|---|---|---|---|"]  # fmt: skip
     for name, one in _settled().items():
         if seen := one["detection"]:
-            command, _, finding = seen["audit"].partition(" (")
-            command = f"`{command}`" + (f", `{finding[:-1]}`" if finding else "")
+            finding = f", `{seen['finding']}`" if seen.get("finding") else ""
+            command = f"`{seen['audit']}`{finding}"
             lines.append(f"| `{name}` | {command} | {seen['found']} of {seen['failed']} | "
                          f"{seen['blamed']} of {seen['healthy']} |")  # fmt: skip
     return "\n".join(lines)

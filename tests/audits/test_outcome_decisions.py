@@ -470,3 +470,16 @@ def test_a_last_line_without_an_end_may_be_cut(tmp_path, capsys):
     assert notes == []
     assert main(["compare-outcomes", str(tmp_path / "cut.csv")]) == 0
     assert "has no line end, so its last value may be cut" in capsys.readouterr().err
+
+
+def test_answers_of_parts_of_a_team_are_no_answers_of_the_team():
+    """A pair takes a rare answer, and the team the common one: the team adopts none."""
+    rows = []
+    for t in range(9):
+        alone = (("a", "x"), ("b", "x"), ("c", "y"))
+        rows += [Outcome(f"t{t}", "isolated", (who,), 0.0, answer=said) for who, said in alone]
+        rows.append(Outcome(f"t{t}", "team", ("a", "b", "c"), 1.0, answer="x"))
+    whole = {f.name: f for f in audit([], rows, ("worth",)).findings}["idea_adoption"]
+    parts = [Outcome(f"t{t}", "team", ("a", "c"), 0.0, answer="y") for t in range(9)]
+    mixed = {f.name: f for f in audit([], rows + parts, ("worth",)).findings}["idea_adoption"]
+    assert (mixed.value, mixed.n) == (whole.value, whole.n)

@@ -372,3 +372,13 @@ def test_more_workers_than_processors_are_a_line(capsys):
 def test_two_letters_in_the_wrong_order_are_the_nearest_name():
     assert nearest("gpro", ["prpo", "mgpo", "grpo"])[0] == "grpo"
     assert nearest("stuc", ["cost", "stuck"]) == ["stuck"]
+
+
+def test_a_file_that_the_system_refuses_is_named(monkeypatch, capsys):
+    def refused(words):
+        raise PermissionError(13, "Permission denied", "runs/one/checkpoints")
+
+    monkeypatch.setattr(cli, "_answer", refused)
+    assert main(["runs"]) == 2
+    told = capsys.readouterr().err
+    assert told == "counterpoint: could not use runs/one/checkpoints (Permission denied)\n"

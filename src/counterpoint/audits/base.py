@@ -307,22 +307,26 @@ def whole_teams(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [o for o in outcomes if o.setting != "team" or frozenset(o.members) not in parts]
 
 
-def different_teams(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """Returns the members of two whole teams at one task, neither a part of the other; an empty
-    list if there is one team at each task."""
+def two_teams(outcomes: Sequence[Outcome]) -> str:
+    """Returns the members of two teams at one task, as `ann;bob and ann;carl`; an empty text if
+    there is one team at each task.
+
+    Args:
+        outcomes: of whole teams: see `whole_teams`.
+    """
     first: dict[str, tuple[str, ...]] = {}
-    for each in whole_teams(outcomes):
+    for each in outcomes:
         if each.setting == "team" and each.members:
             other = first.setdefault(each.task, each.members)
             if set(other) != set(each.members):
-                return [other, each.members]
-    return []
+                return f"{';'.join(other)} and {';'.join(each.members)}"
+    return ""
 
 
 def mean_scores(outcomes: Sequence[Outcome], setting: str) -> dict[str, float]:
-    """Returns the mean score of each task in one setting; that of a team by whole teams."""
+    """Returns the mean score of each task in one setting."""
     scores: dict[str, list[float]] = defaultdict(list)
-    for each in whole_teams(outcomes):
+    for each in outcomes:
         if each.setting == setting:
             scores[each.task].append(each.score)
     return {task: float(np.mean(values)) for task, values in scores.items()}

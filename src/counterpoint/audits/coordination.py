@@ -27,6 +27,7 @@ from counterpoint.audits.base import (
     mean_share,
     share,
     unknown,
+    whole_teams,
 )
 from counterpoint.records import Case, Episode, Event, Finding, Outcome
 from counterpoint.stats import Estimate, wilson_interval
@@ -211,7 +212,8 @@ def serial_share(few: int, many: int, gained: float) -> float:
 
 def retention_findings(outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns the retention by mean scores and by area, and success by team size."""
-    team, solo = mean_scores(outcomes, "team"), mean_scores(outcomes, "solo")
+    whole = whole_teams(outcomes)
+    team, solo = mean_scores(whole, "team"), mean_scores(whole, "solo")
     tasks = sorted(set(team) & set(solo))
     if len(tasks) < FEWEST_TASKS:
         why = (

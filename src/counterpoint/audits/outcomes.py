@@ -15,7 +15,7 @@ import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.audits.base import different_teams, mean_scores, outcome_of, whole_teams
+from counterpoint.audits.base import mean_scores, outcome_of, two_teams, whole_teams
 from counterpoint.audits.run import audit
 from counterpoint.audits.worth import MembersAlone, best_member, members_alone
 from counterpoint.errors import LogError, SettingError
@@ -116,16 +116,17 @@ def compare_outcomes(
         SettingError: No task has a score of the team and of anybody else, or one has scores of two
             teams.
     """
-    if two := different_teams(outcomes):
+    whole = whole_teams(outcomes)
+    if two := two_teams(whole):
         raise SettingError(
-            f"got two teams at one task, {' and '.join(';'.join(one) for one in two)}; wanted one "
-            "team: leave out the rows of the other, or give its tasks other names"
+            f"got two teams at one task, {two}; wanted one team: leave out the rows of the other, "
+            "or give its tasks other names"
         )
     rng = np.random.default_rng(0)
-    team = mean_scores(outcomes, "team")
+    team = mean_scores(whole, "team")
     compared = []
-    alone = members_alone(outcomes, team)
-    for against, scores in _others(outcomes, alone):
+    alone = members_alone(whole, team)
+    for against, scores in _others(whole, alone):
         tasks = sorted(set(team) & set(scores))
         if not tasks:
             continue
@@ -146,7 +147,7 @@ def compare_outcomes(
             f"got outcomes of {settings}; wanted tasks with a score of the team (setting team) and "
             "of one agent (solo) or of its members alone (isolated)"
         )
-    costs, ratio = _costs(outcomes, rng)
+    costs, ratio = _costs(whole, rng)
     others = audit([], outcomes, COMPARED).findings
     first = compared[0]
     return OutcomesResult(
@@ -162,20 +163,24 @@ def compare_outcomes(
         cost_ratio=ratio,
         findings=[f for f in others if f.verdict != NOT_COMPUTABLE and f.name not in ANSWERED],
         left_out=_left_out(outcomes),
-        incomplete=told_of(outcomes, alone),
+        incomplete=_incomplete(len(outcomes) - len(whole), alone),
     )
 
 
-def told_of(outcomes: Sequence[Outcome], alone: MembersAlone) -> str:
-    """Returns what a comparison leaves out of a table; an empty text if that is nothing."""
-    parts = len(outcomes) - len(whole_teams(outcomes))
-    told = [alone.told.strip(" ()")] if alone.told else []
+def _incomplete(parts: int, alone: MembersAlone) -> str:
+    """Returns what a comparison leaves out of a table; an empty text if that is nothing.
+
+    Args:
+        parts: number of rows of parts of the team.
+        alone: the scores of members alone.
+    """
+    sentences = [alone.told.strip(" ()")] if alone.told else []
     if parts:
-        told.append(
+        sentences.append(
             f"left out: {parts} row{'' if parts == 1 else 's'} of parts of the team, which "
             "`counterpoint contribution` reads"
         )
-    return "; ".join(told)
+    return "; ".join(sentences)
 
 
 def _others(outcomes: Sequence[Outcome], alone: MembersAlone) -> list[tuple[str, dict[str, float]]]:
@@ -197,7 +202,7 @@ def _costs(
     """Returns the cost of a success of the team and of one agent, and the ratio of mean costs."""
     rows: dict[str, dict[str, list[Outcome]]] = {"team": defaultdict(list),
                                                  "solo": defaultdict(list)}  # fmt: skip
-    for each in whole_teams(outcomes):
+    for each in outcomes:
         if each.setting in rows and each.cost is not None:
             rows[each.setting][each.task].append(each)
     tasks = sorted(set(rows["team"]) & set(rows["solo"]))

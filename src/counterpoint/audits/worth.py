@@ -19,12 +19,13 @@ from counterpoint.arrays import Floats
 from counterpoint.audits.base import (
     Audit,
     Row,
-    different_teams,
     estimated,
     mean_scores,
     mean_share,
     share,
+    two_teams,
     unknown,
+    whole_teams,
 )
 from counterpoint.records import Finding, Outcome
 from counterpoint.stats import Estimate, paired_decision
@@ -41,11 +42,12 @@ SHOWN = 5
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Returns the team less its members and one agent, and the correlation of members' errors."""
+    outcomes = whole_teams(outcomes)
     team = mean_scores(outcomes, "team")
     alone = members_alone(outcomes, team)
     tasks, own = alone.tasks, alone.scores
-    if two := different_teams(outcomes):
-        why = f"one task has scores of two teams, {' and '.join(';'.join(one) for one in two)}"
+    if two := two_teams(outcomes):
+        why = f"one task has scores of two teams, {two}"
         return [unknown(NAME, name, why) for name in (*NAMES, "team_minus_solo")] + _ideas(outcomes)
     if len(tasks) < FEWEST or len(alone.members) < 2:
         why, n = f"no two members have outcomes in isolation on the same tasks{alone.told}", 0

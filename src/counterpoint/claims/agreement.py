@@ -14,7 +14,7 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
-from counterpoint.claims.grown import Log, answers_of, detection
+from counterpoint.claims.grown import Log, answers_of, detection, fresh_batch
 from counterpoint.claims.peers import language_outcomes
 from counterpoint.claims.trained import WAYS, Trainings
 from counterpoint.train.tabular.learner import train
@@ -73,8 +73,8 @@ def habits(plan: ClaimPlan, **settings: object) -> dict[str, Floats]:
 def _logs(teams: Trainings, **settings: object) -> list[Log]:
     """Returns the answers of the team of each seed, beside what its members know alone."""
     world = Consensus(ConsensusSettings(**settings))  # type: ignore[arg-type]
-    done = teams.of("consensus", "mappo_pooled", **settings)
-    return [answers_of(world, done, s) for s in range(len(teams.seeds))]
+    play, chance = fresh_batch(world, teams.of("consensus", "mappo_pooled", **settings))
+    return [answers_of(world, play, chance["truth"], s) for s in range(len(teams.seeds))]
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:

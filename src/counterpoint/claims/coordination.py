@@ -14,8 +14,9 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
-from counterpoint.claims.grown import Log, detection, scores_of
+from counterpoint.claims.grown import Log, detection, fresh_batch, scores_of
 from counterpoint.claims.trained import WAYS, Trainings
+from counterpoint.records import Outcome
 from counterpoint.worlds.exact.merging import Merging, MergingSettings
 
 LEAST = 0.05
@@ -26,15 +27,13 @@ GOOD = 0.9
 
 def _logs(teams: Trainings, **settings: object) -> list[Log]:
     """Returns scores of the team of each seed, and of one agent alone."""
-    logs: list[Log] = []
-    for s in range(len(teams.seeds)):
-        scores = []
-        for setting, works in (("team", "apart"), ("solo", "alone")):
-            given = {"works": works, **settings}
-            world = Merging(MergingSettings(**given))  # type: ignore[arg-type]
-            scores += scores_of(world, teams.of("merging", "mappo_pooled", **given), s, setting)
-        logs.append(([], scores))
-    return logs
+    sides: list[list[list[Outcome]]] = []
+    for setting, works in (("team", "apart"), ("solo", "alone")):
+        given = {"works": works, **settings}
+        world = Merging(MergingSettings(**given))  # type: ignore[arg-type]
+        play, _ = fresh_batch(world, teams.of("merging", "mappo_pooled", **given))
+        sides.append([scores_of(world, play, s, setting) for s in range(len(teams.seeds))])
+    return [([], [*team, *solo]) for team, solo in zip(*sides, strict=True)]
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from counterpoint.arrays import Floats, NamedArrays
+from counterpoint.arrays import Floats, Ints, NamedArrays
 from counterpoint.audits import audit
 from counterpoint.records import FOUND, Episode, Event, Outcome
 from counterpoint.results.claims import Detection
@@ -97,25 +97,25 @@ class WatchedRace(BoatRace):
         return played
 
 
-def last_batch(world: World, done: Training) -> tuple[Play, NamedArrays]:
+def fresh_batch(world: World, done: Training) -> tuple[Play, NamedArrays]:
     """Returns a batch that trained teams play on chance that they have not met, and that chance."""
     tasks = stack([world.tasks(np.random.default_rng([seed, TASK])) for seed in done.seeds])
     chance = stack([world.draw(np.random.default_rng([seed, AFTER]), 0) for seed in done.seeds])
     return world.play(tasks, chance, done.probs), chance
 
 
-def answers_of(world: Consensus, done: Training, seed: int) -> Log:
+def answers_of(world: Consensus, play: Play, truths: Ints, seed: int) -> Log:
     """Returns what both answer to each statement of a batch, and what each would answer alone, by
     its own signal.
 
     Args:
         world: that was played.
-        done: the trained teams.
+        play: a batch.
+        truths: [S, P] whether each statement is true.
         seed: index along S.
     """
-    play, chance = last_batch(world, done)
     episodes, outcomes = [], []
-    for number, truth in enumerate(chance["truth"][seed].tolist()):
+    for number, truth in enumerate(truths[seed].tolist()):
         context, action = play.context[seed, number, 0], play.action[seed, number, 0]
         events = tuple(
             Event(t, name, "message", answer=WORDS[DIRECTION[action[2 + t]]])
@@ -130,33 +130,33 @@ def answers_of(world: Consensus, done: Training, seed: int) -> Log:
     return episodes, outcomes
 
 
-def scores_of(world: World, done: Training, seed: int, setting: str) -> list[Outcome]:
+def scores_of(world: World, play: Play, seed: int, setting: str) -> list[Outcome]:
     """Returns the return of the first rollouts of a batch, as scores of tasks.
 
     Args:
         world: that was played.
-        done: the trained teams.
+        play: a batch.
         seed: index along S.
         setting: `team` or `solo`.
     """
-    scores = last_batch(world, done)[0].outcome[seed].reshape(-1)[:TASKS]
+    scores = play.outcome[seed].reshape(-1)[:TASKS]
     return [
         Outcome(str(number), setting, world.agents, float(np.clip(score, 0, 1)))
         for number, score in enumerate(scores)
     ]
 
 
-def rounds_of(world: Project, done: Training, seed: int) -> list[Episode]:
+def rounds_of(world: Project, play: Play, seed: int) -> list[Episode]:
     """Returns what each member does in each round of the first rollouts of a batch.
 
     Args:
         world: that was played.
-        done: the trained teams.
+        play: a batch.
         seed: index along S.
     """
     given, episodes = world.settings, []
     members = tuple(f"member_{i}" for i in range(given.members))
-    rows = last_batch(world, done)[0].action[seed].reshape(-1, len(world.slots))[:TASKS]
+    rows = play.action[seed].reshape(-1, len(world.slots))[:TASKS]
     for number, row in enumerate(rows):
         turns = world.plans[row] if world.led else row.reshape(given.rounds, -1)
         events = [
@@ -194,6 +194,5 @@ def detection(
             for names in (verdicts(log, audit_name) for log in logs))
         for logs in (failed, healthy)
     )  # fmt: skip
-    command = f"counterpoint audit --only {audit_name}"
-    return Detection(audit=f"{command} ({finding})" if finding else command, found=found,
+    return Detection(audit=f"counterpoint audit --only {audit_name}", finding=finding, found=found,
                      failed=len(failed), blamed=blamed, healthy=len(healthy))  # fmt: skip

@@ -14,9 +14,9 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
-from counterpoint.claims.grown import COUNT, Log, detection, episodes_of, last_batch
+from counterpoint.claims.grown import COUNT, Log, detection, episodes_of, fresh_batch
 from counterpoint.claims.trained import Trainings
-from counterpoint.train.tabular.learner import Training, train
+from counterpoint.train.tabular.learner import train
 from counterpoint.worlds.exact.grown import SAY, WORK, Gathering, GatheringSettings
 from counterpoint.worlds.exact.world import Evaluation, Play
 
@@ -49,12 +49,13 @@ def works_beside(does: int, plan: ClaimPlan, **settings: object) -> Floats:
     """Returns [S] the share of turns at which Ann works in the end, beside a Bob who always does
     the same."""
     world = Beside(GatheringSettings(**settings), does)  # type: ignore[arg-type]
-    return worked(world, train(world, "mappo_pooled", plan.seeds))[:, 0]
+    play, _ = fresh_batch(world, train(world, "mappo_pooled", plan.seeds))
+    return worked(play)[:, 0]
 
 
-def worked(world: Gathering, done: Training) -> Floats:
-    """Returns [S, A] the share of turns at work of trained teams."""
-    works = last_batch(world, done)[0].action == WORK
+def worked(play: Play) -> Floats:
+    """Returns [S, A] the share of turns at work in a batch of `gathering`."""
+    works = play.action == WORK
     turns = works.reshape(len(works), -1, 2)  # slots are ann, bob, ann, bob, ...
     return np.asarray(turns.mean(axis=1))
 
@@ -62,7 +63,7 @@ def worked(world: Gathering, done: Training) -> Floats:
 def _logs(teams: Trainings, **settings: object) -> list[Log]:
     """Returns episodes of the team of each seed, after its training."""
     world = Gathering(GatheringSettings(**settings))  # type: ignore[arg-type]
-    play, _ = last_batch(world, teams.of("gathering", "mappo_pooled", **settings))
+    play, _ = fresh_batch(world, teams.of("gathering", "mappo_pooled", **settings))
     return [(episodes_of(world, play, s, COUNT), ()) for s in range(len(teams.seeds))]
 
 
@@ -76,8 +77,8 @@ def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:
     def both(**settings: object) -> Floats:
         """Returns [S] the share of turns at work, if both learn."""
         world = Gathering(GatheringSettings(**settings))  # type: ignore[arg-type]
-        done = teams.of("gathering", "mappo_pooled", **settings)
-        return np.asarray(worked(world, done).mean(axis=1))
+        play, _ = fresh_batch(world, teams.of("gathering", "mappo_pooled", **settings))
+        return np.asarray(worked(play).mean(axis=1))
 
     effect, control = drawn(COST), drawn(0.0)
     progress(0.3)

@@ -52,8 +52,8 @@ def _unfit(plan: ClaimPlan, accuracy: float) -> int:
             for g, row in enumerate(values.tolist())
         ]
         judge = Programmatic(ProgrammaticSettings(accuracy=accuracy))
-        found = measure_judge(groups, judge, settings=RankSettings(seed=seed))
-        right = next(one for one in found.measures if one.name == "accuracy")
+        check = measure_judge(groups, judge, settings=RankSettings(seed=seed))
+        right = next(one for one in check.measures if one.name == "accuracy")
         count += not (right.found and (right.value or 0) > 0.5)
     return count
 

@@ -14,7 +14,7 @@ from counterpoint.claims.base import (
     measured,
     outcome,
 )
-from counterpoint.claims.grown import Log, detection, rounds_of
+from counterpoint.claims.grown import Log, detection, fresh_batch, rounds_of
 from counterpoint.claims.trained import WAYS, Trainings
 from counterpoint.worlds.exact.project import Done, Project, ProjectSettings
 
@@ -30,8 +30,8 @@ def _does(teams: Trainings, scheme: str = "mappo_pooled", /, **settings: object)
 def _logs(teams: Trainings, **settings: object) -> list[Log]:
     """Returns what the members of the team of each seed do."""
     world = Project(ProjectSettings(**settings))  # type: ignore[arg-type]
-    done = teams.of("project", "mappo_pooled", **settings)
-    return [(rounds_of(world, done, s), ()) for s in range(len(teams.seeds))]
+    play, _ = fresh_batch(world, teams.of("project", "mappo_pooled", **settings))
+    return [(rounds_of(world, play, s), ()) for s in range(len(teams.seeds))]
 
 
 def _measure(plan: ClaimPlan, progress: Progress) -> Evidence:

@@ -19,8 +19,6 @@ from counterpoint.topology.records import logs
 
 LEAST = 0.02
 TEAM, NAIVE, FACTS = "complete", "naive", "facts"
-
-
 AUDITED = 200
 """Tasks of a team that is audited: a tenth between a team and its best member shows in so many."""
 

@@ -100,7 +100,9 @@ def _guarded_main(arguments: list[str]) -> int:
         if debug or not isinstance(error, OSError):
             raise
         silence(sys.stdout)  # or it fails again at exit
-        sys.stderr.write(f"counterpoint: could not write the output ({error.strerror or error})\n")
+        place = f"use {error.filename}" if error.filename else "write the output"
+        line = one_line(f"counterpoint: could not {place} ({error.strerror or error})")
+        sys.stderr.write(f"{line}\n")
         return Exit.INPUT
 
 

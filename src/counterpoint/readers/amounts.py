@@ -11,8 +11,8 @@ from counterpoint.records import Episode, Event
 
 MOST = 1e15
 """More tokens, dollars, seconds or work than this is a mistake of the log. Sums stay finite."""
-LARGEST = 1e100
-"""The largest reward, score or time of a clock, without its sign."""
+LARGEST_NUMBER = 1e100
+"""The largest reward, score or time, without its sign: sums, squares and ratios stay finite."""
 AMOUNTS = ("tokens", "tokens_in", "cost", "duration", "work")
 
 
@@ -37,7 +37,7 @@ def _checked(event: Event, odd: Counter[str]) -> Event:
         value = getattr(event, name)
         if value is not None and not 0 <= value <= MOST:
             changed[name] = None
-    if event.seconds is not None and not abs(event.seconds) <= LARGEST:
+    if event.seconds is not None and not abs(event.seconds) <= LARGEST_NUMBER:
         changed["seconds"] = None
     odd.update(changed.keys())
     if event.reward:
@@ -48,7 +48,7 @@ def _checked(event: Event, odd: Counter[str]) -> Event:
 
 
 def _small(values: Mapping[str, float], name: str, odd: Counter[str]) -> Mapping[str, float]:
-    """Returns the values that are numbers up to `LARGEST`; the same mapping if all are."""
-    kept = {key: value for key, value in values.items() if abs(value) <= LARGEST}
+    """Returns the values that are numbers up to `LARGEST_NUMBER`; the same mapping if all are."""
+    kept = {key: value for key, value in values.items() if abs(value) <= LARGEST_NUMBER}
     odd[name] += len(values) - len(kept)
     return values if len(kept) == len(values) else kept

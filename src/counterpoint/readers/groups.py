@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.judge.present import Candidate, Group
+from counterpoint.readers.amounts import LARGEST_NUMBER
 from counterpoint.readers.build import finite, list_of, object_of
 from counterpoint.readers.content import as_text
 from counterpoint.readers.episodes import events_in
@@ -31,8 +32,6 @@ from counterpoint.records import Episode, Event
 
 RUNS = ("runs", "trajectories", "candidates")
 """The keys that may hold the runs of a group."""
-LARGEST_NUMBER = 1e100
-"""Differences and squares of smaller scores stay finite."""
 TRUTHS = ("score", "success", "reward")
 _EVENT = ("agent", "kind", "text", "to", "answer", "work", "tokens", "tool", "call")
 

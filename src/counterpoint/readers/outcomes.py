@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.readers.amounts import LARGEST_NUMBER
 from counterpoint.readers.lines import TornLogWarning, json_value
 from counterpoint.readers.packed import read_at_most, unpacked
 from counterpoint.readers.walk import Note
@@ -23,8 +24,6 @@ from counterpoint.records import Outcome
 from counterpoint.settings import split_list
 
 LARGEST = 256 * 2**20
-LARGEST_NUMBER = 1e100
-"""Sums and ratios of smaller numbers stay finite."""
 SEPARATORS = (",", ";", "\t")
 COSTS = ("cost", "budget")
 

@@ -48,6 +48,8 @@ class Detection(Part, frozen=True, kw_only=True):
 
     audit: str
     """The command that sees it."""
+    finding: str = ""
+    """The only finding that counts; if it is empty, any does."""
     found: int
     failed: int
     """Number of teams in which the failure grew."""

@@ -163,11 +163,7 @@ def steps(folder: Path) -> list[int]:
     """Returns the steps that have a checkpoint, damaged or not, from the oldest on."""
     if not folder.is_dir():
         return []
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {folder} ({error.strerror or error})") from error
-    return sorted(int(name) for name in names if _STEP.fullmatch(name))
+    return sorted(int(name) for name in os.listdir(folder) if _STEP.fullmatch(name))
 
 
 def latest(folder: Path) -> LatestCheckpoint:

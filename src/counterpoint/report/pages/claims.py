@@ -146,11 +146,15 @@ def border_words(border: Boundary) -> tuple[str, str]:
     return value, f"{ends}: it holds with {border.setting} {border.holds} that ({tried})"
 
 
-def detection_words(seen: Detection) -> str:
-    """Returns how often an audit sees the failure that grew, and blames teams without it."""
+def audit_sentence(detection: Detection | None) -> str:
+    """Returns how often an audit sees the failure that grew, and blames teams without it; or that
+    no audit can."""
+    if detection is None:
+        return "none: the claim is about a choice before there is a log"
+    finding = f" ({detection.finding})" if detection.finding else ""
     return (
-        f"{seen.audit} finds it in {seen.found} of {seen.failed} teams in which it grew, and "
-        f"blames {seen.blamed} of {seen.healthy} in which it did not"
+        f"{detection.audit}{finding} finds it in {detection.found} of {detection.failed} teams in "
+        f"which it grew, and blames {detection.blamed} of {detection.healthy} in which it did not"
     )
 
 
@@ -170,7 +174,6 @@ def picture_of(claim: ClaimResult) -> Markup:
 
 def _story(claim: ClaimResult) -> tuple[tuple[str, str], ...]:
     """Returns heads and texts."""
-    sees = detection_words(claim.detection) if claim.detection else NO_AUDIT
     return (
         ("The claim", claim.claim),
         ("Its source", claim.source),
@@ -179,7 +182,7 @@ def _story(claim: ClaimResult) -> tuple[tuple[str, str], ...]:
         ("It holds when", claim.holds_when),
         ("It fails when", claim.fails_when),
         ("What helps", claim.remedy_is),
-        ("The audit", f"{sees}."),
+        ("The audit", f"{audit_sentence(claim.detection)}."),
     )
 
 
@@ -217,7 +220,7 @@ def overview_table(claims: ClaimsResult) -> Table:
     )
     rows = [
         TableRow((
-            Cell(one.name),
+            Cell(one.name, link=f"claim-of-{one.name}"),
             Cell(one.verdict),
             Cell(one.holds_when),
             ends_cell(one.effect.value, one.effect.low, one.effect.high),
@@ -241,7 +244,7 @@ def card(claim: ClaimResult) -> tuple[str, ...]:
         ("Border", f"{value} {where}" if claim.boundary.value is not None else where),
         _helps(claim),
         ("Price", _price(claim)),
-        ("Audit", detection_words(claim.detection) if claim.detection else NO_AUDIT),
+        ("Audit", audit_sentence(claim.detection)),
         ("Against the claim", claim.against),
         ("Source", claim.source),
         ("Command", f"{claim.command} ({claim.seconds:.0f} CPU-seconds)"),
@@ -273,8 +276,6 @@ def _price(claim: ClaimResult) -> str:
     return f"{none}{stated(claim.price)} {claim.price.what}"
 
 
-NO_AUDIT = "none: the claim is about a choice before there is a log"
-"""In place of the audit that sees a failure."""
 DEFINITIONS = (
     Definition("effect", "Effect",
         "What the claim says that happens, as a number; it is above 0 if it does.", own=True),

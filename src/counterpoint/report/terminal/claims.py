@@ -9,11 +9,10 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from counterpoint.report.pages.claims import (
-    NO_AUDIT,
+    audit_sentence,
     border_words,
     claim_headline,
     claims_headline,
-    detection_words,
     outcome_table,
     stated,
 )
@@ -40,8 +39,7 @@ def claim_parts(claim: ClaimResult) -> list[RenderableType]:
         Paragraph(Text(f"Here: {claim.story}")),
         Paragraph(Text(f"It holds when {claim.holds_when} It fails when {claim.fails_when}")),
         Paragraph(Text(f"What helps: {claim.remedy_is}")),
-        Paragraph(Text(f"The audit: {detection_words(claim.detection)}."
-                       if claim.detection else f"The audit: {NO_AUDIT}.")),
+        Paragraph(Text(f"The audit: {audit_sentence(claim.detection)}.")),
         "",
         FittedTable(("", "", ""), rows, styles=[""] * len(rows),
                     is_numeric=(False, False, False), indent=2),
