@@ -1,6 +1,7 @@
 """`counterpoint runs`: the table, JSON, filters, a folder, and forgetting."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -46,6 +47,18 @@ def test_the_table_is_whole_where_there_is_no_terminal(tmp_path, capsys, monkeyp
     table = told(capsys)
     assert "…" not in table
     assert str(tmp_path / "out" / "regions") in table
+
+
+def test_a_folder_says_what_is_left_out(tmp_path, capsys):
+    make_runs(tmp_path / "out", Index())
+    (tmp_path / "out" / "idle" / "run.json").write_text("{")
+    os.symlink(tmp_path, tmp_path / "out" / "elsewhere")
+    assert main(["runs", "--here", str(tmp_path / "out"), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert [run["world"] for run in json.loads(printed.out)] == ["regions"]
+    (line,) = printed.err.splitlines()
+    assert f"left out: {tmp_path}/out/elsewhere: a link is not followed; " in line
+    assert f"{tmp_path}/out/idle/run.json is damaged" in line
 
 
 def test_json_and_filters(tmp_path, capsys):

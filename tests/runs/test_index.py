@@ -4,8 +4,10 @@ import os
 import shutil
 import sqlite3
 import stat
+import tempfile
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -13,9 +15,10 @@ from msgspec.structs import replace
 from counterpoint.errors import OutputError
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.find import find_runs
+from counterpoint.runs.find import find_folders
 from counterpoint.runs.index import Index, default_index
-from counterpoint.runs.status import RunFacts
+from counterpoint.runs.seal import damaged_checkpoints, edits
+from counterpoint.runs.status import RUN, RunFacts
 
 
 def make_run(path, index=None, seed=0, end=True, **more):
@@ -31,6 +34,72 @@ def make_run(path, index=None, seed=0, end=True, **more):
 @pytest.fixture
 def index(tmp_path):
     return Index(tmp_path / "home" / "index.sqlite", warn=lambda line: pytest.fail(line))
+
+
+NOBODY = 65534
+
+
+@contextmanager
+def another_user():
+    """Works as a user who owns nothing here; who is not root is that user already."""
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    else:
+        yield
+
+
+@pytest.fixture
+def shared():
+    """A folder that every user may enter, as pytest's own are not."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no users")
+def test_who_may_not_write_reads_the_index(shared):
+    index = Index(shared / "home" / "index.sqlite")
+    make_run(shared / "run", index)
+    rows, there = index.rows(), sorted((shared / "home").iterdir())
+    for path in (*there, shared / "home"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    with another_user():
+        assert index.rows() == rows
+        assert index.knows(shared / "run")
+        assert sorted((shared / "home").iterdir()) == there
+        with pytest.raises(OutputError, match="could not be written"):
+            index.rebuild([shared / "run"])
+    (shared / "home").chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no users")
+def test_checkpoints_that_nobody_may_list_are_said_and_the_others_are_shown(shared):
+    index = Index(shared / "index.sqlite")
+    for seed in (1, 2):
+        make_run(shared / str(seed), index, seed, end=seed == 2)
+    hidden = shared / "1" / "checkpoints"
+    hidden.chmod(0)
+    with another_user():
+        assert {row.seed: row.step for row in index.rows()} == {1: None, 2: 10}
+        assert edits(shared / "1") == ["checkpoints: is gone or cannot be read"]
+        assert edits(shared / "2") == damaged_checkpoints(shared / "2") == []
+        (told,) = damaged_checkpoints(shared / "1")
+    hidden.chmod(0o755)
+    assert told == f"{hidden} cannot be read (Permission denied)"
+
+
+def test_a_run_that_cannot_be_read_is_not_missing_and_not_forgotten(tmp_path, index):
+    for seed in (1, 2):
+        make_run(tmp_path / str(seed), index, seed)
+        (tmp_path / str(seed) / RUN).write_text("{")
+    shutil.rmtree(tmp_path / "1")
+    assert {row.seed: row.status for row in index.rows()} == {1: "missing", 2: "finished"}
+    assert index.prune() == 1
+    assert [row.seed for row in index.rows()] == [2]
 
 
 def test_the_index_follows_a_run(tmp_path, index):
@@ -66,7 +135,7 @@ def test_made_again_from_the_folders_it_is_the_same(tmp_path, index):
     (tmp_path / "a" / "other" / "run.json").write_text("{}")
     os.symlink(tmp_path / "a", tmp_path / "a" / "loop")
     again = Index(tmp_path / "again.sqlite")
-    assert again.rebuild(find_runs(tmp_path)) == 3
+    assert again.rebuild(each.path for each in find_folders(tmp_path, (RUN,))) == 3
     assert again.rows() == index.rows()
     assert len(again.rows()) == 3
 

@@ -13,12 +13,14 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import OutputError, SettingError, choices
 from counterpoint.report.terminal.tables import text_table
-from counterpoint.runs.find import find_runs
+from counterpoint.runs.find import find_folders
 from counterpoint.runs.index import Index
 from counterpoint.runs.seal import edits
-from counterpoint.runs.status import STATES, RunFacts, read_all
+from counterpoint.runs.status import RUN, STATES, RunFacts, read_all
 
 SHOWN = (*STATES, "missing")
+SAID = 5
+"""Most paths that are left out and named."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,21 @@ class Runs:
             return index.rows()
         if not self.here.is_dir():
             raise SettingError(f"got --here {self.here}, which is no folder; wanted one with runs")
-        folders = list(find_runs(self.here))
+        left_out: list[str] = []
+        folders = find_folders(
+            self.here, (RUN,), left_out=lambda path, reason: left_out.append(f"{path}: {reason}")
+        )
+        runs = read_all(
+            (found.path for found in folders), left_out=lambda path, reason: left_out.append(reason)
+        )
+        if left_out:
+            more = f"; and {len(left_out) - SAID} more" if len(left_out) > SAID else ""
+            say(f"counterpoint: warning: left out: {'; '.join(left_out[:SAID])}{more}")
         try:
-            index.rebuild(folders)
+            index.rebuild(Path(run.path) for run in runs)
         except OutputError as error:
             say(f"counterpoint: {error}")
-        return read_all(folders)
+        return runs
 
 
 def _then(runs: list[RunFacts]) -> str:

@@ -1,4 +1,4 @@
-"""The folders of results and runs below a folder: start at `find_runs`, or at `find_folders`."""
+"""The folders of results and runs below a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from counterpoint.runs.status import CHECKPOINTS, RUN
+from counterpoint.runs.status import CHECKPOINTS
 
 MOST_FOLDERS = 20_000
 """Folders that one search enters."""
@@ -21,14 +21,6 @@ class FoundFolder(NamedTuple):
     """Number of levels below the folder where the search began."""
     files: Mapping[str, os.stat_result]
     """Those of the files that are there, by name."""
-
-
-def find_runs(folder: Path) -> Iterator[Path]:
-    """Returns the folders with a run.json at or below `folder`, in the order of names.
-
-    Hidden folders and links are not entered, nor are checkpoints.
-    """
-    return (folders.path for folders in find_folders(folder, (RUN,)))
 
 
 def find_folders(

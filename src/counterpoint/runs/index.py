@@ -7,10 +7,12 @@ nothing that goes wrong here stops a training run: one warning is printed, and t
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,8 @@ class Index:
     def rows(self) -> list[RunFacts]:
         """Returns every run, the newest first, each with the status that its directory has now.
 
-        A run whose directory is gone is `missing`.
+        A run whose directory is gone is `missing`; one whose run.json cannot be read is as it was
+        when it was written down.
 
         Raises:
             OutputError: the index is damaged or cannot be read.
@@ -86,10 +89,10 @@ class Index:
         if not self.path.exists():
             return []
         try:
-            with closing(self._open()) as database:
+            with self._readable() as database:
                 rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM runs").fetchall()
             known_runs = [_checked([_restored(value) for value in row]) for row in rows]
-        except (sqlite3.Error, msgspec.ValidationError) as error:
+        except (sqlite3.Error, msgspec.ValidationError, OSError) as error:
             raise self._failed("read", error) from error
         runs = []
         for known in known_runs:
@@ -97,7 +100,8 @@ class Index:
             try:
                 runs.append(read_facts(Path(known.path)))
             except (RunError, ValueError):  # the second for a path that no system has
-                runs.append(replace(known, status="missing"))
+                status = _last_status(known) if os.path.isdir(known.path) else "missing"
+                runs.append(replace(known, status=status))
         return newest_first(runs)
 
     def knows(self, run: Path) -> bool:
@@ -106,11 +110,11 @@ class Index:
             return False
         query = "SELECT 1 FROM runs WHERE path = ?"
         try:
-            with closing(self._open()) as database:
+            with self._readable() as database:
                 return (
                     database.execute(query, (_storable(str(run.resolve())),)).fetchone() is not None
                 )
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             return False
 
     def prune(self) -> int:
@@ -122,7 +126,7 @@ class Index:
         gone = [(_storable(run.path),) for run in self.rows() if run.status == "missing"]
         try:
             if gone:
-                with closing(self._open()) as database, database:
+                with closing(_opened(self.path)) as database, database:
                     database.executemany("DELETE FROM runs WHERE path = ?", gone)
         except sqlite3.Error as error:
             raise self._failed("written", error) from error
@@ -152,27 +156,27 @@ class Index:
 
     def _put(self, rows: list[RunFacts], synchronous: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._open()) as database:
+        with closing(_opened(self.path)) as database:
             database.execute(f"PRAGMA synchronous={synchronous}")
             kept = [[_storable(getattr(row, name)) for name in COLUMNS] for row in rows]
             with database:
                 database.executemany(_PUT, kept)
 
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
-        try:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                raise sqlite3.OperationalError(f"a later Counterpoint wrote it (format {version})")
-            if version < VERSION:
-                database.execute("PRAGMA journal_mode=WAL")
-                with database:
-                    database.execute(_CREATE)
-                    database.execute(f"PRAGMA user_version={VERSION}")
-        except BaseException:
-            database.close()
-            raise
-        return database
+    @contextmanager
+    def _readable(self) -> Iterator[sqlite3.Connection]:
+        """Opens the file, or a copy where this user may not write: SQLite writes beside it."""
+        effective = os.access in os.supports_effective_ids
+        places = (self.path, self.path.parent)
+        if all(os.access(path, os.W_OK, effective_ids=effective) for path in places):
+            with closing(_opened(self.path)) as database:
+                yield database
+            return
+        with tempfile.TemporaryDirectory(prefix="counterpoint-") as folder:
+            for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+                if path.exists():
+                    shutil.copyfile(path, Path(folder) / path.name)
+            with closing(_opened(Path(folder) / self.path.name)) as database:
+                yield database
 
     def _failed(self, done: str, error: Exception) -> OutputError:
         return OutputError(
@@ -181,9 +185,31 @@ class Index:
         )
 
 
+def _opened(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=_WAIT_SECONDS)
+    try:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise sqlite3.OperationalError(f"a later Counterpoint wrote it (format {version})")
+        if version < VERSION:
+            database.execute("PRAGMA journal_mode=WAL")
+            with database:
+                database.execute(_CREATE)
+                database.execute(f"PRAGMA user_version={VERSION}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
 def _checked(row: Sequence[object]) -> RunFacts:
     """Returns a row as facts. SQLite keeps any type in any column, and so does a damaged file."""
     return msgspec.convert(msgspec.to_builtins(RunFacts(*row)), RunFacts)  # type: ignore[arg-type]
+
+
+def _last_status(known: RunFacts) -> str:
+    """Returns the status of a run that nobody can ask; it does not run, as far as is known."""
+    return "stopped" if known.status == "running" else known.status
 
 
 def _storable(value: object) -> object:

@@ -198,7 +198,11 @@ def edits(folder: Path) -> list[str]:
 def damaged_checkpoints(folder: Path) -> list[str]:
     """Returns the damage of each checkpoint of a run, a sentence each."""
     damaged = []
-    for step in checkpoint.steps(folder / CHECKPOINTS):
+    try:
+        steps = checkpoint.steps(folder / CHECKPOINTS)
+    except OSError as error:
+        return [f"{folder / CHECKPOINTS} cannot be read ({error.strerror or error})"]
+    for step in steps:
         try:
             checkpoint.verify(folder / CHECKPOINTS / str(step))
         except CheckpointError as error:
@@ -292,7 +296,10 @@ def _edits(folder: Path, data: bytes | None) -> Iterator[str]:
             yield f"{name}: {edit}"
     if seal.plan.get("kind") == "train":
         yield from _status_edits(folder, seal)
-        yield from _checkpoint_edits(folder, seal)
+        try:
+            yield from _checkpoint_edits(folder, seal)
+        except OSError:  # the folder of checkpoints cannot be listed
+            yield f"{CHECKPOINTS}: {GONE}"
 
 
 def _status_edits(folder: Path, seal: Seal) -> Iterator[str]:

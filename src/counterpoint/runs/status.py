@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -122,7 +122,9 @@ def read_facts(path: Path) -> RunFacts:
         RunError: there is no run.
     """
     run, state = read_run(path), read_status(path)
-    status, newest = state.status, [None, *steps(path / CHECKPOINTS)][-1]
+    status, newest = state.status, None
+    with contextlib.suppress(OSError):  # a folder that cannot be listed; `seal.edits` names it
+        newest = max(steps(path / CHECKPOINTS), default=None)
     # The lock is believed before the file: a killed process could not write how it ended.
     if is_locked(path / LOCK):
         status = "running"
@@ -161,12 +163,21 @@ def write_status(path: Path, status: RunStatus) -> None:
     write_atomically(path / STATUS, with_checksum(msgspec.json.encode(document, enc_hook=float)))
 
 
-def read_all(paths: Iterable[Path]) -> list[RunFacts]:
-    """Returns the runs among these folders, the newest first; what is no run is passed over."""
+def read_all(
+    paths: Iterable[Path], *, left_out: Callable[[Path, str], object] = lambda path, reason: None
+) -> list[RunFacts]:
+    """Returns the runs among these folders, the newest first.
+
+    Args:
+        paths: folders.
+        left_out: called with each folder that holds no run, and the reason.
+    """
     runs = []
     for path in paths:
-        with contextlib.suppress(RunError):
+        try:
             runs.append(read_facts(path))
+        except RunError as error:
+            left_out(path, str(error))
     return newest_first(runs)
 
 
