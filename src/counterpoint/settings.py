@@ -108,6 +108,16 @@ def _complaint(error: Exception, values: GivenSettings, settings: type, owner: s
     return f"got {name}={values[name]!r} of '{owner}'; wanted {listed}"
 
 
+MOST_SEEDS = 10_000
+"""Most seeds, repeats or trials of a command: more are a slip of the keyboard."""
+
+
+MOST_SEEDS = 10_000
+"""Most seeds, trials or repeats of one command: more are a slip of the keyboard."""
+LAST_SEED = 2**31 - 1
+"""The largest first seed."""
+
+
 def require(name: str, value: float, low: float, high: float) -> None:
     """Raises SettingError unless the value of the setting called `name` lies in [low, high]."""
     if not low <= value <= high:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from counterpoint.claims import CLAIMS, ClaimPlan, kept_claim, settle
+from counterpoint.claims import CLAIMS, ClaimPlan, catalogue, kept_claim, settle
+from counterpoint.cli import claims as command
 from counterpoint.cli.main import main
 from counterpoint.errors import UnknownNameError
 from counterpoint.report import render
@@ -42,6 +43,45 @@ def test_what_is_settled_is_not_measured_again(tmp_path):
     assert same(settle(["judging"], FEW, folder=tmp_path)) == same(first)
 
 
+def test_each_claim_is_kept_as_soon_as_it_is_settled(tmp_path, monkeypatch):
+    def fails(name, plan, progress):
+        raise KeyboardInterrupt
+
+    good = catalogue.settled
+    monkeypatch.setattr(
+        catalogue,
+        "settled",
+        lambda claim, *more: (good if claim.name == "judging" else fails)(claim, *more),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        settle(["judging", "hacking"], FEW, workers=1, folder=tmp_path)
+    assert kept_claim("judging", FEW, tmp_path) is not None
+    assert kept_claim("hacking", FEW, tmp_path) is None
+    monkeypatch.undo()
+    wanted = settle(["judging", "hacking"], FEW, workers=2)
+    assert same(settle(["judging", "hacking"], FEW, workers=2, folder=tmp_path)) == same(wanted)
+
+
+def test_an_interrupted_list_names_what_is_kept_and_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def interrupted(*names, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "settle", interrupted)
+    out = tmp_path / "my claims"
+    assert main(["claims", "--all", "--seeds", "7", "--out", str(out)]) == 130
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"go on with: counterpoint claims --all --seeds 7 --out '{out}'")
+
+
+def test_a_claim_that_was_edited_is_measured_again(tmp_path, capsys):
+    out = tmp_path / "judging"
+    assert main(["claims", "judging", "--seeds", "5", "--out", str(out)]) == 0
+    assert kept_claim("judging", ClaimPlan(5), tmp_path) is not None
+    file = out / "results.json"
+    file.write_text(file.read_text().replace("conditional", "reproduced"))
+    assert kept_claim("judging", ClaimPlan(5), tmp_path) is None
+
+
 def test_the_command_writes_a_page_and_lists_verdicts(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = "my claims/judging"
@@ -62,7 +102,9 @@ def test_the_command_writes_a_page_and_lists_verdicts(tmp_path, capsys, monkeypa
     [
         (["nonsense"], "got claim 'nonsense'"),
         (["credit", "--all"], "got claim 'credit' and --all"),
-        (["credit", "--seeds", "3"], "wanted at least 5"),
+        (["credit", "--seeds", "3"], "wanted a number from 5 to 10000"),
+        (["credit", "--seeds", "1000000000"], "wanted a number from 5 to 10000"),
+        (["credit", "--first=-1"], "wanted a number from 0 to"),
         (["--seeds", "12"], "got options and no claim"),
         (["--large", "--json"], "got options and no claim"),
     ],

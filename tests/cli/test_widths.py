@@ -169,8 +169,12 @@ def test_the_overview_is_a_screen():
     assert max(map(len, lines)) <= 80
 
 
-def test_where_there_is_no_terminal_lines_have_100_columns(capsys, monkeypatch):
+@pytest.mark.parametrize("columns", [None, "", "-3", "0", "wide", "٣0000", "9" * 4301])
+def test_where_there_is_no_terminal_lines_have_100_columns(capsys, monkeypatch, columns):
     monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setenv("LINES", columns)
     assert main(["schemes"]) == 0
     widths = [cell_len(line.rstrip()) for line in capsys.readouterr().out.splitlines()]
     assert 80 < max(widths) <= 100

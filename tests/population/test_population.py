@@ -116,7 +116,8 @@ def test_copies_make_a_population_alike():
 def test_plans_that_cannot_be():
     for wrong, error, why in (
         ({"members": ()}, SettingError, "members"), ({"members": (2, 2)}, SettingError, "once"),
-        ({"budget": 0}, SettingError, "budget of 0"), ({"repeats": 1}, SettingError, "repeats"),
+        ({"budget": 0}, SettingError, "budget=0"), ({"repeats": 1}, SettingError, "repeats"),
+        ({"budget": 10**20}, SettingError, "from 1 to 1000000000"),
         ({"world": "climing"}, UnknownNameError, "did you mean climbing"),
         ({"world": "regions"}, UnknownNameError, "regions', which is an exact world"),
     ):  # fmt: skip

@@ -133,11 +133,16 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     """`--out /dev/null` by root put a page in place of the device."""
     target = tmp_path / "pipe"
     os.mkfifo(target)
-    link = tmp_path / "link"
-    link.symlink_to(target)
-    for path in (target, link):
-        with pytest.raises(OutputError, match="is no file"):
-            write_atomically(path, "x")
+    file = tmp_path / "file"
+    file.write_text("old")
+    links = [tmp_path / f"to {each.name}" for each in (target, file)]
+    for link, path in zip(links, (target, file), strict=True):
+        link.symlink_to(path)
+        with pytest.raises(OutputError, match=f"which is a link to {path}; choose that"):
+            write_atomically(link, "x")
+        assert link.is_symlink()
+    with pytest.raises(OutputError, match="is no file"):
+        write_atomically(target, "x")
+    assert file.read_text() == "old"
     assert stat.S_ISFIFO(target.stat().st_mode)
-    assert link.is_symlink()
-    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "pipe", "to file", "to pipe"]

@@ -10,7 +10,6 @@ import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError
 from counterpoint.results.claims import (
     Boundary,
     ClaimResult,
@@ -19,6 +18,7 @@ from counterpoint.results.claims import (
     Measure,
     Outcome,
 )
+from counterpoint.settings import LAST_SEED, MOST_SEEDS, require
 from counterpoint.stats import bootstrap_interval, interquartile_mean, interquartile_means
 
 Progress = Callable[[float], None]
@@ -35,7 +35,7 @@ class ClaimPlan:
     """How much is measured.
 
     Raises:
-        SettingError: fewer than 5 seeds, or a first one below 0.
+        SettingError: fewer than 5 seeds or more than `MOST_SEEDS`, or a first one below 0.
     """
 
     count: int = SEEDS
@@ -47,10 +47,8 @@ class ClaimPlan:
     `SEEDS` seeds."""
 
     def __post_init__(self) -> None:
-        if self.count < 5 or self.first < 0:
-            raise SettingError(
-                f"got {self.count} seeds from {self.first} on; wanted at least 5 from 0 on"
-            )
+        require("seeds", self.count, 5, MOST_SEEDS)
+        require("first", self.first, 0, LAST_SEED)
 
     @classmethod
     def of(cls, seeds: int | None, first: int, large: bool) -> ClaimPlan:

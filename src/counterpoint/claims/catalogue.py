@@ -27,6 +27,7 @@ from counterpoint.results.claims import ClaimResult, ClaimsResult
 from counterpoint.results.saved import RESULTS, encode
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.files import write_atomically
+from counterpoint.runs.seal import edits, remove_seal
 from counterpoint.runs.task import Advance
 
 CLAIMS = {
@@ -55,6 +56,8 @@ class SettleTask:
 
     name: str
     plan: ClaimPlan
+    folder: Path | None = None
+    """Where it is kept, in a folder of its own, as soon as it is settled."""
 
     def __call__(self, advance: Advance) -> ClaimResult:
         done = 0
@@ -66,6 +69,9 @@ class SettleTask:
                 done += 1
 
         result = settled(claim_named(self.name), self.plan, progress)
+        if self.folder is not None:
+            remove_seal(self.folder / self.name)
+            write_atomically(self.folder / self.name / RESULTS, encode(result))
         progress(1.0)
         return result
 
@@ -98,15 +104,8 @@ def settle(
     left = [name for name in names if kept[name] is None]
     total = STEPS * len(left)
     report = None if on_progress is None else lambda done: on_progress(done, total)
-    for name, one in zip(
-        left,
-        run_tasks([SettleTask(name, plan) for name in left], workers=workers, on_progress=report),
-        strict=True,
-    ):
-        kept[name] = one
-        if folder is not None:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / name / RESULTS, encode(one))
+    tasks = [SettleTask(name, plan, folder) for name in left]
+    kept.update(zip(left, run_tasks(tasks, workers=workers, on_progress=report), strict=True))
     claims = [one for one in kept.values() if one is not None]
     return ClaimsResult(
         version=__version__, claims=claims, seconds=sum(one.seconds for one in claims)
@@ -114,7 +113,8 @@ def settle(
 
 
 def kept_claim(name: str, plan: ClaimPlan | None, folder: Path | None) -> ClaimResult | None:
-    """Returns what a folder has of a claim, if this version settled it as planned.
+    """Returns what a folder has of a claim, if this version settled it as planned, and nobody
+    edited it since.
 
     Args:
         name: of the claim.
@@ -129,6 +129,8 @@ def kept_claim(name: str, plan: ClaimPlan | None, folder: Path | None) -> ClaimR
     except (CounterpointError, msgspec.DecodeError):
         return None  # a damaged file is measured again
     if not isinstance(found, ClaimResult) or found.version != __version__:
+        return None
+    if edits(file.parent):
         return None
     as_planned = plan is None or found.command == f"counterpoint claims {name}{plan.options}"
     return found if as_planned else None

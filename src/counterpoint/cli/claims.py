@@ -9,8 +9,9 @@ from typing import Annotated
 import tyro
 
 from counterpoint.claims import CLAIMS, ClaimPlan, claim_named, kept_claim, settle
+from counterpoint.cli.exits import kept
 from counterpoint.cli.progress import Bar
-from counterpoint.cli.results import finish, prepare, save
+from counterpoint.cli.results import command_line, finish, prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.report.terminal.claims import claim_list, claim_parts, claims_parts
 
@@ -74,18 +75,20 @@ class Claims:
         elif self.all:
             out = self.out or HOME
             prepare(out)
-            with Bar("settling claims") as report:
-                found = settle(list(CLAIMS), plan, workers=self.workers, on_progress=report,
-                               folder=out)  # fmt: skip
-            for claim in found.claims:
+            command = command_line("claims", "--all", *plan.options.split(), "--out", out)
+            again = f"what is settled is kept in {out}; go on with: {command}"
+            with kept(again, out), Bar("settling claims") as report:
+                settled = settle(list(CLAIMS), plan, workers=self.workers, on_progress=report,
+                                 folder=out)  # fmt: skip
+            for claim in settled.claims:
                 save(claim, out / claim.name)
-            finish(found, claims_parts, out, self.json)
+            finish(settled, claims_parts, out, self.json)
         else:
             if self != Claims(out=self.out, json=self.json):
                 raise SettingError("got options and no claim; wanted its name, or --all")
             out = self.out or HOME
-            kept = {name: kept_claim(name, None, out) for name in CLAIMS}
-            verdicts = {name: one.verdict for name, one in kept.items() if one is not None}
+            found = {name: kept_claim(name, None, out) for name in CLAIMS}
+            verdicts = {name: one.verdict for name, one in found.items() if one is not None}
             rows = [{"name": name, "claim": one.claim, "verdict": verdicts.get(name)}
                     for name, one in CLAIMS.items()]  # fmt: skip
             finish(rows, claim_list, None, self.json, "counterpoint claims --all")

@@ -22,6 +22,7 @@ from counterpoint.readers.logs import Notes, noted_episodes, read_mapping
 from counterpoint.readers.skeleton import skeleton
 from counterpoint.readers.walk import document
 from counterpoint.report.toolkit.numerals import counted
+from counterpoint.runs.files import require_replaceable
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,7 @@ class Import:
         """Reads, writes and prints a summary."""
         if self.output.exists() and self.path.resolve() == self.output.resolve():
             raise SettingError(f"got {self.output} to be read and written; wanted two files")
-        if self.output.exists() and not self.output.is_file():  # a rename would replace a device
-            raise OutputError(
-                f"could not write {self.output}, which is no file; choose another one"
-            )
+        require_replaceable(self.output)
         if self.output.name == "-":
             raise SettingError("got the output -; wanted a file")
         if self.skeleton:

@@ -25,6 +25,7 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.options import parsed
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError, choices
 from counterpoint.machine.terminal import (
+    forget_impossible_size,
     guard_streams,
     guarded_streams,
     one_line,
@@ -71,6 +72,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status of one command line; `Exit` lists them."""
+    forget_impossible_size()
     with guarded_streams():
         return _guarded_main(arguments)
 

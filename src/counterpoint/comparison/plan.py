@@ -10,6 +10,7 @@ from counterpoint.credit import baselines, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.settings import MOST_SEEDS, require
 from counterpoint.train.algorithms import algorithms, refuse_algorithm
 from counterpoint.train.series import TrainingProgress
 from counterpoint.worlds.kind import Kind
@@ -17,7 +18,6 @@ from counterpoint.worlds.registry import find_world
 
 COMPARED = (Kind.EXACT, Kind.SEQUENTIAL, Kind.TEXT)
 """The kinds of worlds in which teams are trained; message environments compare topologies."""
-MOST_SEEDS = 10_000
 OnRow = Callable[[str, int, TrainingProgress], None]
 """Called with a scheme, a seed, and the progress of that training."""
 
@@ -62,8 +62,8 @@ class Plan:
     def __post_init__(self) -> None:
         if len(set(self.schemes)) < len(self.schemes):
             raise SettingError(f"got schemes {', '.join(self.schemes)}; wanted each of them once")
-        if self.seeds is not None and not 1 <= self.seeds <= MOST_SEEDS:
-            raise SettingError(f"got {self.seeds} seeds; wanted at least 1, at most {MOST_SEEDS}")
+        if self.seeds is not None:
+            require("seeds", self.seeds, 1, MOST_SEEDS)
         if self.budget is not None and self.budget < 1:
             raise SettingError(f"got budget={self.budget}; wanted at least 1")
         if self.seconds is not None and not self.seconds > 0:

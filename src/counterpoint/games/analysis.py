@@ -42,6 +42,7 @@ from counterpoint.results.game import (
     LearnedArm,
     RepeatedArm,
 )
+from counterpoint.settings import MOST_SEEDS, require
 from counterpoint.stats import bootstrap_interval, means, wilson_interval
 from counterpoint.stats.estimate import Estimate
 
@@ -51,7 +52,6 @@ HEARD = 0.05
 """Signals that a team meets less often than this are ignored when its equilibrium is determined."""
 NEAR = 0.1
 """A team is at an equilibrium if no player's probabilities differ by more in all."""
-MOST_SEEDS = 10_000
 MOST_PAYOFFS = 4000
 """Numbers of a game's payoffs up to which the result has them."""
 SCHEMES = ("mappo_pooled", "mappo_per_agent", "group_reward_decoupled", "agent_mean")
@@ -150,8 +150,7 @@ def learn_game(
         if remedy not in (*REMEDIES, SHAPING):
             ending = choices(remedy, (*REMEDIES, SHAPING))
             raise SettingError(f"got remedy '{remedy}'{ending}")
-    if not 2 <= seeds <= MOST_SEEDS:
-        raise SettingError(f"got {seeds} seeds; wanted 2 to {MOST_SEEDS:,}")
+    require("seeds", seeds, 2, MOST_SEEDS)
     repeated = game.sizes == (2, 2)
     if SHAPING in remedies and not repeated:
         raise SettingError(f"got remedy {SHAPING} in a game of {game.sizes} actions; wanted 2 x 2")

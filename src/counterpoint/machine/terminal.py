@@ -23,6 +23,9 @@ _ODD = re.compile(
 )
 """Characters that move the cursor, turn the direction of text or cannot be seen; surrogates."""
 
+_DIGITS = 4
+"""Most digits of the number of columns or lines of a terminal."""
+
 
 def printable(text: str) -> str:
     """Returns the text with each character that a terminal could obey shown as a sign.
@@ -121,6 +124,14 @@ def silence(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def forget_impossible_size() -> None:
+    """Forgets COLUMNS and LINES where no terminal is that large, as if they were not set."""
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "0")
+        if not value.isdecimal() or len(value) > _DIGITS:
+            del os.environ[name]
 
 
 def open_standard_descriptors() -> None:

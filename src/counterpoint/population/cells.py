@@ -182,27 +182,17 @@ def damaged_cells(folder: Path) -> list[Path]:
 def _is_readable(file: Path) -> bool:
     """Returns whether a file is a cell as it was written; a dangling link and a pipe are none."""
     try:
-        return _whole(read_ordinary(file)) is not None
+        return is_whole(read_ordinary(file))
     except OSError:
         return False
-
-
-def _whole(data: bytes) -> bytes | None:
-    """Returns the content of a cell; None if it is damaged. Earlier versions wrote no checksum."""
-    if is_whole(data):
-        return data
-    try:
-        earlier = set(msgspec.json.decode(data, type=dict)) == {"key", "found"}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return data if earlier else None
 
 
 def _kept(file: Path, key: bytes) -> ArmOutcome | None:
     """Returns the outcome in a file; None if there is none, or it is damaged or another's."""
     try:
+        data = read_ordinary(file)
         cell = msgspec.json.decode(
-            _whole(read_ordinary(file)) or b"", type=_KeptCell,
+            data if is_whole(data) else b"", type=_KeptCell,
             dec_hook=lambda _, value: np.array(value, dtype=np.float64),
         )  # fmt: skip
     except (OSError, msgspec.DecodeError, TypeError, ValueError):

@@ -27,13 +27,14 @@ from counterpoint.results.population import (
     RepeatMean,
 )
 from counterpoint.runs.executor import ExecutorName, require_executor
-from counterpoint.settings import settings_from
+from counterpoint.settings import MOST_SEEDS, require, settings_from
 from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
-MOST_REPEATS = 10_000
+MOST_UPDATES = 10**9
+"""The largest budget, in updates."""
 GAMES = (SMOOTH, *game_catalogue())
 """Games that members can learn."""
 
@@ -68,10 +69,8 @@ class PopulationPlan:
             raise SettingError(f"got members {self.members}; wanted sizes from 1 to 1024")
         if len(set(self.members)) < len(self.members):
             raise SettingError(f"got members {self.members}; wanted each size once")
-        if not 2 <= self.repeats <= MOST_REPEATS:
-            raise SettingError(f"got {self.repeats} repeats; wanted 2 to {MOST_REPEATS:,}")
-        if self.budget < 1:
-            raise SettingError(f"got a budget of {self.budget} updates; wanted at least 1")
+        require("repeats", self.repeats, 2, MOST_SEEDS)
+        require("budget", self.budget, 1, MOST_UPDATES)
         require_executor(self.executor, self.workers)
         if self.world not in GAMES:
             find_world(self.world, Kind.SEQUENTIAL, also=GAMES)

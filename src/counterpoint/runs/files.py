@@ -32,14 +32,13 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes `content` to `path`: a temporary file beside it, fsync, rename, fsync the folder.
 
     Raises:
-        OutputError: the folder cannot be made or the file cannot be written; what was there
-            before is still there.
+        OutputError: the folder cannot be made or the file cannot be written, or as
+            `require_replaceable`; what was there before is still there.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary: Path | None = None
+    require_replaceable(path)
     try:
-        if path.exists() and not path.is_file():  # a rename would put a file in place of /dev/null
-            raise OutputError(f"could not write {path}, which is no file; choose another one")
         make_folder(path.parent)
         temporary = partial_path(path)
         with os.fdopen(open_to_write(temporary), "wb") as file:
@@ -59,6 +58,22 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def require_replaceable(path: Path) -> None:
+    """Checks that a rename may put a file in this place: not over /dev/null or /dev/stdout.
+
+    Raises:
+        OutputError: it is a device, a pipe or a folder, or a link to something that is there,
+            which would be as it was while the link is gone.
+    """
+    if path.is_symlink() and path.exists():
+        raise OutputError(
+            f"could not write {path}, which is a link to {os.readlink(path)}; choose that, or "
+            "another file"
+        )
+    if path.exists() and not path.is_file():
+        raise OutputError(f"could not write {path}, which is no file; choose another one")
 
 
 _SUM = b',"sha256":"%s"}\n'

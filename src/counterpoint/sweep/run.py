@@ -28,6 +28,7 @@ from counterpoint.runs.files import run_folder
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.status import CHECKPOINTS
 from counterpoint.runs.task import Advance
+from counterpoint.settings import LAST_SEED, MOST_SEEDS, require
 from counterpoint.sweep.space import fitted, lowest
 from counterpoint.sweep.study import JOURNAL, SamplerName, Study
 from counterpoint.train.loop import TrainConfig
@@ -68,9 +69,9 @@ class SweepPlan:
     """Seed of the choice of settings."""
 
     def __post_init__(self) -> None:
-        for name, low in (("trials", 1), ("seeds", 1), ("fresh", 2), ("seed", 0)):
-            if getattr(self, name) < low:
-                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {low}")
+        for name, low in (("trials", 1), ("seeds", 1), ("fresh", 2)):
+            require(name, getattr(self, name), low, MOST_SEEDS)
+        require("seed", self.seed, 0, LAST_SEED)
         twice = sorted({one.name for one in self.over} & set(self.given))
         if twice:
             raise SettingError(f"got {', '.join(twice)} both in --over and in --set; wanted one")

@@ -36,6 +36,7 @@ from counterpoint.results.topology import (
 )
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
+from counterpoint.settings import MOST_SEEDS, require
 from counterpoint.speakers.named import open_speaker
 from counterpoint.speakers.speaker import Speaker
 from counterpoint.stats import bootstrap_interval, means, variance_shares
@@ -93,11 +94,10 @@ class TopologyPlan:
     """The server that has the model; None takes a model of this machine."""
 
     def __post_init__(self) -> None:
-        for name, least in (("seeds", 2), ("items", 1), ("orders", 1)):
-            if getattr(self, name) < least:
-                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {least}")
-        if self.items > MOST_ITEMS:
-            raise SettingError(f"got items={self.items}; wanted at most {MOST_ITEMS:,}")
+        for name, least, most in (
+            ("seeds", 2, MOST_SEEDS), ("items", 1, MOST_ITEMS), ("orders", 1, MOST_SEEDS)
+        ):  # fmt: skip
+            require(name, getattr(self, name), least, most)
         if not self.topologies:
             raise SettingError("got no topologies; wanted at least one")
         if len(set(self.topologies)) < len(self.topologies):
