@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from counterpoint.cli.diagnose import Diagnose
+from counterpoint.cli.diagnose import ANEW, NOTHING, Diagnose
 from counterpoint.cli.follow import Tail, latest_updates, news, rows_before, rows_of, state_line
 from counterpoint.cli.main import main
 from counterpoint.diagnose import diagnose
@@ -207,7 +207,45 @@ def test_a_faulty_row_ends_nothing_once_something_was_diagnosed(tmp_path, capsys
     assert command._look(tail, 2, {}, {}) == 2
     assert "what was added is not diagnosed" in capsys.readouterr().err
     with pytest.raises(LogError, match="infinite"):
-        command._look(tail, -1, {}, {})
+        command._look(tail, NOTHING, {}, {})
+
+
+def test_a_log_that_begins_anew_is_reported_though_its_last_update_has_the_same_number(
+    tmp_path, capsys
+):
+    log = tmp_path / "log.jsonl"
+    command, tail = Diagnose(str(log), watch=True), Tail(log)
+    record(log, team(range(3), 1.0))
+    assert tail.poll()
+    last = command._look(tail, NOTHING, {}, {})
+    assert last == 1  # update 2 may still grow
+    assert command._look(tail, last, {}, {}) == 1
+    capsys.readouterr()
+    log.unlink()
+    record(log, team(range(3), 9.0))
+    assert tail.poll()
+    assert tail.again
+    assert command._look(tail, ANEW, {}, {}) == 1
+    assert "update 1 (latest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("csv", [False, True])
+def test_a_faulty_line_has_the_number_that_it_has_in_the_file(tmp_path, csv, monkeypatch):
+    monkeypatch.setattr("counterpoint.cli.follow.LINES", 50)
+    log, head = tmp_path / "log", "step,agent,rollout,reward\n"
+    row = "{0},a,{1},{2}\n" if csv else '{{"step":{0},"agent":"a","rollout":{1},"reward":{2}}}\n'
+    rows = [row.format(i // 10, i % 10, i % 3) for i in range(200)]
+    log.write_text((head if csv else "") + "".join(rows))
+    command, tail = Diagnose(str(log), watch=True), Tail(log)
+    for line in ("", row.format(20, 0, 1), "?\n"):
+        with log.open("a") as file:
+            file.write(line)
+        tail.poll()
+        if line != "?\n":
+            command._latest(tail, {}, ended=False)
+    assert len(tail.lines) < 50
+    with pytest.raises(LogError, match=rf"line {202 + csv}\b"):
+        command._latest(tail, {}, ended=False)
 
 
 def test_a_note_whose_counts_grow_is_said_once_and_again_at_the_end(tmp_path, capsys):

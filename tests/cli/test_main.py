@@ -122,7 +122,7 @@ def test_every_command_teaches(command, capsys):
         (["compare", "nowhere"], "nowhere", "`counterpoint worlds` lists"),
         (["compare"], "no world", "counterpoint worlds"),
         (["compare", "regions", "--schemes", "grpu"], "grpu", "grpo"),
-        (["compare", "regions", "--seeds", "0"], "0 seeds", "at least 1"),
+        (["compare", "regions", "--seeds", "0"], "seeds=0", "from 1 to 10000"),
         (["compare", "regions", "scael=3"], "scael", "scale"),
         (["compare", "regions", "scale=big"], "big", "scale"),
         (["compare", "regions", "updates=0"], "updates=0", "from 1"),

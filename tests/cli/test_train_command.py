@@ -262,7 +262,7 @@ def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, trained, tmp_p
         (["compare", "spread", "--workers", "0", "--out", "here"], "0 workers"),
         (["compare", "regions", "--workers", "0", "--out", "here"], "0 workers"),
         (["demo", "--workers", "0", "--out", "here"], "0 workers"),
-        (["demo", "--seeds", "0", "--out", "here"], "0 seeds"),
+        (["demo", "--seeds", "0", "--out", "here"], "seeds=0"),
         (["train", "spread", "hiden=3"], "did you mean hidden"),
         (["train", "spread", "--budget", "0"], "budget=0"),
         (["train", "spread", "--seconds", "0"], "seconds=0"),

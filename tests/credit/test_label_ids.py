@@ -30,6 +30,12 @@ def test_combinations_are_made_dense_where_there_are_many(
     assert (found.ids.tolist(), found.n) == (ids, n)
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_texts_that_differ_in_a_last_nul_are_two_labels(kind: type) -> None:
+    found = Labels({"agent": kind(["a", "a\0", "a", "a\0"])}, 4, NUMPY).groups(("agent",))
+    assert (found.ids.tolist(), found.n) == ([0, 1, 0, 1], 2)
+
+
 def test_no_label_is_one_group() -> None:
     found = Labels({}, 3, NUMPY).ids(())
     assert (found.ids.tolist(), found.n) == ([0, 0, 0], 1)

@@ -9,6 +9,7 @@ from planted import by_prompt, judged, log, made, sometimes
 
 from counterpoint.credit import Scheme, entries
 from counterpoint.diagnose import diagnose
+from counterpoint.diagnose.diagnosis import MOST_AGENTS
 from counterpoint.errors import LabelError, RewardError, UnknownNameError
 from counterpoint.records import Decisions
 from counterpoint.results import encode
@@ -323,3 +324,13 @@ def test_a_quiet_reward_of_ones_own_beside_a_loud_one_is_drowned_in_rollouts_too
     assert diagnosis["agents"]["a"]["cause"] == "DROWNED"
     assert diagnosis["agents"]["b"]["cause"] is None
     assert diagnosis["recommended"] == "agent_wise"
+
+
+def test_a_column_with_a_name_for_each_row_is_no_agent():
+    rows = MOST_AGENTS + 1
+    labels = {"agent": np.arange(rows), "rollout": np.arange(rows), "prompt": np.zeros(rows)}
+    decisions = Decisions(np.zeros((rows, 1)), ("reward",), labels)
+    with pytest.raises(
+        LabelError, match=r"got 10,001 agents in 10,001 rows; wanted at most 10,000"
+    ):
+        diagnose(decisions, "grpo", rng=np.random.default_rng(0))

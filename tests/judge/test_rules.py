@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from counterpoint.errors import SettingError
+from counterpoint.judge import rules
 from counterpoint.judge.rules import (
     CommandJudge,
     CommandSettings,
@@ -21,14 +23,33 @@ from counterpoint.judge.rules import (
 )
 
 
-def scores(pattern: str, texts: list[str], timeout_seconds: float = 10.0) -> list[float]:
-    return PatternJudge(PatternSettings(pattern, timeout_seconds))._scores(texts)
+def found(pattern: str, texts: list[str], timeout_seconds: float = 10.0) -> list[bool | None]:
+    return PatternJudge(PatternSettings(pattern, timeout_seconds))._found(texts)
+
+
+def is_over(process: str) -> bool:
+    """Returns whether a process has ended; its parent may not have asked yet."""
+    try:
+        state = (Path("/proc") / process / "stat").read_text()
+    except OSError:
+        return True
+    return state.rpartition(")")[2].split()[0] in "ZX"
+
+
+def ranked(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Ranks three runs of one group, with a store."""
+    runs = [{"id": i, "text": t} for i, t in (("a", "ok"), ("b", "a" * 60 + "!"), ("c", "no"))]
+    groups = folder / "groups.jsonl"
+    groups.write_text(json.dumps({"id": "g", "task": "do it", "runs": runs}))
+    line = [sys.executable, "-m", "counterpoint", "rank", str(groups), "--store",
+            str(folder / "store.sqlite"), "--json", *options]  # fmt: skip
+    return subprocess.run(line, capture_output=True, text=True, cwd=folder, check=False)
 
 
 def test_who_matches_is_better():
     texts = ["the answer is 42", "", "42", "the answer is 43", "\ud800 the answer is 42\n"]
-    assert scores("answer is 42", texts) == [1.0, 0.0, 0.0, 0.0, 1.0]
-    assert scores("x", []) == []
+    assert found("answer is 42", texts) == [True, False, False, False, True]
+    assert found("x", []) == []
 
 
 @pytest.mark.timed
@@ -36,8 +57,61 @@ def test_who_matches_is_better():
 def test_a_text_on_which_a_pattern_hangs_counts_as_no_match_and_the_others_are_searched():
     hangs = "a" * 60 + "!"  # 2 ** 60 steps
     begun = time.monotonic()
-    assert scores("(a+)+$", ["aa", hangs, "b", hangs, "a"], 1.0) == [1.0, 0.0, 0.0, 0.0, 1.0]
+    assert found("(a+)+$", ["aa", hangs, "b", hangs, "a"], 1.0) == [True, None, False, None, True]
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.fault("R38")
+def test_without_timers_a_search_is_ended_from_outside(monkeypatch):
+    monkeypatch.setattr(rules, "START_SECONDS", 1.0)
+    monkeypatch.setattr(rules, "_SEARCH", rules._SEARCH.replace("setitimer", "no_timer"))
+    assert found("(a+)+$", ["aa", "a" * 60 + "!", "b"], 0.5) == [True, None, False]
+
+
+@pytest.mark.fault("R38")
+def test_texts_that_were_not_searched_to_their_end_are_counted_and_asked_again_with_more_time(
+    tmp_path,
+):
+    """With a limit in which nothing is found, all were equal without a word, and stayed so."""
+    options = ["--judge", "regex", "--set", "pattern=ok|(a+)+$"]
+    short = ranked(tmp_path, *options, "timeout_seconds=0.000001")
+    assert re.search(r"longer than 1e-06 s in (\d+) of \1 texts: they count as", short.stderr)
+    usual = ranked(tmp_path, *options, "timeout_seconds=1")
+    cut, searched = map(int, re.search(r"1 s in (\d+) of (\d+)", usual.stderr).groups())
+    assert 0 < cut < searched
+    (group,) = json.loads(usual.stdout)["groups"]
+    assert group["rewards"]["a"] > group["rewards"]["b"] == group["rewards"]["c"]
+
+
+@pytest.mark.timed
+@pytest.mark.fault("R38")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+def test_a_search_ends_though_its_parent_was_killed(tmp_path):
+    mark = f"(a+)+{os.getpid()}$"
+    code = ("from counterpoint.judge.rules import *; "
+            f"PatternJudge(PatternSettings({mark!r}, 2.0))._found(['a' * 60 + '!'])")  # fmt: skip
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    while not (known := children.read_text().split()):
+        time.sleep(0.01)
+    parent.kill()
+    parent.wait()
+    begun = time.monotonic()
+    while not all(is_over(one) for one in known):
+        assert time.monotonic() - begun < 20
+        time.sleep(0.05)
+
+
+def test_a_program_that_was_edited_is_asked_again(tmp_path):
+    check = tmp_path / "my check.py"
+    options = ["--judge", "tests", "--set", f"command={sys.executable} 'my check.py'"]
+    rewards = []
+    for wanted in ("ok", "no"):
+        check.write_text(f"import sys; sys.exit(sys.stdin.read() != {wanted!r})")
+        for _ in range(2):
+            (group,) = json.loads(ranked(tmp_path, *options).stdout)["groups"]
+            rewards.append(group["rewards"])
+    assert rewards[0] == rewards[1] != rewards[2] == rewards[3]
 
 
 def test_a_limit_is_a_positive_number_of_seconds():
@@ -96,9 +170,8 @@ def test_a_program_is_killed_with_those_that_it_has_started(tmp_path):
             score = judge._score("x")
         assert time.monotonic() - begun < 8
         assert score == (1.0 if "echo" in command else None)
-    ended = Path("/proc") / left.read_text().strip() / "stat"
-    for _ in range(500 * Path("/proc/self/stat").exists()):  # a zombie waits for its parent
-        if not ended.exists() or ended.read_text().rpartition(")")[2].split()[0] in "ZX":
+    for _ in range(500 * Path("/proc/self/stat").exists()):
+        if is_over(left.read_text().strip()):
             break
         time.sleep(0.01)
     else:

@@ -161,3 +161,15 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
     line = ["compare", "regions", "--schemes", "grpo", "--seeds", "1", "updates=2", "--out", "out"]
     assert shell(line, tmp_path, "<&- 2>&- >/dev/null").returncode == 0
     assert json.loads((tmp_path / "out" / "results.json").read_bytes())
+
+
+@pytest.mark.fault("R36")
+@pytest.mark.parametrize(
+    "words", [["diagnose", "-"], ["rank", "-", "--judge", "regex", "--set", "pattern=x"]]
+)
+def test_a_standard_input_that_cannot_be_read_is_one_line(words, tmp_path):
+    for streams, why in (("<&-", "got"), ("0>file", "got standard input: Bad file descriptor")):
+        done = shell(words, tmp_path, streams)
+        assert done.returncode in (2, 3)
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"counterpoint: {why}")

@@ -244,3 +244,12 @@ def test_names_that_end_with_nul_are_names_of_their_own(column):
     names = ("x", "x\0", "x\0\0")
     found = read_decisions(jsonl(*(row(**{column: name}) for name in names)))
     assert found.labels[column].tolist() == list(names)
+
+
+@pytest.mark.parametrize("head", ["", "agent,rollout,reward\n"])
+@pytest.mark.parametrize("blank", [0, 3, 4, 5, 70_000])
+def test_lines_keep_their_numbers_after_blank_ones(head, blank):
+    row = "a,0,1\n" if head else '{"agent": "a", "rollout": 0, "reward": 1}\n'
+    content = "\n" * blank + head + row + "?\n"
+    with pytest.raises(LogError, match=rf"line {blank + bool(head) + 2}\b"):
+        read_decisions(io.BytesIO(content.encode()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import sys
 import time
@@ -33,6 +34,8 @@ LOOKS_EVERY = 1.0
 """Seconds between two looks at a log that is followed."""
 COUNTS = re.compile(r"(?<!\w)[0-9][0-9,]*(?!\w)")
 """The counts in a note on how a log was read; they grow with the log."""
+NOTHING, ANEW = -math.inf, math.inf
+"""In place of the last update: nothing was diagnosed yet; nothing of the file as it is now."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,13 @@ class Diagnose:
         if self.file == "-":
             raise SettingError("got - with --watch; wanted a file, to which a training adds lines")
         tail, reported, seen = Tail(Path(self.file)), dict[str, str](), dict[str, str]()
-        last, waits = -1, ""
+        last, waits = NOTHING, ""
         with Stopper() as stopper:
             while stopper.asked is None:
                 changed = tail.poll()
                 if changed and tail.again:
                     say(f"counterpoint: {self.file} was begun anew; reading it from its start")
+                    last = last if last == NOTHING else ANEW
                 if changed and tail.lines:
                     last = self._look(tail, last, seen, reported)
                 before, waits = waits, tail.waits_for
@@ -117,12 +121,14 @@ class Diagnose:
             finish(result, diagnosis_parts, self.out, json=False)
         return stopper.exit_status
 
-    def _look(self, tail: Tail, last: int, seen: dict[str, str], reported: dict[str, str]) -> int:
+    def _look(
+        self, tail: Tail, last: float, seen: dict[str, str], reported: dict[str, str]
+    ) -> float:
         """Reports the latest whole updates if they are new since `last`; returns the last one."""
         try:
             latest = self._latest(tail, seen, ended=False)
         except LogError as error:
-            if last < 0:
+            if last == NOTHING:
                 raise  # it is no log that can be read
             say(f"counterpoint: {error}; what was added is not diagnosed while this line is read")
             return last
@@ -131,7 +137,7 @@ class Diagnose:
             return 0
         end = int(latest.step.max()) if len(latest) else last
         if end != last:
-            self._report(latest, end, reported)
+            self._report(latest, int(end), reported)
         return end
 
     def _latest(self, tail: Tail, seen: dict[str, str], *, ended: bool) -> Decisions:
@@ -144,7 +150,10 @@ class Diagnose:
             seen: note without its counts to the note as it was last said; it is brought up to date.
             ended: whether the last update is whole.
         """
-        decisions, notes = interpreted(io.BytesIO(tail.content), self.columns)
+        try:
+            decisions, notes = interpreted(io.BytesIO(tail.content), self.columns)
+        except LogError:  # said with the number that the line has in the file
+            decisions, notes = interpreted(io.BytesIO(tail.numbered_content), self.columns)
         for note in notes:
             kind = COUNTS.sub("", note)
             if kind not in seen or (ended and seen[kind] != note):

@@ -42,6 +42,7 @@ class Tail:
         """Whether lines before the first of `lines` are no longer kept."""
         self.again = False
         """Whether the file was begun anew, or shortened, since `poll` was last called."""
+        self._taken = 0
         self._place = (0, 0)
         self._offset = 0
 
@@ -62,6 +63,7 @@ class Tail:
                 )
                 if self.again or not self._offset:
                     self.lines.clear()
+                    self._taken = 0
                     self._offset, self.head, self.cut, self._place = 0, b"", False, place
                 file.seek(self._offset)
                 return self._take(file) or self.again
@@ -95,6 +97,7 @@ class Tail:
             else:
                 self.cut = self.cut or len(self.lines) == LINES
                 self.lines.append(line)
+                self._taken += 1
                 any_taken = True
             self._offset += len(line)
         return any_taken
@@ -121,6 +124,11 @@ class Tail:
     def content(self) -> bytes:
         """The lines as a log."""
         return self.head + b"".join(self.lines)
+
+    @property
+    def numbered_content(self) -> bytes:
+        """The same, with an empty line for each that is not kept: lines have the file's numbers."""
+        return self.head + b"\n" * (self._taken - len(self.lines)) + b"".join(self.lines)
 
 
 def latest_updates(decisions: Decisions, *, cut: bool, ended: bool) -> Decisions:

@@ -216,14 +216,17 @@ def _factorize_text(column: NDArray[Any]) -> tuple[Ints, int]:
 def _plain(name: str, column: Array) -> NDArray[Any]:
     """Returns a label column as a NumPy array without missing values.
 
-    A list of different types stays what it is: as an array, 1 and "1" would become one label.
+    A list of different types stays what it is: as an array, 1 and "1" would become one label. So
+    does one of texts of which one ends with NUL, which an array of texts takes for padding.
     """
     if hasattr(column, "detach"):
         column = column.detach().cpu()
     try:
         plain = np.asarray(column)
         types = {type(value) for value in column} if isinstance(column, list | tuple) else set()
-        if plain.ndim == 1 and (len(types) > 1 or (int in types and plain.dtype.kind == "f")):
+        mixed = len(types) > 1 or (int in types and plain.dtype.kind == "f")
+        padded = types == {str} and any(value.endswith("\0") for value in column)
+        if plain.ndim == 1 and (mixed or padded):
             plain = np.asarray(column, dtype=object)
     except (ValueError, OverflowError) as error:
         raise LabelError(f"got label '{name}' that is no flat column ({error})") from error

@@ -37,6 +37,7 @@ from counterpoint.diagnose.recommend import (
     changed,
     reason_sentences,
 )
+from counterpoint.errors import LabelError
 from counterpoint.records import Decisions
 from counterpoint.results.diagnosis import (
     AgentDiagnosis,
@@ -54,6 +55,9 @@ BOUND = (
     "(pooled, by agent, by prompt, by prompt and agent). Gradients may show less."
 )
 """What `signal_kept` is, for the document."""
+
+MOST_AGENTS = 10_000
+"""More are a column that says something else, such as the row: each agent takes milliseconds."""
 
 FEWEST_SAMPLES = 12
 """Rollouts with a reward below which an agent gets no cause."""
@@ -80,7 +84,8 @@ def diagnose(
 
     Raises:
         RewardError: there is no row, or a reward is infinite.
-        LabelError: a label that the scheme or the diagnosis needs is absent.
+        LabelError: a label that the scheme or the diagnosis needs is absent, or there are more
+            than `MOST_AGENTS` agents.
         UnknownNameError: no scheme of that name.
         SchemeError: the scheme's weights are not as many as the components.
 
@@ -91,6 +96,11 @@ def diagnose(
     resolved = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
     name = scheme if isinstance(scheme, str) else scheme_name(resolved)
     log = Log.of(decisions)
+    if len(log.agents) > MOST_AGENTS:
+        raise LabelError(
+            f"got {len(log.agents):,} agents in {len(decisions):,} rows; wanted at most "
+            f"{MOST_AGENTS:,}: is the agent in another column?"
+        )
     faults = log_faults(log, resolved)
     split = split_repeated_keys(log, faults)
     log = log if split is log.decisions else Log.of(split)

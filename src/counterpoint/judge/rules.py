@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -13,14 +15,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from counterpoint.errors import JudgeError, SettingError
 from counterpoint.judge.judges import Opinion, parse_score, written
 from counterpoint.judge.present import Sheet
+from counterpoint.machine.files import read_ordinary
 from counterpoint.machine.processes import end_group
 
 PATIENCE_SECONDS = 2.0
 """Seconds in which what a killed program printed has to arrive."""
+START_SECONDS = 30.0
+"""Seconds that a search may take to begin."""
+TIMER = getattr(signal, "SIGALRM", 0)
+"""The signal that ends a search at the limit of a text."""
 MOST_PRINTED = 1 << 16
 """Bytes that a program may print about one text; it is killed if it prints more."""
 
@@ -35,7 +43,7 @@ class PatternSettings:
 
     pattern: str = ""
     """A regular expression of Python's: a text that matches is better than one that does not."""
-    timeout_seconds: float = 10.0
+    timeout_seconds: float = 2.0
     """Limit of the search in one text; afterwards the text counts as one without a match."""
 
     def __post_init__(self) -> None:
@@ -54,14 +62,17 @@ def _check_timeout(seconds: float) -> None:
 
 
 _SEARCH = """
-import json, re, sys
+import json, re, signal, sys
 task = json.load(sys.stdin)
 sought = re.compile(task["pattern"])
 for text in task["texts"]:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, task["seconds"])
     sys.stdout.write("01"[sought.search(text) is not None])
     sys.stdout.flush()
 """
-"""Writes 0 or 1 for each text as soon as it is known."""
+"""Writes 0 or 1 for each text as soon as it is known. The system ends it at the limit of a text,
+also when nobody waits for it any more; without such timers it is ended from outside."""
 
 
 class PatternJudge:
@@ -81,8 +92,9 @@ class PatternJudge:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Returns the pattern."""
-        return {"judge": "regex", "pattern": self.settings.pattern}
+        """Returns the pattern and the limit."""
+        timeout = repr(self.settings.timeout_seconds)
+        return {"judge": "regex", "pattern": self.settings.pattern, "timeout": timeout}
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
         """Returns one opinion for each sheet; each text is searched once.
@@ -91,30 +103,40 @@ class PatternJudge:
             JudgeError: the search itself failed, for example for lack of memory.
         """
         texts = list(dict.fromkeys(each.text for sheet in sheets for each in sheet.shown))
-        known = dict(zip(texts, self._scores(texts), strict=True))
+        found = self._found(texts)
+        if cut := found.count(None):
+            warnings.warn(
+                f"the search for pattern={self.settings.pattern!r:.60} took longer than "
+                f"{self.settings.timeout_seconds:g} s in {cut} of {len(texts)} texts: they count "
+                "as texts without a match",
+                stacklevel=2,
+            )
+        known = {text: float(each or False) for text, each in zip(texts, found, strict=True)}
         return [Opinion(written(s, [known[each.text] for each in s.shown])) for s in sheets]
 
-    def _scores(self, texts: Sequence[str]) -> list[float]:
-        scores = list[float]()
-        while len(scores) < len(texts):
-            task = json.dumps({"pattern": self.settings.pattern, "texts": texts[len(scores) :]})
+    def _found(self, texts: Sequence[str]) -> list[bool | None]:
+        """Returns whether each text matches; None where the search was cut."""
+        found: list[bool | None] = []
+        seconds = self.settings.timeout_seconds
+        while left := texts[len(found) :]:
+            task = {"pattern": self.settings.pattern, "texts": left, "seconds": seconds}
             try:
                 done = subprocess.run(
-                    [sys.executable, "-I", "-c", _SEARCH], input=task.encode(),
-                    capture_output=True, timeout=self.settings.timeout_seconds, check=False,
+                    [sys.executable, "-I", "-c", _SEARCH], input=json.dumps(task).encode(),
+                    capture_output=True, timeout=START_SECONDS + len(left) * seconds, check=False,
                 )  # fmt: skip
-                output = done.stdout
-                if len(output) < len(texts) - len(scores):
+                output, was_cut = done.stdout, done.returncode == -TIMER
+                if len(output) < len(left) and not was_cut:
                     raise JudgeError(
                         f"the search for pattern={self.settings.pattern!r} ended with status "
                         f"{done.returncode}: {done.stderr.decode(errors='replace')[-200:]}"
                     )
             except subprocess.TimeoutExpired as late:
-                # The texts before have their scores. If the first text alone took all of the time,
-                # it counts as one without a match.
-                output = late.stdout or b"0"
-            scores += [float(each == ord("1")) for each in output]
-        return scores
+                output, was_cut = late.stdout or b"", True
+            found += [each == ord("1") for each in output]
+            if was_cut and len(output) < len(left):
+                found.append(None)
+        return found
 
 
 @dataclass(frozen=True)
@@ -149,12 +171,13 @@ class CommandJudge:
     def __init__(self, settings: CommandSettings) -> None:
         self.settings = settings
         self._known: dict[str, float] = {}
+        self._files = _digest_of_files(shlex.split(settings.command))
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Returns the command and its limit."""
-        timeout = repr(self.settings.timeout_seconds)
-        return {"judge": "tests", "command": self.settings.command, "timeout": timeout}
+        """Returns the command, its limit, and what is in the files that it names."""
+        command, timeout = self.settings.command, repr(self.settings.timeout_seconds)
+        return {"judge": "tests", "command": command, "timeout": timeout, "files": self._files}
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
         """Returns one opinion for each sheet; each text is scored once.
@@ -204,6 +227,15 @@ class CommandJudge:
             return None
         shown = printed[0].decode("utf-8", "replace").strip()
         return parse_score(shown) if shown else float(status == 0)
+
+
+def _digest_of_files(words: Sequence[str]) -> str:
+    """Returns one hash of the files that a command names: an edited program is another judge."""
+    digest = hashlib.sha256()
+    for word in words:
+        with contextlib.suppress(OSError, ValueError):  # a word that names no file
+            digest.update(hashlib.sha256(read_ordinary(Path(word))).digest())
+    return digest.hexdigest()
 
 
 def _read(process: subprocess.Popen[bytes], printed: list[bytes]) -> None:

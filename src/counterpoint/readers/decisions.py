@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import BinaryIO
 
 from counterpoint.errors import LogError
 from counterpoint.readers.jsonl import read_jsonl
-from counterpoint.readers.lines import LogNotice, blocks
+from counterpoint.readers.lines import LogNotice, blocks, opened
 from counterpoint.readers.npz import read_npz
 from counterpoint.readers.packed import read_at_most, unpacked
 from counterpoint.readers.table import read_table
@@ -57,19 +56,11 @@ def read_decisions(
         LogNotice: The meaning of a column with a foreign name was guessed. `Decisions.notices` has
             the same sentences, and those about absent columns and columns that are not read.
     """
-    if source == "-":
-        decisions, guesses = _read(sys.stdin.buffer, columns)
-    elif not isinstance(source, str | os.PathLike):
-        decisions, guesses = _read(source, columns)
+    if isinstance(source, str | os.PathLike):
+        with opened(source, "a log file, or -") as file:
+            decisions, guesses = _read(file, columns)
     else:
-        try:
-            with Path(source).open("rb") as file:
-                decisions, guesses = _read(file, columns)
-        except LogError:
-            raise
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise LogError(f"got {os.fspath(source)!r}: {why}; wanted a log file, or -") from error
+        decisions, guesses = _read(source, columns)
     for guess in guesses:
         warnings.warn(guess, LogNotice, stacklevel=2)
     return decisions
@@ -103,10 +94,13 @@ def _read(stream: BinaryIO, chosen: Mapping[str, str] | None) -> tuple[Decisions
             "pandas.read_parquet(FILE).to_json('log.jsonl', orient='records', lines=True)"
         )
     head = head.removeprefix(b"\xef\xbb\xbf")
+    empty = 0
     while not head.strip():
+        empty += head.count(b"\n")
         head = stream.read(2**16)
         if not head:
             raise LogError("got an empty log; wanted at least one record")
+    head = b"\n" * empty + head  # so that lines keep their numbers
     reader = read_jsonl if head.strip()[:1] in b"{[" else read_table
     columns = reader(blocks(stream, head), chosen)
     return columns.decisions(), columns.guesses

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from counterpoint.errors import CounterpointError, LogError
@@ -25,7 +23,7 @@ from counterpoint.readers.amounts import LARGEST_NUMBER
 from counterpoint.readers.build import finite, list_of, object_of
 from counterpoint.readers.content import as_text
 from counterpoint.readers.episodes import events_in
-from counterpoint.readers.lines import json_lines
+from counterpoint.readers.lines import json_lines, opened
 from counterpoint.readers.messages import events_of, members_of, parse_messages
 from counterpoint.readers.packed import unpacked
 from counterpoint.records import Episode, Event
@@ -57,17 +55,8 @@ def read_groups(source: str | os.PathLike[str]) -> Iterator[GroupLine]:
     Warns:
         TornLogWarning: The last line is incomplete; the groups before it were returned.
     """
-    if source == "-":
-        yield from _groups(sys.stdin.buffer)
-        return
-    try:
-        with Path(source).open("rb") as file:
-            yield from _groups(file)
-    except OSError as error:
-        reason = error.strerror
-        raise LogError(
-            f"got {os.fspath(source)!r}: {reason}; wanted groups in JSON lines"
-        ) from None
+    with opened(source, "groups in JSON lines") as file:
+        yield from _groups(file)
 
 
 def _groups(stream: BinaryIO) -> Iterator[GroupLine]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
@@ -29,6 +33,31 @@ class TornLogWarning(LogWarning):
 
 class LogNotice(LogWarning):
     """The meaning of a column with another name was guessed."""
+
+
+@contextmanager
+def opened(source: str | os.PathLike[str], wanted: str) -> Iterator[BinaryIO]:
+    """Opens a file to read, or standard input for "-".
+
+    Args:
+        source: a path, or "-".
+        wanted: what it should have been, for the message.
+
+    Raises:
+        LogError: it cannot be opened or read.
+    """
+    try:
+        if source == "-":
+            yield sys.stdin.buffer
+        else:
+            with Path(source).open("rb") as file:
+                yield file
+    except LogError:
+        raise
+    except (OSError, ValueError) as error:
+        name = "standard input" if source == "-" else repr(os.fspath(source))
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise LogError(f"got {name}: {why}; wanted {wanted}") from error
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Col
             before, read = read, rows.line_num
             if not cells:
                 continue
-            where = f"line {rows.line_num}"
+            where = f"line {lines.blank + rows.line_num}"
             if len(cells) != len(header):
                 read = before
                 raise csv.Error(f"got {len(cells)} cells, and the header has {len(header)}")
@@ -71,10 +71,12 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Col
     except csv.Error as error:
         # only the last record can be torn: an error before it is an error of the file
         if not (lines.unended and columns.rows) or rows.line_num > read + 1:
-            raise LogError(f"line {read + 1}: {error}; wanted one record a line") from error
+            raise LogError(
+                f"line {lines.blank + read + 1}: {error}; wanted one record a line"
+            ) from error
         torn = "is incomplete and was left out"
     if lines.unended and columns.rows:
-        message = f"line {rows.line_num}: the last line {torn}; decisions read: {columns.rows}"
+        message = f"line {lines.blank + rows.line_num}: the last line {torn}; decisions read: {columns.rows}"
         warnings.warn(message, TornLogWarning, stacklevel=3)
     # a label column is of integers if every value is an integer as `str` writes it
     for name, ids in columns.values.items():
@@ -148,18 +150,25 @@ def _reward(where: str, name: str, cell: str) -> float:
 
 
 class _Lines(Iterator[str]):
-    """Yields the text lines of the blocks; `unended` becomes true at a last line without an end."""
+    """Yields the text lines of the blocks from the first on that says something; `blank` counts
+    those before it, and `unended` becomes true at a last line without an end."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self.unended = False
+        self.blank = 0
         self._lines = self._split(blocks)
 
     def _split(self, blocks: Iterable[Block]) -> Iterator[str]:
+        begun = False
         for block in blocks:
             self.unended = block.unended
             ended = block.data if block.unended else block.data[:-1]
             for line in ended.decode(errors="replace").split("\n"):
-                yield line + "\n"
+                begun = begun or bool(line.strip())
+                if begun:
+                    yield line + "\n"
+                else:
+                    self.blank += 1
 
     def __next__(self) -> str:
         return next(self._lines)
