@@ -124,6 +124,10 @@ class EditedError(RunError):
     """Files of a run or of a result that are not as they were written: the message says which."""
 
 
+class DeliveryError(RunError):
+    """A result that is whole in its folder and could not be brought where the user wants it."""
+
+
 class BusyError(CounterpointError, RuntimeError):
     """A run directory that another process is working in: the message says which."""
 

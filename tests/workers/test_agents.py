@@ -128,6 +128,15 @@ def test_a_secret_in_pieces_is_blotted_and_nothing_else_is_held_back():
 
 
 @pytest.mark.slow
+def test_work_on_a_full_disk_is_not_taken(tmp_path):
+    """Its last file is cut, and tests that do not read it pass all the same."""
+    state = start(tmp_path, "echo good > f1.txt; head -c 400000000 /dev/zero > big")
+    result = run_team(state.folder)
+    assert result.done == 0
+    assert "stopped by a limit, disk (disk_mb=128)" in state.queue.attempts()[0].note
+
+
+@pytest.mark.slow
 def test_work_of_an_agent_whose_time_is_over_is_tested_all_the_same(tmp_path):
     state = start(tmp_path, "echo good > f1.txt; sleep 60", minutes=1 / 30)
     result = run_team(state.folder)

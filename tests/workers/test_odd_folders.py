@@ -106,14 +106,21 @@ def test_branches_that_git_cannot_make_are_refused_before_the_run(tmp_path):
     make_disjoint(repo, 1)
     who = ("-c", "user.name=a", "-c", "user.email=a@b")
     for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*who, "commit", "-qm", "x"),
-                  ("branch", "deep/down")):  # fmt: skip
+                  ("branch", "deep/down"), ("tag", "v1")):  # fmt: skip
         subprocess.run(["git", *words], cwd=repo, check=True)
     for name in ("main", "main/x", "deep", "deep/down/x", "HEAD", "-x", "a..b", "x/", "a b",
-                 "@{-1}", "x.lock", "a\nb", " x"):  # fmt: skip
+                 "@{-1}", "x.lock", "a\nb", " x", "", "@", "v1", "x" * 300):  # fmt: skip
         with pytest.raises(SettingError, match="got --branch"):
             require_branch(repo, name)
     require_branch(repo, "deep/other")
     require_branch(repo, "größer")
+    (repo / ".git" / "refs" / "heads" / "held.lock").touch()  # another git is at work
+    with pytest.raises(
+        SettingError, match=r"got --branch held, which git cannot make .*held\.lock"
+    ):
+        require_branch(repo, "held")
+    heads = subprocess.run(["git", "branch"], cwd=repo, capture_output=True, text=True, check=True)
+    assert heads.stdout.split() == ["deep/down", "*", "main"]  # nothing was made
 
 
 @pytest.mark.few(1)

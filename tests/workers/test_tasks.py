@@ -144,7 +144,21 @@ def test_the_result_is_a_branch_and_a_patch_of_the_users_repository(tmp_path, ca
              git(tmp_path / "other", "rev-parse", "HEAD^{tree}")]  # fmt: skip
     assert trees[0] == trees[1]
     assert main(["resume", str(tmp_path / "out")]) == 0  # the branch is there, and right
-    for branch, why in (("team/mended", "exists already"), ("a..b", "takes for a branch")):
+    git(tmp_path / "repo", "branch", "-qD", "team/mended")
+    lock = tmp_path / "repo" / ".git" / "refs" / "heads" / "team" / "mended.lock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.touch()  # the branch cannot be made; the result is printed and kept
+    capsys.readouterr()
+    assert main(["resume", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr()
+    assert "2 of 2 tasks are done" in told.out
+    last = told.err.splitlines()[-1]
+    assert "mended.lock" in last
+    assert f"counterpoint resume {tmp_path}/out makes the branch team/mended" in last
+    lock.unlink()
+    assert main(["resume", str(tmp_path / "out")]) == 0
+    for branch, why in (("team/mended", "exists already"), ("a..b", "takes for a branch"),
+                        ("", "which is empty")):  # fmt: skip
         assert main([*run, str(tmp_path / "two"), "--branch", branch]) == 2
         assert why in capsys.readouterr().err
     assert not (tmp_path / "two").exists()

@@ -17,7 +17,7 @@ from counterpoint.cli.exits import Exit, kept
 from counterpoint.cli.messages import say
 from counterpoint.cli.progress import Display
 from counterpoint.cli.results import command_line, finish
-from counterpoint.errors import SettingError, WorkerError, choices
+from counterpoint.errors import DeliveryError, SettingError, WorkerError, choices
 from counterpoint.report import write_report
 from counterpoint.report.page import PAGE
 from counterpoint.report.terminal.parts import misses, team_parts
@@ -89,7 +89,7 @@ class TeamCommand:
     """Seed of all random choices."""
     out: Path | None = None
     """Folder of the run; default counterpoint-out/team/TOPOLOGY-WORKERS."""
-    branch: str = ""
+    branch: str | None = None
     """For `run`: the new branch of your repository that gets the result when the run is over."""
     follow: bool = False
     """For `status`: show the work of each worker, until the run is over."""
@@ -112,8 +112,8 @@ class TeamCommand:
         folder = self.out or DEFAULT_OUT / f"{self.topology}-{workers}"
         plan = read_plan(self.where)
         state = TeamState(folder, plan, self.topology, workers, seed=self.seed,
-                          branch=self.branch, **asdict(read_budget(self.budget)))  # fmt: skip
-        if self.branch:
+                          branch=self.branch or "", **asdict(read_budget(self.budget)))  # fmt: skip
+        if self.branch is not None:
             require_branch(plan.source, self.branch)
         require_ready()
         state.create()
@@ -122,6 +122,7 @@ class TeamCommand:
 
 def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
     """Lets the team in a folder work, and prints its result; returns the exit status."""
+    undelivered: DeliveryError | None = None
     again = f"the team is stopped; {command_line('resume', folder)} continues it"
     try:
         with kept(again, folder), TeamDisplay() as display:
@@ -130,6 +131,8 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
         say(f"page: {folder / PAGE}")
         say(f"counterpoint: {error}")
         return _status(result_of(TeamState.load(folder)))
+    except DeliveryError as error:
+        undelivered, result = error, result_of(TeamState.load(folder))
     finish(result, team_parts, None, as_json)
     if not as_json:
         say(f"page: {folder / PAGE}")
@@ -137,7 +140,7 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
         if (folder / PATCH).exists():
             say(f"patch: {folder / PATCH}; git am applies it")
         say(f"result: git fetch {shlex.quote(result.repository)} main")
-        if result.branch:
+        if result.branch and undelivered is None:
             say(
                 f"branch: {result.branch}, in your repository; git merge takes it over"
                 if result.over
@@ -147,6 +150,9 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
     status = _status(result)
     if status == Exit.NOTHING:
         say(f"counterpoint: no task is done: {result.verdict}")
+    if undelivered is not None:
+        say(f"counterpoint: {undelivered}")
+        return max(status, Exit.PART)
     return status
 
 

@@ -76,7 +76,8 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None) -> Col
             ) from error
         torn = "is incomplete and was left out"
     if lines.unended and columns.rows:
-        message = f"line {lines.blank + rows.line_num}: the last line {torn}; decisions read: {columns.rows}"
+        last = lines.blank + rows.line_num
+        message = f"line {last}: the last line {torn}; decisions read: {columns.rows}"
         warnings.warn(message, TornLogWarning, stacklevel=3)
     # a label column is of integers if every value is an integer as `str` writes it
     for name, ids in columns.values.items():

@@ -140,6 +140,7 @@ def run_team(
         WorkerError: a turn fails for a reason that no other turn can mend (a server that refuses
             the key, tests that never ran), or turns fail again and again. The reason is stored, and
             the same call resumes the run once it is mended.
+        DeliveryError: the run is over, and its branch cannot be made.
         OutputError: the folder of the run cannot be written to any more.
     """
     state = TeamState.load(folder)

@@ -212,6 +212,8 @@ def _command(
     note = f"status {ended.status}: {ended.tail(400)}" if ended.status else ended.tail(400)
     if ended.stopped:
         note = f"stopped by a limit, {ended.stopped}: {ended.tail(400)}"
+    if ended.stopped.startswith("disk"):  # its last files may be cut
+        return WorkResult({}, (), 1, note, usage=read_usage(ended.results))
     refused = {**ended.refused, **dict.fromkeys(ended.ignored, IGNORED)}
     return WorkResult(ended.changed, ended.removed, 1, note, refused, read_usage(ended.results))
 

@@ -6,11 +6,12 @@ The branch is made in the user's own repository: `require_branch` checks it befo
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from counterpoint import __version__
-from counterpoint.errors import RunError, SettingError
+from counterpoint.errors import DeliveryError, RunError, SettingError
 from counterpoint.records import Episode, Event
 from counterpoint.results.team import (
     AttemptPart,
@@ -147,7 +148,8 @@ def require_branch(source: Path, branch: str) -> None:
     """Checks that a branch of this name can be made in the repository of a plan.
 
     Raises:
-        SettingError: the name is no name of a branch, it exists, or there is no git repository.
+        SettingError: the name is no name of a branch, it exists or means something else, git
+            cannot make it, or there is no git repository.
     """
     place = enclosing_repository(source)
     if place is None:
@@ -155,6 +157,7 @@ def require_branch(source: Path, branch: str) -> None:
     checked = try_git("check-ref-format", "--branch", branch)
     if checked.returncode or checked.stdout.decode(errors="replace").rstrip("\n") != branch:
         raise SettingError(f"got --branch {branch!r}; wanted a name that git takes for a branch")
+    read = try_git("-C", str(place[0]), "rev-parse", "--verify", "--quiet", branch)
     heads = git("-C", str(place[0]), "for-each-ref", "--format=%(refname)", "refs/heads").decode(
         errors="replace"
     )
@@ -164,6 +167,15 @@ def require_branch(source: Path, branch: str) -> None:
         if name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
             raise SettingError(f"got --branch {branch}, beside which git cannot keep the branch "
                                f"{name}; wanted another name")  # fmt: skip
+    if not read.returncode:  # such as @, or the name of a tag
+        raise SettingError(f"got --branch {branch}, by which git means something else already: a "
+                           "merge would not take the branch; wanted another name")  # fmt: skip
+    # a branch that is made and not kept: the name may be too long, or another git at work there
+    trial = f"start\ncreate refs/heads/{branch} HEAD\nprepare\nabort\n".encode()
+    made = try_git("-C", str(place[0]), "update-ref", "--stdin", data=trial)
+    if made.returncode:
+        why = made.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+        raise SettingError(f"got --branch {branch:.60}, which git cannot make ({why:.200})")
 
 
 def deliver_result(state: TeamState) -> None:
@@ -172,7 +184,7 @@ def deliver_result(state: TeamState) -> None:
     Nothing but this branch changes in the user's repository, and no hook of it runs.
 
     Raises:
-        RunError: the branch cannot be made, because it points elsewhere by now, say.
+        DeliveryError: the branch cannot be made, because it points elsewhere by now, say.
     """
     repository, head = state.repository, state.repository.head()
     base = state.queue.fact("base")
@@ -182,12 +194,18 @@ def deliver_result(state: TeamState) -> None:
         return
     place = enclosing_repository(state.plan.source)
     if place is None:
-        raise RunError(f"{state.plan.source} is no git repository any more: no branch was made")
+        raise DeliveryError(f"{state.plan.source} is no git repository any more: no branch is made")
     branch = f"refs/heads/{state.branch}"
     ended = try_git("-C", str(place[0]), "rev-parse", "--verify", "--quiet", branch)
     if ended.stdout.decode().strip() == head:
         return
-    git("-c", "protocol.file.allow=always", "-C", str(place[0]), "fetch", "--quiet",
-        "--no-tags", "--no-write-fetch-head",
-        "--no-auto-maintenance", "--no-recurse-submodules", str(repository.path),
-        f"refs/heads/main:{branch}")  # fmt: skip
+    try:
+        git("-c", "protocol.file.allow=always", "-C", str(place[0]), "fetch", "--quiet",
+            "--no-tags", "--no-write-fetch-head",
+            "--no-auto-maintenance", "--no-recurse-submodules", str(repository.path),
+            f"refs/heads/main:{branch}")  # fmt: skip
+    except RunError as error:
+        raise DeliveryError(
+            f"{error}; the result is kept: counterpoint resume {shlex.quote(str(state.folder))} "
+            f"makes the branch {state.branch:.60}"
+        ) from error
