@@ -1,6 +1,7 @@
 """`counterpoint claims`: settled, kept, listed, drawn; the same numbers twice and in parallel."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_what_is_settled_is_not_measured_again(tmp_path):
     first = settle(["judging"], FEW, folder=tmp_path)
     file = tmp_path / "judging" / "results.json"
     document = json.loads(file.read_text())
+    (tmp_path / "judging" / "seal.json").unlink()  # as it is where an earlier version wrote it
     file.write_text(json.dumps({**document, "holds_when": "it was read."}))
     again = settle(["judging"], FEW, folder=tmp_path)
     assert again.claims[0].holds_when == "it was read."
@@ -57,6 +59,13 @@ def test_each_claim_is_kept_as_soon_as_it_is_settled(tmp_path, monkeypatch):
         settle(["judging", "hacking"], FEW, workers=1, folder=tmp_path)
     assert kept_claim("judging", FEW, tmp_path) is not None
     assert kept_claim("hacking", FEW, tmp_path) is None
+    file = tmp_path / "judging" / "results.json"
+    written = file.read_bytes()
+    file.write_bytes(
+        written.replace(b"conditional", b"reproduced")
+    )  # seen, though all has not ended
+    assert kept_claim("judging", FEW, tmp_path) is None
+    file.write_bytes(written)
     monkeypatch.undo()
     wanted = settle(["judging", "hacking"], FEW, workers=2)
     assert same(settle(["judging", "hacking"], FEW, workers=2, folder=tmp_path)) == same(wanted)
@@ -80,6 +89,20 @@ def test_a_claim_that_was_edited_is_measured_again(tmp_path, capsys):
     file = out / "results.json"
     file.write_text(file.read_text().replace("conditional", "reproduced"))
     assert kept_claim("judging", ClaimPlan(5), tmp_path) is None
+
+
+@pytest.mark.fault("R9")
+@pytest.mark.parametrize("content", ["null", "[]", "3", "[" * 1_000_000, "\ud800", "pipe"])
+def test_what_is_no_claim_is_not_settled_yet(content, tmp_path, capsys):
+    file = tmp_path / "credit" / "results.json"
+    file.parent.mkdir()
+    if content == "pipe":
+        os.mkfifo(file)
+    else:
+        file.write_text(content, errors="surrogatepass")
+    assert main(["claims", "--out", str(tmp_path), "--json"]) == 0
+    rows = {row["name"]: row["verdict"] for row in json.loads(capsys.readouterr().out)}
+    assert set(rows.values()) == {None}
 
 
 def test_the_command_writes_a_page_and_lists_verdicts(tmp_path, capsys, monkeypatch):

@@ -22,13 +22,15 @@ from counterpoint.claims.population import POPULATION
 from counterpoint.claims.topology import TOPOLOGY
 from counterpoint.claims.worth import WORTH
 from counterpoint.errors import CounterpointError, UnknownNameError, choices
+from counterpoint.machine.files import read_ordinary
 from counterpoint.results import read_result
 from counterpoint.results.claims import ClaimResult, ClaimsResult
 from counterpoint.results.saved import RESULTS, encode
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.files import write_atomically
-from counterpoint.runs.seal import edits, remove_seal
+from counterpoint.runs.seal import edits, remove_seal, seal_files
 from counterpoint.runs.task import Advance
+from counterpoint.settings import NOT_JSON
 
 CLAIMS = {
     claim.name: claim
@@ -70,8 +72,10 @@ class SettleTask:
 
         result = settled(claim_named(self.name), self.plan, progress)
         if self.folder is not None:
-            remove_seal(self.folder / self.name)
-            write_atomically(self.folder / self.name / RESULTS, encode(result))
+            place = self.folder / self.name
+            remove_seal(place)
+            write_atomically(place / RESULTS, encode(result))
+            seal_files(place, [place / RESULTS])
         progress(1.0)
         return result
 
@@ -121,16 +125,16 @@ def kept_claim(name: str, plan: ClaimPlan | None, folder: Path | None) -> ClaimR
         plan: its seeds; None takes any.
         folder: that `settle` was given.
     """
-    file = folder / name / RESULTS if folder is not None else None
-    if file is None or not file.exists():
+    if folder is None:
         return None
     try:
-        found = read_result(msgspec.json.decode(file.read_bytes()))
-    except (CounterpointError, msgspec.DecodeError):
-        return None  # a damaged file is measured again
+        file = read_ordinary(folder / name / RESULTS)
+        found = read_result(msgspec.json.decode(file, type=dict))
+    except (CounterpointError, OSError, *NOT_JSON):
+        return None  # what is not there or damaged is measured
     if not isinstance(found, ClaimResult) or found.version != __version__:
         return None
-    if edits(file.parent):
+    if edits(folder / name):
         return None
     as_planned = plan is None or found.command == f"counterpoint claims {name}{plan.options}"
     return found if as_planned else None
