@@ -376,11 +376,65 @@ def test_one_missing_row_does_not_hide_the_best_member():
 
 
 def test_a_member_of_few_tasks_is_named_and_left_out():
-    result = compare_outcomes([*with_members_alone(), Outcome("t00", "isolated", ("guest",), 0.0)])
-    assert result.incomplete == (
-        "left out: members with a score at less than half of the tasks: guest"
-    )
+    rows = [Outcome(o.task, o.setting, (*o.members, "cy"), o.score) if o.setting == "team" else o
+            for o in with_members_alone()]  # fmt: skip
+    result = compare_outcomes([*rows, Outcome("t00", "isolated", ("cy",), 0.0)])
+    told = "left out: members with a score at less than half of the tasks: cy"
+    assert result.incomplete == told
     assert {one.n for one in result.compared} == {40}
+
+
+@pytest.mark.fault("R44")
+def test_who_is_in_no_team_is_no_member_however_good():
+    rows = with_members_alone()
+    guest = [Outcome(o.task, "isolated", ("guest",), 1.0) for o in rows if o.setting == "team"]
+    plain, result = compare_outcomes(rows), compare_outcomes([*rows, *guest])
+    assert result.incomplete == "left out: isolated rows of who is in no team: guest"
+    assert result.compared == plain.compared
+    assert result.findings == [f for f in result.findings if "left out" in (f.reason or "left out")]
+    unnamed = [Outcome(o.task, "team", (), o.score) if o.setting == "team" else o for o in rows]
+    assert compare_outcomes([*unnamed, *guest]).compared != plain.compared  # nobody knows the team
+
+
+@pytest.mark.fault("R44")
+def test_rows_of_a_smaller_team_at_other_tasks_are_said():
+    whole = [Outcome(f"t{i}", "team", ("ann", "bob", "cy"), i % 2) for i in range(8)]
+    small = [Outcome(f"u{i}", "team", ("ann", "bob"), 1.0) for i in range(8)]
+    solo = [Outcome(each.task, "solo", ("eve",), 0.5) for each in (*whole, *small)]
+    said = ("8 rows count as the team though their members, such as ann;bob, are some of another "
+            "task's team")  # fmt: skip
+    assert compare_outcomes([*whole, *small, *solo]).incomplete == said
+    assert compare_outcomes([*whole, *solo]).incomplete == ""
+    one = {f.name: f for f in audit([], [*whole, *small, *solo], ("worth",)).findings}
+    assert said in one["team_minus_solo"].reason
+
+
+@pytest.mark.fault("R44")
+def test_the_ratio_of_costs_is_of_the_tasks_that_both_have_done():
+    rows = [Outcome(f"t{i}", how, (), 1.0, 100.0) for i in range(10) for how in ("team", "solo")]
+    rows += [Outcome(f"u{i}", "solo", (), 1.0, 10_000.0) for i in range(10)]
+    assert compare_outcomes(rows).cost_ratio.value == 1.0
+    found = {f.name: f for f in audit([], rows, ("worth",)).findings}["team_minus_solo"]
+    assert "at 1.00 times its cost" in found.reason
+
+
+@pytest.mark.fault("R44")
+def test_names_with_spaces_and_whole_numbers_are_one_name_and_truth_is_no_cost(tmp_path):
+    table = tmp_path / "o.csv"
+    table.write_text("task,setting,score\nt0 ,team,1\n t0,solo,0\n")
+    assert [each.task for each in read_outcomes(table)] == ["t0", "t0"]
+    lines = tmp_path / "o.jsonl"
+    lines.write_text(
+        '{"task": 1, "members": [1, 2], "score": 1}\n'
+        '{"task": 1.0, "members": [1.0], "score": true}\n'
+    )
+    assert read_outcomes(lines) == [
+        Outcome("1", "team", ("1", "2"), 1.0),
+        Outcome("1", "isolated", ("1",), 1.0),
+    ]
+    lines.write_text('{"task": 1, "members": ["a"], "score": 1, "cost": true}\n')
+    with pytest.raises(LogError, match="line 1, cost: got True; wanted a number"):
+        read_outcomes(lines)
 
 
 def test_members_of_different_tasks_are_not_compared():
@@ -421,7 +475,8 @@ def test_teams_of_other_tasks_may_be_smaller():
     ]
     rows += [Outcome(f"t{t}", "solo", ("a",), 0.0) for t in range(20)]
     result = compare_outcomes(rows)
-    assert (result.compared[0].n, result.compared[0].team, result.incomplete) == (20, 0.5, "")
+    assert (result.compared[0].n, result.compared[0].team) == (20, 0.5)
+    assert result.incomplete.startswith("10 rows count as the team though their members, such as a")
 
 
 def test_two_teams_at_one_task_are_refused():

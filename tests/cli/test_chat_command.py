@@ -261,3 +261,13 @@ def test_an_empty_pipe_and_no_standard_input_show_episodes(run, monkeypatch, tmp
         assert chat(capsys, run).out.count("task: ") == 3
     monkeypatch.setattr("sys.stdin", None)
     assert chat(capsys, run, "--json").out.count('"task"') == 3
+
+
+def test_questions_without_an_answer_have_their_status(run, monkeypatch, tmp_path, capsys):
+    long = f"speaker: {'red ' * 20_000}\n"
+    for asked, status, said in ((long, 3, "1 of 1"), (f"{QUESTION}\n{long}", 1, "1 of 2")):
+        with piped(monkeypatch, tmp_path, asked.encode()):
+            assert main(["chat", str(run)]) == status
+        told = capsys.readouterr()
+        assert "speaker: got a prompt of" in told.out
+        assert f"no answer to {said} questions" in told.err.splitlines()[-1]

@@ -104,7 +104,7 @@ def test_a_search_ends_though_its_parent_was_killed(tmp_path):
 
 def test_a_program_that_was_edited_is_asked_again(tmp_path):
     check = tmp_path / "my check.py"
-    options = ["--judge", "tests", "--set", f"command={sys.executable} 'my check.py'"]
+    options = ["--judge", "tests", "--set", f"command='{sys.executable}' 'my check.py'"]
     rewards = []
     for wanted in ("ok", "no"):
         check.write_text(f"import sys; sys.exit(sys.stdin.read() != {wanted!r})")

@@ -307,6 +307,24 @@ def whole_teams(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [o for o in outcomes if o.setting != "team" or frozenset(o.members) not in parts]
 
 
+def smaller_teams(outcomes: Sequence[Outcome]) -> str:
+    """Returns how many rows are of some of the members of another task's team, and who they are; an
+    empty text if there are none. They count as the team of their task: teams may differ.
+
+    Args:
+        outcomes: of whole teams: see `whole_teams`.
+    """
+    rows = [frozenset(each.members) for each in outcomes if each.setting == "team" and each.members]
+    sets = set(rows)
+    small = {one for one in sets if any(one < other for other in sets)}
+    if not small:
+        return ""
+    first = ";".join(sorted(min(small, key=sorted)))
+    count = sum(each in small for each in rows)
+    return (f"{count} rows count as the team though their members, such as {first}, are some of "
+            "another task's team")  # fmt: skip
+
+
 def two_teams(outcomes: Sequence[Outcome]) -> str:
     """Returns the members of two teams at one task, as `ann;bob and ann;carl`; an empty text if
     there is one team at each task.

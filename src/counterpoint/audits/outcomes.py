@@ -15,7 +15,7 @@ import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.audits.base import mean_scores, outcome_of, two_teams, whole_teams
+from counterpoint.audits.base import mean_scores, outcome_of, smaller_teams, two_teams, whole_teams
 from counterpoint.audits.run import audit
 from counterpoint.audits.worth import MembersAlone, best_member, members_alone
 from counterpoint.errors import LogError, SettingError
@@ -163,15 +163,16 @@ def compare_outcomes(
         cost_ratio=ratio,
         findings=[f for f in others if f.verdict != NOT_COMPUTABLE and f.name not in ANSWERED],
         left_out=_left_out(outcomes),
-        incomplete=_incomplete(len(outcomes) - len(whole), alone),
+        incomplete=_incomplete(len(outcomes) - len(whole), smaller_teams(whole), alone),
     )
 
 
-def _incomplete(parts: int, alone: MembersAlone) -> str:
-    """Returns what a comparison leaves out of a table; an empty text if that is nothing.
+def _incomplete(parts: int, small: str, alone: MembersAlone) -> str:
+    """Returns what a comparison leaves out of a table or guesses; an empty text if that is nothing.
 
     Args:
         parts: number of rows of parts of the team.
+        small: the rows of smaller teams: see `smaller_teams`.
         alone: the scores of members alone.
     """
     sentences = [alone.told.strip(" ()")] if alone.told else []
@@ -180,6 +181,7 @@ def _incomplete(parts: int, alone: MembersAlone) -> str:
             f"left out: {parts} row{'' if parts == 1 else 's'} of parts of the team, which "
             "`counterpoint contribution` reads"
         )
+    sentences += [small] if small else []
     return "; ".join(sentences)
 
 

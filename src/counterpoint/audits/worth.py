@@ -23,6 +23,7 @@ from counterpoint.audits.base import (
     mean_scores,
     mean_share,
     share,
+    smaller_teams,
     two_teams,
     unknown,
     whole_teams,
@@ -78,9 +79,9 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
         findings.append(unknown(NAME, "team_minus_solo", why, len(both)))
     else:
         gaps = np.array([team[task] - solo[task] for task in both])
-        findings.append(
-            _gap("team_minus_solo", gaps, f"team less one agent{_cost_ratio(outcomes)}")
-        )
+        small = smaller_teams(outcomes)
+        reason = f"team less one agent{_cost_ratio(outcomes)}" + (f"; {small}" if small else "")
+        findings.append(_gap("team_minus_solo", gaps, reason))
     return [*findings, *_ideas(outcomes)]
 
 
@@ -99,17 +100,22 @@ class MembersAlone:
 def members_alone(outcomes: Sequence[Outcome], team: Mapping[str, float]) -> MembersAlone:
     """Returns the scores of members alone.
 
-    A member with a score at less than half of the tasks is left out; then a task at which one of
-    the others has none.
+    Somebody who is in no team is left out, if teams have names; then a member with a score at less
+    than half of the tasks; then a task at which one of the others has none.
 
     Args:
         outcomes: those of single members in isolation count.
         team: task to the score of the team.
     """
     given: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    together = {member for o in outcomes if o.setting == "team" for member in o.members}
+    strangers = set[str]()
     for each in outcomes:
         if each.setting == "isolated" and len(each.members) == 1 and each.task in team:
-            given[each.task][each.members[0]].append(each.score)
+            if together and each.members[0] not in together:
+                strangers.add(each.members[0])
+            else:
+                given[each.task][each.members[0]].append(each.score)
     counts = Counter(member for of_task in given.values() for member in of_task)
     members = tuple(sorted(m for m, count in counts.items() if 2 * count >= len(given)))
     tasks = tuple(sorted(task for task, of in given.items() if of.keys() >= set(members)))
@@ -119,8 +125,9 @@ def members_alone(outcomes: Sequence[Outcome], team: Mapping[str, float]) -> Mem
         [f"{short} of {len(given)} tasks where a member has no score of its own"] if short else []
     )
     if rare:
-        named = ", ".join(rare[:SHOWN]) + (" and others" if len(rare) > SHOWN else "")
-        left.append(f"members with a score at less than half of the tasks: {named}")
+        left.append(f"members with a score at less than half of the tasks: {_named(rare)}")
+    if strangers:
+        left.append(f"isolated rows of who is in no team: {_named(sorted(strangers))}")
     if odd:
         left.append(f"{odd} isolated rows without one member")
     return MembersAlone(
@@ -129,6 +136,10 @@ def members_alone(outcomes: Sequence[Outcome], team: Mapping[str, float]) -> Mem
         np.array([[float(np.mean(given[t][m])) for m in members] for t in tasks]),
         f" (left out: {'; '.join(left)})" if left else "",
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (" and others" if len(names) > SHOWN else "")
 
 
 def _ideas(outcomes: Sequence[Outcome]) -> list[Finding]:
@@ -176,15 +187,23 @@ def best_member(scores: Floats) -> Floats:
     return best
 
 
+def costs_of_both(outcomes: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
+    """Returns the mean cost of the team and of one agent at each task at which both are known."""
+    costs = {setting: defaultdict[str, list[float]](list) for setting in ("team", "solo")}
+    for each in outcomes:
+        if each.setting in costs and each.cost is not None:
+            costs[each.setting][each.task].append(each.cost)
+    team, solo = costs.values()
+    return {task: (float(np.mean(team[task])), float(np.mean(solo[task])))
+            for task in sorted(set(team) & set(solo))}  # fmt: skip
+
+
 def _cost_ratio(outcomes: Sequence[Outcome]) -> str:
-    team, solo = (
-        [each.cost for each in outcomes if each.setting == setting and each.cost is not None]
-        for setting in ("team", "solo")
-    )
-    if not team or not solo:
+    costs = costs_of_both(outcomes)
+    if not costs:
         return "; costs are not known, so they may differ"
-    ratio = float(np.mean(team) / max(float(np.mean(solo)), 1e-12))
-    return f", at {ratio:.2f} times its cost"
+    team, solo = map(sum, zip(*costs.values(), strict=True))
+    return f", at {team / max(solo, 1e-12):.2f} times its cost"
 
 
 def _gap(name: str, gaps: Floats, reason: str, at_most: bool = False) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ import msgspec
 import tyro
 from rich.text import Text
 
+from counterpoint.cli.exits import Exit
 from counterpoint.cli.messages import say
 from counterpoint.cli.results import command_line, finish, print_result
 from counterpoint.cli.resume import search_folder_of_run
@@ -81,7 +82,7 @@ class Chat:
                 if not self.json:
                     show(lines_of_answer(answers[-1]))
             if answers and not self.json:
-                return 0
+                return _status(answers)
         count = self.episodes if self.episodes is not None else 0 if answers else 3
         if not self.json:
             for answer in answers:
@@ -101,7 +102,15 @@ class Chat:
             finish(document, lambda _: (), None, self.json)
         else:
             say(f"next: {then}")
-        return 0
+        return _status(answers)
+
+
+def _status(answers: Sequence[AgentAnswer]) -> Exit:
+    """Returns the exit status, and says how many questions have no answer."""
+    if lost := sum(answer.failed for answer in answers):
+        say(f"counterpoint: no answer to {lost} of {len(answers)} questions; their lines say why")
+        return Exit.PART if lost < len(answers) else Exit.NOTHING
+    return Exit.DONE
 
 
 def piped_lines() -> Iterator[str]:

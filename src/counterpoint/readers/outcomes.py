@@ -118,7 +118,11 @@ def _outcome(where: str, row: Mapping[str, Any]) -> Outcome:
         if not members:
             raise LogError(f"{where}: got neither setting nor members; wanted one of them")
         setting = "isolated" if len(members) == 1 else "team"
-    costs = {_number(where, n, row[n]) for n in COSTS if row.get(n) not in (None, "")}
+    given = {name: row[name] for name in COSTS if row.get(name) not in (None, "")}
+    for name, value in given.items():
+        if isinstance(value, bool):  # Python takes it for 0 or 1
+            raise LogError(f"{where}, {name}: got {value}; wanted a number")
+    costs = {_number(where, name, value) for name, value in given.items()}
     if len(costs) > 1:
         raise LogError(f"{where}: got a cost and another budget; wanted cost alone")
     cost = next(iter(costs), None)
@@ -126,10 +130,17 @@ def _outcome(where: str, row: Mapping[str, Any]) -> Outcome:
         raise LogError(f"{where}, cost: got {cost:g}; wanted a number of 0 or more")
     score, answer = _number(where, "score", row["score"]), row.get("answer")
     try:
-        return Outcome(str(row["task"]), str(setting), tuple(map(str, members)), score, cost,
+        return Outcome(_name(row["task"]), str(setting), tuple(map(_name, members)), score, cost,
                        None if answer in (None, "") else str(answer))  # fmt: skip
     except LogError as error:
         raise LogError(f"{where}: {error}") from None
+
+
+def _name(value: object) -> str:
+    """Returns the name of a task or a member: 1 and 1.0 are one, and spaces at the ends none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip(" \t")
 
 
 def _number(where: str, name: str, value: Any) -> float:

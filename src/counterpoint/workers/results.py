@@ -205,6 +205,11 @@ def deliver_result(state: TeamState) -> None:
             "--no-auto-maintenance", "--no-recurse-submodules", str(repository.path),
             f"refs/heads/main:{branch}")  # fmt: skip
     except RunError as error:
+        if ended.returncode == 0:  # resuming would not help
+            raise DeliveryError(
+                f"the branch {state.branch:.60} has been made by somebody else meanwhile; the "
+                f"result is kept: git fetch {shlex.quote(str(repository.path))} main:ANOTHER"
+            ) from error
         raise DeliveryError(
             f"{error}; the result is kept: counterpoint resume {shlex.quote(str(state.folder))} "
             f"makes the branch {state.branch:.60}"

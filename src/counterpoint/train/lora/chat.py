@@ -41,6 +41,8 @@ class AgentAnswer(msgspec.Struct, frozen=True):
     text: str
     words: dict[str, float]
     """Each word with its probability, if the agent chooses among words."""
+    failed: bool = False
+    """Whether the model could not answer; the text says why."""
 
 
 class TrainedTeam:
@@ -134,7 +136,8 @@ class TrainedTeam:
             words = dict(zip(ask.words, chances.tolist(), strict=True))
         if agent in self._converses and not reply.error:
             self._said[agent] = (*said, ("user", text), ("assistant", reply.text or ""))
-        return AgentAnswer(agent, (reply.error or reply.text or "") + remarks, words)
+        text = (reply.error or reply.text or "") + remarks
+        return AgentAnswer(agent, text, words, failed=bool(reply.error))
 
     def _request(self, ask: Prompt, said: tuple[Turn, ...], text: str) -> Request:
         messages = (("system", ask.system), *self._shared_turns[ask.agent], *said, ("user", text))
