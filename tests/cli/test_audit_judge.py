@@ -123,6 +123,9 @@ def test_what_the_judge_does_not_read_is_said(tmp_path, capsys):
     [
         (["--base-url", "http://127.0.0.1:9/v1"], "base_url without --judge"),
         (["--set", "longest=500"], "longest without --judge"),
+        (["--store", "kept.sqlite"], "store without --judge"),
+        (["--port", "99999"], "--port without --serve"),
+        (["--watch"], "--watch without --serve"),
         (["--judge", "openai"], "--base-url"),
         (["--judge", "opnai"], "did you mean openai?"),
         (["--judge", "programmatic"], "wanted a language model"),

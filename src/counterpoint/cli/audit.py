@@ -156,8 +156,9 @@ class Audit:
             if self != Audit(json=self.json):  # a forgotten log is no audit that found nothing
                 raise SettingError("got options and no log; wanted counterpoint audit LOG")
             return list_audits(self.json)
-        if self.watch and not self.serve:
-            raise SettingError("got --watch without --serve; wanted both, or none")
+        if not self.serve and (self.watch or self.port != PORT):
+            name = "--watch" if self.watch else "--port"
+            raise SettingError(f"got {name} without --serve; wanted both, or none")
         if self.serve and (self.out or self.fail_on):
             raise SettingError("got --serve with --out or --fail-on; wanted one of them at a time")
         require_executor("processes", self.workers)
@@ -216,6 +217,7 @@ class Audit:
         given = {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
         given = split_pairs(self.set, "--set") | given
         if self.judge is None:
+            given |= {} if self.store == STORE else {"store": str(self.store)}
             if given:
                 raise SettingError(f"got {', '.join(given)} without --judge; wanted both, or none")
             return None
