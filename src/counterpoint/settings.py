@@ -109,10 +109,6 @@ def _complaint(error: Exception, values: GivenSettings, settings: type, owner: s
 
 
 MOST_SEEDS = 10_000
-"""Most seeds, repeats or trials of a command: more are a slip of the keyboard."""
-
-
-MOST_SEEDS = 10_000
 """Most seeds, trials or repeats of one command: more are a slip of the keyboard."""
 LAST_SEED = 2**31 - 1
 """The largest first seed."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from counterpoint.cli.main import main
 
 
-@pytest.mark.fault("R31")
-def test_a_dangling_link_in_place_of_a_cell_is_named_and_made_again(tmp_path, capsys):
-    out = tmp_path / "out"
+def compared(folder: Path) -> tuple[list[str], Path, Path]:
+    """Returns the command of a comparison that has ended, its folder, and one of its cells."""
+    out = folder / "out"
     line = ["population", "climbing", "--members", "1,4", "--budget", "400", "--repeats", "3",
             "--workers", "1", "--out", str(out)]  # fmt: skip
     assert main(line) == 0
+    return line, out, sorted((out / "cells").glob("*.json"))[0]
+
+
+@pytest.mark.fault("R31")
+def test_a_dangling_link_in_place_of_a_cell_is_named_and_made_again(tmp_path, capsys):
+    line, out, cell = compared(tmp_path)
     before = json.loads((out / "results.json").read_text())
-    cell = sorted((out / "cells").glob("*.json"))[0]
     cell.unlink()
     cell.symlink_to("nowhere")
     capsys.readouterr()
@@ -29,12 +35,8 @@ def test_a_dangling_link_in_place_of_a_cell_is_named_and_made_again(tmp_path, ca
 @pytest.mark.fault("R31")
 def test_a_cell_without_its_checksum_is_made_again(tmp_path, capsys):
     """A cell of an earlier format had none: who took it out could write any number."""
-    out = tmp_path / "out"
-    line = ["population", "climbing", "--members", "1,4", "--budget", "400", "--repeats", "3",
-            "--workers", "1", "--out", str(out)]  # fmt: skip
-    assert main(line) == 0
+    line, out, cell = compared(tmp_path)
     before = json.loads((out / "results.json").read_text())
-    cell = sorted((out / "cells").glob("*.json"))[0]
     document = json.loads(cell.read_text())
     del document["sha256"]
     document["found"]["champion"] = [99.0 for _ in document["found"]["champion"]]

@@ -17,7 +17,7 @@ from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.audits.base import mean_scores, outcome_of, smaller_teams, two_teams, whole_teams
 from counterpoint.audits.run import audit
-from counterpoint.audits.worth import MembersAlone, best_member, members_alone
+from counterpoint.audits.worth import MembersAlone, best_member, members_alone, priced
 from counterpoint.errors import LogError, SettingError
 from counterpoint.readers.lines import json_value
 from counterpoint.readers.logs import read_logs
@@ -202,30 +202,18 @@ def _costs(
     outcomes: Sequence[Outcome], rng: np.random.Generator
 ) -> tuple[dict[str, float | None], Ratio | None]:
     """Returns the cost of a success of the team and of one agent, and the ratio of mean costs."""
-    rows: dict[str, dict[str, list[Outcome]]] = {"team": defaultdict(list),
-                                                 "solo": defaultdict(list)}  # fmt: skip
-    for each in outcomes:
-        if each.setting in rows and each.cost is not None:
-            rows[each.setting][each.task].append(each)
-    tasks = sorted(set(rows["team"]) & set(rows["solo"]))
-    if not tasks:
+    known = priced(outcomes)
+    cost, score = ({s: both[i] for s, both in known.items()} for i in (0, 1))
+    if not len(cost["team"]):
         return {}, None
-    cost, score = (
-        {
-            setting: np.array([
-                np.mean([getattr(each, field) for each in of_task[task]]) for task in tasks
-            ])
-            for setting, of_task in rows.items()
-        }
-        for field in ("cost", "score")
-    )  # fmt: skip
     per_success = {
         name: float(cost[s].sum() / score[s].sum()) if score[s].sum() > LEAST_SUCCESS else None
         for name, s in (("team", "team"), ("one agent", "solo"))
     }
-    if cost["solo"].sum() <= 0 or len(tasks) < 2:
+    if cost["solo"].sum() <= 0 or len(cost["solo"]) < 2:
         return per_success, None
-    drawn = rng.integers(len(tasks), size=(DRAWS, len(tasks)))
+    count = len(cost["solo"])
+    drawn = rng.integers(count, size=(DRAWS, count))
     below = cost["solo"][drawn].sum(axis=1)
     ratios = cost["team"][drawn].sum(axis=1)[below > 0] / below[below > 0]
     low, high = np.quantile(ratios, [0.025, 0.975])

@@ -187,23 +187,28 @@ def best_member(scores: Floats) -> Floats:
     return best
 
 
-def costs_of_both(outcomes: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
-    """Returns the mean cost of the team and of one agent at each task at which both are known."""
-    costs = {setting: defaultdict[str, list[float]](list) for setting in ("team", "solo")}
+def priced(outcomes: Sequence[Outcome]) -> dict[str, tuple[Floats, Floats]]:
+    """Returns [tasks] the mean cost and the mean score of the team and of one agent (settings
+    `team` and `solo`), at the tasks at which the costs of both are known."""
+    rows = {setting: defaultdict[str, list[Outcome]](list) for setting in ("team", "solo")}
     for each in outcomes:
-        if each.setting in costs and each.cost is not None:
-            costs[each.setting][each.task].append(each.cost)
-    team, solo = costs.values()
-    return {task: (float(np.mean(team[task])), float(np.mean(solo[task])))
-            for task in sorted(set(team) & set(solo))}  # fmt: skip
+        if each.setting in rows and each.cost is not None:
+            rows[each.setting][each.task].append(each)
+    tasks = sorted(set(rows["team"]) & set(rows["solo"]))
+    return {
+        setting: (
+            np.array([np.mean([each.cost for each in of_task[task]]) for task in tasks]),
+            np.array([np.mean([each.score for each in of_task[task]]) for task in tasks]),
+        )
+        for setting, of_task in rows.items()
+    }  # fmt: skip
 
 
 def _cost_ratio(outcomes: Sequence[Outcome]) -> str:
-    costs = costs_of_both(outcomes)
-    if not costs:
+    (team, _), (solo, _) = priced(outcomes).values()
+    if not len(team):
         return "; costs are not known, so they may differ"
-    team, solo = map(sum, zip(*costs.values(), strict=True))
-    return f", at {team / max(solo, 1e-12):.2f} times its cost"
+    return f", at {team.sum() / max(solo.sum(), 1e-12):.2f} times its cost"
 
 
 def _gap(name: str, gaps: Floats, reason: str, at_most: bool = False) -> Finding:

@@ -26,7 +26,12 @@ from counterpoint.runs.files import write_atomically
 from counterpoint.workers.memory import log_tail
 from counterpoint.workers.queue.queue import LARGE
 from counterpoint.workers.queue.rows import AttemptRow, TaskRow
-from counterpoint.workers.repository.git import enclosing_repository, git, try_git
+from counterpoint.workers.repository.git import (
+    enclosing_repository,
+    first_line,
+    git,
+    try_git,
+)
 from counterpoint.workers.state import REPOSITORY, TeamState
 
 PATCH = "result.patch"
@@ -157,7 +162,6 @@ def require_branch(source: Path, branch: str) -> None:
     checked = try_git("check-ref-format", "--branch", branch)
     if checked.returncode or checked.stdout.decode(errors="replace").rstrip("\n") != branch:
         raise SettingError(f"got --branch {branch!r}; wanted a name that git takes for a branch")
-    read = try_git("-C", str(place[0]), "rev-parse", "--verify", "--quiet", branch)
     heads = git("-C", str(place[0]), "for-each-ref", "--format=%(refname)", "refs/heads").decode(
         errors="replace"
     )
@@ -167,6 +171,7 @@ def require_branch(source: Path, branch: str) -> None:
         if name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
             raise SettingError(f"got --branch {branch}, beside which git cannot keep the branch "
                                f"{name}; wanted another name")  # fmt: skip
+    read = try_git("-C", str(place[0]), "rev-parse", "--verify", "--quiet", branch)
     if not read.returncode:  # such as @, or the name of a tag
         raise SettingError(f"got --branch {branch}, by which git means something else already: a "
                            "merge would not take the branch; wanted another name")  # fmt: skip
@@ -174,7 +179,7 @@ def require_branch(source: Path, branch: str) -> None:
     trial = f"start\ncreate refs/heads/{branch} HEAD\nprepare\nabort\n".encode()
     made = try_git("-C", str(place[0]), "update-ref", "--stdin", data=trial)
     if made.returncode:
-        why = made.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+        why = first_line(made.stderr)
         raise SettingError(f"got --branch {branch:.60}, which git cannot make ({why:.200})")
 
 
