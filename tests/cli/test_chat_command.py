@@ -253,6 +253,16 @@ def test_a_line_of_a_pipe_that_asks_nobody_is_one_line(run, monkeypatch, tmp_pat
         assert said in err
 
 
+@pytest.mark.parametrize("last", ["hello", "speeker: hello", "x: \udcff"])
+def test_nothing_is_answered_if_no_json_could_be_printed(last, run, monkeypatch, tmp_path, capsys):
+    """JSON is printed at the end: a line that asks nobody would lose the answers before it."""
+    monkeypatch.delattr("counterpoint.train.lora.chat.TrainedTeam.ask")
+    with piped(monkeypatch, tmp_path, f"{QUESTION}\n{last}\n".encode(errors="surrogateescape")):
+        assert main(["chat", str(run), "--json"]) == 2
+    assert main(["chat", str(run), "--json", "--ask", QUESTION, "--ask", "speeker: hello"]) == 2
+    assert capsys.readouterr().out == ""
+
+
 def test_an_empty_pipe_and_no_standard_input_show_episodes(run, monkeypatch, tmp_path, capsys):
     with piped(monkeypatch, tmp_path, b"\n"):
         assert chat(capsys, run).out.count("task: ") == 3

@@ -61,7 +61,8 @@ class Chat:
         """Loads the team, then plays or talks."""
         if self.episodes is not None and self.episodes < 1:
             raise SettingError(f"got {self.episodes} episodes; wanted at least 1")
-        asked = [addressed(text) for text in self.ask]
+        for line in self.ask:
+            addressed(line)
         require_language()
         from counterpoint.train.lora.chat import TrainedTeam
 
@@ -75,10 +76,12 @@ class Chat:
         if alone and not self.json and sys.stdin.isatty():
             converse(team)
             return 0
+        asked = [question(team, line) for line in self.ask]
         answers = [team.ask(*each) for each in asked]
         if alone:
-            for line in piped_lines():
-                answers.append(team.ask(*addressed(line)))
+            lines = (question(team, line) for line in piped_lines())
+            for each in list(lines) if self.json else lines:  # JSON loses none: all lines are read
+                answers.append(team.ask(*each))
                 if not self.json:
                     show(lines_of_answer(answers[-1]))
             if answers and not self.json:
@@ -135,6 +138,18 @@ def piped_lines() -> Iterator[str]:
             ) from None
         if text:
             yield text
+
+
+def question(team: TrainedTeam, line: str) -> tuple[str, str]:
+    """Returns `speaker: hello` as agent and text, if the team has such an agent.
+
+    Raises:
+        SettingError: the line names no agent or has no text.
+        UnknownNameError: no agent of the team has this name, or it was never prompted.
+    """
+    agent, text = addressed(line)
+    team.prompt_of(agent)
+    return agent, text
 
 
 def converse(team: TrainedTeam) -> None:

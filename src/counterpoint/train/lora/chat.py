@@ -106,12 +106,8 @@ class TrainedTeam:
         episode = equal_episodes(played)[0]
         return PlayedEpisode(episode.task, episode.success, episode.events)
 
-    def ask(self, agent: str, text: str) -> AgentAnswer:
-        """Returns the answer of an agent, in its own role, to a text of yours.
-
-        An agent that was trained with its earlier answers as turns of its own has those of this
-        conversation before it. If they no longer fit the model, the conversation begins anew, and
-        the answer says so.
+    def prompt_of(self, agent: str) -> Prompt:
+        """Returns a prompt that an agent got in its training.
 
         Raises:
             UnknownNameError: no agent has this name, or it was never prompted.
@@ -124,7 +120,19 @@ class TrainedTeam:
                 f"got agent {agent!r}, which got no prompt in many episodes; wanted one of "
                 f"{', '.join(sorted(self._asks))}"
             )
-        ask, speaker = self._asks[agent], self.speakers[agent]
+        return self._asks[agent]
+
+    def ask(self, agent: str, text: str) -> AgentAnswer:
+        """Returns the answer of an agent, in its own role, to a text of yours.
+
+        An agent that was trained with its earlier answers as turns of its own has those of this
+        conversation before it. If they no longer fit the model, the conversation begins anew, and
+        the answer says so.
+
+        Raises:
+            UnknownNameError: no agent has this name, or it was never prompted.
+        """
+        ask, speaker = self.prompt_of(agent), self.speakers[agent]
         said, remarks = self._said.get(agent, ()), ""
         reply = speaker.answer([self._request(ask, said, text)])[0]
         if reply.error and said:
