@@ -77,3 +77,22 @@ def test_a_million_actions_are_refused_at_once(tmp_path, capsys):
     path.write_text(json.dumps({"payoffs": [[[0, 0]] * 1000] * 1000}))
     assert main(["game", str(path)]) == 2
     assert "1,000,000 profiles" in capsys.readouterr().err
+
+
+def test_an_integer_longer_than_python_reads_is_one_line(tmp_path, capsys):
+    path = tmp_path / "long.json"
+    path.write_text(f'{{"A": [[{"9" * 5000}, 0], [0, 1]], "B": [[1, 0], [0, 1]]}}')
+    assert main(["game", str(path)]) == 2
+    assert "got a number of 5,000 characters" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("much", ["4/10000", "1e99"])
+def test_learners_of_any_scale_are_shown_as_it_is(much, tmp_path, capsys):
+    path, none = tmp_path / "game.json", [["0", much], [much, "0"]]
+    path.write_text(json.dumps({"A": none, "B": none}))
+    asked = ["game", str(path), "--learn", "--seeds", "2", "updates=5", "--remedies", "shaping"]
+    assert main(asked) == 0
+    shown = capsys.readouterr()
+    assert {line.split(":")[0] for line in shown.err.splitlines()} <= {"learning game"}
+    assert "0.000" not in shown.out.split()
+    assert max(map(len, shown.out.replace("─", "").split())) < 60

@@ -200,6 +200,21 @@ def test_numbers_are_what_was_written(tmp_path: Path) -> None:
     assert game.exact[0, 0] == (12345678901234567890123456789, Fraction(1, 10**30))
 
 
+def test_actions_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "game.json"
+    document = {"payoffs": [[[1, 1], [2, 2]], [[3, 3], [4, 4]]], "players": ["x", "x"]}
+    path.write_text(json.dumps(document | {"actions": [["a", "a"], ["b", "c"]]}))
+    game = read_game(path)
+    assert game.players == ("x #1", "x #2")
+    assert game.actions == (("a #1", "a #2"), ("b", "c"))
+    path.write_text(
+        'NFG 1 R "" { "" "" } { { "a" "a" "a #1" } { "" "b" } } 1 2 3 4 5 6 7 8 9 0 1 2'
+    )
+    game = read_game(path)
+    assert game.players == ("#1", "#2")
+    assert game.actions == (("a #1", "a #2", "a #1 #3"), ("", "b"))
+
+
 def test_types_may_have_chances_in_thirds(tmp_path: Path) -> None:
     text = '{"prior": [["1/3", "2/3"]], "payoffs": [[[[[3, "1/7"]]], [[[0, 0]]]]]}'
     game = read_game(written(tmp_path, "b.json", text))

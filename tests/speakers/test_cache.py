@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import sqlite3
@@ -328,3 +329,16 @@ def test_a_file_of_another_kind_is_left_as_it_is(path):
         f"answers are not remembered: {path} cannot be used (it is no cache of answers; wanted "
         "another name)"
     ]
+
+
+@pytest.mark.parametrize("version", [0, 1, 7])
+def test_a_database_of_another_program_is_left_as_it_is(path, version):
+    path.parent.mkdir(exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE users (name)")
+        database.execute(f"PRAGMA user_version={version}")
+    was, said = path.read_bytes(), []
+    assert cached_at(path, Signs("p"), said.append).answer(ask(1))[0].error is None
+    assert path.read_bytes() == was
+    assert len(said) == 1
+    assert said[0].startswith(f"answers are not remembered: {path} cannot be used (")

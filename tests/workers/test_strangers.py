@@ -140,6 +140,10 @@ def other_files(p):
     attempt(p, status="failed", files='{"a": 1}')
 
 
+def other_status(p):
+    attempt(p, status="all merged")
+
+
 def infinite(p):
     attempt(p, started=float("-inf"))
 
@@ -227,6 +231,7 @@ REFUSED = [
     other_json,
     other_types,
     other_files,
+    other_status,
     infinite,
     no_database,
     journal,
@@ -241,7 +246,14 @@ REFUSED = [
     *map(linked, LINKS),
     *(linked(name, "hooks") for name in FOLDERS),
 ]
-QUICK = {programs_in_the_repository, option_as_commit, trigger, journal, reads_everything}
+QUICK = {
+    programs_in_the_repository,
+    option_as_commit,
+    other_status,
+    trigger,
+    journal,
+    reads_everything,
+}
 
 
 @pytest.mark.fault("R26")

@@ -32,6 +32,7 @@ from counterpoint.games.repeated import (
     learn_repeated,
     minmax,
     price_of_anarchy,
+    sigmoid,
 )
 from counterpoint.games.search import has_ties, search_mixed
 from counterpoint.results.game import (
@@ -320,11 +321,11 @@ def basins(game: Game, known: Sequence[Equilibrium], near: float = 0.1) -> Basin
     scale = max(float(np.ptp(game.payoffs)), 1e-300)
     a, b = game.payoffs[..., 0] / scale, game.payoffs[..., 1] / scale
     for _ in range(STEPS):
-        p, q = _sigmoid(x), _sigmoid(y)
+        p, q = sigmoid(x), sigmoid(y)
         rows = (a[0, 0] - a[1, 0]) * q + (a[0, 1] - a[1, 1]) * (1 - q)
         columns = (b[0, 0] - b[0, 1]) * p + (b[1, 0] - b[1, 1]) * (1 - p)
         x, y = x + LR * p * (1 - p) * rows, y + LR * q * (1 - q) * columns
-    p, q = _sigmoid(x), _sigmoid(y)
+    p, q = sigmoid(x), sigmoid(y)
     ends = np.full(len(p), -1, dtype=np.int64)
     for number, one in enumerate(known):
         first, second = (strategy[0] for strategy in one.floats())
@@ -332,7 +333,3 @@ def basins(game: Game, known: Sequence[Equilibrium], near: float = 0.1) -> Basin
         ends[(apart <= near) & (ends < 0)] = number
     shares = {str(i): float((ends == i).mean()) for i in range(-1, len(known)) if (ends == i).any()}
     return Basins(starts=starts.tolist(), ends=ends.reshape(POINTS, POINTS).tolist(), shares=shares)
-
-
-def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-x)))

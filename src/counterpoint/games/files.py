@@ -57,6 +57,7 @@ def _read(text: str, path: Path) -> Game:
         return game_of_efg(text, path.stem)
     try:
         document = json.loads(text, parse_float=number_from_text, parse_constant=number_from_text,
+                              parse_int=lambda digits: int(number_from_text(digits)),
                               object_pairs_hook=_once)  # fmt: skip
     except RecursionError:
         raise SettingError("lists are nested too deeply; wanted a game in JSON") from None

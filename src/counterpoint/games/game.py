@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,16 @@ from counterpoint.games.numbers import (
 MOST_PROFILES = 200_000
 """Profiles of actions that a game may have."""
 LARGEST = 1e100
+
+
+def told_apart(names: Sequence[object]) -> tuple[str, ...]:
+    """Returns names, [n], with the place after those that several have: `stay #1`, `stay #2`."""
+    texts = tuple(map(str, names))
+    often = Counter(texts)
+    apart = tuple(f"{x} #{i}".strip() if often[x] > 1 else x for i, x in enumerate(texts, 1))
+    if len(set(apart)) == len(apart):
+        return apart
+    return tuple(f"{x} #{i}" for i, x in enumerate(texts, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +93,8 @@ class Game:
                 f"got names of {len(players)} players and {tuple(map(len, actions))} actions for "
                 f"{count} players with {sizes} actions"
             )
-        object.__setattr__(self, "players", tuple(map(str, players)))
-        object.__setattr__(self, "actions", tuple(tuple(map(str, names)) for names in actions))
+        object.__setattr__(self, "players", told_apart(players))
+        object.__setattr__(self, "actions", tuple(map(told_apart, actions)))
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -299,8 +299,14 @@ def punishes(payoffs: Floats, logits: Floats, discount: float) -> NDArray[np.boo
     return result & (second[:, 1] > 0.5)[:, None]
 
 
+def sigmoid(x: Floats) -> Floats:
+    """Returns the chance that each logit means."""
+    with np.errstate(over="ignore"):  # one over infinity is the 0 that is meant
+        return np.asarray(1 / (1 + np.exp(-x)))
+
+
 def _players(logits: Floats) -> tuple[Floats, Floats]:
-    probs = 1 / (1 + np.exp(-logits))
+    probs = sigmoid(logits)
     return probs[..., 0, :], probs[..., 1, :]
 
 

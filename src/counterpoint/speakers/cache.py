@@ -243,6 +243,11 @@ class Replies:
                     raise sqlite3.OperationalError(
                         f"a later Counterpoint wrote it (format {version})"
                     )
+                if tables := _tables(database) - {"replies"}:
+                    raise sqlite3.OperationalError(
+                        f"it is a database of something else, with {min(tables)}; wanted another "
+                        "name"
+                    )
                 database.execute("PRAGMA journal_mode=WAL")
                 with database:
                     database.execute(_CREATE)
@@ -301,6 +306,11 @@ def _may_be_database(path: Path) -> bool:
 def _version(database: sqlite3.Connection) -> int:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     return int(version)
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {str(name) for (name,) in rows}
 
 
 def _parsed(text: Any, kind: type[Value]) -> Value:

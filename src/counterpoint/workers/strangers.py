@@ -20,7 +20,7 @@ from typing import Any
 
 from counterpoint.errors import RunError
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.queue.ledger import Ledger
+from counterpoint.workers.queue.ledger import STATUSES, Ledger
 from counterpoint.workers.repository.files import escaped_path
 from counterpoint.workers.repository.git import OID, special_file
 from counterpoint.workers.sandbox.process import Limits
@@ -152,6 +152,8 @@ def _require_value(
     table: str, name: str, value: Any, kinds: tuple[type, ...], needed: bool
 ) -> None:
     fits = (value is None and not needed) or isinstance(value, kinds)
+    if fits and name == "status":
+        fits = value in STATUSES[table]
     if fits and value is not None and name in COMMITS:
         fits = OID.fullmatch(value) is not None
     if not fits or (isinstance(value, float) and not math.isfinite(value)):

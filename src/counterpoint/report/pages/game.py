@@ -301,7 +301,7 @@ def learned_table(learned: Learned) -> Table:
                 Cell(", ".join(f"{key}: {share:.0%}" for key, share in arm.equilibria.items())),
                 Cell(f"{arm.entropy_bits:.2f}", (arm.entropy_bits,)),
                 Cell("–" if efficiency is None else f"{efficiency:.3f}", (efficiency,)),
-                Cell("–" if cross is None else f"{cross:.3f}", (cross,)),
+                Cell("–" if cross is None else f"{cross:.4g}", (cross,)),
                 Cell(f"{arm.deviation_gain.value:.3g}", (arm.deviation_gain.value,)),
             ))
         )  # fmt: skip
@@ -322,7 +322,7 @@ def repeated_table(learned: Learned) -> Table:
     for start, arm in (learned.repeated or {}).items():
         shares = (arm.first_action, arm.second_action, arm.punishes)
         cells = (range_cell(e.value, e.low, e.high, ".1%") for e in shares)
-        payoff = Cell(f"{arm.payoff.value:.3f}", (arm.payoff.value,))
+        payoff = Cell(f"{arm.payoff.value:.4g}", (arm.payoff.value,))
         rows.append(TableRow((Cell(start), *cells, payoff)))
     caption = "Repeated, memory of one round: shares of pairs that end there, by how they began."
     return Table("repeated", caption, columns, rows)

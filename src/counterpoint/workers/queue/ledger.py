@@ -27,8 +27,14 @@ from counterpoint.workers.queue.rows import (
 )
 
 WAIT_SECONDS = 30.0
-# A task is open -> taken -> (handed ->) done, or open again, or given_up.
-# An attempt is running -> (handed ->) merging -> merged, or needless, failed, conflict or lost.
+ENDED = ("merged", "needless", "failed", "conflict", "lost")
+"""Statuses of an attempt that is over."""
+STATUSES = {
+    "tasks": ("open", "taken", "handed", "done", "given_up"),
+    "attempts": ("running", "handed", "merging", *ENDED),
+}
+"""Table to the statuses of its rows. A task is open -> taken -> (handed ->) done, or open again, or
+given_up. An attempt is running -> (handed ->) merging -> merged, or another of the ended ones."""
 # WITHOUT ROWID keeps small tables that are looked up by a text in one tree, with no second index.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -134,7 +140,7 @@ class Ledger:
         except sqlite3.OperationalError as error:
             raise OutputError(
                 f"could not use {self.path} ({error}); wanted a folder of the run that stays where "
-                "it is, with room on its disk: counterpoint resume goes on"
+                "it is, with room on its disk: counterpoint resume goes on with one that has begun"
             ) from error
 
     @contextmanager

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any
 
 from counterpoint.errors import BusyError
-from counterpoint.workers.queue.ledger import Ledger, insert_event
+from counterpoint.workers.queue.ledger import ENDED, Ledger, insert_event
 from counterpoint.workers.queue.rows import (
     ATTEMPTS,
     AttemptRow,
@@ -36,8 +36,6 @@ BREAKS = "breaks"
 """How the reason begins if an attempt merged, and tests then failed."""
 REPEATED_FAILURES = 3
 """So many failures in a row with one reason end a run."""
-ENDED = ("merged", "needless", "failed", "conflict", "lost")
-"""Statuses of an attempt that is over."""
 
 
 @dataclass(frozen=True)

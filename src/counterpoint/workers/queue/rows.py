@@ -40,7 +40,7 @@ class AttemptRow:
     """Id of the task."""
     worker: str
     status: str
-    """`running`, `handed`, `merging`, or one of `queue.ENDED`."""
+    """`running`, `handed`, `merging`, or one of `ledger.ENDED`."""
     started: float
     """Seconds since 1970, as `ended`."""
     ended: float | None = None
