@@ -41,7 +41,7 @@ def test_what_is_settled_is_not_measured_again(tmp_path):
     assert kept_claim("judging", ClaimPlan(6, 40), tmp_path) is None  # other seeds
     file.write_text(json.dumps({**document, "version": "0.0.1"}))
     assert kept_claim("judging", FEW, tmp_path) is None
-    file.write_text("{")
+    file.write_text('{"schema": "counterpoint.')
     assert same(settle(["judging"], FEW, folder=tmp_path)) == same(first)
 
 

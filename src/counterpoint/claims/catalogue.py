@@ -28,7 +28,7 @@ from counterpoint.results.claims import ClaimResult, ClaimsResult
 from counterpoint.results.saved import RESULTS, encode
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.files import write_atomically
-from counterpoint.runs.seal import edits, remove_seal, seal_files
+from counterpoint.runs.seal import edits, remove_seal, require_ours, seal_files
 from counterpoint.runs.task import Advance
 from counterpoint.settings import NOT_JSON
 
@@ -100,10 +100,13 @@ def settle(
 
     Raises:
         UnknownNameError: no claim of that name.
-        OutputError: the folder cannot be written to.
+        OutputError: the folder cannot be written to, or somebody's own file is where a claim would
+            be.
     """
     for name in names:
         claim_named(name)
+        if folder is not None:
+            require_ours(folder / name / RESULTS)
     kept = {name: kept_claim(name, plan, folder) for name in names}
     left = [name for name in names if kept[name] is None]
     total = STEPS * len(left)

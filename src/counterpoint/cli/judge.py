@@ -31,6 +31,7 @@ from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.ranking import RankedGroup, RankingResult
 from counterpoint.runs.files import write_atomically
+from counterpoint.runs.seal import require_ours
 from counterpoint.settings import split_pairs
 from counterpoint.speakers.cache import Replies
 
@@ -167,6 +168,7 @@ class Rank:
         judge, settings = judge_and_settings(self.judge, given)
         if self.out:
             prepare(self.out)
+            require_ours(self.out / RANKED)
         total = 0
         if self.file != "-":
             with contextlib.suppress(OSError), open(self.file, "rb") as file:

@@ -23,6 +23,7 @@ from counterpoint.runs.seal import (
     damaged_checkpoints,
     edits_below,
     has_seal,
+    require_ours,
     require_unedited,
 )
 from counterpoint.runs.status import RUN
@@ -98,6 +99,7 @@ class Report:
     def _list(self, survey: Survey) -> int:
         """Draws the pages that are missing, and the list."""
         target = self.out or self.results / INDEX
+        require_ours(target)
         with Bar("drawing pages") as progress:
             listed = draw_pages(survey, target.parent, progress)
         write_page(target, render(listed))

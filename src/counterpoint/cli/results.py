@@ -22,13 +22,14 @@ from counterpoint.machine.terminal import escaped
 from counterpoint.readers.lines import json_value
 from counterpoint.report import write_report
 from counterpoint.report.next_steps import next_steps
+from counterpoint.report.page import PAGE
 from counterpoint.report.terminal.layout import Paragraph
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results import ComparisonResult, Result, document_of, encode
 from counterpoint.results.saved import KINDS, RESULTS
 from counterpoint.runs.files import sweep_partial, write_atomically
 from counterpoint.runs.provenance import provenance
-from counterpoint.runs.seal import accepted_edits, edits, remove_seal, seal_files
+from counterpoint.runs.seal import accepted_edits, edits, remove_seal, require_ours, seal_files
 from counterpoint.runs.status import RUN, read_run
 
 D = TypeVar("D")
@@ -65,9 +66,10 @@ def prepare(folder: Path, reuses: str = "") -> None:
 
     Raises:
         EditedError: that file is not as it was written.
-        OutputError: it cannot be made or written to, or holds a training run.
+        OutputError: it cannot be made or written to, or holds a training run or somebody's own file
+            of a name of ours.
     """
-    _spare_a_run(folder)
+    _spare(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -103,10 +105,10 @@ def save(result: Result, folder: Path, beside: Iterable[Path] = ()) -> Path:
         beside: other files in the folder that belong to the result; all are sealed.
 
     Raises:
-        OutputError: something could not be written, or the folder holds a training run; files that
-            were there are whole.
+        OutputError: something could not be written, or the folder holds a training run or
+            somebody's own file of a name of ours; files that were there are whole.
     """
-    _spare_a_run(folder)
+    _spare(folder)
     _say_other(folder, result)
     remove_seal(folder)  # until the files that it is of are all there
     write_atomically(folder / RUN, provenance(getattr(result, "config", {})).encode())
@@ -221,8 +223,11 @@ def _say_other(folder: Path, result: Result) -> None:
         say(f"counterpoint: {folder} held the result of another command ({schema}): it is replaced")
 
 
-def _spare_a_run(folder: Path) -> None:
-    """Refuses the folder of a training: without its run.json it could not be resumed."""
+def _spare(folder: Path) -> None:
+    """Refuses a folder with somebody's own files of our names, and that of a training: without its
+    run.json it could not be resumed."""
+    for name in (RUN, RESULTS, PAGE):
+        require_ours(folder / name)
     try:
         read_run(folder)
     except RunError:

@@ -73,7 +73,7 @@ from counterpoint.results import (
 )
 from counterpoint.results.transcript import Transcript
 from counterpoint.runs.files import write_atomically
-from counterpoint.runs.seal import accepted_edits
+from counterpoint.runs.seal import accepted_edits, require_ours
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -258,8 +258,9 @@ def write_page(path: Path, html: str) -> None:
     """Writes a page with its SHA-256 behind it.
 
     Raises:
-        OutputError: it cannot be written; an earlier page stays as it was.
+        OutputError: it cannot be written, or somebody's own file is there; what was there stays.
     """
+    require_ours(path)
     write_atomically(path, _stamped(html.encode()))
 
 

@@ -10,6 +10,7 @@ from counterpoint.report.page import render_transcript
 from counterpoint.report.pages.episodes import FOLDER
 from counterpoint.results.transcript import Transcript
 from counterpoint.runs.files import PartialFolder
+from counterpoint.runs.seal import require_ours
 
 
 class TranscriptWriter:
@@ -21,13 +22,15 @@ class TranscriptWriter:
         folder: the one that the page of the audit is written to.
 
     Raises:
-        OutputError: pages cannot be written there.
+        OutputError: pages cannot be written there, or somebody's own files have such names.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / FOLDER
         self._names: set[str] = set()
         try:
+            for file in self._pages():
+                require_ours(file)
             folder.mkdir(parents=True, exist_ok=True)
             self._partial = PartialFolder(self.folder)
         except OSError as error:
@@ -59,9 +62,13 @@ class TranscriptWriter:
         self.folder.mkdir(exist_ok=True)
         for name in self._names:
             os.replace(self._partial.path / name, self.folder / name)
-        for file in self.folder.glob("*.html"):
-            if file.stem.isdecimal() and file.name not in self._names:
+        for file in self._pages():
+            if file.name not in self._names:
                 file.unlink()
+
+    def _pages(self) -> list[Path]:
+        """Returns the pages that are there."""
+        return [file for file in self.folder.glob("*.html") if file.stem.isdecimal()]
 
     def _refused(self, error: OSError) -> OutputError:
         return OutputError(

@@ -13,6 +13,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -79,6 +80,11 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
     """Edits that a user accepted, each with its time."""
 
 
+_OURS = re.compile(
+    rb'"schema": ?"counterpoint\.|"judge_reward": |<meta name="generator" content="Counterpoint'
+)
+
+
 def write_seal(folder: Path, seal: Seal) -> None:
     """Writes the seal of a folder.
 
@@ -143,6 +149,26 @@ def read_seal(folder: Path) -> Seal | None:
 def has_seal(folder: Path) -> bool:
     """Returns whether a folder has a seal, damaged or not."""
     return os.path.lexists(folder / SEAL)
+
+
+def require_ours(path: Path) -> None:
+    """Checks that a file to be replaced is one that a command of ours has written, or is empty.
+
+    It is known by the seal beside it, by the schema of a document, by the generator that a page
+    names, or by the rewards of a ranking.
+
+    Raises:
+        OutputError: it is somebody's own.
+    """
+    try:
+        data = read_ordinary(path)
+    except OSError:  # there is none, or one that cannot be replaced either
+        return
+    if data.strip() and not _OURS.search(data) and not has_seal(path.parent):
+        raise OutputError(
+            f"{path} is there, and no command of counterpoint wrote it; choose another place with "
+            "--out"
+        )
 
 
 def accepted_edits(folder: Path) -> list[str]:
