@@ -56,3 +56,44 @@ def _group_is_gone(group):
         time.sleep(0.1)
     os.killpg(group, signal.SIGKILL)
     return False
+
+
+@pytest.mark.fault("R20")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_the_program_is_loaded_has_its_status_and_no_traceback(
+    number, status, tmp_path
+):
+    slow = tmp_path / "sitecustomize.py"  # a first import of ours that takes its time
+    slow.write_text("""
+import sys, time
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "counterpoint.cli":
+            print("loading", flush=True)
+            time.sleep(30)
+sys.meta_path.insert(0, Slow())
+""")
+    with subprocess.Popen(
+        [sys.executable, "-m", "counterpoint", "schemes"],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=_hears_interrupts,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    ) as running:  # fmt: skip
+        assert running.stdout.readline() == b"loading\n"
+        os.kill(running.pid, number)
+        _, told = running.communicate(timeout=20)
+    assert (running.returncode, told) == (status, b"")
+
+
+@pytest.mark.fault("R20")
+def test_a_second_signal_changes_nothing():
+    command = [sys.executable, "-c", """
+import atexit, os, signal
+from counterpoint.cli import main
+def interrupted(arguments):
+    return 130
+main.main = interrupted
+atexit.register(lambda: [os.kill(os.getpid(), n) for n in (signal.SIGINT, signal.SIGTERM)])
+main.run([])
+"""]  # fmt: skip
+    ended = subprocess.run(command, capture_output=True, preexec_fn=_hears_interrupts)
+    assert (ended.returncode, ended.stderr) == (130, b"")

@@ -67,7 +67,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     warnings.formatwarning = _shown
     guard_streams()
-    sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
+    status = main(sys.argv[1:] if arguments is None else list(arguments))
+    if status in (Exit.INTERRUPTED, Exit.TERMINATED):  # a second signal says nothing new
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def main(arguments: list[str]) -> int:
