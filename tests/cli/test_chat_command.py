@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import time
@@ -91,6 +92,8 @@ def test_json_is_json_alone(run, capsys):
         (["--ask", "speaker:  "], "wanted AGENT: TEXT"),
         (["--ask", "speeker: hello"], "did you mean speaker?"),
         (["--episodes", "0"], "wanted at least 1"),
+        (["--seed", "-1"], "got seed=-1"),
+        (["--seed", "1" + "0" * 400], "wanted a number from 0"),
     ],
 )
 def test_bad_input_is_one_line(words, said, run, capsys):
@@ -118,6 +121,20 @@ def test_a_folder_with_another_run_or_none_is_refused(tmp_path, run, capsys):
     (begun / "run.json").write_bytes((run / "run.json").read_bytes())
     assert "no intact checkpoint; train on: counterpoint resume" in refused(begun)
     assert sorted(path.name for path in begun.iterdir()) == ["run.json"]
+
+
+def test_a_run_of_another_world_by_an_edit_is_refused(tmp_path, run, capsys):
+    edited = tmp_path / "edited"
+    shutil.copytree(run, edited)
+    plan = (edited / "run.json").read_text()
+    (edited / "run.json").write_text(plan.replace("lewis", "relay"))
+    for said in ("is not as it was written", "put run.json back"):  # as it is, and accepted
+        assert main(["chat", str(edited), "--episodes", "1"]) == 2
+        told = capsys.readouterr().err
+        assert said in told
+        assert len(told.splitlines()) == 1
+        main(["report", str(edited), "--accept-edits"])
+        capsys.readouterr()
 
 
 def test_what_a_model_says_gives_no_orders_to_a_terminal(capsys):

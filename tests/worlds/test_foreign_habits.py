@@ -370,3 +370,9 @@ def test_a_name_of_nothing_is_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError, match="did you mean spread"):
         find_world("spred")
+
+
+@pytest.mark.parametrize("name", [":Env", ".env:Env", "env.:Env", "a..b:Env"])
+def test_a_name_without_a_module_is_refused(name):
+    with pytest.raises(UnknownNameError, match=f"got world '{name}', without a module; wanted"):
+        find_world(name)

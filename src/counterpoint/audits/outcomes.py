@@ -163,16 +163,16 @@ def compare_outcomes(
         cost_ratio=ratio,
         findings=[f for f in others if f.verdict != NOT_COMPUTABLE and f.name not in ANSWERED],
         left_out=_left_out(outcomes),
-        incomplete=_incomplete(len(outcomes) - len(whole), smaller_teams(whole), alone),
+        incomplete=_incomplete(whole, len(outcomes) - len(whole), alone),
     )
 
 
-def _incomplete(parts: int, small: str, alone: MembersAlone) -> str:
+def _incomplete(whole: Sequence[Outcome], parts: int, alone: MembersAlone) -> str:
     """Returns what a comparison leaves out of a table or guesses; an empty text if that is nothing.
 
     Args:
+        whole: the rows without those of parts of the team.
         parts: number of rows of parts of the team.
-        small: the rows of smaller teams: see `smaller_teams`.
         alone: the scores of members alone.
     """
     sentences = [alone.told.strip(" ()")] if alone.told else []
@@ -181,7 +181,12 @@ def _incomplete(parts: int, small: str, alone: MembersAlone) -> str:
             f"left out: {parts} row{'' if parts == 1 else 's'} of parts of the team, which "
             "`counterpoint contribution` reads"
         )
-    sentences += [small] if small else []
+    if small := smaller_teams(whole):
+        sentences.append(small)
+    both = len(set(mean_scores(whole, "team")) & set(mean_scores(whole, "solo")))
+    known = len(priced(whole)["team"][0])
+    if 0 < known < both:
+        sentences.append(f"costs are known at {known} of {both} tasks, and are of these alone")
     return "; ".join(sentences)
 
 
@@ -210,7 +215,7 @@ def _costs(
         name: float(cost[s].sum() / score[s].sum()) if score[s].sum() > LEAST_SUCCESS else None
         for name, s in (("team", "team"), ("one agent", "solo"))
     }
-    if cost["solo"].sum() <= 0 or len(cost["solo"]) < 2:
+    if cost["solo"].sum() <= 0 or len(cost["solo"]) < FEWEST:
         return per_success, None
     count = len(cost["solo"])
     drawn = rng.integers(count, size=(DRAWS, count))

@@ -34,6 +34,8 @@ from counterpoint.stats import Estimate, paired_decision
 NAME = "worth"
 FEWEST = 5
 FOLDS = 5
+ROUNDING = 1e-12
+"""Differences that are smaller, beside the largest score, are those of means that round."""
 NAMES = ("team_minus_mean", "team_minus_best", "team_minus_oracle", "coverage_gain",
          "selection_efficiency", "error_correlation")  # fmt: skip
 DRAWS = 2000
@@ -80,7 +82,8 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     else:
         gaps = np.array([team[task] - solo[task] for task in both])
         small = smaller_teams(outcomes)
-        reason = f"team less one agent{_cost_ratio(outcomes)}" + (f"; {small}" if small else "")
+        reason = f"team less one agent{_cost_ratio(outcomes, len(both))}"
+        reason += f"; {small}" if small else ""
         findings.append(_gap("team_minus_solo", gaps, reason))
     return [*findings, *_ideas(outcomes)]
 
@@ -204,11 +207,13 @@ def priced(outcomes: Sequence[Outcome]) -> dict[str, tuple[Floats, Floats]]:
     }  # fmt: skip
 
 
-def _cost_ratio(outcomes: Sequence[Outcome]) -> str:
+def _cost_ratio(outcomes: Sequence[Outcome], tasks: int) -> str:
     (team, _), (solo, _) = priced(outcomes).values()
-    if not len(team):
-        return "; costs are not known, so they may differ"
-    return f", at {team.sum() / max(solo.sum(), 1e-12):.2f} times its cost"
+    if len(team) < FEWEST:
+        known = f"known at {len(team)} of {tasks} tasks" if len(team) else "not known"
+        return f"; costs are {known}, so they may differ"
+    where = "" if len(team) == tasks else f" (costs of {len(team)} of {tasks} tasks)"
+    return f", at {team.sum() / max(solo.sum(), 1e-12):.2f} times its cost{where}"
 
 
 def _gap(name: str, gaps: Floats, reason: str, at_most: bool = False) -> Finding:
@@ -238,9 +243,10 @@ def _selection(team: Floats, best: Floats, highest: Floats) -> Finding:
 
 def _correlation(scores: Floats) -> Finding:
     """Returns the mean correlation r of members' errors; N / (1 + (N-1) r) is the effective N."""
-    varying = scores[:, scores.std(axis=0) > 0]
+    varying = scores[:, np.ptp(scores, axis=0) > ROUNDING * np.abs(scores).max()]
     if varying.shape[1] < 2:
-        return unknown(NAME, "error_correlation", "members are right on all tasks or on none")
+        why = "the scores of fewer than two members differ between tasks"
+        return unknown(NAME, "error_correlation", why)
     n = scores.shape[1]
     pairs = np.triu_indices(varying.shape[1], 1)
     r = float(np.atleast_2d(np.corrcoef(varying.T))[pairs].mean())

@@ -21,6 +21,7 @@ from counterpoint.cli.resume import search_folder_of_run
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.optional import require_language
 from counterpoint.report.toolkit.safe_text import visible
+from counterpoint.settings import LAST_SEED, require
 
 if TYPE_CHECKING:
     from counterpoint.train.lora.chat import AgentAnswer, PlayedEpisode, TrainedTeam
@@ -59,6 +60,7 @@ class Chat:
 
     def run(self) -> int:
         """Loads the team, then plays or talks."""
+        require("seed", self.seed, 0, LAST_SEED)
         if self.episodes is not None and self.episodes < 1:
             raise SettingError(f"got {self.episodes} episodes; wanted at least 1")
         for line in self.ask:

@@ -114,6 +114,8 @@ class Compare:
             for one in schemes
             if str(one).strip()
         )
+        if "schemes" in config and not names:
+            raise SettingError(f"got schemes = {schemes} in {self.config}; wanted names or no line")
         return Plan(str(world), names, seeds, settings, self.control, budget, seconds, policy)
 
 

@@ -23,7 +23,7 @@ from counterpoint.judge.modes import Ranking
 from counterpoint.judge.present import Group, Presenter
 from counterpoint.judge.reading import unseen_total
 from counterpoint.judge.verdict import RankSettings, without_canaries
-from counterpoint.results.judge_check import JudgeCheckResult, Measure
+from counterpoint.results.judge_check import FEWEST_GROUPS, JudgeCheckResult, Measure
 from counterpoint.results.ranking import Unseen
 from counterpoint.stats import bootstrap_interval, means
 
@@ -229,9 +229,9 @@ def _difference(wrong: Floats, favours: Bools, against: Bools) -> float:
 def _measure(rows: list[dict[str, float]], name: str, null: float | None, meaning: str) -> Measure:
     values = np.array([row[name] for row in rows])
     values = values[~np.isnan(values)]
-    if len(values) < 2:
+    if len(values) < FEWEST_GROUPS:  # a bootstrap of groups that are alike by chance has no width
         unknown = WHY_NOT.get(name, "not computable because no reply could be read")
-        value, meaning = (float(values[0]), meaning) if len(values) else (None, unknown)
+        value, meaning = (float(values.mean()), meaning) if len(values) else (None, unknown)
         return Measure(name=name, value=value, low=None, high=None, null=null, n=len(values),
                        meaning=meaning, found=False)  # fmt: skip
     interval = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)

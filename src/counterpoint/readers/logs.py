@@ -122,6 +122,9 @@ def _among(name: str, patterns: Sequence[str]) -> bool:
     )
 
 
+AGAIN = "episodes with the task and the events of an earlier one, which count as well"
+
+
 def read_logs(
     path: str | os.PathLike[str],
     names: Names | None = None,
@@ -151,13 +154,20 @@ def read_logs(
     tables = names.tables() if names else None
     form = custom_format(tables, note) if tables else None
     odd: Counter[str] = Counter()
+    known: set[int] = set()
+    again = 0
     for episode in walk(root, note, form, without):
         episode = plausible(episode, odd)
+        content = hash((episode.task, tuple((e.agent, e.kind, e.text) for e in episode.events)))
+        again += content in known
+        known.add(content)
         key = hash(episode.id)
         times[key] = times.get(key, 0) + 1
         if times[key] > 1:
             episode = replace(episode, id=f"{episode.id} ({times[key]})")
         yield mapped(episode, names) if names else episode
+    if again:
+        note(f"{AGAIN} ({again}); is a log there twice?")
     for field_name, count in (+odd).items():
         note(f"not a possible number, and taken for unknown: {field_name} ({count})")
 

@@ -92,9 +92,11 @@ def lenient(where: str, line: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise Torn(f"{where}: got a character that is cut off") from error
     except ValueError as error:
-        at = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise Torn(f"{where}{at}: got no JSON object ({message}); wanted one a line") from error
+        if not isinstance(error, json.JSONDecodeError):  # Python reads no integer so long
+            raise LogError(f"{where}: got an integer of more than 4,300 digits") from error
+        raise Torn(
+            f"{where}, column {error.colno}: got no JSON object ({error.msg}); wanted one a line"
+        ) from error
 
 
 def rewards_in(where: str, raw: object) -> Mapping[str, Reward] | Sequence[Reward]:

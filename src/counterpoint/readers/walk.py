@@ -139,10 +139,12 @@ class _Walk:
         form = FORMATS[kind]
         fitting = self._fitting(path, kind, chain(first, lines))
         if isinstance(form, Format):
-            name = self._name(path)
+            name, count = self._name(path), 0
             for line in self._last(path, form, fitting):
                 for episode in form.read(line.value, line.where, _numbered(name, line)):
+                    count += 1
                     yield replace(episode, location=line.location)
+            self._note_empty(path, count)
             return
         together = list(fitting)
         self._done.add(path)
@@ -195,12 +197,19 @@ class _Walk:
         self, form: SessionFormat, lines: Sequence[Line], name: str, place: Path
     ) -> Iterator[Episode]:
         """Yields the episodes of lines that belong together; what is in none is noted."""
-        location = None if place.is_dir() else Location(self._below(place))
+        location, count = None if place.is_dir() else Location(self._below(place)), 0
         for each in form.read(lines, name):
+            count += 1
             if isinstance(each, LeftOut):
                 self._note(f"{place}: left out: {each.what} ({each.number})")
             else:
                 yield replace(each, location=location)
+        self._note_empty(place, count)
+
+    def _note_empty(self, place: Path, count: int) -> None:
+        """Notes that a log of a known format has no episode, if `count` says so."""
+        if not count:
+            self._note(f"{place}: no episode in it")
 
 
 def document(path: Path) -> list[Line]:

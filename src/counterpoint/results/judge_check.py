@@ -7,6 +7,9 @@ from msgspec import field
 from counterpoint.results.parts import Part, Result, Settings
 from counterpoint.results.ranking import UnseenTotal
 
+FEWEST_GROUPS = 5
+"""Groups below which a measure has no interval, and nothing is decided."""
+
 
 class Measure(Part, frozen=True, kw_only=True):
     """One property of a judge."""

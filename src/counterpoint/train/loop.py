@@ -294,7 +294,7 @@ def train_to_end(
     monitor = CollapseMonitor(team.agents, continuous=team.continuous)
     rows: list[Row] = []
     if run is not None and run.resumed.snapshot is not None:
-        restore(team, run.resumed.snapshot)
+        restore(team.learner, run.resumed.snapshot)
         rows = [row_from_line(line) for line in run.rows()]
         if lost := lost_updates(run):
             updates = f"{lost + len(rows)} updates up to the checkpoint"
@@ -359,14 +359,14 @@ def train_to_end(
     return trained
 
 
-def restore(team: Trainer, snapshot: Snapshot) -> None:
-    """Restores a team from a checkpoint.
+def restore(learner: Resumable, snapshot: Snapshot) -> None:
+    """Restores the learner of a team from a checkpoint.
 
     Raises:
         CheckpointError: it is that of another team.
     """
     try:
-        team.learner.restore(snapshot)
+        learner.restore(snapshot)
     except CounterpointError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:

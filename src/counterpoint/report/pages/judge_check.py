@@ -7,7 +7,7 @@ from counterpoint.report.toolkit.charts import Dot, interval_panel
 from counterpoint.report.toolkit.frame import Definition, Fact, Headline, Page, setting_rows
 from counterpoint.report.toolkit.numerals import ABSENT, counted, fixed, interval, percent
 from counterpoint.report.toolkit.tables import Cell, Column, Figure, Table, TableRow, text_columns
-from counterpoint.results.judge_check import JudgeCheckResult, Measure
+from counterpoint.results.judge_check import FEWEST_GROUPS, JudgeCheckResult, Measure
 
 NAMES = {
     "accuracy": "Pairs in the right order",
@@ -71,6 +71,9 @@ def judge_check_headline(check: JudgeCheckResult) -> str:
     share = percent(accuracy.value)
     if accuracy.found and accuracy.value > (accuracy.null or 0.0):
         return f"The judge puts {share} of pairs in the right order; {bias}."
+    if accuracy.low is None:
+        return (f"Cannot tell whether the judge beats chance or has biases: "
+                f"{counted(accuracy.n, 'group')}, {FEWEST_GROUPS} wanted.")  # fmt: skip
     worse = "below" if accuracy.found else "indistinguishable from"
     return f"The judge is {worse} chance ({share} of pairs); {bias}."
 
@@ -81,8 +84,8 @@ def judge_check_verdict(check: JudgeCheckResult) -> Headline:
     right = Fact("Accuracy", ABSENT, "no pair of known and different worth")
     if accuracy is not None and accuracy.value is not None:
         ends = interval(accuracy.low, accuracy.high, 2)
-        right = Fact("Accuracy", fixed(accuracy.value, 2),
-                     f"95% interval {ends}" if ends else "one group: no interval",
+        right = Fact("Accuracy", fixed(accuracy.value, 2), f"95% interval {ends}" if ends else
+                     f"fewer than {FEWEST_GROUPS} groups: no interval",
                      "Share of pairs in the right order; chance is 0.5.")  # fmt: skip
     tested = [one for one in check.measures if one.name in BIASES and one.low is not None]
     preferred = preferences(check)

@@ -31,10 +31,11 @@ from counterpoint.results.training import EvaluationTasks
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.files import folder_names, write_atomically
+from counterpoint.runs.seal import require_unedited
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
 from counterpoint.settings import settings_from
 from counterpoint.train.device import device_of
-from counterpoint.train.loop import TrainConfig, Trainer, Update
+from counterpoint.train.loop import TrainConfig, Trainer, Update, restore
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
 from counterpoint.train.lora.estimate import affordable_kind, estimate
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
@@ -352,6 +353,7 @@ def trained_team(path: Path, *, on_cpu: bool = False) -> tuple[LanguagePlan, Lan
 
     Raises:
         RunError: there is no run, it is none of language models, or it has no checkpoint.
+        EditedError: a file of the run is not as it was written.
         CounterpointError: what it needs is not here.
     """
     config = read_run(path).config
@@ -360,11 +362,12 @@ def trained_team(path: Path, *, on_cpu: bool = False) -> tuple[LanguagePlan, Lan
     checkpoint = latest(path / CHECKPOINTS)
     if checkpoint.snapshot is None:
         raise RunError(f"got {path}, which has no intact checkpoint; train on: counterpoint resume")
+    require_unedited(path)
     plan = LanguagePlan.from_config(config)
     here = replace(plan.language, server="", server_model="", handover="", handover_command="")
     plan = replace(plan, language=replace(here, device="cpu") if on_cpu else here)
     learner = plan.learner()
-    learner.restore(checkpoint.snapshot)
+    restore(learner, checkpoint.snapshot)
     return plan, learner, learner.updates
 
 

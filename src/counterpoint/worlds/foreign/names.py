@@ -297,6 +297,8 @@ def _resolved(module: str, path: str, name: str) -> Any:
             f"got world '{name}', but {module} is a file; wanted a module, as Python imports it "
             f"from the current folder: {correct}"
         )
+    if not all(module.split(".")):
+        raise UnknownNameError(f"got world '{name}', without a module; wanted package.module:Class")
     with foreign_code(name, "its import", "package.module:Class that Python can import"):
         try:
             target: Any = importlib.import_module(module)
