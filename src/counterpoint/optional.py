@@ -101,6 +101,26 @@ def import_optional(module: str, install: str, purpose: str = "") -> Any:
         return import_module(module)
 
 
+def broken_package(error: BaseException) -> str:
+    """Returns the package whose import ended in an error, and how; empty if no import of one did.
+
+    A package that is installed can fail: a library of the system is missing, or it is half there.
+    """
+    name, trace = "", error.__traceback__
+    while trace is not None and not name:
+        frame, trace = trace.tb_frame, trace.tb_next
+        module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if frame.f_code.co_name == "<module>" and module not in ("counterpoint", "__main__"):
+            name = module
+    if not name and isinstance(error, ImportError):
+        name = (error.name or "").partition(".")[0]
+    if not name and isinstance(error, SyntaxError):
+        name = error.filename or ""
+    if name in ("", "counterpoint"):
+        return ""
+    return f"{name} is installed and fails when it is imported ({type(error).__name__}: {error})"
+
+
 def require_packages(purpose: str, packages: tuple[str, ...], install: str) -> None:
     """Raises MissingPackageError unless all packages are installed; imports none of them."""
     missing = [name for name in packages if find_spec(name) is None]

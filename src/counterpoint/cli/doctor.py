@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -64,6 +66,21 @@ ABILITIES = (
      pip_line("language")),
 )  # fmt: skip
 """Each ability of a machine, the packages that it needs, and the command that installs them."""
+MODULES = {"mlflow-skinny": "mlflow"}
+"""Package to its module, where the names differ."""
+_IMPORTS = """
+import importlib, os, sys
+out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
+os.dup2(2, 1)  # what packages print is none of ours
+for name in sys.argv[1:]:
+    why = ""
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        why = f"{type(error).__name__}: {error}"
+    print(name, " ".join(why.split()), sep="\\t", file=out, flush=True)
+os._exit(0)
+"""
 MEMORY = "0.5 GB a worker that trains the tiny model, 1.3 to 2.5 with smollm2"
 """The memory that training a language model needs, as measured in docs/how-to/language.md."""
 
@@ -78,7 +95,8 @@ class Doctor:
     def run(self) -> int:
         """Looks and prints; returns 2 if the core is incomplete."""
         packages = {name: _version(name) for name in (*CORE, *EXTRAS)}
-        ready = all(packages[name] for name in CORE)
+        failing = import_failures([name for name, version in packages.items() if version])
+        ready = all(packages[name] and name not in failing for name in CORE)
         added, room, loose = plugin_facts(), available_memory(), not_enforced()
         memory = None if room is None else room / 1e9
         chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
@@ -91,11 +109,12 @@ class Doctor:
             "processors": available_workers(),
             "memory_gb": memory,
             "packages": packages,
+            "failing": failing,
             "chromium": chromium,
             "sandbox": why_not is None,
             "sandbox_not_enforced": loose,
             "models": {name: problem is None for name, problem in problems.items()},
-            "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
+            "can": {what: not lacking(names, packages, failing) for what, names, _ in ABILITIES},
             "plugins": added,
         }
         rows = [
@@ -103,7 +122,8 @@ class Doctor:
             ("Python", platform.python_version(), "at least 3.11"),
             ("processors", str(available_workers()), "one worker on each"),
             ("memory", "not known" if memory is None else f"{memory:.1f} GB available", MEMORY),
-            *((name, version or "not installed", EXTRAS.get(name, "the core"))
+            *((name, f"{version}; {failing[name]}" if name in failing
+               else version or "not installed", EXTRAS.get(name, "the core"))
               for name, version in packages.items()),
             ("model tiny", "made where it is needed", "teams of language models"),
             *((f"model {name}", problem or str(models_folder() / name),
@@ -118,7 +138,7 @@ class Doctor:
               for plugin in added),
         ]  # fmt: skip
         table = text_table(("what", "state", "needed for"), rows, title="This machine")
-        able = map(Text, words(packages))
+        able = map(Text, words(packages, failing))
         finish(facts, lambda _: [table, *able], None, self.json, "counterpoint demo")
         return 0 if ready else 2
 
@@ -137,19 +157,34 @@ def plugin_facts() -> list[dict[str, str]]:
     ]
 
 
-def words(packages: Mapping[str, str | None]) -> list[str]:
+def words(packages: Mapping[str, str | None], failing: Mapping[str, str]) -> list[str]:
     """Returns what this machine can run and what not, a sentence each."""
     sentences = []
     for what, names, install in ABILITIES:
-        lacks = missing(names, packages)
-        cannot = f"It cannot {what}: {', '.join(lacks)} not installed; {install}"
+        lacks = lacking(names, packages, failing)
+        cannot = f"It cannot {what}: {', '.join(lacks)}; {install}"
         sentences.append(cannot if lacks else f"It can {what}.")
     return sentences
 
 
-def missing(names: Iterable[str], packages: Mapping[str, str | None]) -> list[str]:
-    """Returns those of the packages that are not installed."""
-    return [name for name in names if not packages[name]]
+def lacking(
+    names: Iterable[str], packages: Mapping[str, str | None], failing: Mapping[str, str]
+) -> list[str]:
+    """Returns those of the packages that are not installed or fail, and which of both."""
+    return [f"{name} {failing.get(name, 'not installed')}" for name in names
+            if name in failing or not packages[name]]  # fmt: skip
+
+
+def import_failures(packages: Sequence[str]) -> dict[str, str]:
+    """Returns which of the installed packages cannot be imported, and why; a process tries it."""
+    line = [sys.executable, "-c", _IMPORTS, *(MODULES.get(name, name) for name in packages)]
+    ended = subprocess.run(line, capture_output=True, encoding="utf-8", errors="replace")
+    told = [line.split("\t", 1) for line in ended.stdout.splitlines() if "\t" in line]
+    tried = dict(zip(packages, (why for _, why in told), strict=False))
+    failing = {name: f"fails when it is imported ({why})" for name, why in tried.items() if why}
+    if ended.returncode and len(tried) < len(packages):  # and what comes after it is not known
+        failing[packages[len(tried)]] = f"ends Python when it is imported ({ended.returncode})"
+    return failing
 
 
 def _version(package: str) -> str | None:

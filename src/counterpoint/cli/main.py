@@ -99,7 +99,9 @@ def _guarded_main(arguments: list[str]) -> int:
         silence(sys.stdout)  # the reader has left
         return 0
     except Exception as error:
-        blamed = failure(error)
+        from counterpoint.optional import broken_package  # help needs no other room
+
+        blamed = failure(error) or broken_package(error)
         if blamed and not debug:
             say(one_line(f"counterpoint: {blamed}; --debug shows the traceback"))
             return Exit.INPUT
