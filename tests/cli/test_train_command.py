@@ -337,5 +337,6 @@ def test_doctor_says_what_the_machine_can_do(capsys):
     assert main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["can"]["train teams of networks in sequential environments, stop and resume"]
-    assert words({**told["packages"], "ray": None})[3].startswith("It cannot run tasks")
-    assert pip_line("ray") in words({**told["packages"], "ray": None})[3]
+    no_ray = words({**told["packages"], "ray": None}, {})[3]
+    assert no_ray.startswith("It cannot run tasks")
+    assert pip_line("ray") in no_ray
