@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import Labels, factorize
-from counterpoint.credit.segments import NUMPY, ratio, segment_max, segment_mean, segment_sum
+from counterpoint.credit.segments import NUMPY, ratio, segment_max, segment_min, segment_sum
 from counterpoint.diagnose.causes import SUFFICES
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers, entering, pooled_numbers
-from counterpoint.diagnose.log import SAME, Ids, Log, dense, standardized, varies
+from counterpoint.diagnose.log import SAME, Ids, Log, centered, dense, standardized, varies
 
 ERRORS = 1.0
 """Number of standard errors between a rate and its lower end: the true rate is below it in one of 6
@@ -184,10 +184,10 @@ def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
     rewards = log.rewards(summed)
     ok = ~np.isnan(rewards)
     agent, count = log.agent[ok], np.bincount(log.agent[ok], minlength=n).astype(np.float64)
-    # Distances from the least reward keep the digits of large ones.
-    low = np.where(count > 0, 1.0, np.nan) * (rewards[ok].min() if ok.any() else 0.0)
+    # Distances from the agent's least reward keep the digits of large ones.
+    low = segment_min(rewards[ok], agent, n)
     mean = ratio(segment_sum(rewards[ok] - low[agent], agent, n), count) + low
-    var = ratio(segment_sum((rewards[ok] - mean[agent]) ** 2, agent, n), count)
+    var = ratio(segment_sum(centered(rewards[ok], agent, n) ** 2, agent, n), count)
     return mean, np.sqrt(var)
 
 
@@ -339,7 +339,10 @@ def _surely_small(influence: Floats, count: Ids) -> Floats:
 
 
 def _influence(agent: Ids, cell: Ids, option: Ids, reward: Floats, n_agents: int) -> Floats:
-    """Returns [A] the share of the reward's variance within cells that the option explains."""
+    """Returns [A] the share of the reward's variance within cells that the option explains.
+
+    It is NaN where the reward does not vary in any cell.
+    """
     total, n_total = _spread(reward, cell)
     within, n_within = _spread(reward, option)
     all_squares = segment_sum(total**2, agent, n_agents)
@@ -357,7 +360,7 @@ def _influence(agent: Ids, cell: Ids, option: Ids, reward: Floats, n_agents: int
 def _spread(reward: Floats, ids: Ids) -> tuple[Floats, Ids]:
     """Returns the deviation of each row from its segment's mean, and each segment's first row."""
     _, first = np.unique(ids, return_index=True)
-    return reward - segment_mean(reward, ids, int(ids.max(initial=-1)) + 1)[ids], first
+    return centered(reward, ids, int(ids.max(initial=-1)) + 1), first
 
 
 def _entropy(agent: Ids, cell: Ids, option: Ids, n_agents: int) -> Floats:

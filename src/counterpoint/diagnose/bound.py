@@ -21,18 +21,14 @@ and agent), so that a signal that no statistics could keep does not count as a l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme
 from counterpoint.credit.segments import ratio, segment_mean, segment_sum
-from counterpoint.diagnose.log import Ids, Log, dense, varies
-
-CROWDED = 50.0
-"""A prompt whose advantages vary this many times less than the update's is drowned by the others:
-the threshold of DROWNED."""
+from counterpoint.diagnose.evenness import evenness
+from counterpoint.diagnose.log import Ids, Log, centered, dense, varies
 
 SAME_PROMPTS = 0.1
 """Share of an agent's reward variance that lies between prompts from which on its dead prompts
@@ -49,8 +45,8 @@ class Units:
     """[N'] their unit."""
     agent: Ids
     """[U] agent of each unit."""
-    when: Ids
-    """[U] step and agent."""
+    step: Ids
+    """[U] index of the step of each unit."""
     cell: Ids
     """[U] prompt, step and agent; step and agent alone where most prompts have one rollout."""
     live: Bools
@@ -89,25 +85,14 @@ class Units:
         for component in (columns[0], *log.components(Scheme(weights=weights)).T):
             values = _means(component[row], ids, len(first))
             live |= varies(values, group, int(group.max(initial=0)) + 1)[group]
-        when = dense(step * n + agent, len(log.steps) * n)[0]
         # The less prompts differ for an agent, the more its dead prompts are unlucky draws.
         lucky = np.zeros(n)
         if own_terms and by_prompt:
+            when = dense(step * n + agent, len(log.steps) * n)[0]
             between = _between(targets[0], cell, when, agent, n)
             lucky = np.clip(1.0 - between / SAME_PROMPTS, 0.0, 1.0)
         could = np.where(live, 1.0, lucky[agent])
-        return cls(row, ids, agent, when, cell, live, could, targets, n)
-
-    @cached_property
-    def orders(self) -> tuple[Ids, Ids]:
-        """Returns the units [U] of each step cell by cell, and dealt out: the first of each cell,
-        then the second of each. The one in place of the other mixes cells of one step."""
-        order = np.lexsort((self.cell, self.when))
-        place = np.empty(len(order), dtype=np.int64)
-        starts = np.flatnonzero(np.diff(self.cell[order], prepend=-1))
-        sizes = np.diff(np.append(starts, len(order)))
-        place[order] = np.arange(len(order)) - np.repeat(starts, sizes)
-        return order, np.lexsort((self.cell, place, self.when))
+        return cls(row, ids, agent, step, cell, live, could, targets, n)
 
     def mean(self, values: Floats) -> Floats:
         """Returns [U] the mean of a column [N] over each unit's rows."""
@@ -151,6 +136,7 @@ def kept_by(units: Units, values: Floats, dead: Bools) -> SignalFactors:
     owner = np.zeros(len(cells.n), dtype=np.int64)
     owner[units.cell] = units.agent
     used = (cells.n > 1) & (cells.var > 0)
+    used &= np.bincount(units.cell, weights=~gone) > 0  # else what varies in the cell is rounding
     used[units.cell[~units.live]] = False
 
     def total(of_cell: Floats) -> Floats:
@@ -164,7 +150,9 @@ def kept_by(units: Units, values: Floats, dead: Bools) -> SignalFactors:
     loud = ratio(power, total(np.where(used, cells.n, 0.0)), 0.0)
     weight = np.bincount(units.agent, minlength=units.agents) * (loud > 0)
     team = (weight * loud).sum() / max(weight.sum(), 1.0)
-    even, crowded = _evenness(units, a, cells, owner, used)
+    here = used[units.cell]
+    away, cell = (a - cells.mean[units.cell])[here], units.cell[here]
+    even, crowded = evenness(away, cell, units.step[here], units.agent[here], units.agents)
     could = segment_sum(units.could, units.agent, units.agents)
     missed = segment_sum(units.could * gone, units.agent, units.agents)
     alive = np.where(could > 0, 1.0 - ratio(missed, could, 0.0), np.nan)
@@ -209,48 +197,9 @@ def _fidelity(units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools) 
     return np.clip(best, 0.0, 1.0)
 
 
-def _evenness(
-    units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools
-) -> tuple[Floats, Floats]:
-    """Returns [A] the share of signal that loud prompts leave to quiet ones, and the share of
-    decisions they drown.
-
-    Both are corrected for chance in prompts of few rollouts: the same is computed after the
-    deviations have changed places among the prompts of the step.
-    """
-    keep = used[units.cell]
-    left, drowned = _quiet(units, cells.var, cells.n, owner, used)
-    if not keep.any():
-        return np.zeros(units.agents), np.zeros(units.agents)
-    # Each deviation moves to the place of another in its step, so that prompts are mixed.
-    order, dealt = (ids[keep[ids]] for ids in units.orders)
-    full = np.zeros(len(units.cell))
-    full[order] = (a - cells.mean[units.cell])[dealt]
-    var = np.where(used, _Spread.of(full, units.cell).var, 0.0)
-    by_chance, rarely = _quiet(units, var, cells.n, owner, used)
-    even = np.minimum(1.0, ratio(left, by_chance, 0.0))
-    return np.where(by_chance > 0, even, 0.0), np.maximum(drowned - rarely, 0.0)
-
-
-def _quiet(units: Units, var: Floats, n: Floats, owner: Ids, used: Bools) -> tuple[Floats, Floats]:
-    """Returns [A] the mean of min(1, variance of the cell / of its step), and a share below it."""
-    when = np.zeros(len(n), dtype=np.int64)
-    when[units.cell] = units.when
-    size = int(when.max(initial=0)) + 1
-    total = segment_sum(np.where(used, n, 0.0), when, size)
-    mean = ratio(segment_sum(np.where(used, n * var, 0.0), when, size), total, 0.0)
-    share = ratio(var, mean[when], 0.0)
-    weight, left, drowned = (
-        segment_sum(np.where(used, n * part, 0.0), owner, units.agents)
-        for part in (1.0, np.minimum(1.0, share), share * CROWDED <= 1.0)
-    )
-    return ratio(left, weight, 0.0), ratio(drowned, weight, 0.0)
-
-
 def _between(values: Floats, cell: Ids, when: Ids, agent: Ids, agents: int) -> Floats:
     """Returns [A] the share of the reward variance of a step that lies between prompts."""
-    centered = values - _Spread.of(values, when).mean[when]
-    cells = _Spread.of(centered, cell)
+    cells = _Spread.of(centered(values, when, int(when.max()) + 1), cell)
     owner = np.zeros(len(cells.n), dtype=np.int64)
     owner[cell] = agent
     several = cells.n > 1

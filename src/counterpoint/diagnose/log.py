@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import RunningState, Scheme, advantages
 from counterpoint.credit.labels import Labels, factorize, occurrence
-from counterpoint.credit.segments import NUMPY, segment_max, segment_min, segment_sum
+from counterpoint.credit.segments import NUMPY, segment_max, segment_mean, segment_min, segment_sum
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.records import Decisions
 
@@ -157,6 +157,19 @@ def varies(column: Floats, ids: Ids, n: int) -> Bools:
     seen = np.isfinite(low)
     near = SAME * np.where(seen, np.maximum(abs(low), abs(high)), 0.0)
     return np.asarray(seen & (np.where(seen, high - low, 0.0) > near))
+
+
+def centered(values: Floats, ids: Ids, n: int) -> Floats:
+    """Returns [N] known values minus their segment's mean; exactly 0 where a segment does not vary.
+
+    The mean of equal values differs from them by rounding, and shares of such differences say
+    nothing.
+    """
+    low = segment_min(values, ids, n)
+    away = values - low[ids]  # distances from the least value keep the digits of large ones
+    away -= segment_mean(away, ids, n)[ids]
+    away[~varies(values, ids, n)[ids]] = 0.0
+    return away
 
 
 def standardized(values: Floats, ids: Ids, n: int) -> Floats:
