@@ -245,8 +245,8 @@ def test_budgets_by_hand():
     assert RunBudget(tries=6, runs=3, tokens=10, dollars=0.51).used_up(spent) == ""
     for name, limit in (("tries", 5), ("runs", 2), ("tokens", 9), ("dollars", 0.5)):
         assert RunBudget(**{name: limit}).used_up(spent) == name
-    assert RunBudget(tries=5, runs=2).used_up(spent, at_once=True) == ""
-    assert RunBudget(tokens=9).used_up(spent, at_once=True) == "tokens"
+    assert RunBudget(tries=5, runs=2).used_up(spent, reserved=True) == ""
+    assert RunBudget(tokens=9).used_up(spent, reserved=True) == "tokens"
     for name in ("tries", "seconds", "tokens", "runs", "dollars"):
         with pytest.raises(SettingError, match=f"{name}=0"):
             RunBudget(**{name: 0})

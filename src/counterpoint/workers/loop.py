@@ -110,14 +110,15 @@ class _Members:
         return gone
 
     def stop(self) -> None:
+        """Kills everybody at work, and gives back what they held."""
         members, self.running = self.running, {}
         for process in members.values():
             process.kill()
         for process in members.values():
             process.wait()
         contains, why = self.state.repository.contains, "the run ended during the attempt"
-        for member in members:
-            self.state.queue.release(member, contains, why)
+        # nobody is left; the merger, which holds attempts of others, may have been killed too
+        self.state.queue.recover(contains, everybody=True, why=why)
 
 
 def run_team(
@@ -201,11 +202,11 @@ def _loop(state: TeamState, members: _Members, report: Callable[[Progress], None
     while True:
         _run_alone(members, "plan", "planner")
         _work(state, members, report)
-        over, alike = _used_up(state, members.seconds), _repeated_failure(state, members.begun)
+        late, alike = _time_is_up(state, members), _repeated_failure(state, members.begun)
         _run_alone(members, "judge", "judge")
         report(_progress(state))
-        if over and not queue.fact("verdict"):
-            queue.put("verdict", f"the budget of {over} is used up")
+        if late and not queue.fact("verdict"):
+            queue.put("verdict", "the budget of seconds is used up")
         if alike and queue.fact("verdict") != "done":
             queue.put("verdict", "")  # it is no verdict on the tasks: a resumed run goes on
             why = f"{REPEATED_FAILURES} attempts in a row failed the same way: {alike}"
@@ -226,38 +227,43 @@ def _run_alone(members: _Members, role: str, member: str) -> None:
 
 
 def _work(state: TeamState, members: _Members, report: Callable[[Progress], None]) -> None:
-    """Runs turns of workers and of the merger until nothing is open and nothing is under way."""
+    """Runs turns of workers and of the merger until nothing is open and nothing is under way.
+
+    Once a budget is used up, no attempt begins, and those that have begun are brought to their end:
+    they are paid for. Only the budget of seconds ends them too. Nobody works on when this returns,
+    so the head that the judge tests is the result.
+    """
     queue = state.queue
     names = [f"worker_{i + 1}" for i in range(state.workers)]
     shown = 0.0
     while True:
         members.live()
         members.ended()
-        counts = queue.counts()
-        may = not _used_up(state, members.seconds)
+        if _time_is_up(state, members):
+            # what is merging has passed its tests, and is the head in a moment
+            if not members.running or all(a.status != "merging" for a in queue.attempts()):
+                return members.stop()
+            time.sleep(POLL_SECONDS)
+            continue
         spent_all = state.budget.used_up(queue.spent()) or _repeated_failure(state, members.begun)
-        open_now = queue.ready() if may and not spent_all else 0
-        handed = counts.get("handed", 0)
+        open_now = 0 if spent_all else queue.ready()
+        handed = queue.counts().get("handed", 0)
         if handed and "merger" not in members.running:
             members.start("merge", "merger")
         for name in [n for n in names if n not in members.running][:open_now]:
             members.start("work", name)
         if not members.running and not open_now and not handed:
-            return
-        if not may and all(a.status != "merging" for a in queue.attempts()):
-            return  # time is up: what is under way is killed, and given back
+            return None
         if time.monotonic() - shown > 0.5:
             shown = time.monotonic()
             report(_progress(state))
         time.sleep(POLL_SECONDS)
 
 
-def _used_up(state: TeamState, session: float) -> str:
-    """Returns the name of a budget that is used up, or ""."""
-    seconds = state.queue.fact("seconds", 0.0) + session
-    if state.seconds is not None and seconds >= state.seconds:
-        return "seconds"
-    return state.budget.used_up(state.queue.spent(), at_once=True)
+def _time_is_up(state: TeamState, members: _Members) -> bool:
+    """Returns whether the sessions have lasted as long as the budget of seconds allows."""
+    seconds = state.queue.fact("seconds", 0.0) + members.seconds
+    return state.seconds is not None and seconds >= state.seconds
 
 
 def _repeated_failure(state: TeamState, begun: float) -> str:

@@ -105,7 +105,8 @@ def unfinished(tasks: Sequence[TaskRow], attempts: Sequence[AttemptRow]) -> list
         of = [a for a in attempts if a.task == task.id]
         notes = [a.note for a in of if a.status in ("failed", "conflict", "lost")]
         waits = [name for name in task.depends_on if name in left]
-        reason = notes[-1] if notes else "under way" if of else "not tried"
+        begun = "handed over, not merged" if task.status == "handed" else "under way"
+        reason = notes[-1] if notes else begun if of else "not tried"
         if waits and not notes:
             reason = f"waits for {', '.join(waits)}"
         rows.append(UnfinishedTask(task=task.id, reason=reason, attempts=len(of)))

@@ -137,6 +137,11 @@ def work(state: TeamState, member: str) -> int:
     if claim.task.test and claim.task.test in passed and not claim.task.check:
         queue.end_needless(claim)
         return 0
+    # others may have used it up while this attempt waited for its locks
+    if used_up := state.budget.used_up(queue.spent(), reserved=True):
+        queue.note(claim, tokens=0, dollars=0.0)
+        queue.failed(claim, "lost", f"the budget of {used_up} was used up before it began")
+        return 0
     keep = tuple(sorted(passed))
     claim = with_last_failure(state, claim)
     repository = state.repository

@@ -188,7 +188,7 @@ class Queue(Ledger):
             connection.execute("UPDATE tasks SET status='done' WHERE id=?", (claim.task.id,))
 
     def failed(self, claim: Claim, status: str, why: str) -> None:
-        """Ends an attempt that came to nothing: `failed`, or `conflict`.
+        """Ends an attempt that came to nothing: `failed`, `conflict`, or `lost`.
 
         The task is open again as long as it has tries left.
         """

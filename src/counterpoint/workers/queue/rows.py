@@ -147,15 +147,15 @@ class RunBudget:
             if not value < LARGEST:
                 raise SettingError(f"got a budget of {name}={value:.6g}; wanted less than 2**53")
 
-    def used_up(self, spent: Spent, *, at_once: bool = False) -> str:
+    def used_up(self, spent: Spent, *, reserved: bool = False) -> str:
         """Returns the name of a limit that is reached, or ""; the loop itself counts seconds.
 
         Args:
             spent: what is spent.
-            at_once: only limits that end attempts under way too. Tries and runs are reserved before
-                an attempt begins, so it may use them.
+            reserved: whether an attempt asks that has reserved its tries and its run, and may use
+                them: only tokens and dollars count then.
         """
-        names = ("tokens", "dollars") if at_once else ("tries", "runs", "tokens", "dollars")
+        names = ("tokens", "dollars") if reserved else ("tries", "runs", "tokens", "dollars")
         for name in names:
             limit = getattr(self, name)
             if limit is not None and getattr(spent, name) >= limit:
