@@ -15,11 +15,13 @@ from counterpoint.judge import (
     Programmatic,
     ProgrammaticSettings,
     RankSettings,
+    check,
     rank_groups,
 )
 from counterpoint.judge.aggregate import kendall_tau_b
 from counterpoint.judge.check import measure_judge, orders_for
 from counterpoint.report.pages.judge_check import judge_check_headline
+from counterpoint.stats import Estimate
 
 
 def measured(judge, groups, **told):
@@ -82,6 +84,27 @@ def test_clean_judges_are_seldom_blamed():
                             settings=RankSettings(seed=seed))  # fmt: skip
         blamed += clean["position_bias"].found + clean["length_bias"].found
     assert blamed <= 10  # 80 intervals of 95%, from 30 groups: about 5 expected
+
+
+def test_clean_judges_are_seldom_blamed_on_few_groups():
+    """Percentile intervals alone blame 9 of these 96 judges."""
+    blamed = sum(
+        measured(judge(accuracy=0.8), lengths(count, 4, seed), settings=RankSettings(seed=seed))[0][
+            "position_bias"
+        ].found
+        for count in (5, 6, 8)
+        for seed in range(32)
+    )
+    assert blamed <= 5
+
+
+def test_an_interval_that_ends_at_the_null_but_for_rounding_finds_nothing(monkeypatch):
+    """Means of thirds: 0.5 came out as 0.49999999999999994, and was called a preference."""
+    end = float(np.nextafter(0.5, 0))
+    monkeypatch.setattr(check, "bootstrap_interval", lambda *_, **__: Estimate(0.4, 0.3, end, 6))
+    rows = [{"position_bias": value} for value in (0.35, 0.4, 0.4, 0.4, 0.4, 0.45)]
+    assert not check._measure(rows, "position_bias", 0.5, "").found
+    assert check._measure(rows, "position_bias", 0.6, "").found
 
 
 class LikesItsOwn(Sound):

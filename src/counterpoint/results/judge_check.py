@@ -28,7 +28,7 @@ class Measure(Part, frozen=True, kw_only=True):
     meaning: str
     """The meaning of the number, or the reason why there is none."""
     found: bool
-    """Whether the interval leaves the null out."""
+    """Whether the interval leaves the null out, and Student's t-test agrees: p is at most .05."""
 
 
 class JudgeCheckResult(Result, frozen=True, kw_only=True, tag="counterpoint.judge/1"):

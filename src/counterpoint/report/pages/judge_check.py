@@ -123,8 +123,9 @@ def _figure(check: JudgeCheckResult) -> Figure:
     return Figure(
         key="measures-figure",
         caption="Means over groups with 95% intervals. The short upright line is what chance "
-        "gives (left), and a judge without the preference (right). An interval that misses it is "
-        "statistically significant.",
+        "gives (left), and a judge without the preference (right). A row stands out where the "
+        "difference is statistically significant: the interval misses that line, and Student's "
+        "t-test agrees.",
         header=("measure", "value", "low", "high", "without it"),
         rows=[(one.name, one.value, one.low, one.high, one.null) for one in check.measures],
         panels=panels,
