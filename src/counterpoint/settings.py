@@ -66,8 +66,9 @@ def number_from(name: str, text: str, kind: type[N]) -> N:
     """
     try:
         return kind(text)
-    except ValueError:
-        raise SettingError(f"got {name}={text!r}; wanted {WANTED[kind]}") from None
+    except ValueError:  # also a number of more digits than Python converts
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        raise SettingError(f"got {name}={shown!r}; wanted {WANTED[kind]}") from None
 
 
 def settings_from(given: GivenSettings | None, settings: type[S], owner: str) -> S:

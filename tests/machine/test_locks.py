@@ -82,3 +82,19 @@ def test_it_names_its_holder_and_ends_with_a_killed_process(kind, tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_system(kind, tmp_path):
     with pytest.raises(OSError, match="No such file"):
         lock_file(tmp_path / "nowhere" / "lock")
+
+
+def test_a_lock_that_is_removed_while_another_one_waits_for_it(tmp_path):
+    """A lock on a file without a name would keep nobody out."""
+    path = tmp_path / "lock"
+    first = lock_file(path)
+
+    def end():
+        path.unlink()
+        first.release()
+
+    threading.Timer(0.3, end).start()
+    second = lock_file(path, wait=True)
+    with pytest.raises(BlockingIOError):
+        lock_file(path)
+    second.release()

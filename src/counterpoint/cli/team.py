@@ -108,7 +108,9 @@ class TeamCommand:
             finish(result, team_parts, None, self.json)
             say(f"page: {page}")
             return 0
-        workers = self.workers or (1 if self.topology == "solo" else 4)
+        workers = self.workers
+        if workers is None:
+            workers = 1 if self.topology == "solo" else 4
         folder = self.out or DEFAULT_OUT / f"{self.topology}-{workers}"
         plan = read_plan(self.where)
         state = TeamState(folder, plan, self.topology, workers, seed=self.seed,
@@ -174,8 +176,9 @@ def read_budget(text: str) -> RunBudget:
     for name, value in split_pairs(words, "--budget").items():
         if name not in LIMITS:
             raise SettingError(f"got budget {name!r}{choices(name, LIMITS)}")
-        # 30 digits are beyond every limit, and no longer number becomes a float
-        limits[name] = number_from(f"budget of {name}", value[:30], LIMITS[name])
+        limits[name] = number_from(f"budget of {name}", value, LIMITS[name])
+    if text and not limits:
+        raise SettingError(f"got --budget {text!r}; wanted a limit, such as tries=100")
     return RunBudget(**limits)
 
 

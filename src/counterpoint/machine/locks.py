@@ -45,7 +45,13 @@ def lock_file(path: Path, *, shared: bool = False, wait: bool = False) -> FileLo
     if fcntl is None:
         path.touch()
         return _Database(path, shared=shared, wait=wait)
-    return _Flock(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), shared=shared, wait=wait)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = _Flock(handle, shared=shared, wait=wait)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return lock
+        lock.release()  # its holder has removed the file, and a lock on that keeps nobody out
 
 
 def is_locked(path: Path) -> bool:

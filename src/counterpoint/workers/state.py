@@ -10,9 +10,9 @@ lock            held while a process runs the team
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,8 @@ import msgspec
 from counterpoint import __version__
 from counterpoint.errors import RunError, SettingError, choices
 from counterpoint.machine.files import read_ordinary
-from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.runs.files import make_folder, remove, write_atomically
+from counterpoint.runs.lock import Lock
 from counterpoint.workers.gate.gate import Gate
 from counterpoint.workers.keys import passed_variables, without_secrets
 from counterpoint.workers.plan import TOPOLOGIES, WorkPlan, parse_plan
@@ -85,33 +86,52 @@ class TeamState:
 
         Raises:
             RunError: there is something already, or git cannot copy the repository.
+            BusyError: another process begins a run there.
             SettingError: what `pass_env` names is not in the environment, a readable folder would
                 open this machine, or the notes are at a place that no worker may write to.
         """
-        if (self.folder / TEAM).exists():
-            raise RunError(f"{self.folder} holds a run already, with the plan it was started with: "
-                           f"continue it with counterpoint resume {quote(str(self.folder))}, or "
-                           "name another folder with --out")  # fmt: skip
-        if self.folder.exists() and any(self.folder.iterdir()):
-            raise RunError(f"{self.folder} is not empty; name another folder with --out")
+        self._require_new()
         plan, secrets = without_secrets(self.plan)
         os.environ.update(secrets)
         passed_variables(plan)
         for folder in plan.readable_folders:
             require_readable(folder)
+        was_there = self.folder.exists()
         make_folder(self.folder)
+        lock = Lock(self.folder / LOCK)
         try:
-            Repository.copy(self.plan.source, self.folder / REPOSITORY)
-            self._require_notes()
-            self.queue.put("base", self.repository.head())
-            facts = {f.name: getattr(self, f.name) for f in fields(self)
-                     if f.name not in ("folder", "plan")}  # fmt: skip
-            document = {"schema": SCHEMA, "version": __version__, **facts, "plan": asdict(plan),
-                        "seal": folder_seal(self.folder)}  # fmt: skip
-            write_atomically(self.folder / TEAM, json.dumps(document, indent=2))
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)  # it was empty
-            raise
+            self._require_new()  # another process may have begun a run in the meantime
+            try:
+                self._build(plan)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    for path in list(self.folder.iterdir()):
+                        remove(path)  # all of it is ours: the folder was empty, and is locked
+                    if not was_there:
+                        self.folder.rmdir()
+                raise
+        finally:
+            lock.release()
+
+    def _require_new(self) -> None:
+        """Checks that the folder holds nothing but the lock, if anything."""
+        if (self.folder / TEAM).exists():
+            raise RunError(f"{self.folder} holds a run already, with the plan it was started with: "
+                           f"continue it with counterpoint resume {quote(str(self.folder))}, or "
+                           "name another folder with --out")  # fmt: skip
+        if self.folder.exists() and any(path.name != LOCK for path in self.folder.iterdir()):
+            raise RunError(f"{self.folder} is not empty; name another folder with --out")
+
+    def _build(self, plan: WorkPlan) -> None:
+        """Copies the repository, and stores the team with a plan that holds no secret."""
+        Repository.copy(self.plan.source, self.folder / REPOSITORY)
+        self._require_notes()
+        self.queue.put("base", self.repository.head())
+        facts = {f.name: getattr(self, f.name) for f in fields(self)
+                 if f.name not in ("folder", "plan")}  # fmt: skip
+        document = {"schema": SCHEMA, "version": __version__, **facts, "plan": asdict(plan),
+                    "seal": folder_seal(self.folder)}  # fmt: skip
+        write_atomically(self.folder / TEAM, json.dumps(document, indent=2))
 
     def _require_notes(self) -> None:
         """Checks that workers can write the plan's notes."""
