@@ -1,5 +1,6 @@
 """`counterpoint claims`: settled, kept, listed, drawn; the same numbers twice and in parallel."""
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -23,9 +24,14 @@ def same(result):
     return [replace(one, seconds=0.0) for one in result.claims]
 
 
+@functools.cache
+def both():
+    return settle(["judging", "hacking"], FEW, workers=2)
+
+
 def test_the_same_numbers_twice_and_on_two_workers():
     once = settle(["judging", "hacking"], FEW, workers=1)
-    assert same(settle(["judging", "hacking"], FEW, workers=2)) == same(once)
+    assert same(both()) == same(once)
     assert [one.seeds for one in once.claims] == [[40, 41, 42, 43, 44]] * 2
 
 
@@ -67,8 +73,8 @@ def test_each_claim_is_kept_as_soon_as_it_is_settled(tmp_path, monkeypatch):
     assert kept_claim("judging", FEW, tmp_path) is None
     file.write_bytes(written)
     monkeypatch.undo()
-    wanted = settle(["judging", "hacking"], FEW, workers=2)
-    assert same(settle(["judging", "hacking"], FEW, workers=2, folder=tmp_path)) == same(wanted)
+    again = settle(["judging", "hacking"], FEW, workers=2, folder=tmp_path)
+    assert same(again) == same(both())
 
 
 def test_an_interrupted_list_names_what_is_kept_and_how_to_go_on(tmp_path, monkeypatch, capsys):

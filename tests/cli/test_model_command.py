@@ -15,6 +15,7 @@ from counterpoint.optional import pip_line
 def models(tmp_path, monkeypatch):
     monkeypatch.setenv("COUNTERPOINT_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("counterpoint.cli.doctor.import_failures", lambda names: {})  # seconds each
     return tmp_path / "models"
 
 

@@ -108,6 +108,7 @@ def test_a_list_is_whole_at_every_width(words, capsys, monkeypatch):
     monkeypatch.setattr(
         "counterpoint.cli.doctor.available_memory", lambda: 21_500_000_000
     )  # or it changes
+    monkeypatch.setattr("counterpoint.cli.doctor.import_failures", lambda names: {})  # seconds each
     require_lawful(at_all_widths(lambda: main(list(words)), capsys, monkeypatch))
 
 
