@@ -47,3 +47,21 @@ def test_costs_of_few_tasks_are_said_and_no_ratio_of_all(known, is_ratio, capsys
     few = f"costs are known at {known} of 40 tasks, so they may differ"
     all_of_them = f"at 100.00 times its cost (costs of {known} of 40 tasks)"
     assert {0: "costs are not known", 5: all_of_them}.get(known, few) in reason
+
+
+def test_one_agent_that_costs_nothing_has_no_ratio():
+    rows = [Outcome(f"t{t}", s, (), t % 2, 3.0 * (s == "team")) for t in range(9)
+            for s in ("team", "solo")]  # fmt: skip
+    assert compare_outcomes(rows).cost_ratio is None
+    reason = {f.name: f for f in audit([], rows, ["worth"]).findings}["team_minus_solo"].reason
+    assert reason.startswith("team less one agent; one agent costs nothing")
+
+
+@pytest.mark.parametrize(("cost", "status"), [("1e-300", 2), ("-1", 2), ("1e-100", 0), ("0", 0)])
+def test_costs_whose_ratio_no_number_can_hold_are_refused(cost, status, tmp_path, capsys):
+    rows = [f"t{t},solo,{t % 2},{cost}\nt{t},team,1,1e100" for t in range(6)]
+    path = tmp_path / "outcomes.csv"
+    path.write_text("\n".join(["task,setting,score,cost", *rows]))
+    assert main(["compare-outcomes", str(path), "--out", str(tmp_path / "o")]) == status
+    told = capsys.readouterr().err
+    assert not status or f"cost: got {float(cost):g}; wanted 0, or a number from 1e-100" in told

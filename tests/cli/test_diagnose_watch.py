@@ -154,7 +154,7 @@ def test_standard_input_cannot_be_followed(capsys):
 def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
     log = tmp_path / "my log.jsonl"
     command = [sys.executable, "-m", "counterpoint", "diagnose", "my log.jsonl", "--watch"]
-    command += ["--json"] if json_too else ["--out", "seen"]
+    command += ["--out", "seen", *(["--json"] if json_too else [])]
     run = subprocess.Popen(
         command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -173,6 +173,7 @@ def test_a_training_is_followed_until_ctrl_c(json_too, tmp_path):
         # the ninth update could have gone on until the end was known
         assert [one["updates"] for one in documents] == [8, 9]
         assert documents[-1]["agents"]["quiet"]["cause"] == "DROWNED"
+        assert json.loads((tmp_path / "seen" / "results.json").read_text("utf-8"))["updates"] == 9
     else:
         assert first == (
             "update 7 (latest 512 rows): signal kept loud 1.00, quiet 0.00 (DROWNED)\n"

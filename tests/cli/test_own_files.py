@@ -82,3 +82,64 @@ def test_nor_what_lies_where_a_claim_would_be(folder, capsys):
     assert main(["claims", "--all", "--seeds", "5", "--first", "2", "--out", "."]) == 2
     assert "results.json is there" in capsys.readouterr().err
     assert contents(folder) == before
+
+
+MESSAGES = (
+    '{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "name": "a", "content": '
+    '"%s"}, {"role": "assistant", "name": "b", "content": "y"}]}\n'
+)
+
+
+@pytest.fixture
+def logs(folder):
+    (folder / "runs").mkdir()
+    for name, said in (("a.jsonl", "x"), ("b.jsonl", "z"), ("c.langfuse.json", "v")):
+        (folder / "runs" / name).write_text(MESSAGES % said)
+    (folder / "o.xml").write_text(OUTCOMES)
+    (folder / "m.toml").write_text('agents = ["a"]\n')
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["import", "runs/a.jsonl", "-o", "./runs/a.jsonl"],
+        ["import", "runs/a.jsonl", "--mapping", "m.toml", "-o", "m.toml"],
+        ["import", "runs", "-o", "runs/a.jsonl"],
+        ["import", ".", "-o", "runs/b.jsonl"],
+        ["import", ".", "-o", "episodes.jsonl"],
+        ["audit", "runs/c.langfuse.json", "--export", "runs/c.langfuse.json"],
+        ["audit", "runs", "--export", "runs/c.langfuse.json"],
+        ["audit", "runs", "--outcomes", "o.xml", "--export", "o.xml"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_read_is_never_replaced(command, logs, capsys):
+    before = contents(logs)
+    assert main(command) == 2
+    assert "to be " in capsys.readouterr().err
+    assert contents(logs) == before
+
+
+def test_an_earlier_output_in_the_folder_that_is_read_is_replaced(logs, capsys):
+    for _ in range(2):
+        assert main(["import", "runs", "-o", "runs/all.jsonl"]) == 0
+        assert (logs / "runs" / "all.jsonl").read_bytes().count(b"\n") == 3
+        for ending in (".sarif", ".xml", ".langfuse.json"):
+            command = ["audit", "runs/a.jsonl", "--export", f"runs/of_a{ending}"]
+            assert main(command) == 0
+    capsys.readouterr()
+
+
+def test_a_page_never_replaces_a_result(folder, capsys):
+    assert main(["audit", "episodes.jsonl", "--out", "r"]) == 0
+    before = contents(folder)
+    for name in ("results.json", "run.json", "seal.json"):
+        assert main(["report", "r", "--out", f"r/{name}"]) == 2
+        assert main(["report", "r/results.json", "--out", f"r/{name}"]) == 2
+        assert f"{name} is there, and " in capsys.readouterr().err
+    assert contents(folder) == before
+    (folder / "r" / "report.html").write_text("damaged")  # its seal says whose it was
+    assert main(["report", "r"]) == 0
+    assert main(["report", "r", "--out", "page"]) == 0
+    assert main(["report", "r", "--out", "page"]) == 0

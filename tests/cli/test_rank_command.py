@@ -84,6 +84,39 @@ def test_rewards_are_written_beside_the_runs(tmp_path, capsys):
         assert told["verdict"]["ranking"][0] == [best["id"]]
 
 
+def test_what_a_group_has_besides_stays_as_it_is(tmp_path, capsys):
+    runs = [{"id": 1, "text": "yes", "score": 1, "note": None}, {"text": "no two", "score": 0}]
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    beside = {"task": {"goal": "t"}, "split": "train", "answer": 42, "tools": tools}
+    lines = [{"id": 7, **beside, "trajectories": runs}, {"id": None, "prompt": "p", "runs": runs}]
+    alone = [{"group": 9, "id": None, **run, "split": "test"} for run in runs[1:] * 2]
+    file = tmp_path / "g.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in (*lines, *alone)), "utf-8")
+    words = ("--judge", "programmatic", "--set", "accuracy=1", "--store", tmp_path / "s")
+    assert rank(capsys, file, *words, "--out", tmp_path / "r")[0] == 0
+    ranked = tmp_path / "r" / "ranked.jsonl"
+    first, second, third = map(json.loads, ranked.read_text("utf-8").splitlines())
+    runs_of_first = first.pop("runs")
+    del first["verdict"]
+    assert first == {"id": 7, **beside}
+    assert [run["id"] for run in runs_of_first] == [1, "run-1"]
+    assert runs_of_first[0] == {**runs[0], "judge_reward": 1}
+    assert (second["id"], second["prompt"], second["task"]) == ("group-1", "p", "p")
+    assert (third["id"], [run["split"] for run in third["runs"]]) == (9, ["test"] * 2)
+    told = json.loads(rank(capsys, ranked, *words, "--json")[1])
+    assert told["asked_now"] == 0  # the judge reads the same
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no /dev/fd")
+def test_groups_in_a_pipe_are_read_once(tmp_path, capsys):
+    file = write(tmp_path / "g.jsonl", 3)
+    with subprocess.Popen(["cat", str(file)], stdout=subprocess.PIPE) as source:
+        assert source.stdout is not None
+        told = rank(capsys, f"/dev/fd/{source.stdout.fileno()}", "--judge", "programmatic",
+                    "--store", tmp_path / "s", "--json")  # fmt: skip
+    assert len(json.loads(told[1])["groups"]) == 3
+
+
 @pytest.mark.few(2)
 @pytest.mark.parametrize("mode", ["listwise", "pairwise", "swiss", "adaptive"])
 def test_a_server_judges_and_is_counted(tmp_path, capsys, mode):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import re
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from report_samples import (
 from rich.console import Console
 from test_team_page import TEAM
 
+from counterpoint.cli.main import main
 from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.games import game_catalogue, make_game
 from counterpoint.games.analysis import analyze_game
@@ -32,6 +34,7 @@ from counterpoint.report.pages.folder import folder_headline
 from counterpoint.report.terminal.parts import folder_parts
 from counterpoint.results import FolderResult, document_of, read_result
 
+SAVED = Path(__file__).parents[1] / "data" / "saved"
 SAMPLES = {
     "audit": audited(), "comparison": comparison(2, 4), "spoken": spoken(2, 4),
     "diagnosis": diagnosis(6), "team": TEAM, "topology": topologies(),
@@ -117,3 +120,20 @@ def test_the_terminal_has_a_row_for_each():
     printed = console.export_text()
     for text in ("1 run needs attention", "Training, a b/runs/1", "3.25", "RuntimeError", "bad"):
         assert text in printed
+
+
+@pytest.mark.parametrize("lr", [-1.0, "x"])
+def test_a_result_that_contradicts_itself_hides_no_other(lr, tmp_path, capsys):
+    """Rates on a logarithmic axis are above 0: the page of this one cannot be drawn."""
+    good = SAVED / "sweep.json"
+    bad = re.sub(r'"lr": ?[-0-9.e]+', f'"lr": {json.dumps(lr)}', good.read_text("utf-8"))
+    for name, text in (("good", good.read_text("utf-8")), ("bad", bad)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(text, "utf-8")
+    assert main(["report", str(tmp_path / "bad")]) == 2
+    assert "the result contradicts itself" in capsys.readouterr().err
+    assert main(["report", str(tmp_path)]) == 0
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "its page was not drawn: the result contradicts itself" in page
+    assert (tmp_path / "good" / "report.html").exists()
+    assert not (tmp_path / "bad" / "report.html").exists()

@@ -168,6 +168,7 @@ def test_a_second_one_is_told_who_is_there(tmp_path):
     ("error", "status", "said"),
     [
         (SettingError("got 3"), "failed", "SettingError: got 3"),
+        (SettingError("got \udcff"), "failed", "SettingError: got \ufffd"),
         (ValueError("token sk-do-not-write-me"), "failed", "ValueError"),
         (KeyboardInterrupt(), "stopped", None),
         (SystemExit(143), "stopped", None),

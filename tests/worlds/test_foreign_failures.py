@@ -1,5 +1,6 @@
 """Foreign worlds that fail: one error of ours that names the place, and nothing on our output."""
 
+import asyncio
 import sys
 
 import pytest
@@ -11,7 +12,19 @@ from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.sequential.world import stakes_of
 
 
-@pytest.mark.parametrize("error", [ValueError("boom\nsecond line"), SystemExit(0)])
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+UNTOLD = FileNotFoundError(2, "no such file", "data-\udcff.npy")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("boom\nsecond line"), SystemExit(0), BaseException("a panic"), Mute(), UNTOLD,
+     asyncio.CancelledError()],
+)  # fmt: skip
 def test_what_foreign_code_raises_is_told_in_one_line(error):
     with pytest.raises(WorldError) as told, foreign_code("mine:World", "step"):
         raise error
@@ -20,6 +33,7 @@ def test_what_foreign_code_raises_is_told_in_one_line(error):
     assert type(error).__name__ in message
     assert "test_foreign_failures.py:" in message
     assert "\n" not in message
+    assert message.encode()
 
 
 def test_errors_of_ours_and_interrupts_pass():

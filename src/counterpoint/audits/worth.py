@@ -213,7 +213,9 @@ def _cost_ratio(outcomes: Sequence[Outcome], tasks: int) -> str:
         known = f"known at {len(team)} of {tasks} tasks" if len(team) else "not known"
         return f"; costs are {known}, so they may differ"
     where = "" if len(team) == tasks else f" (costs of {len(team)} of {tasks} tasks)"
-    return f", at {team.sum() / max(solo.sum(), 1e-12):.2f} times its cost{where}"
+    if solo.sum() <= 0:
+        return f"; one agent costs nothing{where}"
+    return f", at {team.sum() / solo.sum():.2f} times its cost{where}"
 
 
 def _gap(name: str, gaps: Floats, reason: str, at_most: bool = False) -> Finding:

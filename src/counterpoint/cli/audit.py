@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from counterpoint.audits import AUDITS, audit_logs
 from counterpoint.cli.exits import Exit, kept
-from counterpoint.cli.import_logs import NotePrinter
+from counterpoint.cli.import_logs import NotePrinter, require_apart
 from counterpoint.cli.messages import say, say_note
 from counterpoint.cli.progress import Bar, ReadingDisplay
 from counterpoint.cli.results import demand_writable, finish, first_step, prepare
@@ -174,6 +174,7 @@ class Audit:
             ending_of(file)
             if file.is_dir():
                 raise OutputError(f"{file} is a folder; wanted a file")
+            require_apart(file, self.path, self.outcomes, self.mapping)
             demand_writable(file.absolute().parent)
         outcomes = read_outcomes(self.outcomes, say_note) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None

@@ -115,10 +115,7 @@ class Diagnose:
         except (LogError, RewardError) as error:
             say(f"counterpoint: ended without a last diagnosis: {error}")
             return stopper.exit_status
-        if self.json:
-            self._print(encoded(result))
-        else:
-            finish(result, diagnosis_parts, self.out, json=False)
+        finish(result, diagnosis_parts, self.out, self.json)
         return stopper.exit_status
 
     def _look(

@@ -18,7 +18,7 @@ from counterpoint.cli.progress import ReadingDisplay
 from counterpoint.cli.results import command_line, finish
 from counterpoint.errors import NothingDoneError, OutputError, SettingError
 from counterpoint.readers.episodes import encode
-from counterpoint.readers.logs import Notes, noted_episodes, read_mapping
+from counterpoint.readers.logs import Notes, is_original, noted_episodes, read_mapping
 from counterpoint.readers.skeleton import skeleton
 from counterpoint.readers.walk import document
 from counterpoint.report.toolkit.numerals import counted
@@ -56,8 +56,7 @@ class Import:
 
     def run(self) -> int:
         """Reads, writes and prints a summary."""
-        if self.output.exists() and self.path.resolve() == self.output.resolve():
-            raise SettingError(f"got {self.output} to be read and written; wanted two files")
+        require_apart(self.output, self.path, self.mapping)
         require_replaceable(self.output)
         if self.output.name == "-":
             raise SettingError("got the output -; wanted a file")
@@ -132,6 +131,23 @@ class Import:
     def _not_written(self, error: OSError) -> OutputError:
         problem = f"could not write {self.output} ({error.strerror}); what was there is unchanged"
         return OutputError(problem)
+
+
+def require_apart(output: Path, *inputs: Path | None) -> None:
+    """Checks that an output replaces none of the files that are read.
+
+    Raises:
+        SettingError: it is one of them, or a log in a folder of logs.
+    """
+    for path in inputs if output.is_file() else ():
+        if path is None or not path.exists():
+            continue
+        if path.samefile(output):
+            raise SettingError(f"got {output} to be read and written; wanted two files")
+        if path.resolve() in output.resolve().parents and is_original(output):
+            raise SettingError(
+                f"got {output} to be written, which is one of the logs in {path}; wanted a new file"
+            )
 
 
 SHOWN = 5

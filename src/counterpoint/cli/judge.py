@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -170,9 +170,10 @@ class Rank:
             prepare(self.out)
             require_ours(self.out / RANKED)
         total = 0
-        if self.file != "-":
-            with contextlib.suppress(OSError), open(self.file, "rb") as file:
-                total = sum(1 for _ in file)
+        with contextlib.suppress(OSError):
+            if Path(self.file).is_file():  # what stands in a pipe can be read once
+                with open(self.file, "rb") as file:
+                    total = sum(1 for _ in file)
         self.store.parent.mkdir(parents=True, exist_ok=True)
         store = Replies(self.store, say_note)
         lines: list[GroupLine] = []
@@ -241,13 +242,19 @@ def _groups(file: str, lines: list[GroupLine]) -> Iterator[Group]:
 
 
 def beside(line: GroupLine, ranked: RankedGroup) -> dict[str, Any]:
-    """Returns a group as it was read, with `judge_reward` in each run: null if the group is
-    void."""
+    """Returns a group as it was read, with its `verdict`, and `judge_reward` in each run: null if
+    the group is void."""
     runs = []
     for record, candidate in zip(line.records, line.group.candidates, strict=True):
-        run = {**record, "id": candidate.id, "judge_reward": ranked.rewards.get(candidate.id)}
+        reward = ranked.rewards.get(candidate.id)
+        run = {"id": candidate.id, **_without_nameless(record), "judge_reward": reward}
         if candidate.id in ranked.agents:
             run["judge_agent_rewards"] = ranked.agents[candidate.id]
         runs.append(run)
-    return {"id": line.group.id, "task": line.group.task, "runs": runs,
-            "verdict": msgspec.to_builtins(ranked)}  # fmt: skip
+    return {"id": line.group.id, "task": line.group.task, **_without_nameless(line.record),
+            "runs": runs, "verdict": msgspec.to_builtins(ranked)}  # fmt: skip
+
+
+def _without_nameless(record: Mapping[str, object]) -> dict[str, object]:
+    """Returns the object of a group or of a run; without its id if that is null."""
+    return {key: value for key, value in record.items() if key != "id" or value is not None}

@@ -99,7 +99,7 @@ class Report:
     def _list(self, survey: Survey) -> int:
         """Draws the pages that are missing, and the list."""
         target = self.out or self.results / INDEX
-        require_ours(target)
+        require_ours(target, page=True)
         with Bar("drawing pages") as progress:
             listed = draw_pages(survey, target.parent, progress)
         write_page(target, render(listed))

@@ -227,7 +227,7 @@ def _spare(folder: Path) -> None:
     """Refuses a folder with somebody's own files of our names, and that of a training: without its
     run.json it could not be resumed."""
     for name in (RUN, RESULTS, PAGE):
-        require_ours(folder / name)
+        require_ours(folder / name, page=name == PAGE)
     try:
         read_run(folder)
     except RunError:

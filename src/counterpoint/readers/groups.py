@@ -5,8 +5,8 @@ of one group then follow each other. A run is `{"id", "messages": [...]}` as Ope
 `"events": [...]` as ours, or `"messages_and_choices": [...]` as ART's trajectories, or `"text"`. It
 may have a `score` (else `success`, else `reward`), which programmatic judges and `judge check` look
 at, an `author`, and `scores` of its agents; beside messages, Anthropic's `system`, definitions of
-`tools`, which its group may have instead, and ART's `additional_histories`. Every other key is kept
-where a result is written beside the run.
+`tools`, which its group may have instead, and ART's `additional_histories`. Every other key of a
+group or a run is kept where a result is written beside the runs.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ _EVENT = ("agent", "kind", "text", "to", "answer", "work", "tokens", "tool", "ca
 
 @dataclass(frozen=True)
 class GroupLine:
-    """A group, and the JSON objects of its runs."""
+    """A group, and the JSON objects that it was read from."""
 
     group: Group
+    record: Mapping[str, object]
+    """The group as it stands in the file, without its runs."""
     records: tuple[Mapping[str, object], ...]
     """Each run as it stands in the file, in the order of the candidates."""
 
@@ -77,7 +79,7 @@ def _groups(stream: BinaryIO) -> Iterator[GroupLine]:
         if key is None:
             waiting.append((where, line))
         else:
-            yield _group(where, {**line, "runs": line[key]}, seen)
+            yield _group(where, line, line[key], seen)
     if waiting:
         yield _gathered(waiting, seen)
 
@@ -85,17 +87,16 @@ def _groups(stream: BinaryIO) -> Iterator[GroupLine]:
 def _gathered(waiting: list[tuple[str, Mapping[str, object]]], seen: set[str]) -> GroupLine:
     """Returns the group of runs that stood in lines of their own."""
     (where, first), runs = waiting[0], [run for _, run in waiting]
-    name, task = str(first["group"]), first.get("task", "")
-    return _group(where, {"id": name, "task": task, "runs": runs}, seen)
+    line = {"id": first["group"], "task": first.get("task", "")}
+    return _group(where, line, runs, seen)
 
 
-def _group(where: str, line: Any, seen: set[str]) -> GroupLine:
+def _group(where: str, line: Mapping[str, Any], runs: Any, seen: set[str]) -> GroupLine:
     """Returns a group; its id is added to `seen`."""
-    runs = line["runs"]
     if not isinstance(runs, list) or not runs:
         raise LogError(f"{where}, runs: got {type(runs).__name__}; wanted a list of runs")
-    name = str(line.get("id", line.get("group", f"group-{len(seen)}")))
-    task = line.get("task", line.get("prompt", ""))
+    name = _named(line, ("id", "group"), f"group-{len(seen)}")
+    task = next((line[key] for key in ("task", "prompt") if line.get(key) is not None), "")
     task = task if isinstance(task, str) else json.dumps(task, ensure_ascii=False)
     records = tuple(run if isinstance(run, dict) else {"messages": run} for run in runs)
     shared = _definitions(line)
@@ -104,13 +105,19 @@ def _group(where: str, line: Any, seen: set[str]) -> GroupLine:
         raise LogError(f"{where}: got group '{name}' again; wanted different ids")
     seen.add(name)
     try:
-        return GroupLine(Group(name, task, candidates), records)
+        record = {key: value for key, value in line.items() if key not in RUNS}
+        return GroupLine(Group(name, task, candidates), record, records)
     except CounterpointError as error:
         raise LogError(f"{where}: {error}") from None
 
 
+def _named(value: Mapping[str, Any], keys: tuple[str, ...], otherwise: str) -> str:
+    """Returns the first known of some keys as a text."""
+    return next((str(value[key]) for key in keys if value.get(key) is not None), otherwise)
+
+
 def _candidate(where: str, run: Any, number: int, shared: tuple[str, ...]) -> Candidate:
-    name = str(run.get("id", f"run-{number}"))
+    name = _named(run, ("id",), f"run-{number}")
     events, agents, tools = _events(where, run)
     truth = next(
         (_number(where, key, run[key]) for key in TRUTHS if run.get(key) is not None), None

@@ -172,6 +172,20 @@ def read_logs(
         note(f"not a possible number, and taken for unknown: {field_name} ({count})")
 
 
+def is_original(path: Path) -> bool:
+    """Returns whether a file is a log, and not one that was converted from another tool's."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=TornLogWarning):
+            first = next(read_logs(path), None)
+    except LogError:
+        return False
+    if first is None:
+        return False
+    with path.open("rb") as file:
+        is_ours = b'"schema"' in file.read(100)  # our own format keeps the name of the other one
+    return not is_ours or first.meta.get("format") == "counterpoint"
+
+
 @dataclass
 class Notes:
     """What a person should know of a log; reading its episodes fills it."""

@@ -126,8 +126,8 @@ def _outcome(where: str, row: Mapping[str, Any]) -> Outcome:
     if len(costs) > 1:
         raise LogError(f"{where}: got a cost and another budget; wanted cost alone")
     cost = next(iter(costs), None)
-    if cost is not None and cost < 0:
-        raise LogError(f"{where}, cost: got {cost:g}; wanted a number of 0 or more")
+    if cost is not None and cost != 0 and not cost >= 1 / LARGEST_NUMBER:
+        raise LogError(f"{where}, cost: got {cost:g}; wanted 0, or a number from 1e-100 on")
     score, answer = _number(where, "score", row["score"]), row.get("answer")
     try:
         return Outcome(_name(row["task"]), str(setting), tuple(map(_name, members)), score, cost,

@@ -23,7 +23,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from counterpoint import __version__
-from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.errors import CounterpointError, LogError, UnknownNameError
 from counterpoint.machine.files import read_ordinary
 from counterpoint.report.glossary import word_of, words_in
 from counterpoint.report.next_steps import NextStep, next_steps
@@ -130,9 +130,22 @@ def render(
 
     Raises:
         UnknownNameError: its schema is none of those that we write, or this kind has no page.
-        LogError: there is nothing in it to show, or a field is missing or of another type; the
-            message has its path.
+        LogError: there is nothing in it to show, it contradicts itself, or a field is missing or of
+            another type; the message has its path.
     """
+    try:
+        return _rendered(result, live, beside, edits)
+    except CounterpointError:
+        raise
+    except Exception as error:  # a document can be valid and still contradict itself
+        raise LogError(
+            f"the result contradicts itself ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _rendered(
+    result: Result | Document, live: Live | None, beside: Path | None, edits: Sequence[str]
+) -> str:
     page, shown = _page_and_result(result, beside)
     html = _html(page, shown.version, next_steps(shown), live, edits)
     used = words_in(_text(html), [d.term for d in page.definitions])
@@ -260,7 +273,7 @@ def write_page(path: Path, html: str) -> None:
     Raises:
         OutputError: it cannot be written, or somebody's own file is there; what was there stays.
     """
-    require_ours(path)
+    require_ours(path, page=True)
     write_atomically(path, _stamped(html.encode()))
 
 

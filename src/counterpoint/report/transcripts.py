@@ -30,7 +30,7 @@ class TranscriptWriter:
         self._names: set[str] = set()
         try:
             for file in self._pages():
-                require_ours(file)
+                require_ours(file, page=True)
             folder.mkdir(parents=True, exist_ok=True)
             self._partial = PartialFolder(self.folder)
         except OSError as error:

@@ -28,6 +28,7 @@ from msgspec.structs import replace
 
 from counterpoint.errors import CounterpointError, OutputError, RunError
 from counterpoint.machine.held import HeldFolder
+from counterpoint.machine.terminal import printable
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs import checkpoint
@@ -311,7 +312,8 @@ class RunDirectory:
                 if isinstance(error, Exception) and not self._ended:
                     # a foreign error may quote anything, so only words of ours are written down
                     message = f": {error}" if isinstance(error, CounterpointError) else ""
-                    self._write_status("failed", error=type(error).__name__ + message)
+                    said = printable(type(error).__name__ + message)  # a file holds it
+                    self._write_status("failed", error=said)
             finally:
                 self.close()
 

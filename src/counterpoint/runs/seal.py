@@ -80,9 +80,9 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
     """Edits that a user accepted, each with its time."""
 
 
-_OURS = re.compile(
-    rb'"schema": ?"counterpoint\.|"judge_reward": |<meta name="generator" content="Counterpoint'
-)
+_DOCUMENT = re.compile(rb'"schema": ?"counterpoint\.|"judge_reward": ')
+_PAGE = re.compile(rb'<meta name="generator" content="Counterpoint')
+_PAGE_ENDING = ".html"
 
 
 def write_seal(folder: Path, seal: Seal) -> None:
@@ -151,24 +151,28 @@ def has_seal(folder: Path) -> bool:
     return os.path.lexists(folder / SEAL)
 
 
-def require_ours(path: Path) -> None:
-    """Checks that a file to be replaced is one that a command of ours has written, or is empty.
+def require_ours(path: Path, *, page: bool = False) -> None:
+    """Checks that a file to be replaced is one of its kind that a command of ours has written, or
+    is empty.
 
     It is known by the seal beside it, by the schema of a document, by the generator that a page
     names, or by the rewards of a ranking.
 
+    Args:
+        path: the file.
+        page: whether a page is to be written: it never replaces a document.
+
     Raises:
-        OutputError: it is somebody's own.
+        OutputError: it is somebody's own, or of another kind.
     """
     try:
         data = read_ordinary(path)
     except OSError:  # there is none, or one that cannot be replaced either
         return
-    if data.strip() and not _OURS.search(data) and not has_seal(path.parent):
-        raise OutputError(
-            f"{path} is there, and no command of counterpoint wrote it; choose another place with "
-            "--out"
-        )
+    is_sealed = has_seal(path.parent) and page == (path.suffix == _PAGE_ENDING)
+    if data.strip() and not (_PAGE if page else _DOCUMENT).search(data) and not is_sealed:
+        what = "is no page" if _DOCUMENT.search(data) else "no command of counterpoint wrote it"
+        raise OutputError(f"{path} is there, and {what}; choose another place with --out")
 
 
 def accepted_edits(folder: Path) -> list[str]:

@@ -29,6 +29,7 @@ from counterpoint.errors import (
     choices,
     nearest,
 )
+from counterpoint.machine.terminal import printable
 from counterpoint.optional import missing_package, pip_line
 from counterpoint.settings import GivenSettings
 
@@ -126,7 +127,7 @@ class Constructor:
                     f": give {' '.join(f'{one}=...' for one in needed)} with --set, or name a "
                     "function without arguments that makes the environment"
                 ) if needed else self._known_arguments()  # fmt: skip
-                why = str(error) or type(error).__name__
+                why = message_of(error) or type(error).__name__
                 raise SettingError(
                     f"got settings {shown} for '{self.name}', which refuses them: {why}{cure}"
                 ) from error
@@ -234,15 +235,19 @@ KEEPS = "an environment that keeps PettingZoo's interface"
 """The requirement on an environment of somebody else."""
 
 
+NOT_ITS_FAULT = (CounterpointError, KeyboardInterrupt, GeneratorExit)
+"""What foreign code lets pass, and does not raise itself."""
+
+
 @contextmanager
 def foreign_code(name: str, what: str, wanted: str = KEEPS) -> Iterator[None]:
     """Turns what foreign code raises into a WorldError; what it prints goes to standard error."""
     try:
         with redirect_stdout(sys.stderr):
             yield
-    except CounterpointError:
+    except NOT_ITS_FAULT:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a panic of a Rust extension is no Exception
         raise foreign_failure(error, name, what, wanted) from error
 
 
@@ -255,11 +260,18 @@ def foreign_failure(
     """
     if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > SIGNALLED:
         return error
-    message = " ".join(str(error).split()) or "no message"
     return WorldError(
-        f"world '{name}' failed in {what}: {type(error).__name__}: {message:.500} "
+        f"world '{name}' failed in {what}: {type(error).__name__}: {message_of(error) or 'no message':.500} "
         f"({place_of(error)}); wanted {wanted}: --debug shows the traceback"
     )
+
+
+def message_of(error: BaseException) -> str:
+    """Returns what an error of foreign code says, as one line that every file can hold."""
+    try:
+        return printable(" ".join(str(error).split()))
+    except Exception:  # its text is foreign code, too
+        return "a message that cannot be made"
 
 
 def place_of(error: BaseException) -> str:

@@ -248,9 +248,12 @@ def endless(world: StepWorld) -> str:
 def paid(own: Floats, world: StepWorld) -> Floats:
     """Returns the rewards of agents, [E, A], for the world's own rewards `own` [E, A]."""
     settings = world.settings
-    if settings.reward == "common":
-        own = np.repeat(own.sum(axis=-1, keepdims=True), own.shape[-1], axis=-1)
-    return own * stakes_of(settings.stakes, world.agents, world.roles) if settings.stakes else own
+    with np.errstate(over="ignore"):  # a training refuses rewards that are not finite
+        if settings.reward == "common":
+            own = np.repeat(own.sum(axis=-1, keepdims=True), own.shape[-1], axis=-1)
+        if settings.stakes:
+            own = own * stakes_of(settings.stakes, world.agents, world.roles)
+    return own
 
 
 @lru_cache

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from counterpoint.errors import CounterpointError, WorldError
-from counterpoint.worlds.foreign.names import foreign_failure
+from counterpoint.errors import WorldError
+from counterpoint.worlds.foreign.names import NOT_ITS_FAULT, foreign_failure
 from counterpoint.worlds.text.world import KEEPS, Ending, Prompt, Statement, Task, TextWorld
 
 LARGEST = 1e100
@@ -158,9 +158,9 @@ class WorldCalls:
     def _call(self, method: str, *given: Any) -> Any:
         try:
             return getattr(self.world, method)(*given)
-        except CounterpointError:
+        except NOT_ITS_FAULT:
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             where = method
             if not method.endswith("tasks"):
                 texts = [one.text for one in given[1]]
