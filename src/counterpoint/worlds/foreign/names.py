@@ -260,8 +260,9 @@ def foreign_failure(
     """
     if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > SIGNALLED:
         return error
+    message = message_of(error) or "no message"
     return WorldError(
-        f"world '{name}' failed in {what}: {type(error).__name__}: {message_of(error) or 'no message':.500} "
+        f"world '{name}' failed in {what}: {type(error).__name__}: {message:.500} "
         f"({place_of(error)}); wanted {wanted}: --debug shows the traceback"
     )
 
