@@ -13,6 +13,9 @@ def run() -> None:
     if was is not signal.SIG_IGN:  # as for what a shell starts in the background
         signal.signal(signal.SIGINT, _ended)
     signal.signal(signal.SIGTERM, _ended)
+    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)
+    if signal.getsignal(hangup) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(hangup, _ended)
     from counterpoint.cli import main
 
     signal.signal(signal.SIGINT, was)

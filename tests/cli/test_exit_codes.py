@@ -151,7 +151,7 @@ def test_the_documentation_has_the_table():
     assert "\n".join(rows) in page.read_text("utf-8")
     shown = " ".join(exit_codes_page().split())
     assert all(f"{int(one)} {one.about}" in shown for one in Exit)
-    assert [int(one) for one in Exit] == [0, 1, 2, 3, 130, 143]
+    assert [int(one) for one in Exit] == [0, 1, 2, 3, 129, 130, 143]
 
 
 @pytest.mark.few(12)
@@ -269,8 +269,10 @@ def test_some_questions_without_a_reply_are_1(name, capsys):
 
 
 def hears_interrupts():
-    """A shell that runs tests in the background has told its children to ignore SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """A shell that runs tests in the background has told its children to ignore SIGINT, and nohup
+    to ignore SIGHUP."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def ended(words, number, ready):
@@ -289,11 +291,12 @@ def ended(words, number, ready):
     return running.returncode, out, before + err
 
 
-SIGNALS = [(signal.SIGTERM, Exit.TERMINATED), (signal.SIGINT, Exit.INTERRUPTED)]
+SIGNALS = [(signal.SIGTERM, Exit.TERMINATED), (signal.SIGINT, Exit.INTERRUPTED),
+           (signal.SIGHUP, Exit.HUNG_UP)]  # fmt: skip
 
 
 @pytest.mark.few(4)
-@pytest.mark.parametrize(("number", "wanted"), SIGNALS, ids=["TERM", "INT"])
+@pytest.mark.parametrize(("number", "wanted"), SIGNALS, ids=["TERM", "INT", "HUP"])
 @pytest.mark.parametrize("name", ASKS)
 def test_a_signal_while_a_server_is_asked_is_one_line(name, number, wanted):
     pytest.importorskip("openai")
@@ -315,7 +318,7 @@ def test_a_signal_while_a_server_is_asked_is_one_line(name, number, wanted):
 
 
 @pytest.mark.few(4)
-@pytest.mark.parametrize(("number", "wanted"), SIGNALS, ids=["TERM", "INT"])
+@pytest.mark.parametrize(("number", "wanted"), SIGNALS, ids=["TERM", "INT", "HUP"])
 @pytest.mark.parametrize("name", LONG)
 def test_a_signal_ends_a_long_command_with_its_status(name, number, wanted):
     if name == "sweep":

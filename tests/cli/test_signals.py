@@ -14,7 +14,9 @@ LONG = ["compare", "regions", "--seeds", "8", "--set", "updates=20000", "--worke
 @pytest.mark.fault("R20")
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+    ("number", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
+    ids=["TERM", "INT", "HUP"],
 )
 def test_a_signal_ends_the_run_and_its_workers(number, status, tmp_path):
     with subprocess.Popen(
@@ -35,8 +37,25 @@ def test_a_signal_ends_the_run_and_its_workers(number, status, tmp_path):
 
 
 def _hears_interrupts():
-    """A shell that runs tests in the background has told its children to ignore SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """A shell that runs tests in the background has told its children to ignore SIGINT, and nohup
+    to ignore SIGHUP."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def test_a_terminal_that_is_closed_stops_nothing_under_nohup(tmp_path):
+    def ignores():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    command = ["compare", "regions", "--seeds", "2", "--workers", "1", "updates=5"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "counterpoint", *command],
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=ignores,
+    ) as running:  # fmt: skip
+        while running.poll() is None:
+            os.kill(running.pid, signal.SIGHUP)
+            time.sleep(0.05)
+        assert running.returncode == 0, running.stderr.read()
 
 
 def _wait_for(folder):
@@ -59,7 +78,9 @@ def _group_is_gone(group):
 
 
 @pytest.mark.fault("R20")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_while_the_program_is_loaded_has_its_status_and_no_traceback(
     number, status, tmp_path
 ):
@@ -92,7 +113,7 @@ from counterpoint.cli import main
 def interrupted(arguments):
     return 130
 main.main = interrupted
-atexit.register(lambda: [os.kill(os.getpid(), n) for n in (signal.SIGINT, signal.SIGTERM)])
+atexit.register(lambda: [os.kill(os.getpid(), n) for n in (2, 15, 1)])  # INT, TERM, HUP
 main.run([])
 """]  # fmt: skip
     ended = subprocess.run(command, capture_output=True, preexec_fn=_hears_interrupts)

@@ -135,11 +135,12 @@ def test_parts_keep_their_own_memory() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Mix(()), "got parts=(); wanted at least one pair (finite weight, Scheme)"),
+        (lambda: Mix(()), "got parts=(); wanted at least one pair (weight up to 1e100, Scheme)"),
         (lambda: Mix(((1.0,),)), "got parts=((1.0,),); wanted pairs (weight, Scheme)"),
+        (lambda: Mix(((1e308, GRPO),)), "wanted at least one pair (weight up to 1e100, Scheme)"),
         (
             lambda: Mix(((float("inf"), GRPO), (1.0, GRPO))),
-            "wanted at least one pair (finite weight, Scheme)",
+            "wanted at least one pair (weight up to 1e100, Scheme)",
         ),
         (lambda: PerRole(3), "got schemes=3; wanted role to Scheme"),
         (

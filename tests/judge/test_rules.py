@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -151,6 +152,47 @@ def test_programs_that_were_killed_are_counted(tmp_path):
     said = [one for one in done.stderr.splitlines() if "score 0" in one]
     assert len(said) == 1
     assert "'yes' ran longer than 10 s, or printed more than 65,536 bytes, for" in said[0]
+
+
+@pytest.mark.timed
+@pytest.mark.fault("R20")
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no groups of processes here")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_does_not_wait_for_a_program(number, tmp_path):
+    runs = [{"id": f"r{i}", "text": f"text {i}"} for i in range(5)]
+    (tmp_path / "g.jsonl").write_text(json.dumps({"id": "g", "task": "do it", "runs": runs}))
+    (tmp_path / "slow.sh").write_text("echo $$ > $$.pid\nsleep 41.3\n")
+    line = [
+        "rank",
+        "g.jsonl",
+        "--judge",
+        "tests",
+        "--store",
+        "kept",
+        "--set",
+        "timeout_seconds=60",
+        "--set",
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "counterpoint", *line, "command=sh slow.sh"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    ) as running:  # fmt: skip
+        while len(list(tmp_path.glob("*.pid"))) < 2 and running.poll() is None:
+            time.sleep(0.05)
+        begun = time.monotonic()
+        running.send_signal(number)
+        _, told = running.communicate(timeout=30)
+    assert time.monotonic() - begun < 8
+    assert running.returncode == 128 + number
+    assert len(told.strip().splitlines()) == 1
+    started = [file.stem for file in tmp_path.glob("*.pid")]
+    assert len(started) == 2  # and no third one afterwards
+    for _ in range(100):
+        if all(map(is_over, started)):
+            break
+        time.sleep(0.1)
+    assert all(map(is_over, started))
 
 
 @pytest.mark.timed

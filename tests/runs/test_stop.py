@@ -57,7 +57,9 @@ def start(path, how):
 
 @pytest.mark.timed
 @pytest.mark.fault("R20")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_one_signal_a_checkpoint_and_how_to_go_on(number, status, tmp_path):
     path = tmp_path / "run"
     with start(path, "willing") as child:
@@ -207,7 +209,7 @@ def test_a_message_is_read_whole_though_a_signal_arrives_in_its_middle(raised):
     theirs.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_asynchronous_work_without_a_word(number):
     """20 tasks wait; the handler of SIGTERM raises, as that of the command line does."""
     code = f"""
@@ -221,7 +223,8 @@ async def wait():
 async def work():
     asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), {int(number)})
     await asyncio.gather(*(wait() for _ in range(20)))
-signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, _: sys.exit(128 + number))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     run_tasks_to_end(work())

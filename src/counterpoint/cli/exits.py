@@ -23,7 +23,8 @@ class Exit(IntEnum):
     )
     INPUT = 2, "the input, a file or this machine does not allow it"
     NOTHING = 3, "nothing could be done: no answer of a server, or nothing in a folder can be read"
-    INTERRUPTED = 130, "Ctrl-C ended it; what is finished is kept"
+    HUNG_UP = 129, "its terminal was closed (SIGHUP); what is finished is kept"
+    INTERRUPTED = 130, "Ctrl-C ended it; the same holds"
     TERMINATED = 143, "SIGTERM ended it; the same holds"
 
     about: str

@@ -33,6 +33,7 @@ from counterpoint.machine.terminal import (
     silence,
 )
 from counterpoint.plugins import PluginWarning, failure
+from counterpoint.runs.stop import SIGNALS, can_be_heard
 
 SWITCHES = (
     *(
@@ -58,18 +59,28 @@ _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _format = warnings.formatwarning
 
 
+SIGNALLED: dict[int, str] = {
+    Exit.INTERRUPTED: "interrupted",
+    Exit.TERMINATED: "ended by SIGTERM",
+    Exit.HUNG_UP: "ended by SIGHUP",
+}
+"""Exit status of a command that a signal ended, and how it is said."""
+
+
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits with its status: 143 if SIGTERM ended it."""
+    """Runs the command line and exits with its status: 143 if SIGTERM ended it, 129 if SIGHUP."""
     open_standard_descriptors()
     if sys.stdout is None:
         sys.stderr.write("counterpoint: standard output is closed; wanted a file or /dev/null\n")
         sys.exit(Exit.INPUT)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    for number in SIGNALS:
+        if number != signal.SIGINT and can_be_heard(number):
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     warnings.formatwarning = _shown
     guard_streams()
     status = main(sys.argv[1:] if arguments is None else list(arguments))
-    if status in (Exit.INTERRUPTED, Exit.TERMINATED):  # a second signal says nothing new
-        for number in (signal.SIGINT, signal.SIGTERM):
+    if status in SIGNALLED:  # a second signal says nothing new
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
     sys.exit(status)
 
@@ -117,12 +128,11 @@ def _guarded_main(arguments: list[str]) -> int:
 def _interrupted(ended: KeyboardInterrupt | SystemExit) -> int:
     """Prints one line about the signal that ended a command; returns the exit status."""
     status = Exit.INTERRUPTED if isinstance(ended, KeyboardInterrupt) else ended.code
-    if status not in (Exit.INTERRUPTED, Exit.TERMINATED):
+    if not isinstance(status, int) or status not in SIGNALLED:
         raise ended
-    how = "interrupted" if status == Exit.INTERRUPTED else "ended by SIGTERM"
     line = "; ".join(getattr(ended, "__notes__", ())) or "nothing half-written was left behind"
-    say(f"counterpoint: {how}; {line}")
-    return int(status)
+    say(f"counterpoint: {SIGNALLED[status]}; {line}")
+    return status
 
 
 def _answer(words: list[str]) -> int:

@@ -46,7 +46,7 @@ class Train:
     Networks learn in sequential environments, language models in text environments.
 
     The run directory has the series, and checkpoints from which the run can be resumed bit for bit.
-    Ctrl-C or SIGTERM stops it with a checkpoint.
+    Ctrl-C, SIGTERM or a closed terminal stops it with a checkpoint.
 
     Examples:
       counterpoint train spread --scheme mappo_per_agent --budget 200000 --out runs/first

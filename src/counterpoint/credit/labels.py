@@ -46,7 +46,11 @@ class Labels:
     _rollouts: tuple[Ints, Ints] | None = None
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.columns) - set(KNOWN))
+        try:
+            unknown = sorted(set(self.columns) - set(KNOWN))
+        except TypeError:
+            kind = type(self.columns).__name__
+            raise LabelError(f"got labels of type {kind}; wanted a column for each label") from None
         if unknown:
             raise LabelError(f"got labels {unknown}; wanted labels out of {', '.join(KNOWN)}")
         self.traced = any(is_traced(column) for column in self.columns.values())

@@ -19,6 +19,8 @@ from counterpoint.errors import LabelError, SchemeError, choices
 
 By = tuple[str, ...]
 
+LARGEST = 1e100
+"""The largest weight of a mix: more overflows where it multiplies advantages."""
 GROUPING = ("prompt", "agent", "role", "turn", "context")
 """Labels that statistics may be grouped by, in their canonical order."""
 
@@ -328,7 +330,8 @@ class Mix:
     counted once.
 
     Raises:
-        SchemeError: no part, or a part that is no pair of a finite weight and a scheme.
+        SchemeError: no part, or a part that is no pair of a weight, from -1e100 to 1e100,
+            and a scheme.
     """
 
     parts: tuple[tuple[float, Scheme], ...]
@@ -339,9 +342,9 @@ class Mix:
             parts = tuple((float(weight), scheme) for weight, scheme in self.parts)
         except (TypeError, ValueError, OverflowError) as error:
             raise SchemeError(f"got parts={self.parts!r}; wanted pairs (weight, Scheme)") from error
-        if not parts or not all(math.isfinite(w) and isinstance(s, Scheme) for w, s in parts):
+        if not parts or not all(abs(w) <= LARGEST and isinstance(s, Scheme) for w, s in parts):
             raise SchemeError(
-                f"got parts={self.parts!r}; wanted at least one pair (finite weight, Scheme)"
+                f"got parts={self.parts!r}; wanted at least one pair (weight up to 1e100, Scheme)"
             )
         object.__setattr__(self, "parts", parts)
 

@@ -171,6 +171,8 @@ class CommandJudge:
     def __init__(self, settings: CommandSettings) -> None:
         self.settings = settings
         self._known: dict[str, float] = {}
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_over = threading.Event()
         self._files = _digest_of_files(shlex.split(settings.command))
 
     @property
@@ -187,7 +189,13 @@ class CommandJudge:
         """
         texts = sorted({each.text for sheet in sheets for each in sheet.shown} - set(self._known))
         with ThreadPoolExecutor(2) as pool:
-            scores = dict(zip(texts, pool.map(self._score, texts), strict=True))
+            try:
+                scores = dict(zip(texts, pool.map(self._score, texts), strict=True))
+            except BaseException:  # nobody waits for what runs: a signal, or a program that fails
+                self._is_over.set()
+                for process in list(self._running):
+                    end_group(process)
+                raise
         if cut := sum(score is None for score in scores.values()):
             warnings.warn(
                 f"{self.settings.command!r:.60} ran longer than {self.settings.timeout_seconds:g} "
@@ -209,6 +217,9 @@ class CommandJudge:
             raise JudgeError(
                 f"got command={self.settings.command!r}: {error.strerror}; wanted a program"
             ) from None
+        self._running.add(process)
+        if self._is_over.is_set():  # since it was started
+            end_group(process)
         printed: list[bytes] = []
         reader = threading.Thread(target=_read, args=(process, printed), daemon=True)
         feeder = threading.Thread(target=_feed, args=(process, text), daemon=True)
@@ -221,6 +232,7 @@ class CommandJudge:
         finally:  # also those that the program has started, who may hold the pipe
             end_group(process)
             process.wait()
+            self._running.discard(process)
             reader.join(PATIENCE_SECONDS)
             feeder.join(PATIENCE_SECONDS)
         if not printed or len(printed[0]) > MOST_PRINTED:

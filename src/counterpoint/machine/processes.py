@@ -29,10 +29,13 @@ def user_number() -> int | None:
 def begin_child() -> None:
     """Prepares a process that works for another one: call it first.
 
-    The main process gets an interrupt of the keyboard and ends the others, so that it is ignored
-    here. What is printed passes the same filter as in the main process.
+    The main process gets an interrupt of the keyboard, or the end of the terminal, and ends the
+    others, so that both are ignored here. What is printed passes the same filter as in the main
+    process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     guard_streams()
 
 

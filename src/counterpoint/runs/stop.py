@@ -12,7 +12,6 @@ return stopper.exit_status
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import signal
 import sys
@@ -24,15 +23,20 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""The signals that end the program in good order: of the keyboard, of another process, and of a
+terminal that is closed, where there is one."""
 
 
 class Stopper:
-    """While it is entered, SIGINT and SIGTERM set `asked` instead of ending the process.
+    """While it is entered, SIGINT, SIGTERM and SIGHUP set `asked` instead of ending the process.
 
-    A second signal raises at once: KeyboardInterrupt for SIGINT (exit status 130), SystemExit(143)
-    for SIGTERM. The previous handlers come back on leaving. Outside the main thread, where Python
-    delivers no signals, it does nothing, and `asked` stays None.
+    A second signal raises at once: KeyboardInterrupt for SIGINT (exit status 130), SystemExit for
+    SIGTERM (143) and for SIGHUP (129), which stays ignored under nohup. The previous handlers come
+    back on leaving. Outside the main thread, where Python delivers no signals, it does nothing, and
+    `asked` stays None.
     """
 
     def __init__(self) -> None:
@@ -42,7 +46,7 @@ class Stopper:
 
     @property
     def exit_status(self) -> int:
-        """130 or 143 where a signal asked, else 0."""
+        """130, 143 or 129 where a signal asked, else 0."""
         return 0 if self.asked is None else 128 + self.asked
 
     def how_to_resume(self, path: Path | str, step: int, axis: str = "step") -> str:
@@ -54,7 +58,7 @@ class Stopper:
     def __enter__(self) -> Stopper:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is not None:  # one that C code set cannot be put back
+                if can_be_heard(number):
                     self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -75,6 +79,14 @@ class Stopper:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         sys.exit(128 + number)
+
+
+def can_be_heard(number: signal.Signals) -> bool:
+    """Returns whether a signal may get a handler of ours: not SIGHUP where nohup ignores it, and
+    none with a handler that C code has set, which could not be put back."""
+    handler = signal.getsignal(number)
+    is_nohup = handler is signal.SIG_IGN and number.name == "SIGHUP"
+    return handler is not None and not is_nohup
 
 
 @contextmanager
@@ -115,6 +127,8 @@ def run_tasks_to_end(work: Coroutine[Any, Any, Result]) -> Result:
     Raises:
         BaseException: whatever the handler of the signal raises, when no task is left.
     """
+    import asyncio  # 20 ms that every command would wait for
+
     raised: list[BaseException] = []
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
