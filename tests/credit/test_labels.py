@@ -221,3 +221,9 @@ def test_one_row_in_a_scale_group_is_a_singleton():
     done = advantages([1.0, 3.0, 8.0], {"agent": ["a", "a", "b"]}, scheme)
     assert done.values.tolist() == [-3, -1, 0]
     assert done.tally.singletons == 1
+
+
+@pytest.mark.parametrize("labels", [None, 3])
+def test_labels_that_are_no_mapping_are_refused(labels):
+    with pytest.raises(LabelError, match="wanted a column for each label"):
+        advantages(FOUR, labels, OWN)

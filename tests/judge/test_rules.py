@@ -162,19 +162,9 @@ def test_a_signal_does_not_wait_for_a_program(number, tmp_path):
     runs = [{"id": f"r{i}", "text": f"text {i}"} for i in range(5)]
     (tmp_path / "g.jsonl").write_text(json.dumps({"id": "g", "task": "do it", "runs": runs}))
     (tmp_path / "slow.sh").write_text("echo $$ > $$.pid\nsleep 41.3\n")
-    line = [
-        "rank",
-        "g.jsonl",
-        "--judge",
-        "tests",
-        "--store",
-        "kept",
-        "--set",
-        "timeout_seconds=60",
-        "--set",
-    ]
+    line = ["rank", "g.jsonl", "--judge", "tests", "--store", "kept", "--set", "timeout_seconds=60"]
     with subprocess.Popen(
-        [sys.executable, "-m", "counterpoint", *line, "command=sh slow.sh"],
+        [sys.executable, "-m", "counterpoint", *line, "--set", "command=sh slow.sh"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     ) as running:  # fmt: skip
