@@ -29,6 +29,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.fault("R21")
 def test_the_second_one_is_refused_while_the_first_one_copies(tmp_path, monkeypatch):
     one, two = teams(tmp_path)
     copy = module.Repository.copy
@@ -49,6 +50,7 @@ def test_the_second_one_is_refused_while_the_first_one_copies(tmp_path, monkeypa
     assert TeamState.load(tmp_path / "run").plan == one.plan
 
 
+@pytest.mark.fault("R21")
 def test_the_second_one_looks_again_when_it_has_the_lock(tmp_path, monkeypatch):
     one, two = teams(tmp_path)
     lock = module.Lock
