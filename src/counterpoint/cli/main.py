@@ -24,6 +24,7 @@ from counterpoint.cli.help import Help
 from counterpoint.cli.messages import say
 from counterpoint.cli.options import parsed
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError, choices
+from counterpoint.machine.signals import SIGNALS, can_be_heard
 from counterpoint.machine.terminal import (
     forget_impossible_size,
     guard_streams,
@@ -33,7 +34,6 @@ from counterpoint.machine.terminal import (
     silence,
 )
 from counterpoint.plugins import PluginWarning, failure
-from counterpoint.runs.stop import SIGNALS, can_be_heard
 
 SWITCHES = (
     *(

@@ -81,7 +81,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DOCUMENT = re.compile(rb'"schema": ?"counterpoint\.|"judge_reward": ')
-_PAGE = re.compile(rb'<meta name="generator" content="Counterpoint')
+_PAGE = b'<meta name="generator" content="Counterpoint'
 _PAGE_ENDING = ".html"
 
 
@@ -170,8 +170,9 @@ def require_ours(path: Path, *, page: bool = False) -> None:
     except OSError:  # there is none, or one that cannot be replaced either
         return
     is_sealed = has_seal(path.parent) and page == (path.suffix == _PAGE_ENDING)
-    if data.strip() and not (_PAGE if page else _DOCUMENT).search(data) and not is_sealed:
-        what = "is no page" if _DOCUMENT.search(data) else "no command of counterpoint wrote it"
+    is_document = _DOCUMENT.search(data) is not None
+    if data.strip() and not (_PAGE in data if page else is_document) and not is_sealed:
+        what = "is no page" if is_document else "no command of counterpoint wrote it"
         raise OutputError(f"{path} is there, and {what}; choose another place with --out")
 
 

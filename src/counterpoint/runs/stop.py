@@ -22,12 +22,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
+from counterpoint.machine.signals import SIGNALS, can_be_heard
+
 Result = TypeVar("Result")
-SIGNALS = tuple(
-    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
-"""The signals that end the program in good order: of the keyboard, of another process, and of a
-terminal that is closed, where there is one."""
 
 
 class Stopper:
@@ -79,14 +76,6 @@ class Stopper:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         sys.exit(128 + number)
-
-
-def can_be_heard(number: signal.Signals) -> bool:
-    """Returns whether a signal may get a handler of ours: not SIGHUP where nohup ignores it, and
-    none with a handler that C code has set, which could not be put back."""
-    handler = signal.getsignal(number)
-    is_nohup = handler is signal.SIG_IGN and number.name == "SIGHUP"
-    return handler is not None and not is_nohup
 
 
 @contextmanager

@@ -145,7 +145,8 @@ class RunBudget:
                 wanted = "more than 0" if name == "dollars" else "at least 1"
                 raise SettingError(f"got a budget of {name}={value}; wanted {wanted}")
             if not value < LARGEST:
-                raise SettingError(f"got a budget of {name}={value:.6g}; wanted less than 2**53")
+                shown = f"{value:.6g}" if value < 1e300 else "more than 1e300"  # no float then
+                raise SettingError(f"got a budget of {name}={shown}; wanted less than 2**53")
 
     def used_up(self, spent: Spent, *, reserved: bool = False) -> str:
         """Returns the name of a limit that is reached, or ""; the loop itself counts seconds.
