@@ -1,5 +1,8 @@
 """Files of a user where a command writes files of the same names: they are left as they are."""
 
+import json
+import shutil
+
 import pytest
 
 from counterpoint.cli.main import main
@@ -143,3 +146,98 @@ def test_a_page_never_replaces_a_result(folder, capsys):
     assert main(["report", "r"]) == 0
     assert main(["report", "r", "--out", "page"]) == 0
     assert main(["report", "r", "--out", "page"]) == 0
+
+
+OWN = ("metrics.jsonl", "status.json", "seal.json", "lock", ".metrics.jsonl.swp", ".run.json.mine",
+       "checkpoints/1000/model.pt", "adapters.json", "notes.md")  # fmt: skip
+TRAINS = {
+    "train": "train spread --budget 200 --set copies=2 hidden=4 --out w",
+    "a text world": "train lewis --policy tiny --budget 1 --out w",
+    "sweep": "sweep spread --over lr=1e-4..1e-2:log --trials 1 --seeds 1 --fresh 2 --budget 200 "
+    "--set copies=2 hidden=4 --workers 1 --out w",
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("command", ["train", "a text world"])
+def test_a_training_begins_in_no_folder_with_files_of_others(command, name, folder, capsys):
+    file = folder / "w" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("my own\n")
+    before = contents(folder)
+    assert main(TRAINS[command].split()) == 2
+    said = capsys.readouterr().err
+    assert "choose another folder" in said
+    assert name.partition("/")[0] in said
+    assert contents(folder) == before or (name == "lock" and (file.read_text() == "my own\n"))
+
+
+@pytest.mark.parametrize("name", ["study.journal", "lock"])
+@pytest.mark.parametrize("text", ["mine, without a line end", "mine\n", '{"op_code":4}\n'])
+def test_a_search_leaves_a_journal_and_a_lock_of_others(name, text, folder, capsys):
+    pytest.importorskip("optuna")
+    file = folder / "w" / name
+    file.parent.mkdir()
+    file.write_text(text)
+    assert main(TRAINS["sweep"].split()) == 2
+    assert "choose another folder" in capsys.readouterr().err
+    assert file.read_text() == text
+
+
+def test_a_search_leaves_the_journal_of_another_program_of_optuna(folder, capsys):
+    optuna = pytest.importorskip("optuna")
+    (folder / "w").mkdir()
+    file = folder / "w" / "study.journal"
+    backend = optuna.storages.journal.JournalFileBackend(str(file))
+    study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(backend),
+        study_name="mappo_pooled",
+        direction="maximize",
+    )
+    study.optimize(lambda trial: -trial.suggest_float("lr", 1e-4, 1e-2), n_trials=2)
+    before = file.read_bytes()
+    assert main(TRAINS["sweep"].split()) == 2
+    assert "is of another program" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
+def test_a_search_goes_on_from_every_cut_of_its_first_lines(folder, capsys):
+    pytest.importorskip("optuna")
+    assert main(TRAINS["sweep"].split()) == 0
+    lines = (folder / "w" / "study.journal").read_bytes().splitlines(keepends=True)
+    for i, kept in enumerate((b"", lines[0][:5], lines[0], lines[0] + lines[1][:20])):
+        (folder / str(i)).mkdir()
+        (folder / str(i) / "study.journal").write_bytes(kept)
+        assert main([*TRAINS["sweep"].split()[:-1], str(i)]) == 0, kept
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", ["compare", "diagnose"])
+def test_a_seal_of_a_users_own_is_not_replaced_nor_speaks_for_other_files(command, folder, capsys):
+    for names in (["seal.json"], ["seal.json", "results.json"], ["report.html", "seal.json"]):
+        for name in names:
+            (folder / name).write_text('{"my": "own"}')
+        before = contents(folder)
+        assert main([*COMMANDS[command], "--out", "."]) == 2
+        assert "and no command of counterpoint wrote it" in capsys.readouterr().err
+        assert contents(folder) == before
+
+
+def test_a_result_in_the_folder_of_a_training_that_was_removed_is_drawn(folder, capsys):
+    assert main(TRAINS["train"].split()) == 0
+    shutil.rmtree("w")
+    assert main([*COMMANDS["compare"], "--out", "w"]) == 0
+    assert main(["report", "w"]) == 0
+    capsys.readouterr()
+    assert main(["runs", "--json"]) == 0
+    assert [run["status"] for run in json.loads(capsys.readouterr().out)] == ["missing"]
+    assert main(["runs", "--prune", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_the_demo_looks_at_both_folders_before_it_works(folder, capsys):
+    (folder / "d" / "example-log").mkdir(parents=True)
+    (folder / "d" / "example-log" / "report.html").write_text("mine")
+    assert main(["demo", "--seeds", "2", "--out", "d"]) == 2
+    assert "and no command of counterpoint wrote it" in capsys.readouterr().err
+    assert not (folder / "d" / "regions" / "results.json").exists()

@@ -39,11 +39,13 @@ class Demo:
         """Compares, diagnoses, saves both and prints both."""
         plan = Plan("regions", seeds=self.seeds)
         require_executor("processes", self.workers)
-        prepare(self.out)
+        regions, example = self.out / "regions", self.out / "example-log"
+        prepare(regions)
+        prepare(example)
         with Bar("comparing on regions") as report:
             comparison = compare(plan, workers=self.workers, on_progress=report)
         diagnosis = diagnosis_of(example_log(), "mappo_pooled")
-        pages = save(comparison, self.out / "regions"), save(diagnosis, self.out / "example-log")
+        pages = save(comparison, regions), save(diagnosis, example)
         parts = (
             Rule("1. A team of four in two regions", align="left"),
             *comparison_parts(comparison),

@@ -30,7 +30,7 @@ from counterpoint.results.saved import KINDS, RESULTS
 from counterpoint.runs.files import sweep_partial, write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.seal import accepted_edits, edits, remove_seal, require_ours, seal_files
-from counterpoint.runs.status import RUN, read_run
+from counterpoint.runs.status import RUN, SEAL, read_run
 
 D = TypeVar("D")
 CELLS = "cells"
@@ -226,7 +226,7 @@ def _say_other(folder: Path, result: Result) -> None:
 def _spare(folder: Path) -> None:
     """Refuses a folder with somebody's own files of our names, and that of a training: without its
     run.json it could not be resumed."""
-    for name in (RUN, RESULTS, PAGE):
+    for name in (RUN, RESULTS, PAGE, SEAL):
         require_ours(folder / name, page=name == PAGE)
     try:
         read_run(folder)

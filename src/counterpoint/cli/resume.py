@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.team import work_on
 from counterpoint.cli.train import end_session, resumable
+from counterpoint.errors import RunError
 from counterpoint.optional import require_torch
 from counterpoint.runs.index import Index
 from counterpoint.runs.seal import accept_edits
@@ -77,10 +79,9 @@ def say_accepted(path: Path) -> None:
 def search_folder_of_run(path: Path) -> None:
     """Makes modules of the current folder importable if a run that was trained here needs them.
 
-    The world of a run that comes from a stranger is not looked for there.
-
-    Raises:
-        RunError: there is no run.
+    The world of a run that comes from a stranger is not looked for there. Where there is no run,
+    nothing happens: a result may have taken its place.
     """
-    if Index().knows(path):
-        search_current_folder(str(read_run(path).config.get("world")))
+    with contextlib.suppress(RunError):
+        if Index().knows(path):
+            search_current_folder(str(read_run(path).config.get("world")))

@@ -33,7 +33,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.results.training import EvaluationTasks, Messages
 from counterpoint.runs import checkpoint
 from counterpoint.runs.checkpoint import LatestCheckpoint, Snapshot
-from counterpoint.runs.files import make_folder, sync_folder, write_atomically
+from counterpoint.runs.files import is_partial, make_folder, sync_folder, write_atomically
 from counterpoint.runs.index import Index
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import Digest, Line, Loggable, Metrics, read_rows, rows_until
@@ -44,19 +44,18 @@ from counterpoint.runs.seal import (
     edited,
     has_seal,
     manifests,
+    read_seal,
     require_unedited,
     sealed_file,
     write_seal,
 )
 from counterpoint.runs.status import (
     CHECKPOINTS,
-    GAMES,
     LOCK,
     METRICS,
     RUN,
     SEAL,
     SERIES,
-    STATUS,
     RunStatus,
     axis_of,
     now,
@@ -125,8 +124,9 @@ class RunDirectory:
             BusyError: another process works there.
             OutputError: it cannot be written.
         """
+        require_empty(path)
         with _held(path) as lock:
-            require_empty(path)
+            require_empty(path)  # another process may have begun one in the meantime
             try:
                 written = provenance(config, "train").encode()
             except (TypeError, ValueError, OverflowError) as error:
@@ -395,12 +395,22 @@ def _seal_of(plan: bytes, seal: Seal | None = None) -> Seal:
 def require_empty(path: Path) -> None:
     """Raises an error if no run can begin in a folder, as far as is known without a lock.
 
+    Checkpoints and series of another run, or another trainer, would become this one's.
+
     Raises:
-        RunError: there is a run already.
+        RunError: there is something already, other than what a process has left that was killed
+            while it began a run.
     """
-    if not (path / RUN).exists():
-        return
     instead = "choose another folder with --out, or remove this one"
+    if not (path / RUN).exists():
+        left = (path / LOCK, *([path / SEAL] if read_seal(path) else []))
+        with contextlib.suppress(OSError):  # there is no folder, or no access: said when it is used
+            others = sorted(each.name for each in path.iterdir()
+                            if each not in left and not is_partial(each))  # fmt: skip
+            if others:
+                more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+                raise RunError(f"{path} is not empty: it holds {others[0]}{more}; {instead}")
+        return
     try:
         read_run(path)
     except RunError as error:
@@ -421,10 +431,9 @@ def _held(path: Path) -> Iterator[Lock]:
         ) from error
     lock = Lock(path / LOCK)
     try:
-        for name in (RUN, STATUS, SEAL, GAMES, *SERIES):
-            for left in path.glob(f".{name}.*"):  # of a process that was killed while it wrote
-                with contextlib.suppress(OSError):
-                    left.unlink()
+        for left in filter(is_partial, path.iterdir()):  # of a process that was killed meanwhile
+            with contextlib.suppress(OSError):
+                left.unlink()
         yield lock
     except BaseException:
         lock.release()

@@ -167,6 +167,11 @@ class PartialFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def is_partial(path: Path) -> bool:
+    """Returns whether a file or folder has the name of something half-written: `partial_path`."""
+    return _PARTIAL.fullmatch(path.name) is not None
+
+
 def sweep_partial(folder: Path) -> int:
     """Deletes what killed processes have left in a folder, and returns how many things it was.
 
@@ -176,7 +181,7 @@ def sweep_partial(folder: Path) -> int:
     swept = 0
     with contextlib.suppress(OSError):
         for entry in sorted(folder.iterdir()):
-            if not _PARTIAL.fullmatch(entry.name) or entry.is_symlink():
+            if not is_partial(entry) or entry.is_symlink():
                 continue
             with contextlib.suppress(OSError):
                 is_new = time.time() - entry.stat().st_mtime < _OLD_SECONDS

@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from counterpoint.errors import OutputError, RunError
-from counterpoint.runs.status import RunFacts, newest_first, read_all, read_facts
+from counterpoint.runs.status import RunFacts, holds_other, newest_first, read_all, read_facts
 
 VERSION = 1
 COLUMNS = tuple(name for name in RunFacts.__struct_fields__ if name != "axis")
@@ -80,8 +80,8 @@ class Index:
     def rows(self) -> list[RunFacts]:
         """Returns every run, the newest first, each with the status that its directory has now.
 
-        A run whose directory is gone is `missing`; one whose run.json cannot be read is as it was
-        when it was written down.
+        A run whose directory is gone, or holds a result now, is `missing`; one whose run.json
+        cannot be read is as it was when it was written down.
 
         Raises:
             OutputError: the index is damaged or cannot be read.
@@ -100,7 +100,8 @@ class Index:
             try:
                 runs.append(read_facts(Path(known.path)))
             except (RunError, ValueError):  # the second for a path that no system has
-                status = _last_status(known) if os.path.isdir(known.path) else "missing"
+                is_there = os.path.isdir(known.path) and not holds_other(Path(known.path))
+                status = _last_status(known) if is_there else "missing"
                 runs.append(replace(known, status=status))
         return newest_first(runs)
 

@@ -17,6 +17,8 @@ from counterpoint.machine.locks import is_locked as is_locked
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
+_BEGIN = b'{"pid":'
+"""How the content of a lock that is held begins."""
 
 
 class Lock:
@@ -27,7 +29,7 @@ class Lock:
 
     Raises:
         BusyError: another process holds it: which, where, and since when.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is somebody's own.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +41,11 @@ class Lock:
                 f"could not write {path} ({error.strerror or error}); wanted a folder that can be "
                 "written to: choose another one"
             ) from error
+        if not _is_ours(path):
+            self._lock.release()
+            raise OutputError(
+                f"{path} is there, and no command of counterpoint wrote it; choose another folder"
+            )
         facts = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -65,6 +72,16 @@ class Lock:
     def release(self) -> None:
         """Lets others in, and empties the file; a second call does nothing."""
         self._lock.release(empty=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Returns whether a file is as a lock leaves it: empty, or with facts about a process, of which
+    a power loss may have kept a part."""
+    try:
+        data = read_ordinary(path).strip(b"\0 \n")
+    except OSError:
+        return False
+    return data.startswith(_BEGIN) or _BEGIN.startswith(data)
 
 
 def _holder(path: Path) -> str:

@@ -169,7 +169,8 @@ def require_ours(path: Path, *, page: bool = False) -> None:
         data = read_ordinary(path)
     except OSError:  # there is none, or one that cannot be replaced either
         return
-    is_sealed = has_seal(path.parent) and page == (path.suffix == _PAGE_ENDING)
+    is_sealed = path.name != SEAL and page == (path.suffix == _PAGE_ENDING)
+    is_sealed = is_sealed and _DOCUMENT.search(_read(path.parent / SEAL) or b"") is not None
     is_document = _DOCUMENT.search(data) is not None
     if data.strip() and not (_PAGE in data if page else is_document) and not is_sealed:
         what = "is no page" if is_document else "no command of counterpoint wrote it"

@@ -103,6 +103,14 @@ def read_run(path: Path) -> RunFile:
     return run
 
 
+def holds_other(path: Path) -> bool:
+    """Returns whether a folder has the run.json of a command that trains no run."""
+    try:
+        return msgspec.json.decode(read_ordinary(path / RUN), type=RunFile).kind != "train"
+    except (OSError, *NOT_JSON):
+        return False
+
+
 def axis_of(config: Settings) -> str:
     """Returns what a run's budget counts: `update` where language models learn, else `step`."""
     return "update" if "language" in config else "step"

@@ -20,6 +20,7 @@ from counterpoint.optional import needs, pip_line
 from counterpoint.results.parts import Settings
 from counterpoint.results.sweep import Dimension, Trial, Value
 from counterpoint.runs.seal import remove_seal
+from counterpoint.settings import NOT_JSON
 from counterpoint.sweep.space import combinations, rounded
 
 SamplerName = Literal["tpe", "random"]
@@ -62,7 +63,12 @@ class Study:
         self._optuna, self._sampler, self._seed = optuna, sampler, seed
         self._every, self._over = combinations(over), over
         with _reads(journal):
-            _cut_torn_line(journal)
+            is_ours = _is_ours(journal)
+            if is_ours:
+                _cut_torn_line(journal)
+        if not is_ours:
+            raise RunError(f"{journal} is of another program; choose another folder with --out")
+        with _reads(journal):
             storage = JournalStorage(JournalFileBackend(str(journal)))
             known = [one.user_attrs.get(PLAN) for one in storage.get_all_studies()]
         if any(one not in (None, msgspec.to_builtins(plan)) for one in known):
@@ -165,6 +171,33 @@ def _suggested(trial: Any, one: Dimension) -> Value:
     if one.whole:
         return int(trial.suggest_int(one.name, int(one.low or 0), int(one.high or 0), log=one.log))
     return float(trial.suggest_float(one.name, one.low, one.high, log=one.log))
+
+
+def _is_ours(journal: Path) -> bool:
+    """Returns whether a journal begins as ours do, with a study and its plan, or is not there.
+
+    A process that was killed may have written a part of that.
+    """
+    if not journal.is_file():
+        return True
+    with journal.open("rb") as file:
+        return _begins(file.readline(), 0, ()) and _begins(file.readline(), 2, ("user_attr", PLAN))
+
+
+def _begins(line: bytes, op_code: int, path: Sequence[str]) -> bool:
+    """Returns whether a line is an operation that has something at a path, or a part of one."""
+    if not line.endswith(b"\n"):
+        begin = f'{{"op_code":{op_code},'.encode()
+        return begin.startswith(line[: len(begin)])
+    try:
+        found = msgspec.json.decode(line)
+        if found["op_code"] != op_code:
+            return False
+        for key in path:
+            found = found[key]
+    except (LookupError, TypeError, *NOT_JSON):
+        return False
+    return True
 
 
 def _cut_torn_line(journal: Path) -> None:
