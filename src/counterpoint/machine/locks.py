@@ -77,6 +77,12 @@ def hold(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Returns the files that a lock on this one may leave, whatever the system."""
+    database = _database_of(path)
+    return path, database, database.with_name(f"{database.name}-journal")
+
+
 class _Flock:
     """A lock by `flock`, which belongs to the open file and not to the process."""
 

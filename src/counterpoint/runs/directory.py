@@ -28,6 +28,7 @@ from msgspec.structs import replace
 
 from counterpoint.errors import CounterpointError, OutputError, RunError
 from counterpoint.machine.held import HeldFolder
+from counterpoint.machine.locks import files_of
 from counterpoint.machine.terminal import printable
 from counterpoint.results.parts import Settings
 from counterpoint.results.training import EvaluationTasks, Messages
@@ -403,7 +404,7 @@ def require_empty(path: Path) -> None:
     """
     instead = "choose another folder with --out, or remove this one"
     if not (path / RUN).exists():
-        left = (path / LOCK, *([path / SEAL] if read_seal(path) else []))
+        left = (*files_of(path / LOCK), *([path / SEAL] if read_seal(path) else []))
         with contextlib.suppress(OSError):  # there is no folder, or no access: said when it is used
             others = sorted(each.name for each in path.iterdir()
                             if each not in left and not is_partial(each))  # fmt: skip
