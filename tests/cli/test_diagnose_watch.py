@@ -200,6 +200,21 @@ def test_a_new_file_with_the_number_of_a_deleted_one_is_read_anew(tmp_path):
     assert tail.waits_for == "has no rows yet; waiting for them"
 
 
+@pytest.mark.parametrize("first", ["", "step,agent,rollout,reward\n"])
+def test_empty_lines_before_the_first_row_are_none(first, tmp_path):
+    path = tmp_path / "log"
+    tail = Tail(path)
+    path.write_text("\n \n\n" + first)
+    tail.poll()
+    assert tail.waits_for == "has no rows yet; waiting for them"
+    with path.open("a") as file:
+        file.write("0,a,1,2\n" if first else '{"step": 0, "agent": "a", "reward": 2}\n')
+    assert tail.poll()
+    assert not tail.again
+    assert tail.waits_for == ""
+    assert tail.numbered_content == tail.content == path.read_bytes()
+
+
 def test_a_faulty_row_ends_nothing_once_something_was_diagnosed(tmp_path, capsys):
     log = tmp_path / "log.jsonl"
     log.write_text('{"step": 3, "agent": "a", "rollout": 0, "reward": Infinity}\n')

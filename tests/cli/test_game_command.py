@@ -62,6 +62,7 @@ def test_games_are_listed(capsys):
         (["stag_hunt", "--learn", "--seeds", "1"], "from 2 to 10000"),
         (["stag_hunt", "--learn", "--remedies", "luck"], "wanted one of none"),
         (["stag_hunt", "--learn", "--schemes", "luck"], "luck"),
+        (["stag_hunt", "--learn", "--schemes", ","], "got --schemes ',', which is empty"),
         (["lever", "levers=1000000"], "wanted 2 to 400"),
     ],
 )  # fmt: skip

@@ -63,6 +63,35 @@ def test_programmatic_as_json(tmp_path, capsys):
     assert again["groups"] == told["groups"]
 
 
+def test_a_judge_that_knows_the_scores_is_asked_again_where_one_has_changed(tmp_path, capsys):
+    file = tmp_path / "g.jsonl"
+    words = [file, "--judge", "programmatic", "--store", tmp_path / "s", "--json"]
+    rankings = []
+    for scores in ({"a": 1, "b": 0}, {"a": 0, "b": 1}):
+        runs = [{"id": name, "text": name, "score": scores[name]} for name in "ab"]
+        file.write_text(json.dumps({"id": "g", "task": "t", "runs": runs}) + "\n", "utf-8")
+        status, out, _ = rank(capsys, *words)
+        assert status == 0
+        rankings.append(json.loads(out)["groups"][0]["ranking"])
+    assert rankings == [[["a"], ["b"]], [["b"], ["a"]]]
+    runs = [{"id": name, "text": name} for name in "ab"]
+    file.write_text(json.dumps({"id": "g", "task": "t", "runs": runs}) + "\n", "utf-8")
+    status, out, err = rank(capsys, *words)
+    assert (status, out) == (2, "")
+    assert "without a score" in err
+
+
+@pytest.mark.parametrize("pattern", ["[[x]]", "[a||x]", "[a&&x]"])
+def test_a_pattern_that_may_mean_something_else_some_day_is_a_pattern(pattern, tmp_path, capsys):
+    file = tmp_path / "g.jsonl"
+    runs = [{"id": "a", "text": "[x] a]"}, {"id": "b", "text": "none"}]
+    file.write_text(json.dumps({"id": "g", "task": "t", "runs": runs}) + "\n", "utf-8")
+    status, _, err = rank(capsys, file, "--judge", "regex", "--set", f"pattern={pattern}",
+                          "--store", tmp_path / "s")  # fmt: skip
+    assert status == 0
+    assert "Warning" not in err
+
+
 def test_rewards_are_written_beside_the_runs(tmp_path, capsys):
     file, out = write(tmp_path / "g.jsonl", 3), tmp_path / "ranked"
     status, shown, err = rank(capsys, file, "--judge", "programmatic", "--set", "accuracy=1",

@@ -7,10 +7,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planted import by_prompt, judged, log, made, sometimes
 
-from counterpoint.credit import Scheme, entries
+from counterpoint.credit import Mix, Scheme, entries
 from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.diagnosis import MOST_AGENTS
-from counterpoint.errors import LabelError, RewardError, UnknownNameError
+from counterpoint.errors import LabelError, RewardError, SchemeError, UnknownNameError
 from counterpoint.records import Decisions
 from counterpoint.results import encode
 
@@ -283,6 +283,10 @@ def test_what_cannot_be_diagnosed_is_refused():
     good = rows([1, 2], ["a", "b"], [0, 0])
     with pytest.raises(UnknownNameError, match="got scheme 'grop'"):
         judged(good, "grop")
+    with pytest.raises(SchemeError, match="got Mix, which is made of several schemes"):
+        judged(good, Mix(((1.0, Scheme()),)))
+    with pytest.raises(SchemeError, match="got scheme None; wanted a Scheme"):
+        judged(good, None)
     with pytest.raises(LabelError, match="also needs 'rollout'"):
         judged(Decisions(good.rewards, ("c0",), {"agent": good.labels["agent"]}))
     with pytest.raises(RewardError, match="no decisions"):

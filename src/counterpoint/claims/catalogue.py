@@ -27,8 +27,9 @@ from counterpoint.results import read_result
 from counterpoint.results.claims import ClaimResult, ClaimsResult
 from counterpoint.results.saved import RESULTS, encode
 from counterpoint.runs.executor import run_tasks
-from counterpoint.runs.files import write_atomically
-from counterpoint.runs.seal import edits, remove_seal, require_ours, seal_files
+from counterpoint.runs.files import Replacement
+from counterpoint.runs.seal import edits, remove_seal, require_ours, seal_of
+from counterpoint.runs.status import SEAL
 from counterpoint.runs.task import Advance
 from counterpoint.settings import NOT_JSON
 
@@ -72,10 +73,12 @@ class SettleTask:
 
         result = settled(claim_named(self.name), self.plan, progress)
         if self.folder is not None:
-            place = self.folder / self.name
-            remove_seal(place)
-            write_atomically(place / RESULTS, encode(result))
-            seal_files(place, [place / RESULTS])
+            place, data = self.folder / self.name, encode(result)
+            with Replacement() as files:
+                files.add(place / RESULTS, data)
+                files.add(place / SEAL, seal_of({RESULTS: data}))
+                remove_seal(place)
+                files.publish()
         progress(1.0)
         return result
 

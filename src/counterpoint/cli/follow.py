@@ -37,7 +37,7 @@ class Tail:
         self.path = path
         self.lines: deque[bytes] = deque(maxlen=LINES)
         self.head = b""
-        """The first line of a CSV file."""
+        """The first line of a CSV file, and the empty lines before the first that is none."""
         self.cut = False
         """Whether lines before the first of `lines` are no longer kept."""
         self.again = False
@@ -87,13 +87,14 @@ class Tail:
         for line in lines:
             if not line.endswith(b"\n"):
                 break  # being written
-            if not self._offset and not line.lstrip().startswith(b"{"):
+            is_first = not self._taken and not self.head.strip()
+            if is_first and not line.lstrip().startswith(b"{"):
                 if line.lstrip().startswith(b"[") or b"\0" in line or line.startswith(b"\x1f\x8b"):
                     raise LogError(
                         f"got {str(self.path)!r}, which is not a file of lines; wanted JSON lines "
                         "or CSV with --watch: only these can be followed"
                     )
-                self.head = line
+                self.head += line
             else:
                 self.cut = self.cut or len(self.lines) == LINES
                 self.lines.append(line)

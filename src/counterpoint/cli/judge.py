@@ -30,7 +30,6 @@ from counterpoint.report.terminal.judging import judge_check_parts, ranking_part
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.ranking import RankedGroup, RankingResult
-from counterpoint.runs.files import write_atomically
 from counterpoint.runs.seal import require_ours
 from counterpoint.settings import split_pairs
 from counterpoint.speakers.cache import Replies
@@ -189,13 +188,11 @@ class Rank:
             say(f"counterpoint: {warning.message}")
         if not lines:
             raise SettingError(f"got no group in {self.file}; wanted a group a line")
-        if self.out:
-            pairs = zip(lines, result.groups, strict=True)
-            text = "".join(json.dumps(beside(line, ranked)) + "\n" for line, ranked in pairs)
-            write_atomically(self.out / RANKED, text)
+        pairs = zip(lines, result.groups, strict=True)
+        texts = {RANKED: "".join(json.dumps(beside(line, ranked)) + "\n" for line, ranked in pairs)}
         config = {"file": self.file, "judge": self.judge, "settings": given}
-        finish(replace(result, config=config), ranking_parts, self.out, self.json,
-               beside=[self.out / RANKED] if self.out else ())  # fmt: skip
+        result = replace(result, config=config)
+        finish(result, ranking_parts, self.out, self.json, texts=texts)
         if self.out:
             say(f"groups with rewards: {self.out / RANKED}")
         if result.groups and all(0 < group.calls <= group.lost for group in result.groups):

@@ -204,14 +204,14 @@ def _require_plain(option: Option, path: Path | str) -> None:
 def _require_values(words: Sequence[str], options: Sequence[Option], name: str) -> None:
     """Raises SettingError if a value is empty, as that of a shell variable that is not set.
 
-    A list of commas is empty too. An option whose default is the empty text may have it.
+    A list of commas is empty too. An option whose default is the empty text may have that.
     """
     may_be_empty = {flag for one in options if one.default == "" for flag in one.flags}
     for before, word in pairwise(("", *words)):
         flag, has_value, value = word.partition("=")
         if not (word.startswith("--") and has_value):
             flag, value = before, word
-        if not value.strip(" ,") and flag not in may_be_empty:
+        if not value.strip(" ,") and ("," in value or flag not in may_be_empty):
             what = f"{flag} {value!r}" if flag.startswith("-") else repr(value)
             raise SettingError(f"got {what}, which is empty; see counterpoint {name} --help")
 

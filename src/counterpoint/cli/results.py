@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,16 +20,16 @@ from counterpoint.errors import EditedError, LogError, OutputError, RunError
 from counterpoint.machine.files import read_ordinary
 from counterpoint.machine.terminal import escaped
 from counterpoint.readers.lines import json_value
-from counterpoint.report import write_report
+from counterpoint.report import render
 from counterpoint.report.next_steps import next_steps
-from counterpoint.report.page import PAGE
+from counterpoint.report.page import PAGE, stamped
 from counterpoint.report.terminal.layout import Paragraph
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results import ComparisonResult, Result, document_of, encode
 from counterpoint.results.saved import KINDS, RESULTS
-from counterpoint.runs.files import sweep_partial, write_atomically
+from counterpoint.runs.files import Replacement, sweep_partial
 from counterpoint.runs.provenance import provenance
-from counterpoint.runs.seal import accepted_edits, edits, remove_seal, require_ours, seal_files
+from counterpoint.runs.seal import accepted_edits, edits, remove_seal, require_ours, seal_of
 from counterpoint.runs.status import RUN, SEAL, read_run
 
 D = TypeVar("D")
@@ -96,25 +96,39 @@ def say_swept(*folders: Path) -> None:
         )
 
 
-def save(result: Result, folder: Path, beside: Iterable[Path] = ()) -> Path:
+def save(
+    result: Result, folder: Path, beside: Iterable[Path] = (), texts: Mapping[str, str] = {}
+) -> Path:
     """Writes report.html, results.json and run.json to `folder`; returns the path of the page.
 
     Args:
         result: what to save.
         folder: where.
         beside: other files in the folder that belong to the result; all are sealed.
+        texts: name of another file that is written with these to its content.
 
     Raises:
         OutputError: something could not be written, or the folder holds a training run or
-            somebody's own file of a name of ours; files that were there are whole.
+            somebody's own file of a name of ours; the files that were there are as they were.
     """
     _spare(folder)
     _say_other(folder, result)
-    remove_seal(folder)  # until the files that it is of are all there
-    write_atomically(folder / RUN, provenance(getattr(result, "config", {})).encode())
-    write_atomically(folder / RESULTS, encode(result))
-    seal_files(folder, [folder / RUN, folder / RESULTS, *beside])
-    return write_report(result, folder)  # last, so that it is not older than its result
+    page = folder / PAGE
+    files = {
+        **{name: text.encode() for name, text in texts.items()},
+        RUN: provenance(getattr(result, "config", {})).encode(),
+        RESULTS: encode(result),
+    }
+    sealed = {path.relative_to(folder).as_posix(): read_ordinary(path) for path in beside} | files
+    with Replacement() as replacement:
+        for name, data in files.items():
+            replacement.add(folder / name, data)
+        replacement.add(folder / SEAL, seal_of(sealed))
+        # last, so that it is not older than its result
+        replacement.add(page, stamped(render(result, beside=folder)))
+        remove_seal(folder)  # until the files that it is of are all there
+        replacement.publish()
+    return page
 
 
 def finish(
@@ -124,6 +138,7 @@ def finish(
     json: bool,
     then: str = "",
     beside: Iterable[Path] = (),
+    texts: Mapping[str, str] = {},
 ) -> None:
     """Saves a result where `--out` says so, and prints it; a list of things is only printed.
 
@@ -134,6 +149,7 @@ def finish(
         json: print the document as JSON alone.
         then: the command to go on with, in place of the one that the result itself names.
         beside: other files in `out` that belong to the result; they are sealed with it.
+        texts: name of another file to its content; it is written to `out` with the result.
 
     Raises:
         OutputError: something could not be written.
@@ -142,7 +158,7 @@ def finish(
     page, lost = None, None
     if out and isinstance(document, Result):
         try:
-            page = save(document, out, beside)
+            page = save(document, out, beside, texts)
         except OutputError as error:  # a full disk loses none either
             lost = error
     if json:

@@ -22,7 +22,13 @@ from counterpoint.credit.kernel import Credit, advantages
 from counterpoint.credit.memory import RunningState
 from counterpoint.credit.normalize import Tally
 from counterpoint.credit.scheme import AnyScheme, Mix, PerRole, Scheme
-from counterpoint.credit.spec import plain_scheme_named, scheme_name, scheme_named, split_names
+from counterpoint.credit.spec import (
+    as_plain_scheme,
+    plain_scheme_named,
+    scheme_name,
+    scheme_named,
+    split_names,
+)
 
 __all__ = [
     "AnyScheme",
@@ -37,6 +43,7 @@ __all__ = [
     "Shapley",
     "Tally",
     "advantages",
+    "as_plain_scheme",
     "baselines",
     "catalogue",
     "coma",

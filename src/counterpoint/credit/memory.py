@@ -316,6 +316,10 @@ def _moments_from_dict(data: SavedMoments) -> Moments:
     if any(a.shape != (len(data["keys"]),) or not np.isfinite(a).all() for a in arrays):
         raise StateError("got running state with values that are not one finite number a group")
     moments = Moments(index, *arrays)
-    if len(index) != len(data["keys"]) or (moments.count <= 0).any() or (moments.var < 0).any():
-        raise StateError("got running state with a group twice, without samples or of variance < 0")
+    parts = moments.var, moments.known, moments.drift
+    if len(index) != len(data["keys"]) or (moments.count <= 0).any() or np.less(parts, 0).any():
+        raise StateError(
+            "got running state with a group twice, without samples, or with a variance, a count or "
+            "a drift below 0"
+        )
     return moments

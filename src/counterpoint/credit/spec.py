@@ -63,9 +63,11 @@ def plain_scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] 
 
 
 def as_plain_scheme(scheme: AnyScheme, name: str = "") -> Scheme:
-    """Returns the scheme itself; raises SchemeError if it is made of several schemes."""
+    """Returns the scheme itself; raises SchemeError if it is made of several schemes, or none."""
     if isinstance(scheme, Scheme):
         return scheme
+    if not isinstance(scheme, Mix | PerRole):
+        raise SchemeError(f"got scheme {scheme!r}; wanted a Scheme, e.g. catalogue()['grpo']")
     raise SchemeError(
         f"got {name or type(scheme).__name__}, which is made of several schemes; wanted one "
         "Scheme here: `counterpoint.credit.advantages` and TeamCredit take mixes"

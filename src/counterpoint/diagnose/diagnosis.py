@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
-from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
+from counterpoint.credit import Scheme, as_plain_scheme, plain_scheme_named, scheme_name
 from counterpoint.diagnose.agents import AgentNumbers, Choices, agent_numbers, choices_of, dead_rows
 from counterpoint.diagnose.bound import Units
 from counterpoint.diagnose.candidates import NEAR, Evaluator, SchemeScore, better, sick_agents
@@ -87,13 +87,14 @@ def diagnose(
         LabelError: a label that the scheme or the diagnosis needs is absent, or there are more
             than `MOST_AGENTS` agents.
         UnknownNameError: no scheme of that name.
-        SchemeError: the scheme's weights are not as many as the components.
+        SchemeError: `scheme` is none, or made of several; or its weights are not as many as the
+            components.
 
     Source:
         faults: `counterpoint.diagnose.faults`; conditions: `.conditions`; numbers: `.agents`;
         causes: `.causes`; signal kept: `.bound`; advice: `.candidates`.
     """
-    resolved = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
+    resolved = plain_scheme_named(scheme) if isinstance(scheme, str) else as_plain_scheme(scheme)
     name = scheme if isinstance(scheme, str) else scheme_name(resolved)
     log = Log.of(decisions)
     if len(log.agents) > MOST_AGENTS:

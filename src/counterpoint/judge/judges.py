@@ -44,6 +44,8 @@ class Opinion:
     """Whether every other question would fail too: the key, the address or the model is wrong."""
     asked: bool = True
     """Whether the judge was asked at all."""
+    lasting: bool = True
+    """Whether the words of the question decide it, so that a store may keep it for them."""
 
 
 class Question(Protocol):

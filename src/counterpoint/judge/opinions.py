@@ -52,7 +52,7 @@ def answered(
     Args:
         judge: answers the questions.
         questions: what is asked.
-        store: keeps replies, but no errors; None keeps nothing.
+        store: keeps replies, but no errors and none that does not last; None keeps nothing.
     """
     facts = dict(judge.facts)
     keys = [digest([FORMAT, facts, q.kind, q.prompt, q.seed]) for q in questions]
@@ -65,7 +65,7 @@ def answered(
         part = new[first : first + judge.at_once]
         opinions = dict(zip(part, judge.judge([questions[i] for i in part]), strict=True))
         if store:
-            given = {i: each for i, each in opinions.items() if each.error is None}
+            given = {i: each for i, each in opinions.items() if each.error is None and each.lasting}
             store.write({keys[i]: as_stored([o.text, o.tokens, o.cost_dollars])
                          for i, o in given.items()})  # fmt: skip
         yield opinions, True

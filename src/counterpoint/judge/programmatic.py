@@ -100,7 +100,7 @@ class Programmatic:
         )
         if rng.random() < settings.broken:
             text = text[: len(text) // 2]
-        return Opinion(text, tokens=len(sheet.prompt) // 4 + len(text) // 4)
+        return Opinion(text, tokens=len(sheet.prompt) // 4 + len(text) // 4, lasting=False)
 
 
 def _truth(candidate: Candidate) -> float:

@@ -51,7 +51,8 @@ class PatternSettings:
         if not self.pattern:
             raise SettingError("got no pattern; wanted one: --set pattern='the answer is 42'")
         try:
-            re.compile(self.pattern)
+            with warnings.catch_warnings(action="ignore", category=FutureWarning):
+                re.compile(self.pattern)  # such as [[a], which may mean a set some day
         except (re.error, OverflowError, RecursionError) as error:
             raise SettingError(f"got pattern={self.pattern!r:.80}: {error}") from None
 

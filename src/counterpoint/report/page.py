@@ -274,7 +274,7 @@ def write_page(path: Path, html: str) -> None:
         OutputError: it cannot be written, or somebody's own file is there; what was there stays.
     """
     require_ours(path, page=True)
-    write_atomically(path, _stamped(html.encode()))
+    write_atomically(path, stamped(html))
 
 
 def is_edited_page(path: Path) -> bool:
@@ -287,6 +287,11 @@ def is_edited_page(path: Path) -> bool:
     except OSError:
         return False
     return data != _stamped(data[:-_STAMP_BYTES]) and not data.endswith(b"</html>")
+
+
+def stamped(html: str) -> bytes:
+    """Returns a page as a file has it: with its SHA-256 behind it."""
+    return _stamped(html.encode())
 
 
 def _stamped(page: bytes) -> bytes:

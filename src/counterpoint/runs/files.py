@@ -35,29 +35,68 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         OutputError: the folder cannot be made or the file cannot be written, or as
             `require_replaceable`; what was there before is still there.
     """
-    data = content.encode() if isinstance(content, str) else content
-    temporary: Path | None = None
-    require_replaceable(path)
-    try:
-        make_folder(path.parent)
-        temporary = partial_path(path)
-        with os.fdopen(open_to_write(temporary), "wb") as file:
-            hold(file.fileno())
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
-        sync_folder(path.parent)
-    except OSError as error:
-        raise OutputError(
-            f"could not write {path} ({error.strerror or error}); what was there is unchanged: "
-            "choose another folder with --out, or make room"
-        ) from error
-    finally:
-        if temporary is not None:
+    with Replacement() as files:
+        files.add(path, content)
+        files.publish()
+
+
+class Replacement:
+    """Files that replace others together: one that cannot be written leaves all as they were.
+
+    Each is written beside its place and synced to the disk; then all are renamed.
+    """
+
+    def __init__(self) -> None:
+        self._written: dict[Path, Path] = {}
+
+    def __enter__(self) -> Replacement:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for temporary in self._written.values():
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+    def add(self, path: Path, content: bytes | str) -> None:
+        """Writes what will be the content of `path`.
+
+        Raises:
+            OutputError: the folder cannot be made or the file cannot be written, or as
+                `require_replaceable`; what was there before is still there.
+        """
+        data = content.encode() if isinstance(content, str) else content
+        require_replaceable(path)
+        try:
+            make_folder(path.parent)
+            self._written[path] = partial_path(path)
+            with os.fdopen(open_to_write(self._written[path]), "wb") as file:
+                hold(file.fileno())
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritten(path, error) from error
+
+    def publish(self) -> None:
+        """Puts the files in their places, in the order in which they were added.
+
+        Raises:
+            OutputError: a file cannot be replaced; those behind it are as they were.
+        """
+        for path, temporary in list(self._written.items()):
+            try:
+                os.replace(temporary, path)
+                del self._written[path]
+                sync_folder(path.parent)
+            except OSError as error:
+                raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"could not write {path} ({error.strerror or error}); what was there is unchanged: "
+        "choose another folder with --out, or make room"
+    )
 
 
 def require_replaceable(path: Path) -> None:

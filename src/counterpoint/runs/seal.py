@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -91,19 +91,17 @@ def write_seal(folder: Path, seal: Seal) -> None:
     Raises:
         OutputError: it could not be written; an earlier one is as it was.
     """
-    write_atomically(folder / SEAL, with_checksum(msgspec.json.encode(seal)))
+    write_atomically(folder / SEAL, _encoded(seal))
 
 
-def seal_files(folder: Path, files: Iterable[Path], accepted: Iterable[str] = ()) -> None:
-    """Seals the files of a result, run.json among them.
+def seal_of(files: Mapping[str, bytes]) -> bytes:
+    """Returns the content of the seal of a result.
 
-    Raises:
-        OutputError: the seal could not be written.
+    Args:
+        files: name of each file, from the folder on, to its content; run.json has the plan.
     """
-    sealed = {
-        path.relative_to(folder).as_posix(): sealed_file(read_ordinary(path)) for path in files
-    }
-    write_seal(folder, Seal(plan=_plan(folder), files=sealed, accepted=[*accepted]))
+    sealed = {name: sealed_file(data) for name, data in files.items()}
+    return _encoded(Seal(plan=_plan_in(files.get(RUN)), files=sealed))
 
 
 def remove_seal(folder: Path) -> None:
@@ -438,9 +436,16 @@ def _decoded(data: bytes | None) -> Seal | None:
         return None
 
 
+def _encoded(seal: Seal) -> bytes:
+    return with_checksum(msgspec.json.encode(seal))
+
+
 def _plan(folder: Path) -> dict[str, Any]:
     """Returns the content of run.json as it is now; empty if it cannot be read."""
-    data = _read(folder / RUN)
+    return _plan_in(_read(folder / RUN))
+
+
+def _plan_in(data: bytes | None) -> dict[str, Any]:
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return msgspec.json.decode(data or b"", type=dict[str, Any])
     return {}
