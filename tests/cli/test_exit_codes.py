@@ -30,8 +30,8 @@ GOOD = {
     "worlds": "worlds",
     "train": "train spread --budget 600 --out run",
     "resume": "resume made",
-    "sweep": "sweep spread --over lr=1e-4..1e-3 --trials 1 --seeds 1 --fresh 2 --budget 600 "
-    "--executor serial --out sweep",
+    "sweep": "sweep spread --over lr=1e-4..1e-3 --trials 1 --seeds 1 --fresh 2 --budget 100 "
+    "--set copies=1 hidden=4 --executor serial --out sweep",
     "runs": "runs",
     "chat": "chat words --episodes 1",
     "population": "population climbing --members 1 --budget 20 --repeats 2 --workers 1",
@@ -223,7 +223,7 @@ def test_a_server_that_refuses_is_3_after_one_call(name, code, capsys):
 
 
 @pytest.mark.timed
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ASKS)
 def test_a_dead_server_is_3_with_the_reason(name, capsys):
     pytest.importorskip("openai")

@@ -92,7 +92,7 @@ def test_learners_of_any_scale_are_shown_as_it_is(much, tmp_path, capsys):
     path, none = tmp_path / "game.json", [["0", much], [much, "0"]]
     path.write_text(json.dumps({"A": none, "B": none}))
     asked = ["game", str(path), "--learn", "--seeds", "2", "updates=5", "--remedies", "shaping"]
-    assert main(asked) == 0
+    assert main([*asked, "--schemes", "mappo_per_agent"]) == 0
     shown = capsys.readouterr()
     assert {line.split(":")[0] for line in shown.err.splitlines()} <= {"learning game"}
     assert "0.000" not in shown.out.split()

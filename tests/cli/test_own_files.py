@@ -153,8 +153,8 @@ OWN = ("metrics.jsonl", "status.json", "seal.json", "lock", ".metrics.jsonl.swp"
 TRAINS = {
     "train": "train spread --budget 200 --set copies=2 hidden=4 --out w",
     "a text world": "train lewis --policy tiny --budget 1 --out w",
-    "sweep": "sweep spread --over lr=1e-4..1e-2:log --trials 1 --seeds 1 --fresh 2 --budget 200 "
-    "--set copies=2 hidden=4 --workers 1 --out w",
+    "sweep": "sweep spread --over lr=1e-4..1e-2:log --trials 1 --seeds 1 --fresh 2 --budget 100 "
+    "--set copies=1 hidden=4 --workers 1 --out w",
 }
 
 

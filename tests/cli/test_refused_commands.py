@@ -15,10 +15,10 @@ TALK = [{"role": "user", "content": "What is 6 times 7?"},
         {"role": "assistant", "name": "bob", "content": "I agree, it is 41."}]  # fmt: skip
 LINES = {
     "compare": (
-        "compare spread --schemes mappo_pooled --seeds 1 --budget 800 --workers 1 --set steps=25",
-        ["compare spread --schemes mappo_pooled --seeds 1 --budget 800 --set steps=50",
-         "compare spread --schemes nothing --seeds 1 --budget 800 --set steps=25",
-         "compare spread --schemes mappo_pooled --seeds 1 --budget 800 --set nothing=25"],
+        "compare spread --schemes mappo_pooled --seeds 1 --budget 100 --workers 1 --set steps=25 copies=1",
+        ["compare spread --schemes mappo_pooled --seeds 1 --budget 100 --set steps=50 copies=1",
+         "compare spread --schemes nothing --seeds 1 --budget 100 --set steps=25 copies=1",
+         "compare spread --schemes mappo_pooled --seeds 1 --budget 100 --set nothing=25"],
     ),
     "compare_exact": (
         "compare regions --seeds 1 --set updates=2 --workers 1",
@@ -30,12 +30,12 @@ LINES = {
          "population climbing --members 0 --budget 20", "population climbing --budget 0"],
     ),
     "sweep": (
-        "sweep spread --over lr=1e-4..1e-3 --trials 1 --seeds 1 --fresh 2 --budget 600 "
-        "--executor serial",
-        ["sweep spread --over lr=1e-3..1e-1 --trials 1 --seeds 1 --fresh 2 --budget 600 "
-         "--executor serial",
-         "sweep spread --over nothing=1e-3..1e-1 --trials 1 --budget 600",
-         "sweep spread --over lr=1e-4..1e-3 --schemes nothing --trials 1 --budget 600"],
+        "sweep spread --over lr=1e-4..1e-3 --trials 1 --seeds 1 --fresh 2 --budget 100 "
+        "--set copies=1 hidden=4 --executor serial",
+        ["sweep spread --over lr=1e-3..1e-1 --trials 1 --seeds 1 --fresh 2 --budget 100 "
+         "--set copies=1 hidden=4 --executor serial",
+         "sweep spread --over nothing=1e-3..1e-1 --trials 1 --budget 100",
+         "sweep spread --over lr=1e-4..1e-3 --schemes nothing --trials 1 --budget 100"],
     ),
     "topology": (
         "topology hidden_profile --seeds 2 --items 4 --workers 1",

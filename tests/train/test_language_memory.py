@@ -131,6 +131,7 @@ def learned_from(limit, kind="last_token", recomputed=False):
     return team, np.array([team.probs[row] for row in rows]), gradient, live.most
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_live_bytes_of_an_update_are_bounded_and_numbers_stay(kind):
     team, probs, gradient, most = learned_from(1 << 40, kind)
@@ -228,6 +229,7 @@ def numbers(row):
     return found
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("scheme", ["mappo_per_agent", "mappo_pooled"])
 def test_a_training_has_the_same_series_within_the_bound(scheme):
     """1 MB holds a fraction of the graphs of an update; the rest is computed again."""
@@ -244,6 +246,7 @@ def test_a_training_has_the_same_series_within_the_bound(scheme):
         torch.testing.assert_close(bound.adams[name].weights, adam.weights, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", ["activated", "last_token"])
 @pytest.mark.parametrize("processes", [1, 2])
 def test_texts_are_learned_from_with_the_same_bits_within_the_bound(kind, processes):

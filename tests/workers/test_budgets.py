@@ -40,8 +40,8 @@ def passing_at_the_head(state):
                          marks=pytest.mark.slow)], ids=["tokens", "dollars"])  # fmt: skip
 @pytest.mark.parametrize(
     ("topology", "workers"),
-    [("solo", 1), ("planner_workers", 3), pytest.param("flat_optimistic", 3,
-     marks=pytest.mark.slow)],
+    [pytest.param("solo", 1, marks=pytest.mark.slow), ("planner_workers", 3),
+     pytest.param("flat_optimistic", 3, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_what_reaches_the_budget_is_still_merged(tmp_path, topology, workers, limit):
     # a team has no fourth task: a fast worker could begin it before the others tell what they used
@@ -83,7 +83,7 @@ def test_nobody_works_on_beside_the_judge_when_the_time_is_up(tmp_path):
 
 
 def test_attempts_under_way_end_although_another_one_has_used_up_the_budget(tmp_path):
-    command = f"{USE} case {{test}} in t1) sleep 1;; *) sleep 3;; esac; {WRITE}"
+    command = f"{USE} case {{test}} in t1) sleep .5;; *) sleep 2;; esac; {WRITE}"
     state = slow_team(tmp_path, 3, command, "planner_workers", 2, test_seconds=0.1, tokens=1000)
     result = run_team(state.folder)
     # both began with nothing spent; what the slower one costs is known, and beyond the budget

@@ -82,7 +82,8 @@ class Log:
         if len(set(names)) < len(names):
             raise LabelError(f"got agents {names}; wanted names that differ as text")
         columns: dict[str, NDArray[Any]] = {**decisions.labels, "batch": numbered}
-        turn = columns.setdefault("turn", occurrence(rollout * len(names) + agent))
+        row_of_agent = factorize(rollout * len(names) + agent)[0]
+        turn = columns.setdefault("turn", occurrence(row_of_agent))
         returns = paid_last(decisions.rewards, np.asarray(turn), rollout, agent)
         return cls(
             decisions, labels, names, agent, steps, numbered.astype(np.int64), block, len(blocks),

@@ -11,7 +11,7 @@ from counterpoint.errors import SettingError
 from counterpoint.games.bayesian import BayesianGame
 from counterpoint.games.gambit import game_of_efg, game_of_nfg
 from counterpoint.games.game import Game, bimatrix
-from counterpoint.games.numbers import number_from_text
+from counterpoint.games.numbers import MOST_DIGITS, number_from_text
 
 MOST_BYTES = 64_000_000
 KEYS = ("payoffs", "A", "B", "name", "players", "actions", "source", "prior", "types")
@@ -57,7 +57,7 @@ def _read(text: str, path: Path) -> Game:
         return game_of_efg(text, path.stem)
     try:
         document = json.loads(text, parse_float=number_from_text, parse_constant=number_from_text,
-                              parse_int=lambda digits: int(number_from_text(digits)),
+                              parse_int=_integer,
                               object_pairs_hook=_once)  # fmt: skip
     except RecursionError:
         raise SettingError("lists are nested too deeply; wanted a game in JSON") from None
@@ -66,6 +66,10 @@ def _read(text: str, path: Path) -> Game:
     except ValueError as error:
         raise SettingError(f"{error}; wanted a game in JSON, .nfg or .efg") from None
     return _of_document(document, path.stem)
+
+
+def _integer(digits: str) -> int:
+    return int(digits) if len(digits) <= MOST_DIGITS else int(number_from_text(digits))
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
