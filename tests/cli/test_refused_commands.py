@@ -15,7 +15,8 @@ TALK = [{"role": "user", "content": "What is 6 times 7?"},
         {"role": "assistant", "name": "bob", "content": "I agree, it is 41."}]  # fmt: skip
 LINES = {
     "compare": (
-        "compare spread --schemes mappo_pooled --seeds 1 --budget 100 --workers 1 --set steps=25 copies=1",
+        "compare spread --schemes mappo_pooled --seeds 1 --budget 100 --workers 1 "
+        "--set steps=25 copies=1",
         ["compare spread --schemes mappo_pooled --seeds 1 --budget 100 --set steps=50 copies=1",
          "compare spread --schemes nothing --seeds 1 --budget 100 --set steps=25 copies=1",
          "compare spread --schemes mappo_pooled --seeds 1 --budget 100 --set nothing=25"],
