@@ -85,7 +85,7 @@ def test_what_could_not_begin_leaves_nothing_of_its_own(tmp_path, was_there):
     ("given", "why"),
     [
         (["--workers", "0"], "got 0 workers; wanted 1 to 64"),
-        (["--budget", ","], "got --budget ','; wanted a limit"),
+        (["--budget", ","], "got --budget ',', which is empty"),
         (["--budget", "seconds=1." + "0" * 40 + "e20"], "less than 2**53"),
         (["--budget", "tries=" + "9" * 5000], "got budget of tries='9999"),
     ],

@@ -211,7 +211,7 @@ def _require_values(words: Sequence[str], options: Sequence[Option], name: str) 
         flag, has_value, value = word.partition("=")
         if not (word.startswith("--") and has_value):
             flag, value = before, word
-        if not value.strip(" ,") and ("," in value or flag not in may_be_empty):
+        if not value.strip(" ,") and (value or flag not in may_be_empty):
             what = f"{flag} {value!r}" if flag.startswith("-") else repr(value)
             raise SettingError(f"got {what}, which is empty; see counterpoint {name} --help")
 

@@ -177,8 +177,6 @@ def read_budget(text: str) -> RunBudget:
         if name not in LIMITS:
             raise SettingError(f"got budget {name!r}{choices(name, LIMITS)}")
         limits[name] = number_from(f"budget of {name}", value, LIMITS[name])
-    if text and not limits:
-        raise SettingError(f"got --budget {text!r}; wanted a limit, such as tries=100")
     return RunBudget(**limits)
 
 

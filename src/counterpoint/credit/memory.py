@@ -80,7 +80,8 @@ class Moments:
     known: Floats
     """[M] `count` for the variance: the calls before anything differed are one (`ema`)."""
     drift: Floats
-    """[M] expected square of the mean's move from call to call (memory `precision`); else 0."""
+    """[M] square of the mean's move from call to call, as expected (memory `precision`): below 0
+    where it has moved less than by chance; else 0."""
 
     @classmethod
     def nothing(cls) -> Moments:
@@ -316,10 +317,10 @@ def _moments_from_dict(data: SavedMoments) -> Moments:
     if any(a.shape != (len(data["keys"]),) or not np.isfinite(a).all() for a in arrays):
         raise StateError("got running state with values that are not one finite number a group")
     moments = Moments(index, *arrays)
-    parts = moments.var, moments.known, moments.drift
+    parts = moments.var, moments.known
     if len(index) != len(data["keys"]) or (moments.count <= 0).any() or np.less(parts, 0).any():
         raise StateError(
-            "got running state with a group twice, without samples, or with a variance, a count or "
-            "a drift below 0"
+            "got running state with a group twice, without samples, or with a variance or a count "
+            "below 0"
         )
     return moments

@@ -22,6 +22,7 @@ from counterpoint.judge.judges import Opinion, parse_score, written
 from counterpoint.judge.present import Sheet
 from counterpoint.machine.files import read_ordinary
 from counterpoint.machine.processes import end_group
+from counterpoint.machine.signals import awaited
 
 PATIENCE_SECONDS = 2.0
 """Seconds in which what a killed program printed has to arrive."""
@@ -191,9 +192,11 @@ class CommandJudge:
         texts = sorted({each.text for sheet in sheets for each in sheet.shown} - set(self._known))
         with ThreadPoolExecutor(2) as pool:
             try:
-                scores = dict(zip(texts, pool.map(self._score, texts), strict=True))
+                futures = {text: pool.submit(self._score, text) for text in texts}
+                scores = {text: awaited(future) for text, future in futures.items()}
             except BaseException:  # nobody waits for what runs: a signal, or a program that fails
                 self._is_over.set()
+                pool.shutdown(wait=False, cancel_futures=True)
                 for process in list(self._running):
                     end_group(process)
                 raise

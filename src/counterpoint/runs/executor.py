@@ -28,6 +28,7 @@ from typing import Any, Literal, get_args
 
 from counterpoint.errors import SettingError, UnknownNameError, choices
 from counterpoint.machine.processes import MOST_WORKERS, available_workers, begin_child
+from counterpoint.machine.signals import TICK_SECONDS
 from counterpoint.optional import pip_line, require_packages
 from counterpoint.runs.ray_executor import on_ray
 from counterpoint.runs.stop import undisturbed
@@ -137,7 +138,7 @@ def processes(
                         worker.pipe.send(tasks[worker.task])
                     busy.append(worker)
                 ends = [worker.pipe for worker in busy] + [w.process.sentinel for w in busy]
-                ready = set(wait(ends))  # with something to say, or dead
+                ready = set(wait(ends, TICK_SECONDS))  # with something to say, or dead
                 for worker in busy:
                     if not {worker.pipe, worker.process.sentinel} & ready:
                         continue

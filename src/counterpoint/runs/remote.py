@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from counterpoint.errors import WorkerError
 from counterpoint.machine.processes import begin_child
+from counterpoint.machine.signals import TICK_SECONDS
 from counterpoint.runs.executor import one_thread_each
 from counterpoint.runs.ray_executor import OnRay
 from counterpoint.runs.task import ending, portable
@@ -74,6 +75,8 @@ class InProcess:
 
     def answer(self) -> Any:
         try:
+            while not self._pipe.poll(TICK_SECONDS):
+                pass
             answer = self._pipe.recv()
         except (EOFError, OSError):
             self._process.join(_GRACE_SECONDS)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from counterpoint.errors import WorkerError
 from counterpoint.machine.processes import MOST_WORKERS, begin_child
+from counterpoint.machine.signals import awaited
 from counterpoint.runs.executor import one_thread_each
 
 Item = TypeVar("Item")
@@ -59,8 +60,9 @@ def stream(
                     waiting.append((batch, pool.submit(_each, function, batch)))
                     batch = list(islice(source, BATCH))
                 if not batch or len(waiting) > AHEAD * workers:
-                    done, values = waiting.popleft()
-                    yield from zip(done, values.result(), strict=True)
+                    done, pending = waiting.popleft()
+                    values = awaited(pending)
+                    yield from zip(done, values, strict=True)
         except BrokenProcessPool:
             raise WorkerError(
                 "got no answer from a process, which was killed (out of memory?); wanted all of "

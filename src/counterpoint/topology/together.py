@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from counterpoint.machine.signals import TICK_SECONDS
 from counterpoint.speakers.speaker import Reply, Request, Speaker
 
 Played = TypeVar("Played")
@@ -98,9 +99,8 @@ def _side_by_side(
     try:
         while not table.errors and told < len(plays):
             with table.lock:
-                table.lock.wait_for(
-                    lambda: len(table.asks) + len(table.ends) + len(table.errors) == len(plays)
-                )
+                while len(table.asks) + len(table.ends) + len(table.errors) < len(plays):
+                    table.lock.wait(TICK_SECONDS)
                 asked = [(i, request) for i in sorted(table.asks) for request in table.asks[i]]
                 waiting = sorted(table.asks)
                 table.asks.clear()
