@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from counterpoint.machine.signals import awaited
 
 def slow():
+    time.sleep(1)
     # a signal that another thread takes wakes nobody, as one that comes just before the wait
     signal.pthread_kill(threading.get_ident(), signal.SIGINT)
     time.sleep(20)
