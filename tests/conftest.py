@@ -71,3 +71,9 @@ def browser():
 
     with launched() as running:
         yield running
+
+
+@pytest.fixture
+def imports_untried(monkeypatch):
+    """`doctor` takes what is installed for sound: to import it all takes seconds."""
+    monkeypatch.setattr("counterpoint.cli.doctor.import_failures", lambda names: {})

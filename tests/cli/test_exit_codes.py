@@ -156,7 +156,7 @@ def test_the_documentation_has_the_table():
 
 @pytest.mark.few(12)
 @pytest.mark.parametrize("name", GOOD)
-def test_a_good_call_is_0(name, capsys):
+def test_a_good_call_is_0(name, capsys, imports_untried):
     prepared(name)
     assert main(GOOD[name].split()) == Exit.DONE, capsys.readouterr().err
 
@@ -327,7 +327,7 @@ def test_a_signal_ends_a_long_command_with_its_status(name, number, wanted):
 
     def ready(running):
         if not sign:
-            time.sleep(4)
+            time.sleep(2)
             return ""
         stream = running.stdout if name == "diagnose" else running.stderr
         line = ""

@@ -192,7 +192,7 @@ def test_interrupted_is_130(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("command", ["schemes", "worlds", "doctor"])
-def test_json_is_json_alone(command, capsys):
+def test_json_is_json_alone(command, capsys, imports_untried):
     assert main([command, "--json"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)

@@ -12,10 +12,9 @@ from counterpoint.optional import pip_line
 
 
 @pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
+def models(tmp_path, monkeypatch, imports_untried):
     monkeypatch.setenv("COUNTERPOINT_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("counterpoint.cli.doctor.import_failures", lambda names: {})  # seconds each
     return tmp_path / "models"
 
 

@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 COMMANDS = {
     "game": ["game", "stag_hunt"],
     "diagnose": ["diagnose", "log.jsonl"],
-    "compare": ["compare", "regions", "--seeds", "2", "updates=5"],
+    "compare": ["compare", "regions", "--seeds", "2", "--workers", "1", "updates=5"],
     "compare-outcomes": ["compare-outcomes", "outcomes.csv"],
     "audit": ["audit", "episodes.jsonl"],
     "rank": ["rank", "groups.jsonl", "--judge", "regex", "--set", "pattern=x"],

@@ -333,8 +333,7 @@ def test_compare_refuses_a_run_whose_series_was_lost(tmp_path, capsys):
     assert f"remove {run} to train it again" in capsys.readouterr().err
 
 
-def test_doctor_says_what_the_machine_can_do(capsys, monkeypatch):
-    monkeypatch.setattr("counterpoint.cli.doctor.import_failures", lambda names: {})  # seconds
+def test_doctor_says_what_the_machine_can_do(capsys, imports_untried):
     assert main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["can"]["train teams of networks in sequential environments, stop and resume"]

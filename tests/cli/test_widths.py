@@ -104,11 +104,10 @@ def test_a_saved_result_is_whole_at_every_width(file, capsys, monkeypatch):
 
 @pytest.mark.few(6)
 @pytest.mark.parametrize("words", LISTS, ids=" ".join)
-def test_a_list_is_whole_at_every_width(words, capsys, monkeypatch):
+def test_a_list_is_whole_at_every_width(words, capsys, monkeypatch, imports_untried):
     monkeypatch.setattr(
         "counterpoint.cli.doctor.available_memory", lambda: 21_500_000_000
     )  # or it changes
-    monkeypatch.setattr("counterpoint.cli.doctor.import_failures", lambda names: {})  # seconds each
     require_lawful(at_all_widths(lambda: main(list(words)), capsys, monkeypatch))
 
 

@@ -132,7 +132,7 @@ def test_an_id_that_is_used_again_is_another_process(tmp_path):
 
 
 @pytest.mark.fault("R27")
-def test_the_doctor_says_which_totals_nothing_limits(monkeypatch, capsys):
+def test_the_doctor_says_which_totals_nothing_limits(monkeypatch, capsys, imports_untried):
     monkeypatch.setattr(cgroups, "usable_folders", tuple)
     assert not_enforced() == ("memory", "processes")
     with ControlGroup(1 << 26, 16) as group:
