@@ -371,6 +371,14 @@ def test_states_as_lines_are_one_episode_for_each_run(tmp_path):
         assert notes == [snapshots, f"{AGAIN} (1); is a log there twice?"]
 
 
+@pytest.mark.parametrize("last", ["hi", ["ai", "hi"], 3, None])
+def test_a_state_whose_last_message_is_no_object_is_refused_before_another_one(tmp_path, last):
+    states = [{"messages": [{"type": "human", "content": "q"}, last]},
+              {"messages": [{"type": "human", "content": "q"}, ai("a", "1", name="ann")]}]  # fmt: skip
+    with pytest.raises(LogError, match=r"line 1, message 1: got .*; wanted an object"):
+        read(tmp_path, states, "log.jsonl")
+
+
 def test_chunks_of_messages_as_lines_are_one_episode(tmp_path):
     """`stream_mode="messages"`: a chunk and its metadata, as a list or a line each."""
     stream = [

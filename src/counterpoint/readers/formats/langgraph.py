@@ -101,7 +101,8 @@ def _cut_short(log: Messages) -> str:
 def repeats(before: Any, value: Any) -> bool:
     """Returns whether a state is a later one of the same run."""
     one, other = _state(before), _state(value)
-    has_id = bool(one) and isinstance(unwrapped(one[-1]).get("id"), str)
+    last = one[-1] if one else None
+    has_id = isinstance(last, dict) and isinstance(unwrapped(last).get("id"), str)
     return same(one, other) and (has_id or len(one) < len(other))
 
 
