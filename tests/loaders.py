@@ -56,6 +56,8 @@ def logs(folder: Path) -> Samples:
         contents[f"{number}.{'jsonl' if is_lines else 'json'}"] = (
             lines(value) if is_lines else json.dumps(value)
         )
+        # a later line may be of the same run: what is read depends on the line before
+        contents[f"{number}-twice.jsonl"] = lines([*value, *value] if is_lines else [value] * 2)
     sample = {"id": "a", "epoch": 1, "input": "x", "messages": [{"role": "user", "content": "x"}]}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -373,8 +373,11 @@ def test_states_as_lines_are_one_episode_for_each_run(tmp_path):
 
 @pytest.mark.parametrize("last", ["hi", ["ai", "hi"], 3, None])
 def test_a_state_whose_last_message_is_no_object_is_refused_before_another_one(tmp_path, last):
-    states = [{"messages": [{"type": "human", "content": "q"}, last]},
-              {"messages": [{"type": "human", "content": "q"}, ai("a", "1", name="ann")]}]  # fmt: skip
+    question = {"type": "human", "content": "q"}
+    states = [
+        {"messages": [question, last]},
+        {"messages": [question, ai("a", "1", name="ann")]},
+    ]
     with pytest.raises(LogError, match=r"line 1, message 1: got .*; wanted an object"):
         read(tmp_path, states, "log.jsonl")
 
